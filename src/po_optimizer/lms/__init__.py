@@ -1,0 +1,24 @@
+"""LMs: a metered dspy.LM from a configuration, its ledger, cache and server."""
+
+from po_optimizer.lms.connect import lm_slug, make_lm
+from po_optimizer.lms.embedded import stop_servers
+from po_optimizer.lms.ledger import CallRow, Ledger, Totals
+from po_optimizer.lms.metered import CallScope, Meter, MeteredEngine, MeteredLM, use_lm
+from po_optimizer.lms.stop import CacheWriteFailed, LMUnreachable, StopRun
+
+__all__ = [
+    "CacheWriteFailed",
+    "CallRow",
+    "CallScope",
+    "LMUnreachable",
+    "Ledger",
+    "Meter",
+    "MeteredEngine",
+    "MeteredLM",
+    "StopRun",
+    "Totals",
+    "lm_slug",
+    "make_lm",
+    "stop_servers",
+    "use_lm",
+]

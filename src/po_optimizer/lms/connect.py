@@ -1,0 +1,139 @@
+"""From LM parameters to a MeteredLM: model string, engine, key, cache, ledger."""
+
+import hashlib
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from po_optimizer.errors import SettingError
+from po_optimizer.lms.embedded import serve
+from po_optimizer.lms.ledger import Ledger
+from po_optimizer.lms.metered import Meter, MeteredEngine, MeteredLM
+from po_optimizer.params import LMParams
+
+_PREFIX = {
+    "embedded": "openai",
+    "openai": "openai",
+    "ollama": "ollama_chat",
+    "vertex": "vertex_ai",
+}
+
+
+def lm_slug(provider: str, model: str) -> str:
+    """Provider and model, fit for a path: lower case, digits, dots and dashes."""
+    return re.sub(r"[^a-z0-9.]+", "-", f"{provider}-{model}".lower()).strip("-.")
+
+
+def make_lm(
+    params: LMParams, folder: str | Path, *, run_id: str, api_key: str | None = None
+) -> MeteredLM:
+    """A ready dspy.LM; nothing is asked or started before its first call.
+
+    Args:
+        params: Which model, how it is asked, how it is reached.
+        folder: Where this LM's ledger and response cache lie.
+        run_id: For the ledger.
+        api_key: Kept in memory only.
+    """
+    slug = lm_slug(params.provider, params.model)
+    folder = Path(folder)
+    meter = Meter(Ledger(folder / "ledger.sqlite"), run_id, slug)
+    engine = MeteredEngine(
+        _connector(params, api_key),
+        meter,
+        price(params),
+        json_schema=params.structured_output == "json_schema",
+        json_object=params.structured_output != "none",
+    )
+    where = endpoint_words(params)
+    cache_name = hashlib.sha256(where.encode()).hexdigest()[:12]
+    return MeteredLM(
+        f"{_PREFIX[params.provider]}/{params.model}",
+        engine,
+        params,
+        slug=slug,
+        where=where,
+        cache_folder=folder / "response_cache" / cache_name,
+        temperature=params.temperature,
+        max_tokens=params.max_tokens,
+        num_retries=params.num_retries,
+        **params.extra,
+    )
+
+
+def endpoint_words(params: LMParams) -> str:
+    """Which LM answers, without secrets: address, or the weights and their digest."""
+    if params.embedded is not None and params.provider == "embedded":
+        weights = params.embedded
+        return f"embedded {weights.path or weights.file} {weights.sha256 or ''}".strip()
+    return f"{params.provider} {params.api_base or 'default endpoint'}"
+
+
+def price(params: LMParams) -> Callable[[int | None, int | None], float | None]:
+    """(prompt tokens, completion tokens) -> US dollars, or None when unknown."""
+    rates = params.price
+
+    def cost(prompt: int | None, completion: int | None) -> float | None:
+        if params.provider == "embedded":
+            return 0.0
+        if rates is None or prompt is None or completion is None:
+            return None
+        return (prompt * rates.prompt + completion * rates.completion) / 1e6
+
+    return cost
+
+
+def _connector(params: LMParams, api_key: str | None) -> Callable[[], Any]:
+    if params.provider == "embedded":
+        return lambda: _embedded_engine(params)
+    if params.provider == "openai":
+        return lambda: _openai_engine(params, params.api_base, api_key)
+    return lambda: _litellm_engine(params, api_key)
+
+
+def _embedded_engine(params: LMParams) -> Any:
+    if params.embedded is None:
+        raise SettingError(
+            "lm.embedded",
+            None,
+            "provider embedded needs the weights to run",
+            "Name them in parameters_lm.yml.",
+        )
+    address = serve(params.embedded, params.context_tokens)
+    return _openai_engine(params, address, "embedded")
+
+
+def _openai_engine(params: LMParams, base: str | None, api_key: str | None) -> Any:
+    from dspy.clients.engines.lm15_engine import (  # noqa: PLC0415 -- not at import
+        LM15Engine,
+        timeouts_for,
+    )
+    from dspy.lm15 import RouterConfig  # noqa: PLC0415
+
+    if base is None:
+        raise SettingError(
+            "lm.api_base",
+            None,
+            "an OpenAI-compatible server needs its address",
+            "Set it, or PO_LM_BASE_URL in the environment.",
+        )
+    url = base.rstrip("/")
+    config = RouterConfig(
+        env={},  # an OPENAI_API_KEY lying about is not for this server
+        base_urls={"openai-chat": url if url.endswith("/v1") else f"{url}/v1"},
+        api_keys={"openai-chat": api_key or "none"},
+        timeouts=timeouts_for(params.timeout_seconds),
+    )
+    return LM15Engine(config)
+
+
+def _litellm_engine(params: LMParams, api_key: str | None) -> Any:
+    from dspy.clients.engines.litellm_engine import LiteLLMEngine  # noqa: PLC0415
+
+    options: dict[str, Any] = {"timeout": params.timeout_seconds}
+    if params.api_base is not None:
+        options["api_base"] = params.api_base
+    if api_key is not None:
+        options["api_key"] = api_key
+    return LiteLLMEngine(**options)

@@ -1,0 +1,118 @@
+"""The embedded LM: llama.cpp's own server inside this process, on loopback.
+
+Being threads of this process it cannot outlive it: no orphan remains, however the
+run ends. One server per weights and size, shared by all nodes of a run.
+"""
+
+import gc
+import os
+import socket
+import threading
+from logging import getLogger
+from pathlib import Path
+
+import xllamacpp
+
+from po_optimizer.errors import EmbeddedServerError
+from po_optimizer.lms.weights import find_weights
+from po_optimizer.params import EmbeddedParams
+
+logger = getLogger(__name__)
+
+_running: dict[tuple[str, int], "EmbeddedServer"] = {}
+_lock = threading.Lock()
+
+
+class EmbeddedServer:
+    """One running server.
+
+    Args:
+        weights: The GGUF file.
+        params: Slots, threads and port.
+        context_tokens: Of one request, prompt and answer together.
+
+    Raises:
+        EmbeddedServerError: The port is taken, or the weights cannot be run.
+    """
+
+    def __init__(
+        self, weights: Path, params: EmbeddedParams, context_tokens: int
+    ) -> None:
+        _check_port(params.port)
+        settings = xllamacpp.CommonParams()
+        settings.model.path = str(weights)
+        settings.hostnames = ["127.0.0.1"]
+        settings.port = params.port
+        settings.n_parallel = params.slots
+        settings.n_ctx = context_tokens * params.slots
+        settings.cpuparams.n_threads = params.threads or default_threads()
+        settings.cpuparams_batch.n_threads = params.threads_prompt or _cores()
+        settings.warmup = False
+        settings.verbosity = 0
+        try:
+            self._server = xllamacpp.Server(settings)
+        except RuntimeError as error:
+            raise EmbeddedServerError(
+                "lm.embedded",
+                str(weights),
+                f"the runtime refused it ({error})",
+                "Check that the file is a GGUF model and that there is memory for "
+                f"it and {settings.n_ctx} tokens of context.",
+            ) from error
+        self.address: str = self._server.listening_address
+
+    def stop(self) -> None:
+        """Ends the server and frees its memory."""
+        del self._server
+        gc.collect()
+
+
+def serve(params: EmbeddedParams, context_tokens: int) -> str:
+    """The address of the running server for these weights, started on first use.
+
+    Raises:
+        WeightsError: The weights are missing or altered.
+        EmbeddedServerError: The server did not start.
+    """
+    key = (params.model_dump_json(), context_tokens)
+    with _lock:
+        if key not in _running:
+            weights = find_weights(params)
+            _running[key] = EmbeddedServer(weights, params, context_tokens)
+            logger.info("The embedded LM (%s) is running", weights.name)
+        return _running[key].address
+
+
+def stop_servers() -> None:
+    """Ends every embedded server of this process."""
+    with _lock:
+        while _running:
+            _running.popitem()[1].stop()
+
+
+def default_threads() -> int:
+    """Threads for decoding: half the cores, because a full machine decodes slower."""
+    return max(1, _cores() // 2)
+
+
+def _cores() -> int:
+    return (
+        len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else (os.cpu_count() or 1)
+    )
+
+
+def _check_port(port: int) -> None:
+    if port == 0:
+        return
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise EmbeddedServerError(
+                "lm.embedded.port",
+                port,
+                f"the port cannot be had ({error.strerror})",
+                "Choose another one, or 0 for any free port.",
+            ) from error

@@ -1,0 +1,206 @@
+"""The ledger: one SQLite row per LM call, complete across threads and restarts."""
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS calls (
+    id INTEGER PRIMARY KEY,
+    started TEXT NOT NULL,
+    run_id TEXT NOT NULL,
+    stage TEXT NOT NULL,
+    trial INTEGER,
+    optimization_id TEXT,
+    lm TEXT NOT NULL,
+    paid INTEGER NOT NULL,
+    prompt_tokens INTEGER,
+    completion_tokens INTEGER,
+    cost_usd REAL,
+    seconds REAL NOT NULL,
+    error TEXT
+);
+CREATE INDEX IF NOT EXISTS calls_by_optimization ON calls (optimization_id, paid);
+"""
+
+
+class CallRow(BaseModel):
+    """One LM call.
+
+    Args:
+        started: ISO 8601, UTC.
+        stage: The pipeline stage that made the call.
+        trial: The optimizer's trial, from 1; None outside trials.
+        optimization_id: What all restarts of one optimization share.
+        lm: Slug of the LM.
+        paid: True if the LM was asked, False if the answer came from the cache.
+        prompt_tokens: As the LM reported them; None: not reported.
+        completion_tokens: Likewise.
+        cost_usd: US dollars; None: unknown, which is not zero.
+        seconds: Wall time of the call.
+        error: Class and message if the call failed, else None.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    started: str
+    run_id: str
+    stage: str
+    trial: int | None = None
+    optimization_id: str | None = None
+    lm: str
+    paid: bool
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    cost_usd: float | None = None
+    seconds: float
+    error: str | None = None
+
+
+class Totals(BaseModel):
+    """Sums over ledger rows.
+
+    Args:
+        paid: Calls that the LM was asked for, failed ones included.
+        cached: Calls answered from the response cache.
+        failed: Paid calls that ended in an error.
+        prompt_tokens: Over the calls that reported them.
+        completion_tokens: Likewise.
+        cost_usd: None as soon as one paid answer's cost is unknown.
+        seconds: Sum of the paid calls' wall times.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    paid: int = 0
+    cached: int = 0
+    failed: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost_usd: float | None = 0.0
+    seconds: float = 0.0
+
+
+_TOTALS = """
+SELECT coalesce(sum(paid), 0), coalesce(sum(1 - paid), 0),
+       coalesce(sum(paid AND error IS NOT NULL), 0),
+       coalesce(sum(CASE WHEN paid THEN prompt_tokens END), 0),
+       coalesce(sum(CASE WHEN paid THEN completion_tokens END), 0),
+       coalesce(sum(CASE WHEN paid THEN cost_usd END), 0.0),
+       coalesce(sum(CASE WHEN paid THEN seconds END), 0.0),
+       coalesce(sum(paid AND error IS NULL AND cost_usd IS NULL), 0)
+FROM calls
+"""
+
+
+class Ledger:
+    """A file of LM calls; rows are only ever added.
+
+    Every row is its own transaction in WAL mode, so a killed process loses at
+    most the call that was in flight.
+
+    Args:
+        path: The SQLite file; it and its folder are made when missing.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._local = threading.local()
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self._connection() as connection:
+            connection.executescript(_SCHEMA)
+
+    @contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        connection = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = sqlite3.connect(self.path, timeout=30, isolation_level=None)
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=NORMAL")
+            self._local.connection = connection
+        yield connection
+
+    def __getstate__(self) -> dict[str, Path]:
+        """The path alone: connections belong to a process and a thread."""
+        return {"path": self.path}
+
+    def __setstate__(self, state: dict[str, Path]) -> None:
+        """Opens the same file again."""
+        self.path = state["path"]
+        self._local = threading.local()
+
+    def __deepcopy__(self, memo: dict[int, object]) -> "Ledger":
+        """The same ledger: copies of an LM write into one file."""
+        return self
+
+    def record(self, row: CallRow) -> None:
+        """Adds one call."""
+        fields = row.model_dump()
+        names = ", ".join(fields)
+        marks = ", ".join(f":{name}" for name in fields)
+        with self._connection() as connection:
+            # names are CallRow's own fields, the values are bound
+            insert = f"INSERT INTO calls ({names}) VALUES ({marks})"  # noqa: S608
+            connection.execute(insert, fields)
+
+    def totals(
+        self,
+        *,
+        run_id: str | None = None,
+        stage: str | None = None,
+        optimization_id: str | None = None,
+    ) -> Totals:
+        """Sums over the calls that match every given value."""
+        where, values = _where(run_id, stage, optimization_id)
+        with self._connection() as connection:
+            row = connection.execute(_TOTALS + where, values).fetchone()
+        *sums, unknown_costs = row
+        totals = Totals(**dict(zip(Totals.model_fields, sums, strict=True)))
+        return totals.model_copy(update={"cost_usd": None}) if unknown_costs else totals
+
+    def rows(
+        self,
+        *,
+        run_id: str | None = None,
+        stage: str | None = None,
+        optimization_id: str | None = None,
+    ) -> list[CallRow]:
+        """The calls that match every given value, oldest first."""
+        where, values = _where(run_id, stage, optimization_id)
+        names = ", ".join(CallRow.model_fields)
+        select = f"SELECT {names} FROM calls {where} ORDER BY id"  # noqa: S608
+        with self._connection() as connection:
+            found = connection.execute(select, values).fetchall()
+        keys = list(CallRow.model_fields)
+        return [CallRow(**dict(zip(keys, row, strict=True))) for row in found]
+
+    def stages(self, run_id: str) -> dict[str, Totals]:
+        """Totals per stage of one run, in the order in which the stages began."""
+        select = "SELECT stage FROM calls WHERE run_id = ? GROUP BY stage ORDER BY id"
+        with self._connection() as connection:
+            names = [row[0] for row in connection.execute(select, (run_id,))]
+        return {name: self.totals(run_id=run_id, stage=name) for name in names}
+
+    def seconds_per_call(self, stage: str | None = None) -> float | None:
+        """Mean seconds of the paid, successful calls; None if there are none."""
+        where = "WHERE paid AND error IS NULL"
+        values: tuple[str, ...] = ()
+        if stage is not None:
+            where, values = f"{where} AND stage = ?", (stage,)
+        select = f"SELECT avg(seconds) FROM calls {where}"  # noqa: S608
+        with self._connection() as connection:
+            mean = connection.execute(select, values).fetchone()[0]
+        return None if mean is None else float(mean)
+
+
+def _where(
+    run_id: str | None, stage: str | None, optimization_id: str | None
+) -> tuple[str, dict[str, str]]:
+    wanted = {"run_id": run_id, "stage": stage, "optimization_id": optimization_id}
+    given = {name: value for name, value in wanted.items() if value is not None}
+    clause = " AND ".join(f"{name} = :{name}" for name in given)
+    return (f"WHERE {clause}" if clause else ""), given

@@ -1,0 +1,247 @@
+"""A dspy.LM whose every call stands in the ledger and obeys the guards.
+
+The metering sits in DSPy's engine, which is asked only when the response cache has
+no answer: so a guard sees exactly the calls that are paid for, each retry included,
+and the cache stays DSPy's own.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import dspy
+from dspy.lm15 import Request, Response
+from dspy.utils.exceptions import (
+    ContextWindowExceededError,
+    LMError,
+    LMInvalidRequestError,
+)
+
+from po_optimizer.lms.ledger import CallRow, Ledger
+from po_optimizer.lms.response_cache import endpoint
+from po_optimizer.lms.stop import LMUnreachable, StopRun
+from po_optimizer.params import LMParams
+
+_ANSWERS_TO_THE_PROGRAM = (ContextWindowExceededError, LMInvalidRequestError)
+
+
+@dataclass(frozen=True)
+class CallScope:
+    """Who makes a call; travels in dspy.settings, so DSPy's threads know it too."""
+
+    stage: str = "outside"
+    trial: int | None = None
+    optimization_id: str | None = None
+
+
+@dataclass
+class Meter:
+    """What all copies of one LM share.
+
+    Args:
+        ledger: Where calls are recorded.
+        run_id: Of the Kedro run.
+        slug: Of the LM.
+        guards: Called before each paid attempt, in the calling thread; one that
+            raises a StopRun ends the run.
+        stopped: The StopRun that was raised; every later paid attempt raises it
+            again, whatever DSPy made of the first.
+        trial: The running trial, for calls whose scope names none.
+    """
+
+    ledger: Ledger
+    run_id: str
+    slug: str
+    guards: list[Callable[[], None]] = field(default_factory=list)
+    stopped: StopRun | None = None
+    trial: int | None = None
+
+    def check(self) -> None:
+        """Lets a paid attempt pass, or raises the StopRun that forbids it."""
+        if self.stopped is not None:
+            raise self.stopped
+        for guard in list(self.guards):
+            try:
+                guard()
+            except StopRun as stop:
+                self.stopped = stop
+                raise
+
+    def resume(self) -> None:
+        """Forgets a stop, for the next node of the same process."""
+        self.stopped = None
+
+    def record(
+        self, *, paid: bool, started: datetime, seconds: float, **rest: Any
+    ) -> None:
+        """Adds a row to the ledger."""
+        scope: CallScope = dspy.settings.get("po_call_scope") or CallScope()
+        row = CallRow(
+            started=started.isoformat(timespec="milliseconds"),
+            run_id=self.run_id,
+            stage=scope.stage,
+            trial=scope.trial if scope.trial is not None else self.trial,
+            optimization_id=scope.optimization_id,
+            lm=self.slug,
+            paid=paid,
+            seconds=round(seconds, 4),
+            **rest,
+        )
+        self.ledger.record(row)
+
+    def __deepcopy__(self, memo: dict[int, object]) -> "Meter":
+        """The same meter: a deep copy of a program must not lose its calls."""
+        return self
+
+
+class MeteredEngine:
+    """A DSPy engine that checks, times and records each attempt of another one.
+
+    Args:
+        connect: Gives the engine that reaches the LM; called on first use, so that
+            a run whose answers are all cached starts no server.
+        meter: Shared with the LM.
+        cost: (prompt tokens, completion tokens) -> US dollars or None.
+        json_schema: The LM takes a JSON schema as response format.
+        json_object: The LM takes the plain JSON response format.
+    """
+
+    supports_function_calling = False
+    supports_reasoning = False
+
+    def __init__(
+        self,
+        connect: Callable[[], Any],
+        meter: Meter,
+        cost: Callable[[int | None, int | None], float | None],
+        *,
+        json_schema: bool,
+        json_object: bool,
+    ) -> None:
+        self.meter = meter
+        self.supports_response_schema = json_schema
+        formats = {"response_format"} if json_schema or json_object else set()
+        self.supported_params = frozenset({"temperature", "max_tokens"} | formats)
+        self._connect = connect
+        self._cost = cost
+        self._engine: Any = None
+        self._lock = threading.Lock()
+
+    def complete(self, request: Request) -> Response:
+        """One attempt, checked against the guards and recorded."""
+        self.meter.check()
+        _paid.happened = True
+        engine = self._connected()
+        started, clock = datetime.now(timezone.utc), time.perf_counter()
+        try:
+            response: Response = engine.complete(request)
+        except Exception as error:
+            self._record(started, clock, error=f"{type(error).__name__}: {error}"[:500])
+            raise
+        usage = response.usage
+        self._record(
+            started,
+            clock,
+            prompt_tokens=usage.input_tokens,
+            completion_tokens=usage.output_tokens,
+            cost_usd=self._cost(usage.input_tokens, usage.output_tokens),
+        )
+        return response
+
+    def _record(self, started: datetime, clock: float, **rest: Any) -> None:
+        seconds = time.perf_counter() - clock
+        self.meter.record(paid=True, started=started, seconds=seconds, **rest)
+
+    def _connected(self) -> Any:
+        with self._lock:
+            if self._engine is None:
+                self._engine = self._connect()
+            return self._engine
+
+    def __deepcopy__(self, memo: dict[int, object]) -> "MeteredEngine":
+        """The same engine: a connection is not copied with a program."""
+        return self
+
+
+_paid = threading.local()
+
+
+class MeteredLM(dspy.LM):
+    """A dspy.LM with a meter, its own cache folder and typed parameters.
+
+    Args:
+        model: DSPy's model string, provider/name.
+        engine: The metering engine.
+        params: What the configuration says of this LM.
+        slug: Provider and model, fit for a path.
+        where: The endpoint in words, without secrets.
+        cache_folder: Of this endpoint's response cache.
+        kwargs: dspy.LM's own arguments.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        engine: MeteredEngine,
+        params: LMParams,
+        *,
+        slug: str,
+        where: str,
+        cache_folder: Path,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(model, engine=engine, **kwargs)
+        self.meter = engine.meter
+        self.params = params
+        self.slug = slug
+        self.where = where
+        self.cache_folder = cache_folder
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """DSPy's call; a cache hit is recorded, an LM out of reach stops the run."""
+        started, clock = datetime.now(timezone.utc), time.perf_counter()
+        _paid.happened = False
+        try:
+            with endpoint(self.cache_folder):
+                answer = super().__call__(*args, **kwargs)
+        except _ANSWERS_TO_THE_PROGRAM:
+            raise  # this prompt was refused, the LM is there
+        except LMError as error:
+            stop = LMUnreachable(self.slug, self.where, str(error)[:300])
+            self.meter.stopped = stop
+            raise stop from error
+        if not _paid.happened:
+            seconds = time.perf_counter() - clock
+            self.meter.record(paid=False, started=started, seconds=seconds)
+        return answer
+
+
+@contextmanager
+def use_lm(
+    lm: MeteredLM,
+    *,
+    stage: str,
+    trial: int | None = None,
+    optimization_id: str | None = None,
+    callbacks: list[Any] | None = None,
+) -> Iterator[None]:
+    """Runs DSPy programs on this LM, with its adapter and its place in the ledger.
+
+    `dspy.configure` works only in the thread that first called it; a context works
+    in every node of every Kedro runner.
+    """
+    scope = CallScope(stage, trial, optimization_id)
+    use_native = False
+    adapters = {"json": dspy.JSONAdapter, "chat": dspy.ChatAdapter}
+    adapter = adapters[lm.params.adapter](use_native_function_calling=use_native)
+    settings: dict[str, Any] = {"lm": lm, "adapter": adapter, "po_call_scope": scope}
+    if callbacks is not None:
+        settings["callbacks"] = callbacks
+    lm.meter.resume()
+    with dspy.context(**settings, num_threads=lm.params.num_threads):
+        yield

@@ -1,0 +1,113 @@
+"""DSPy's response cache, one folder per endpoint, with failures that are heard.
+
+DSPy's own cache leaves the endpoint out of its key, unpickles anything and logs
+failed writes at DEBUG; each would lose or mix up answers that were paid for.
+"""
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any
+
+import diskcache
+import dspy
+from dspy.clients.cache import Cache
+
+from po_optimizer.lms.stop import CacheWriteFailed
+
+_folder: ContextVar[Path | None] = ContextVar("po_response_cache_folder", default=None)
+_SIZE_LIMIT_BYTES = (
+    2**40
+)  # diskcache evicts beyond its limit: answers are never evicted
+
+
+class EndpointCache(Cache):
+    """The cache of one endpoint; a write that fails stops the run."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(
+            enable_disk_cache=True,
+            enable_memory_cache=True,
+            disk_cache_dir=str(folder),
+            disk_size_limit_bytes=_SIZE_LIMIT_BYTES,
+            restrict_pickle=True,
+        )
+
+    def put(
+        self,
+        request: dict[str, Any],
+        value: Any,
+        ignored_args_for_cache_key: list[str] | None = None,
+        enable_memory_cache: bool = True,
+    ) -> None:
+        """Keeps one answer.
+
+        Raises:
+            CacheWriteFailed: The disk refused it.
+        """
+        key = self.cache_key(request, ignored_args_for_cache_key)
+        try:
+            self.disk_cache.set(key, value, retry=True)
+        except (OSError, sqlite3.Error, diskcache.Timeout) as error:
+            raise CacheWriteFailed(str(self.disk_cache_dir), str(error)) from error
+        with self._lock:
+            self.memory_cache[key] = value
+
+
+class ResponseCache:
+    """Routes each request to the cache of the endpoint that it is meant for.
+
+    Stands in `dspy.cache`. Requests of LMs that are not ours go to the cache that
+    stood there before.
+    """
+
+    def __init__(self, other: Any) -> None:
+        self.other = other
+        self._caches: dict[Path, EndpointCache] = {}
+        self._lock = threading.Lock()
+
+    def _current(self) -> Any:
+        folder = _folder.get()
+        if folder is None:
+            return self.other
+        with self._lock:
+            if folder not in self._caches:
+                self._caches[folder] = EndpointCache(folder)
+            return self._caches[folder]
+
+    def get(self, request: dict[str, Any], ignored: list[str] | None = None) -> Any:
+        """The kept answer, or None."""
+        return self._current().get(request, ignored)
+
+    def put(self, request: dict[str, Any], value: Any, *args: Any) -> None:
+        """Keeps an answer."""
+        self._current().put(request, value, *args)
+
+    def __getattr__(self, name: str) -> Any:
+        """Everything else DSPy's Cache offers, from the current endpoint's cache."""
+        return getattr(self._current(), name)
+
+
+@contextmanager
+def endpoint(folder: Path) -> Iterator[None]:
+    """Sends the LM calls of this block to one endpoint's cache folder."""
+    if not isinstance(dspy.cache, ResponseCache):
+        install()
+    token = _folder.set(folder)
+    try:
+        yield
+    finally:
+        _folder.reset(token)
+
+
+def install() -> None:
+    """Puts the router into `dspy.cache`, once per process."""
+    with _install_lock:
+        if not isinstance(dspy.cache, ResponseCache):
+            dspy.cache = ResponseCache(dspy.cache)
+
+
+_install_lock = threading.Lock()

@@ -1,0 +1,35 @@
+"""What stops a run from inside DSPy, which swallows every ordinary exception."""
+
+from po_optimizer.errors import PoOptimizerError
+
+
+class StopRun(BaseException):  # noqa: N818 -- not an error to DSPy, by intention
+    """Stops a run at the next LM call; DSPy's workers let a BaseException through.
+
+    Outside DSPy it is caught by class and turned into `as_error()`.
+    """
+
+    def as_error(self) -> PoOptimizerError:
+        """The ordinary error that the user reads."""
+        return PoOptimizerError(str(self))
+
+
+class LMUnreachable(StopRun):
+    """The LM gave no answer after all retries; nothing was scored 0.0 for it."""
+
+    def __init__(self, slug: str, where: str, problem: str) -> None:
+        super().__init__(
+            f"the LM {slug} at {where} gave no answer: {problem}. Every answer so far "
+            "is kept: when the LM is back, the same command resumes and repeats "
+            "only the calls that were in flight."
+        )
+
+
+class CacheWriteFailed(StopRun):
+    """An answer that was paid for could not be kept."""
+
+    def __init__(self, folder: str, problem: str) -> None:
+        super().__init__(
+            f"an LM answer could not be written to the response cache {folder}: "
+            f"{problem}. Make room or mend the permissions; the same command resumes."
+        )

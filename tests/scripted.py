@@ -1,0 +1,79 @@
+"""A scripted LM: a real MeteredLM whose engine answers from a function.
+
+It is a DSPy engine, so DSPy's retries, response cache and callbacks are the real ones.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from dspy.lm15 import Message, Request, Response, TextPart, Usage
+
+from po_optimizer.lms import Ledger, Meter, MeteredEngine, MeteredLM
+from po_optimizer.params import LMParams
+
+Answer = Callable[[str], str]
+"""The whole prompt as text -> the LM's text; it may raise."""
+
+
+class ScriptedEngine:
+    """Answers by a function of the prompt; counts what it was asked."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+        self.prompts: list[str] = []
+
+    def complete(self, request: Request) -> Response:
+        """One answer; tokens are words."""
+        prompt = prompt_text(request)
+        self.prompts.append(prompt)
+        text = self.answer(prompt)
+        usage = Usage(input_tokens=len(prompt.split()), output_tokens=len(text.split()))
+        message = Message(role="assistant", parts=(TextPart(text=text),))
+        return Response(
+            id=None,
+            model=request.model,
+            message=message,
+            finish_reason="stop",
+            usage=usage,
+        )
+
+
+def prompt_text(request: Request) -> str:
+    """System and messages of a request, joined by newlines."""
+    system = request.system if isinstance(request.system, str) else ""
+    return "\n".join([system, *(message.text or "" for message in request.messages)])
+
+
+def scripted_lm(answer: Answer, folder: Path, **params: Any) -> MeteredLM:
+    """A MeteredLM that answers by `answer`; its engine is `lm.scripted`."""
+    params.setdefault("model", "scripted")
+    settings = LMParams(**{"provider": "openai", **params})
+    scripted = ScriptedEngine(answer)
+    meter = Meter(Ledger(folder / "ledger.sqlite"), "test-run", "scripted")
+    engine = MeteredEngine(
+        lambda: scripted,
+        meter,
+        lambda prompt, completion: 0.0,
+        json_schema=settings.structured_output == "json_schema",
+        json_object=settings.structured_output != "none",
+    )
+    lm = MeteredLM(
+        f"openai/{settings.model}",
+        engine,
+        settings,
+        slug="scripted",
+        where="scripted",
+        cache_folder=folder / "response_cache",
+        temperature=settings.temperature,
+        max_tokens=settings.max_tokens,
+        num_retries=settings.num_retries,
+    )
+    lm.scripted = scripted
+    return lm
+
+
+def fixed_fields(**fields: Any) -> Answer:
+    """Answers every prompt with one JSON object, as the JSON adapter reads it."""
+    return lambda prompt: json.dumps(fields)

@@ -1,0 +1,1 @@
+"""The Product Owner: its documents, its program and its metric."""

@@ -1,0 +1,237 @@
+"""The Product Owner's documents and records: requirements, vision, review."""
+
+from typing import Annotated, Any, Literal, TypeVar, get_args
+
+import dspy
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+
+from po_optimizer.errors import DocumentError, field_problems, listed
+from po_optimizer.product_owner.fields import (
+    Entries,
+    EntriesOrNone,
+    Entry,
+    Name,
+    Narrative,
+    ProductSummary,
+    Text,
+    Timestamp,
+    Written,
+    is_iso_8601,
+    size,
+)
+from po_optimizer.product_owner.yaml_text import read_yaml, write_yaml
+
+Status = Literal["aligned", "needs_adjustment", "misaligned"]
+STATUSES: tuple[str, ...] = get_args(Status)
+"""From fit to unfit; neighbors are one step apart."""
+
+D = TypeVar("D", bound="Document")
+
+
+class Document(BaseModel):
+    """A document that travels as YAML text."""
+
+    model_config = ConfigDict(frozen=True)
+
+    @classmethod
+    def from_yaml(cls: type[D], text: str, document: str | None = None) -> D:
+        """The document that a YAML text holds.
+
+        Args:
+            text: YAML, in Markdown fences or not.
+            document: What the error calls it (a file, say); the class by default.
+
+        Raises:
+            DocumentError: No readable YAML, or fields that are missing or wrong.
+        """
+        name = document or cls.__name__
+        try:
+            return cls.model_validate(read_yaml(text, name))
+        except ValidationError as error:
+            raise DocumentError(name, "; ".join(field_problems(error))) from error
+
+    def to_yaml(self) -> str:
+        """The document as YAML, keys in the order of the fields."""
+        return write_yaml(self)
+
+
+class Requirement(Document):
+    """One requirement or constraint of the business analyst."""
+
+    id: Written
+    description: Written
+    priority: Text = ""
+
+
+def _empty_if_none(value: Any) -> Any:
+    return [] if value is None else value  # a YAML key without entries
+
+
+RequirementList = Annotated[list[Requirement], BeforeValidator(_empty_if_none)]
+
+
+class RequirementsMeta(Document):
+    """Where the requirements come from."""
+
+    original_request: Text | None = None
+
+
+class Requirements(Document):
+    """What the business analyst delivered; ids are unique over its three lists."""
+
+    meta: RequirementsMeta = RequirementsMeta()
+    title: Text = ""
+    description: Text = ""
+    functional_requirements: RequirementList = Field(default_factory=list)
+    non_functional_requirements: RequirementList = Field(default_factory=list)
+    constraints: RequirementList = Field(default_factory=list)
+
+    @property
+    def every(self) -> list[Requirement]:
+        """Functional, non-functional and constraints, in this order."""
+        return [
+            *self.functional_requirements,
+            *self.non_functional_requirements,
+            *self.constraints,
+        ]
+
+    @model_validator(mode="after")
+    def _ids_are_unique(self) -> "Requirements":
+        ids = [requirement.id.casefold() for requirement in self.every]
+        twice = sorted({one for one in ids if ids.count(one) > 1})
+        if twice:
+            msg = f"ids stand twice: {listed(twice)}"
+            raise ValueError(msg)
+        return self
+
+
+class ProductVision(Document):
+    """What the product is, for whom and to what end."""
+
+    product_name: Name
+    product_summary: ProductSummary
+    target_users: Entries
+    value_proposition: Entries
+    key_capabilities: Entries
+    non_goals: EntriesOrNone
+    success_metrics: Entries
+    last_updated: Timestamp
+
+
+class RequirementsAlignment(Document):
+    """The requirements, by id, held against concept and vision."""
+
+    aligned: EntriesOrNone
+    gaps: EntriesOrNone
+    conflicts: EntriesOrNone
+
+
+class ProductOwnerReview(Document):
+    """How well the requirements fit the product."""
+
+    status: Status
+    summary: Annotated[list[Entry], size(1, 4)]
+    requirements_alignment: RequirementsAlignment
+    recommended_actions: Annotated[list[Entry], size(1, 5)]
+    narrative: Narrative
+
+
+def _yaml(document: str) -> BeforeValidator:
+    """YAML text is read, a mapping is taken as it is."""
+    return BeforeValidator(
+        lambda value: read_yaml(value, document) if isinstance(value, str) else value
+    )
+
+
+def _readable_vision(text: str) -> str:
+    if text.strip():
+        read_yaml(text, "existing_vision")
+    return text
+
+
+def _dated(vision: ProductVision) -> ProductVision:
+    if not is_iso_8601(vision.last_updated):
+        msg = f"last_updated={vision.last_updated!r} is not ISO 8601"
+        raise ValueError(msg)
+    return vision
+
+
+class RecordInput(BaseModel):
+    """What the Product Owner is given, with what the splits are balanced over."""
+
+    concept_id: Written
+    concept: Written
+    requirements_yaml: Written
+    existing_vision: Annotated[str, AfterValidator(_readable_vision)] = ""
+    tier: Literal["simple", "medium", "corporate"]
+    language: Annotated[str, Field(pattern="^[a-z]{2}$")]
+    # The same text once more, read: problems in it are named by their field.
+    requirements: Annotated[Requirements, _yaml("requirements_yaml")] = Field(
+        validation_alias=AliasChoices("requirements_yaml"), exclude=True
+    )
+
+
+class RecordOutput(BaseModel):
+    """The reference: what a careful Product Owner wrote."""
+
+    product_vision: Annotated[
+        ProductVision, _yaml("product_vision"), AfterValidator(_dated)
+    ]
+    product_owner_review: Annotated[ProductOwnerReview, _yaml("product_owner_review")]
+
+
+class RecordMetadata(BaseModel):
+    """Where the record comes from; further keys are kept."""
+
+    model_config = ConfigDict(extra="allow")
+
+    domain: str = "unknown"
+    origin: str = "unknown"
+
+
+class ProductOwnerRecord(BaseModel):
+    """One line of the data set (`data/01_raw/README.md`)."""
+
+    input: RecordInput
+    output: RecordOutput
+    metadata: RecordMetadata = RecordMetadata()
+
+    def to_example(self) -> dspy.Example:
+        """The record as an example; its reference is typed, so that demos render."""
+        given = self.input
+        return dspy.Example(
+            concept=given.concept,
+            requirements_yaml=given.requirements_yaml,
+            existing_vision=given.existing_vision,
+            product_vision=self.output.product_vision,
+            product_owner_review=self.output.product_owner_review,
+            concept_id=given.concept_id,
+            tier=given.tier,
+            language=given.language,
+            domain=self.metadata.domain,
+        ).with_inputs("concept", "requirements_yaml", "existing_vision")
+
+    def stratum(self) -> tuple[str, str]:
+        """Tier and language: the splits have the same share of each."""
+        return self.input.tier, self.input.language
+
+    def identity(self) -> str:
+        """The record's own words, without the YAML that all records share."""
+        requirements = self.input.requirements
+        return "\n".join(
+            [
+                self.input.concept,
+                requirements.title,
+                requirements.description,
+                *(requirement.description for requirement in requirements.every),
+            ]
+        )

@@ -1,0 +1,171 @@
+"""YAML from outside, read safely: plain text in mappings and lists, nothing else.
+
+Every field of our documents is text, so no scalar is interpreted: an id `001`
+stays "001", an entry `No` stays "No"; only timestamps are brought to ISO 8601.
+"""
+
+import re
+from typing import Any
+
+import yaml
+from pydantic import BaseModel
+
+from po_optimizer.errors import DocumentError
+
+MAX_CHARACTERS = 200_000
+MAX_NODES = 20_000  # after the aliases are expanded
+MAX_DEPTH = 30
+LINE_WIDTH = 100  # characters
+
+_FENCED = re.compile(r"^```[^\n]*\n(.*?)(?:^```|\Z)", re.MULTILINE | re.DOTALL)
+_NULL_OR_TIMESTAMP = ("tag:yaml.org,2002:null", "tag:yaml.org,2002:timestamp")
+
+
+class _TextLoader(yaml.SafeLoader):
+    """A loader that counts what it composes and makes text of every scalar."""
+
+    # Only these tags have a constructor: `!!int`, `!!binary` and `!!python` are errors.
+    yaml_constructors = {  # noqa: RUF012 - PyYAML's own class attribute
+        tag: yaml.SafeLoader.yaml_constructors[tag]
+        for tag in (
+            None,
+            "tag:yaml.org,2002:null",
+            "tag:yaml.org,2002:str",
+            "tag:yaml.org,2002:seq",
+            "tag:yaml.org,2002:map",
+        )
+    }
+    yaml_implicit_resolvers = {  # noqa: RUF012
+        first: [pair for pair in pairs if pair[0] in _NULL_OR_TIMESTAMP]
+        for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._depth = 0
+        self._n_nodes = 0
+        self._sizes: dict[int, int] = {}  # nodes under a node, by its identity
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """The next node, unless it is too deep or expands to too many nodes."""
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        before = self._n_nodes
+        self._depth += 1
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        if isinstance(event, yaml.AliasEvent):
+            if id(node) not in self._sizes:
+                raise _refusal("an alias refers to the node that it stands in", event)
+            self._n_nodes += self._sizes[id(node)]
+        else:
+            self._n_nodes += 1
+            self._sizes[id(node)] = self._n_nodes - before
+        if self._n_nodes > MAX_NODES:
+            raise _refusal(f"it expands to more than {MAX_NODES} nodes", event)
+        return node
+
+    def compose_sequence_node(self, anchor: Any) -> Any:
+        """A list, if it is not nested too deep."""
+        self._check_depth()
+        return super().compose_sequence_node(anchor)
+
+    def compose_mapping_node(self, anchor: Any) -> Any:
+        """A mapping, if it is not nested too deep."""
+        self._check_depth()
+        return super().compose_mapping_node(anchor)
+
+    def _check_depth(self) -> None:
+        if self._depth > MAX_DEPTH:
+            msg = f"it is nested deeper than {MAX_DEPTH} levels"
+            event = self.peek_event()  # type: ignore[no-untyped-call]
+            raise _refusal(msg, event)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        """A mapping whose keys are all different."""
+        seen = set()
+        for key_node, _ in node.value:
+            key = str(key_node.value)
+            if key in seen:
+                raise _refusal(f"the key {key!r} stands twice", key_node)
+            seen.add(key)
+        return super().construct_mapping(node, deep=deep)
+
+    def construct_iso_timestamp(self, node: Any) -> str:
+        """A timestamp as ISO 8601 text; what only looks like one stays as written."""
+        try:
+            return str(self.construct_yaml_timestamp(node).isoformat())
+        except (AttributeError, ValueError):  # AttributeError: `!!timestamp` on text
+            return str(node.value)
+
+
+_TextLoader.add_constructor(
+    "tag:yaml.org,2002:timestamp", _TextLoader.construct_iso_timestamp
+)
+
+
+def _refusal(problem: str, place: Any) -> yaml.MarkedYAMLError:
+    return yaml.MarkedYAMLError(problem=problem, problem_mark=place.start_mark)
+
+
+def read_yaml(text: str, document: str = "the document") -> dict[str, Any]:
+    """The mapping that a YAML text holds; its scalars are text or None.
+
+    Args:
+        text: YAML, in Markdown fences or not.
+        document: What the text is, as the error names it.
+
+    Raises:
+        DocumentError: No readable mapping, or larger, deeper or more often aliased
+            than any document of ours.
+    """
+    if len(text) > MAX_CHARACTERS:
+        problem = f"{len(text)} characters, at most {MAX_CHARACTERS} are read"
+        raise DocumentError(document, problem)
+    try:
+        content = _load(_without_fences(text))
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        place = (mark.line + 1, mark.column + 1) if mark else (None, None)
+        raise DocumentError(document, error.problem or "no YAML", *place) from error
+    except yaml.reader.ReaderError as error:
+        before = text[: error.position]
+        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+        problem = f"the character {error.character!r} is not allowed"
+        raise DocumentError(document, problem, line, column) from error
+    except (ValueError, OverflowError) as error:  # an escape beyond Unicode
+        raise DocumentError(document, str(error)) from error
+    if not isinstance(content, dict):
+        kind = "nothing" if content is None else type(content).__name__
+        raise DocumentError(document, f"a YAML mapping is wanted, got {kind}")
+    return content
+
+
+def _load(text: str) -> Any:
+    loader = _TextLoader(text)
+    try:
+        return loader.get_single_data()
+    finally:
+        loader.dispose()
+
+
+def _without_fences(text: str) -> str:
+    """The first fenced block, at its own line numbers; without fences all of it."""
+    fenced = _FENCED.search(text)
+    if fenced is None:
+        return text
+    return "\n" * text.count("\n", 0, fenced.start(1)) + fenced[1]
+
+
+def write_yaml(model: BaseModel) -> str:
+    """A model as YAML in block style, keys in the order of its fields.
+
+    `read_yaml` gives back what `model.model_dump(mode="json")` gives.
+    """
+    text: str = yaml.safe_dump(
+        model.model_dump(mode="json"),
+        sort_keys=False,
+        allow_unicode=True,
+        default_flow_style=False,
+        width=LINE_WIDTH,
+    )
+    return text

@@ -1,5 +1,6 @@
 """The Product Owner's documents and records: requirements, vision, review."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import dspy
@@ -54,8 +55,16 @@ class Document(BaseModel):
             DocumentError: No readable YAML, or fields that are missing or wrong.
         """
         name = document or cls.__name__
+        return cls.from_mapping(read_yaml(text, name), name)
+
+    @classmethod
+    def from_mapping(
+        cls: type[D], fields: Mapping[str, Any], document: str | None = None
+    ) -> D:
+        """The document that a mapping holds; arguments and errors as `from_yaml`."""
+        name = document or cls.__name__
         try:
-            return cls.model_validate(read_yaml(text, name))
+            return cls.model_validate(fields)
         except ValidationError as error:
             raise DocumentError(name, "; ".join(field_problems(error))) from error
 

@@ -1,0 +1,167 @@
+"""The objective: the weighted mean of the rubric and the judgement's components."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import dspy
+
+from po_optimizer.errors import DocumentError, SettingError
+from po_optimizer.product_owner.metric.judgement import JUDGED_NAMES, judge_by_reference
+from po_optimizer.product_owner.metric.outputs import read_output
+from po_optimizer.product_owner.metric.rubric import PART_NAMES, judge_by_rubric
+from po_optimizer.product_owner.schema import D, ProductOwnerReview, Requirements
+from po_optimizer.score import Score
+
+DEFAULT_WEIGHTS: Mapping[str, float] = {
+    "rubric": 0.25,
+    "verdict": 0.15,
+    "conflicts": 0.20,
+    "gaps": 0.10,
+    "ids": 0.05,
+    "consistency": 0.05,
+    "grounding": 0.20,
+}
+"""Shares of the objective; only their proportions matter."""
+
+
+def score_outputs(
+    requirements_yaml: Requirements | Mapping[str, Any] | str,
+    product_vision: Any,
+    product_owner_review: Any,
+    reference: Any = None,
+    *,
+    weights: Mapping[str, float] | None = None,
+) -> Score:
+    """The score of one pair of outputs, in [0, 1], higher is better.
+
+    Args:
+        requirements_yaml: The requirements that were reviewed.
+        product_vision: The vision as a model, a mapping or YAML text.
+        product_owner_review: The review, likewise.
+        reference: The review of a careful Product Owner, likewise, or what holds it
+            as `product_owner_review`. None: the value is the rubric.
+        weights: Replaces those of `DEFAULT_WEIGHTS` that it names; not negative.
+
+    Returns:
+        The rubric's four parts and the judgement's components by name; 0.0 in all,
+        and `unusable`, when an output cannot be read.
+
+    Raises:
+        DocumentError: The requirements or the reference cannot be read.
+        SettingError: A weight is unknown or cannot be used.
+    """
+    shares = _weights(weights)
+    requirements = _ours(Requirements, requirements_yaml)
+    reviewed = _reference_review(reference)
+    expected = None if not reviewed else _ours(ProductOwnerReview, reviewed)
+    try:
+        vision = read_output(product_vision, "product_vision")
+        review = read_output(product_owner_review, "product_owner_review")
+    except DocumentError as error:
+        return _unusable(str(error), judged=expected is not None)
+    rubric = judge_by_rubric(requirements, vision, review)
+    if expected is None:
+        feedback = "\n".join(rubric.feedback)
+        return Score(rubric.value, rubric.components, rubric.value, feedback)
+    findings = judge_by_reference(requirements, vision, review, expected)
+    judged = {finding.name: finding.value for finding in findings}
+    reasons = [f"{one.name}: {why}" for one in findings for why in one.feedback]
+    return Score(
+        _weighted_mean({"rubric": rubric.value, **judged}, shares),
+        {**rubric.components, **judged},
+        rubric.value,
+        "\n".join([*reasons, *rubric.feedback]),
+    )
+
+
+# GEPA calls a metric with five arguments; the last two are accepted for it.
+def product_owner_metric(
+    example: dspy.Example,
+    prediction: Any,
+    trace: Any = None,
+    pred_name: str | None = None,
+    pred_trace: Any = None,
+    *,
+    weights: Mapping[str, float] | None = None,
+) -> Score:
+    """The score of a prediction against its example's reference.
+
+    Never raises because of what an LM answered: that is 0.0 with `unusable` set.
+
+    Args:
+        example: Its `product_owner_review` is the reference; without one the value
+            is the rubric.
+        prediction: With `product_vision` and `product_owner_review`.
+        trace: Not used, like the two that follow: the score does not depend on them.
+        pred_name: See `trace`.
+        pred_trace: See `trace`.
+        weights: As in `score_outputs`.
+
+    Raises:
+        DocumentError: The example's requirements or reference cannot be read.
+        SettingError: A weight is unknown or cannot be used.
+    """
+    return score_outputs(
+        example.get("requirements_yaml"),
+        _field(prediction, "product_vision"),
+        _field(prediction, "product_owner_review"),
+        example,
+        weights=weights,
+    )
+
+
+def _field(holder: Any, name: str) -> Any:
+    """A field of a mapping, an example, a prediction; None when it has none."""
+    if isinstance(holder, Mapping | dspy.Example):
+        return holder.get(name)
+    return None
+
+
+def _ours(cls: type[D], document: Any) -> D:
+    """A document of the data set: not to be able to read it is our error."""
+    if isinstance(document, cls):
+        return document
+    text = document if isinstance(document, str) else None
+    if text is None and not isinstance(document, Mapping):
+        kind = type(document).__name__
+        raise DocumentError(cls.__name__, f"YAML text is wanted, got {kind}")
+    return cls.from_yaml(text) if text is not None else cls.from_mapping(document)
+
+
+def _reference_review(reference: Any) -> Any:
+    """The review in what may be a whole example or record output; else itself."""
+    if isinstance(reference, dspy.Example):
+        return reference.get("product_owner_review")
+    if isinstance(reference, Mapping) and "product_owner_review" in reference:
+        return reference["product_owner_review"]
+    return reference
+
+
+def _unusable(reason: str, judged: bool) -> Score:
+    names = [*PART_NAMES, *(JUDGED_NAMES if judged else ())]
+    components = dict.fromkeys(names, 0.0)
+    return Score(0.0, components, 0.0, feedback=reason, unusable=reason)
+
+
+def _weights(changed: Mapping[str, float] | None) -> dict[str, float]:
+    """The default weights with the changed ones replaced."""
+    weights = {**DEFAULT_WEIGHTS, **(changed or {})}
+    unknown = set(weights) - set(DEFAULT_WEIGHTS)
+    usable = all(
+        isinstance(weight, int | float) and math.isfinite(weight) and weight >= 0
+        for weight in weights.values()
+    )
+    if unknown or not usable or sum(weights.values()) <= 0:
+        raise SettingError(
+            "role.metric_args.weights",
+            changed,
+            f"numbers of 0 or more, not all 0, for {', '.join(DEFAULT_WEIGHTS)}",
+            "Correct it in the parameters, or leave it out for the defaults.",
+        )
+    return weights
+
+
+def _weighted_mean(values: Mapping[str, float], weights: Mapping[str, float]) -> float:
+    total = math.fsum(weights.values())
+    return math.fsum(weights[name] * values[name] for name in weights) / total

@@ -1,0 +1,107 @@
+"""The budget: checked before each paid call, counted over all restarts."""
+
+import time
+from datetime import datetime, timedelta
+
+from pydantic import BaseModel
+
+from po_optimizer.lms.ledger import CallRow, Ledger, Totals
+from po_optimizer.optimization.stops import BudgetReached
+from po_optimizer.params import BudgetParams
+
+
+class Spent(BaseModel):
+    """What one optimization has cost, over all its restarts.
+
+    Args:
+        calls_paid: LM calls asked for.
+        calls_cached: LM calls answered from the response cache.
+        tokens: Prompt and completion together, of the paid calls.
+        cost_usd: None: some paid call's cost is unknown.
+        call_seconds: Sum of the paid calls' wall times.
+    """
+
+    calls_paid: int
+    calls_cached: int
+    tokens: int
+    cost_usd: float | None
+    call_seconds: float
+
+
+class Budget:
+    """A guard for `Meter.guards` over everything that one optimization calls.
+
+    Args:
+        params: The bounds; None is no bound.
+        ledgers: Of the task LM and the prompt LM, which may be one.
+        optimization_id: What all restarts share.
+    """
+
+    def __init__(
+        self, params: BudgetParams, ledgers: list[Ledger], optimization_id: str
+    ) -> None:
+        self._params = params
+        self._ledgers = distinct(ledgers)
+        self._id = optimization_id
+        self._started = time.monotonic()
+        self.earlier_seconds = sum(
+            wall_seconds(ledger.rows(optimization_id=optimization_id))
+            for ledger in self._ledgers[:1]
+        )
+
+    def spent(self) -> Spent:
+        """What the ledgers say so far."""
+        every = [ledger.totals(optimization_id=self._id) for ledger in self._ledgers]
+        return Spent(
+            calls_paid=sum(totals.paid for totals in every),
+            calls_cached=sum(totals.cached for totals in every),
+            tokens=sum(t.prompt_tokens + t.completion_tokens for t in every),
+            cost_usd=_known_sum(every),
+            call_seconds=round(sum(totals.seconds for totals in every), 3),
+        )
+
+    @property
+    def wall_seconds(self) -> float:
+        """Wall time of this optimization, earlier runs of it included."""
+        return self.earlier_seconds + time.monotonic() - self._started
+
+    def check(self) -> None:
+        """Lets a paid call pass.
+
+        Raises:
+            BudgetReached: A bound is reached.
+        """
+        bounds = self._params
+        if bounds.max_minutes is not None:
+            _refuse_from("max_minutes", bounds.max_minutes, self.wall_seconds / 60)
+        if bounds.max_calls or bounds.max_tokens or bounds.max_cost_usd:
+            spent = self.spent()
+            _refuse_from("max_calls", bounds.max_calls, spent.calls_paid)
+            _refuse_from("max_tokens", bounds.max_tokens, spent.tokens)
+            _refuse_from("max_cost_usd", bounds.max_cost_usd, spent.cost_usd or 0.0)
+
+
+def distinct(ledgers: list[Ledger]) -> list[Ledger]:
+    """The ledgers without repetition: one file is counted once."""
+    return list({ledger.path.resolve(): ledger for ledger in ledgers}.values())
+
+
+def wall_seconds(rows: list[CallRow]) -> float:
+    """Time from the first to the last call of each run, summed over the runs."""
+    spans: dict[str, tuple[datetime, datetime]] = {}
+    for row in rows:
+        start = datetime.fromisoformat(row.started)
+        end = start + timedelta(seconds=row.seconds)
+        first, last = spans.get(row.run_id, (start, end))
+        spans[row.run_id] = (min(first, start), max(last, end))
+    return sum((last - first).total_seconds() for first, last in spans.values())
+
+
+def _refuse_from(setting: str, bound: float | None, spent: float) -> None:
+    if bound is not None and spent >= bound:
+        raise BudgetReached(setting, bound, spent)
+
+
+def _known_sum(every: list[Totals]) -> float | None:
+    costs = [totals.cost_usd for totals in every]
+    return None if None in costs else sum(cost for cost in costs if cost is not None)

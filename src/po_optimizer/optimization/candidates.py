@@ -1,0 +1,62 @@
+"""Which instructions and which demos a candidate has, as numbers to speak of."""
+
+import hashlib
+import json
+from typing import Any
+
+import dspy
+
+
+class CandidateIndex:
+    """Numbers instructions and demo sets per predictor in the order of their naming.
+
+    An optimizer that draws from lists names them beforehand, so that the numbers are
+    its own; everything else is numbered when it is first seen. Instruction 0 is the
+    student's own; demo set 0 is the first one named.
+    """
+
+    def __init__(self, student: dspy.Module) -> None:
+        self._instructions: list[list[str]] = [[] for _ in student.predictors()]
+        self._demos: list[list[str]] = [[] for _ in student.predictors()]
+        self.describe(student)
+
+    def name_instructions(self, predictor: int, instructions: list[str]) -> None:
+        """Takes over an optimizer's list of instructions."""
+        self._instructions[predictor] = list(instructions)
+
+    def name_demo_sets(self, predictor: int, demo_sets: list[list[Any]]) -> None:
+        """Takes over an optimizer's list of demo sets."""
+        self._demos[predictor] = [demos_key(demos) for demos in demo_sets]
+
+    def describe(self, program: dspy.Module) -> tuple[list[int], list[int]]:
+        """The instruction and demo set numbers, one of each per predictor."""
+        pairs = list(enumerate(program.predictors()))
+        instructions = [
+            _number(self._instructions[i], p.signature.instructions) for i, p in pairs
+        ]
+        demos = [_number(self._demos[i], demos_key(p.demos)) for i, p in pairs]
+        return instructions, demos
+
+
+def candidate_key(program: dspy.Module) -> str:
+    """Equal for programs with the same instructions and demos."""
+    parts = [
+        [p.signature.instructions, demos_key(p.demos)] for p in program.predictors()
+    ]
+    return _digest(parts)
+
+
+def demos_key(demos: list[Any]) -> str:
+    """Equal for equal lists of demos."""
+    return _digest([dict(demo.items()) for demo in demos])
+
+
+def _digest(value: Any) -> str:
+    text = json.dumps(value, sort_keys=True, default=repr, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _number(known: list[str], value: str) -> int:
+    if value not in known:
+        known.append(value)
+    return known.index(value)

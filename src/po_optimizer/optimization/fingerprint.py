@@ -1,0 +1,154 @@
+"""What a run depends on; a run may be resumed only if none of it has changed."""
+
+import functools
+import hashlib
+import importlib.metadata
+import inspect
+import json
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import dspy
+from pydantic import BaseModel
+
+from po_optimizer.lms import MeteredLM
+from po_optimizer.params import OptimizeParams
+from po_optimizer.roles import Metric
+
+Fingerprint = dict[str, str]
+"""Name of a part -> its value or digest, as an error can show it."""
+
+_PACE = {
+    "timeout_seconds",
+    "num_retries",
+    "num_threads",
+    "seconds_per_example",
+    "price",
+}
+_VERSIONS = ("dspy", "optuna", "gepa")
+
+
+def run_fingerprint(
+    *,
+    student: dspy.Module,
+    trainset: list[dspy.Example],
+    valset: list[dspy.Example],
+    metric: Metric,
+    task_lm: MeteredLM,
+    prompt_lm: MeteredLM,
+    params: OptimizeParams,
+) -> Fingerprint:
+    """The parts that decide the result of an optimization.
+
+    Bounds and pace (budget, threads, timeouts, prices) are no part of it: they may be
+    changed between restarts.
+    """
+    chosen = getattr(params, params.optimizer)
+    return {
+        "trainset": _digest([_example(example) for example in trainset]),
+        "valset": _digest([_example(example) for example in valset]),
+        "program source": _digest(_sources(student)),
+        "program signature": _digest(_signatures(student)),
+        "metric source": _digest(_metric(metric)),
+        **_lm("task_lm", task_lm),
+        **_lm("prompt_lm", prompt_lm),
+        "optimize.optimizer": params.optimizer,
+        "optimize.seed": str(params.seed),
+        **_flat(f"optimize.{params.optimizer}", chosen.model_dump(mode="json")),
+        "python": ".".join(platform.python_version_tuple()[:2]),
+        **{f"{name} version": _version(name) for name in _VERSIONS},
+    }
+
+
+def optimization_id(fingerprint: Fingerprint) -> str:
+    """What all restarts of one optimization share: 16 hexadecimal digits."""
+    return _digest(fingerprint)[:16]
+
+
+def changes(earlier: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """The parts that differ, with both values, or their names if they are digests."""
+    names = [name for name in {**earlier, **now} if earlier.get(name) != now.get(name)]
+    return [_change(name, earlier.get(name), now.get(name)) for name in names]
+
+
+def _change(name: str, earlier: str | None, now: str | None) -> str:
+    if earlier and now and len(earlier) == len(now) == len(_digest("")):
+        return name
+    return f"{name} (was {earlier}, is {now})"
+
+
+def _digest(value: Any) -> str:
+    text = json.dumps(value, sort_keys=True, default=_plain, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    return (
+        value.model_dump(mode="json") if isinstance(value, BaseModel) else repr(value)
+    )
+
+
+def _example(example: dspy.Example) -> list[Any]:
+    return [dict(example.items()), sorted(example.inputs().keys())]
+
+
+def _sources(student: dspy.Module) -> list[str]:
+    modules = [student, *(module for _, module in student.named_sub_modules())]
+    classes = {type(module) for module in modules}
+    own = [cls for cls in classes if not cls.__module__.startswith("dspy.")]
+    return sorted(_source(cls) for cls in own)
+
+
+def _signatures(student: dspy.Module) -> list[Any]:
+    return [
+        [name, p.signature.dump_state(), p.signature.model_json_schema(), p.config]
+        for name, p in student.named_predictors()
+    ]
+
+
+def _metric(metric: Metric) -> list[Any]:
+    if isinstance(metric, functools.partial):
+        return [_metric(metric.func), metric.args, sorted(metric.keywords.items())]
+    kind = metric if inspect.isfunction(metric) else type(metric)
+    return [_package_source(kind), "" if kind is metric else vars(metric)]
+
+
+def _package_source(thing: Any) -> list[str]:
+    """The files beside the one that defines it, if it is a package's module."""
+    try:
+        path = Path(inspect.getfile(thing))
+    except (OSError, TypeError):
+        return [_source(thing)]
+    if not (path.parent / "__init__.py").exists():
+        return [_source(thing)]
+    return [
+        file.read_text(encoding="utf-8") for file in sorted(path.parent.glob("*.py"))
+    ]
+
+
+def _source(thing: Any) -> str:
+    try:
+        return inspect.getsource(thing)
+    except (OSError, TypeError):
+        return f"{thing.__module__}.{thing.__qualname__}"
+
+
+def _lm(name: str, lm: MeteredLM) -> dict[str, str]:
+    told = lm.params.model_dump(mode="json", exclude=_PACE)
+    return {f"{name}.slug": lm.slug, **_flat(name, told)}
+
+
+def _flat(prefix: str, values: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        f"{prefix}.{key}": json.dumps(value, sort_keys=True)
+        for key, value in values.items()
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"

@@ -1,0 +1,114 @@
+"""The trial journal: one JSON line per evaluated candidate, on disk as it happens."""
+
+import os
+from pathlib import Path
+from typing import Literal, TextIO
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+Kind = Literal["baseline", "minibatch", "full_eval"]
+
+
+class Trial(BaseModel):
+    """One candidate scored once.
+
+    Args:
+        trial: Counts evaluations from 1, which is the baseline.
+        kind: `minibatch` is scored on part of the examples, the others on the
+            whole valset.
+        instruction: Number of each predictor's instructions; 0 is the student's own.
+        demo_set: Number of each predictor's demo set.
+        score: Mean over the n examples, in [0, 1], rounded to 4 places as DSPy does.
+        n: Examples scored.
+        n_failed: Of these, unusable outputs; they count as 0.0.
+        best: Highest score of a whole valset so far, in [0, 1].
+        calls_paid: LM calls of this trial that were paid for, over all restarts.
+        calls_cached: LM calls of this trial that the response cache answered.
+        seconds: Wall time of the run that scored it first.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    trial: int
+    kind: Kind
+    instruction: list[int]
+    demo_set: list[int]
+    score: float
+    n: int
+    n_failed: int
+    best: float
+    calls_paid: int
+    calls_cached: int
+    seconds: float
+
+    def same_as(self, other: "Trial") -> bool:
+        """True if both tell the same, whatever it took to find out."""
+        effort = {"calls_paid", "calls_cached", "seconds"}
+        return self.model_dump(exclude=effort) == other.model_dump(exclude=effort)
+
+
+class Journal:
+    """A JSONL file of trials that a resumed run continues.
+
+    A resumed run replays the trials from cached answers; those that stand in the
+    file already are compared and left as they are, so that nothing is written twice
+    and a run killed during its replay has lost nothing.
+
+    Args:
+        path: The file; its folder is made when missing.
+        resume: Keep what the file holds; otherwise it starts empty.
+    """
+
+    def __init__(self, path: Path, *, resume: bool) -> None:
+        self.path = path
+        self.trials: list[Trial] = []
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._earlier = read_journal(path) if resume else []
+        self.n_earlier = len(self._earlier)
+        self._rewrite(self._earlier)
+
+    @property
+    def best_earlier(self) -> float:
+        """Highest score of a whole valset in the run that is resumed; -1.0: none."""
+        return max((trial.best for trial in self._earlier), default=-1.0)
+
+    def add(self, trial: Trial) -> Trial:
+        """Records a trial and gives it as it stands in the file."""
+        position = len(self.trials)
+        if position < len(self._earlier):
+            earlier = self._earlier[position]
+            if earlier.same_as(trial):
+                self.trials.append(earlier)
+                return earlier
+            self._earlier = []
+            self._rewrite(self.trials)
+        with self.path.open("a", encoding="utf-8") as file:
+            _write_through(file, trial.model_dump_json() + "\n")
+        self.trials.append(trial)
+        return trial
+
+    def _rewrite(self, trials: list[Trial]) -> None:
+        """Replaces the file, whole or not at all."""
+        partial = self.path.with_name(self.path.name + ".partial")
+        with partial.open("w", encoding="utf-8") as file:
+            _write_through(file, "".join(t.model_dump_json() + "\n" for t in trials))
+        partial.replace(self.path)
+
+
+def read_journal(path: Path) -> list[Trial]:
+    """The trials of a journal, up to the first line that a kill cut short."""
+    if not path.exists():
+        return []
+    trials: list[Trial] = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            trials.append(Trial.model_validate_json(line))
+        except ValidationError:
+            break
+    return trials
+
+
+def _write_through(file: TextIO, text: str) -> None:
+    file.write(text)
+    file.flush()
+    os.fsync(file.fileno())

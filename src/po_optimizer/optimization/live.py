@@ -1,0 +1,135 @@
+"""The live display of a running optimization."""
+
+import time
+from collections.abc import Callable
+from types import TracebackType
+
+from rich.console import Console, RenderableType
+from rich.live import Live
+from rich.panel import Panel
+from rich.table import Table
+
+from po_optimizer.optimization.budget import Spent
+from po_optimizer.optimization.journal import Trial
+
+_BARS = "▁▂▃▄▅▆▇█"
+_POLL_SECONDS = 1.0
+
+
+class LiveView:
+    """Stage, trial k of N, scores, best, calls, tokens, cost and time left.
+
+    It asks for what is spent at most once a second, from the display's own thread.
+
+    Args:
+        console: The terminal; log lines of the same console scroll above it.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self.phase = "start"
+        self._optimizer = ""
+        self._trials: list[Trial] = []
+        self._planned = 0
+        self._calls_expected: int | None = None
+        self._seconds_expected: float | None = None
+        self._spent: Callable[[], Spent] | None = None
+        self._clock = time.monotonic()
+        self._polled: tuple[float, Spent | None] = (0.0, None)
+        self._live = Live(
+            get_renderable=self.render,
+            console=console,
+            refresh_per_second=2,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+
+    def __enter__(self) -> "LiveView":
+        """Starts the display."""
+        self._live.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Leaves the last state on the terminal."""
+        self._live.__exit__(kind, error, trace)
+
+    def start(
+        self,
+        optimizer: str,
+        planned: int,
+        calls_expected: int | None,
+        seconds_expected: float | None,
+        spent: Callable[[], Spent],
+    ) -> None:
+        """Takes what is known before the first call."""
+        self._optimizer, self._planned = optimizer, planned
+        self._calls_expected, self._seconds_expected = calls_expected, seconds_expected
+        self._spent, self._clock = spent, time.monotonic()
+
+    def add(self, trial: Trial) -> None:
+        """Adds a trial's score."""
+        self._trials.append(trial)
+
+    def render(self) -> RenderableType:
+        """The panel at this moment."""
+        table = Table.grid(padding=(0, 2))
+        for name, value in self._lines().items():
+            table.add_row(f"[bold]{name}", value)
+        return Panel(table, title=f"optimize: {self._optimizer}", expand=False)
+
+    def _lines(self) -> dict[str, str]:
+        spent = self._poll()
+        lines = {
+            "stage": self.phase,
+            "trial": f"{len(self._trials)} of {self._planned}",
+            "scores": sparkline([trial.score for trial in self._trials]),
+            "best": f"{self._trials[-1].best:.4f}" if self._trials else "-",
+        }
+        if spent is not None:
+            expected = "?" if self._calls_expected is None else self._calls_expected
+            cost = "unknown" if spent.cost_usd is None else f"{spent.cost_usd:.4f} USD"
+            lines["LM calls"] = (
+                f"{spent.calls_paid} paid, {spent.calls_cached} cached, "
+                f"{expected} expected"
+            )
+            lines["tokens, cost"] = f"{spent.tokens}, {cost}"
+        lines["time left"] = self._time_left(spent)
+        return lines
+
+    def _poll(self) -> Spent | None:
+        polled, spent = self._polled
+        if self._spent is not None and time.monotonic() - polled >= _POLL_SECONDS:
+            spent = self._spent()
+            self._polled = (time.monotonic(), spent)
+        return spent
+
+    def _time_left(self, spent: Spent | None) -> str:
+        """By the pace so far once a tenth is done, before that by the forecast."""
+        elapsed = time.monotonic() - self._clock
+        done = (
+            spent.calls_paid / self._calls_expected
+            if spent and self._calls_expected
+            else 0
+        )
+        if done >= 0.1:  # noqa: PLR2004
+            return f"about {minutes(max(0.0, elapsed / done - elapsed))}"
+        if self._seconds_expected is not None:
+            return f"about {minutes(max(0.0, self._seconds_expected - elapsed))}"
+        return "unknown"
+
+
+def sparkline(scores: list[float], width: int = 40) -> str:
+    """The last scores as bars; 0.0 is the lowest bar, 1.0 the highest."""
+    top = len(_BARS) - 1
+    return "".join(_BARS[round(score * top)] for score in scores[-width:])
+
+
+def minutes(seconds: float) -> str:
+    """A duration in words a person reads at a glance."""
+    if seconds < 90:  # noqa: PLR2004
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min"

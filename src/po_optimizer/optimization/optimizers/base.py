@@ -1,0 +1,120 @@
+"""What every optimizer is to the run control: one small class."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+import dspy
+from pydantic import BaseModel, ConfigDict
+
+from po_optimizer.lms import MeteredLM
+from po_optimizer.optimization.candidates import CandidateIndex
+from po_optimizer.optimization.checks import Check
+from po_optimizer.optimization.metric import GuardedMetric
+from po_optimizer.params import OptimizeParams
+
+NEVER_GIVE_UP = 10**9
+"""DSPy's `max_errors`: a failed example is 0.0; what must stop a run is a StopRun."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One optimization as an optimizer sees it.
+
+    Args:
+        metric: Gives a Score or stops the run.
+        index: Told the candidates, if the optimizer has lists of them.
+        phase: Told what the optimizer is about to do, in a word.
+    """
+
+    student: dspy.Module
+    trainset: list[dspy.Example]
+    valset: list[dspy.Example]
+    metric: GuardedMetric
+    task_lm: MeteredLM
+    prompt_lm: MeteredLM
+    index: CandidateIndex
+    phase: Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What the number of LM calls depends on, beside the optimizer's arguments.
+
+    Args:
+        predictors: LM calls of one run of the program.
+        train: Examples in the trainset.
+        val: Examples in the valset.
+    """
+
+    predictors: int
+    train: int
+    val: int
+
+
+class CallRange(BaseModel):
+    """A number of LM calls: bounds and the likely one, lower <= expected <= upper.
+
+    An answer that cannot be parsed costs one call more, which no formula knows.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    lower: int
+    expected: int
+    upper: int
+
+
+class Calls(BaseModel):
+    """LM calls of one optimization, by which LM answers them."""
+
+    model_config = ConfigDict(frozen=True)
+
+    task: CallRange
+    prompt: CallRange
+
+
+@dataclass(frozen=True)
+class DemoCounts:
+    """Most demos that a candidate's prompt can hold."""
+
+    bootstrapped: int
+    labeled: int
+
+
+class Optimizer(Protocol):
+    """An optimizer of DSPy's behind the run control.
+
+    `compile` returns nothing: every candidate passes through DSPy's `Evaluate`, where
+    the journal sees it and keeps the best, so that a run that ends early gives its
+    result in the same way as one that is completed.
+    """
+
+    packages: ClassVar[tuple[str, ...]]
+
+    def __init__(self, params: OptimizeParams) -> None:
+        """Takes its own part of the parameters."""
+
+    def compile(self, job: Job) -> str:
+        """Searches; gives a remark for the report, or "" if there is none."""
+        ...
+
+    def choose_valset(self, valset: list[dspy.Example]) -> list[dspy.Example]:
+        """The part of the valset that it evaluates on."""
+        ...
+
+    def calls(self, sizes: Sizes) -> Calls:
+        """LM calls by formula."""
+        ...
+
+    def evaluations(self, sizes: Sizes) -> int:
+        """Trials that the journal will hold, the baseline included."""
+        ...
+
+    def checks(self, sizes: Sizes) -> list[Check]:
+        """Whether its arguments fit each other and the splits."""
+        ...
+
+    def demo_counts(self) -> DemoCounts:
+        """Most demos in one prompt."""
+        ...

@@ -1,0 +1,122 @@
+"""BootstrapFewShotWithRandomSearch behind the run control."""
+
+import random
+from typing import ClassVar
+
+import dspy
+from dspy.teleprompt import BootstrapFewShotWithRandomSearch
+
+from po_optimizer.optimization.checks import Check
+from po_optimizer.optimization.optimizers.base import (
+    NEVER_GIVE_UP,
+    CallRange,
+    Calls,
+    DemoCounts,
+    Job,
+    Sizes,
+)
+from po_optimizer.params import OptimizeParams
+
+_HERE = "optimize.bootstrap_random_search"
+_FIXED_CANDIDATES = 3
+
+
+class BootstrapRandomSearch:
+    """Tries demo sets: none, labeled only, bootstrapped in order, then shuffled.
+
+    DSPy's class takes no seed (its candidates are its seeds); the seed of the
+    optimization shuffles the trainset instead.
+    """
+
+    packages: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, params: OptimizeParams) -> None:
+        self._params = params.bootstrap_random_search
+        self._seed = params.seed
+
+    def compile(self, job: Job) -> str:
+        """Searches over all candidates, or up to `stop_at_score`."""
+        job.phase("trials")
+        params = self._params
+        stop_at = params.stop_at_score
+        optimizer = BootstrapFewShotWithRandomSearch(
+            metric=job.metric,
+            max_bootstrapped_demos=params.max_bootstrapped_demos,
+            max_labeled_demos=params.max_labeled_demos,
+            max_rounds=params.max_rounds,
+            num_candidate_programs=params.num_candidate_programs,
+            num_threads=job.task_lm.params.num_threads,
+            max_errors=NEVER_GIVE_UP,
+            # DSPy compares percentages
+            stop_at_score=None if stop_at is None else stop_at * 100,
+        )
+        trainset = list(job.trainset)
+        random.Random(self._seed).shuffle(trainset)  # noqa: S311
+        optimizer.compile(job.student, trainset=trainset, valset=job.valset)
+        return ""
+
+    def choose_valset(self, valset: list[dspy.Example]) -> list[dspy.Example]:
+        """All of it."""
+        return valset
+
+    def calls(self, sizes: Sizes) -> Calls:
+        """Evaluations of distinct candidates, and attempts to bootstrap."""
+        params = self._params
+        sets = params.num_candidate_programs + 1
+        candidates = params.num_candidate_programs + _FIXED_CANDIDATES
+        upper = candidates * sizes.val + sets * sizes.train * params.max_rounds
+        distinct, attempts = self._rehearse(sizes)
+        expected = distinct * sizes.val + attempts
+        per_run = sizes.predictors
+        task = CallRange(
+            lower=sizes.val * per_run,
+            expected=min(expected, upper) * per_run,
+            upper=upper * per_run,
+        )
+        return Calls(task=task, prompt=CallRange(lower=0, expected=0, upper=0))
+
+    def _rehearse(self, sizes: Sizes) -> tuple[int, int]:
+        """Distinct candidates and attempts, if each attempt gives a demo."""
+        params = self._params
+        wanted, labeled = params.max_bootstrapped_demos, params.max_labeled_demos
+        sets = [tuple(range(sizes.train))[:wanted]]
+        for seed in range(params.num_candidate_programs):
+            order = list(range(sizes.train))
+            random.Random(seed).shuffle(order)  # noqa: S311 -- DSPy's own draws
+            size = random.Random(seed).randint(1, max(1, wanted))  # noqa: S311
+            sets.append(tuple(order[:size]))
+        keys = [(s, i if len(s) < labeled else 0) for i, s in enumerate(sets)]
+        without_teacher_demos = {example for s in sets for example in s}
+        attempts = sum(map(len, sets)) if labeled else len(without_teacher_demos)
+        return 1 + bool(labeled) + len(set(keys)), attempts
+
+    def evaluations(self, sizes: Sizes) -> int:
+        """One per candidate, the one without demos being the baseline."""
+        del sizes
+        return self._params.num_candidate_programs + _FIXED_CANDIDATES
+
+    def checks(self, sizes: Sizes) -> list[Check]:
+        """Demo numbers that DSPy can draw from the trainset."""
+        params = self._params
+        most = max(params.max_bootstrapped_demos, params.max_labeled_demos)
+        fits = 1 <= params.max_bootstrapped_demos and most <= sizes.train
+        return [
+            Check(
+                name="bootstrap_random_search_demos",
+                setting=f"{_HERE}.max_bootstrapped_demos",
+                value={
+                    "max_bootstrapped_demos": params.max_bootstrapped_demos,
+                    "max_labeled_demos": params.max_labeled_demos,
+                },
+                allowed="1 or more bootstrapped demos, and neither number above the "
+                f"size of the trainset, {sizes.train}",
+                passed=fits,
+                message="" if fits else "Change one of the two.",
+            )
+        ]
+
+    def demo_counts(self) -> DemoCounts:
+        """As the parameters say."""
+        return DemoCounts(
+            self._params.max_bootstrapped_demos, self._params.max_labeled_demos
+        )

@@ -1,0 +1,135 @@
+"""GEPA behind the run control: instructions evolved by reflection on feedback."""
+
+import math
+from typing import Any, ClassVar
+
+import dspy
+
+from po_optimizer.optimization.checks import Check
+from po_optimizer.optimization.metric import FeedbackMetric
+from po_optimizer.optimization.optimizers.base import (
+    CallRange,
+    Calls,
+    DemoCounts,
+    Job,
+    Sizes,
+)
+from po_optimizer.params import OptimizeParams
+
+_HERE = "optimize.gepa"
+_AUTO_CANDIDATES = {"light": 6, "medium": 12, "heavy": 18}
+_ACCEPTED = 0.3
+"""Share of proposals that earn a full evaluation, for the likely number only."""
+
+
+class Gepa:
+    """Rewrites instructions from the metric's feedback, keeping a Pareto front.
+
+    Its own `log_dir` is not used: resuming from it gives another result and unpickles
+    its state. The response cache resumes it as it does the others.
+    """
+
+    packages: ClassVar[tuple[str, ...]] = ("gepa",)
+
+    def __init__(self, params: OptimizeParams) -> None:
+        self._params = params.gepa
+        self._seed = params.seed
+
+    def compile(self, job: Job) -> str:
+        """Searches until its own count of scorings is used up."""
+        job.phase("trials")
+        optimizer = dspy.GEPA(
+            metric=FeedbackMetric(job.metric),
+            reflection_lm=job.prompt_lm,
+            num_threads=job.task_lm.params.num_threads,
+            seed=self._seed,
+            **self._arguments(),
+        )
+        optimizer.compile(job.student, trainset=job.trainset, valset=job.valset)
+        return ""
+
+    def _arguments(self) -> dict[str, Any]:
+        return self._params.model_dump()
+
+    def choose_valset(self, valset: list[dspy.Example]) -> list[dspy.Example]:
+        """All of it."""
+        return valset
+
+    def scorings(self, sizes: Sizes) -> int:
+        """Scorings after which it stops; the iteration under way is finished."""
+        params = self._params
+        if params.auto is not None:
+            budget = dspy.GEPA.auto_budget
+            candidates = _AUTO_CANDIDATES[params.auto]
+            return int(budget(None, sizes.predictors, candidates, sizes.val))
+        if params.max_full_evals is not None:
+            return params.max_full_evals * (sizes.train + sizes.val)
+        return params.max_metric_calls or 0
+
+    def calls(self, sizes: Sizes) -> Calls:
+        """Bounds by its count of scorings; one reflection an iteration."""
+        scorings = self.scorings(sizes)
+        batch = min(self._params.reflection_minibatch_size, sizes.train)
+        left = max(0, scorings - sizes.val)
+        upper = max(scorings, sizes.val) + sizes.val + 2 * batch
+        most = math.ceil(left / batch) if batch else 0
+        iterations = self._iterations(sizes)
+        # the parent's part of an iteration is mostly cached after a first epoch
+        repeated = max(0, iterations * batch - sizes.train)
+        expected = min(upper, max(sizes.val, max(scorings, sizes.val) - repeated))
+        per_run = sizes.predictors
+        return Calls(
+            task=CallRange(
+                lower=sizes.val * per_run,
+                expected=expected * per_run,
+                upper=upper * per_run,
+            ),
+            prompt=CallRange(lower=0, expected=min(iterations, most), upper=most),
+        )
+
+    def _iterations(self, sizes: Sizes) -> int:
+        batch = min(self._params.reflection_minibatch_size, sizes.train)
+        each = 2 * batch + _ACCEPTED * sizes.val
+        left = max(0, self.scorings(sizes) - sizes.val)
+        return math.ceil(left / each)
+
+    def evaluations(self, sizes: Sizes) -> int:
+        """The likely number; GEPA counts scorings, not trials."""
+        return 1 + math.ceil(self._iterations(sizes) * (2 + _ACCEPTED))
+
+    def checks(self, sizes: Sizes) -> list[Check]:
+        """One bound exactly, and one that lets it go beyond the baseline."""
+        params = self._params
+        bounds = {
+            "auto": params.auto,
+            "max_full_evals": params.max_full_evals,
+            "max_metric_calls": params.max_metric_calls,
+        }
+        one = sum(value is not None for value in bounds.values()) == 1
+        least = sizes.val + 2 * params.reflection_minibatch_size
+        enough = one and self.scorings(sizes) >= least
+        return [
+            Check(
+                name="gepa_bound",
+                setting=f"{_HERE}.max_full_evals",
+                value=bounds,
+                allowed="exactly one of the three, and at least "
+                f"{least} scorings: the valset and one iteration",
+                passed=enough,
+                message="" if enough else "Set one of them and the others to null.",
+            ),
+            Check(
+                name="gepa_minibatch",
+                setting=f"{_HERE}.reflection_minibatch_size",
+                value=params.reflection_minibatch_size,
+                allowed=f"at most the size of the trainset, {sizes.train}",
+                passed=params.reflection_minibatch_size <= sizes.train,
+                message="Lower it."
+                if params.reflection_minibatch_size > sizes.train
+                else "",
+            ),
+        ]
+
+    def demo_counts(self) -> DemoCounts:
+        """None: GEPA changes instructions only."""
+        return DemoCounts(0, 0)

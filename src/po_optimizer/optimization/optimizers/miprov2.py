@@ -1,0 +1,135 @@
+"""MIPROv2 behind the run control."""
+
+import random
+from typing import Any, ClassVar
+
+import dspy
+from dspy.teleprompt import MIPROv2
+
+from po_optimizer.optimization.checks import Check
+from po_optimizer.optimization.optimizers.base import (
+    NEVER_GIVE_UP,
+    Calls,
+    DemoCounts,
+    Job,
+    Sizes,
+)
+from po_optimizer.optimization.optimizers.miprov2_checks import check_arguments
+from po_optimizer.optimization.optimizers.miprov2_plan import (
+    AUTO,
+    make_plan,
+    prompt_calls,
+    task_calls,
+)
+from po_optimizer.params import OptimizeParams
+
+_EXHAUSTED = "No valid program found"
+
+
+class ToldMIPROv2(MIPROv2):  # type: ignore[misc]
+    """MIPROv2 that tells its candidates and its steps.
+
+    DSPy gives the numbers of the chosen instruction and demo set only with the final
+    program; a run that is stopped would not know them.
+    """
+
+    def __init__(self, job: Job, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._job = job
+
+    def _bootstrap_fewshot_examples(self, *args: Any, **kwargs: Any) -> Any:
+        self._job.phase("bootstrap demos")
+        found = super()._bootstrap_fewshot_examples(*args, **kwargs)
+        for predictor, demo_sets in (found or {}).items():
+            self._job.index.name_demo_sets(predictor, demo_sets)
+        return found
+
+    def _propose_instructions(self, *args: Any, **kwargs: Any) -> Any:
+        self._job.phase("propose instructions")
+        found = super()._propose_instructions(*args, **kwargs)
+        for predictor, instructions in found.items():
+            self._job.index.name_instructions(predictor, instructions)
+        self._job.phase("trials")
+        return found
+
+
+class Miprov2:
+    """Chooses among proposed instructions and bootstrapped demo sets."""
+
+    packages: ClassVar[tuple[str, ...]] = ("optuna",)
+
+    def __init__(self, params: OptimizeParams) -> None:
+        self._params = params.miprov2
+        self._seed = params.seed
+
+    def compile(self, job: Job) -> str:
+        """Searches; a search that runs out of candidates ends well."""
+        try:
+            self._optimizer(job).compile(job.student, **self._compile_args(job))
+        except ValueError as error:
+            # raised when every tried combination has had its full evaluation
+            if _EXHAUSTED not in str(error):
+                raise
+            return "ended early: every distinct candidate had been evaluated"
+        return ""
+
+    def _optimizer(self, job: Job) -> ToldMIPROv2:
+        params = self._params
+        return ToldMIPROv2(
+            job,
+            metric=job.metric,
+            prompt_model=job.prompt_lm,
+            task_model=job.task_lm,
+            max_bootstrapped_demos=params.max_bootstrapped_demos,
+            max_labeled_demos=params.max_labeled_demos,
+            auto=params.auto,
+            num_candidates=params.num_candidates,
+            num_threads=job.task_lm.params.num_threads,
+            max_errors=NEVER_GIVE_UP,
+            seed=self._seed,
+            init_temperature=params.init_temperature,
+            metric_threshold=params.metric_threshold,
+        )
+
+    def _compile_args(self, job: Job) -> dict[str, Any]:
+        params = self._params
+        return {
+            "trainset": job.trainset,
+            "valset": job.valset,
+            "num_trials": params.num_trials,
+            "minibatch": params.minibatch,
+            "minibatch_size": params.minibatch_size,
+            "minibatch_full_eval_steps": params.minibatch_full_eval_steps,
+            "program_aware_proposer": params.program_aware_proposer,
+            "data_aware_proposer": params.data_aware_proposer,
+            "view_data_batch_size": params.view_data_batch_size,
+            "tip_aware_proposer": params.tip_aware_proposer,
+            "fewshot_aware_proposer": params.fewshot_aware_proposer,
+        }
+
+    def choose_valset(self, valset: list[dspy.Example]) -> list[dspy.Example]:
+        """All of it, or as many examples as `auto` looks at, drawn by the seed."""
+        if self._params.auto is None or len(valset) <= AUTO[self._params.auto][1]:
+            return valset
+        rng = random.Random(self._seed)  # noqa: S311
+        return rng.sample(valset, AUTO[self._params.auto][1])
+
+    def calls(self, sizes: Sizes) -> Calls:
+        """LM calls by formula, the likely number by rehearsing the sampler."""
+        plan = make_plan(self._params, sizes)
+        return Calls(task=task_calls(plan, self._seed), prompt=prompt_calls(plan))
+
+    def evaluations(self, sizes: Sizes) -> int:
+        """The baseline, each trial, and the full evaluations of minibatch mode."""
+        plan = make_plan(self._params, sizes)
+        return 1 + plan.trials + (plan.full_evals if plan.minibatch else 0)
+
+    def checks(self, sizes: Sizes) -> list[Check]:
+        """Every conflict of arguments that DSPy meets only after paid calls."""
+        return check_arguments(self._params, sizes)
+
+    def demo_counts(self) -> DemoCounts:
+        """As the parameters say."""
+        return DemoCounts(
+            self._params.max_bootstrapped_demos, self._params.max_labeled_demos
+        )

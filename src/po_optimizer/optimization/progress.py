@@ -1,0 +1,123 @@
+"""What a running optimization tells: one event, and where it goes."""
+
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from rich import get_console
+from rich.console import Console
+
+from po_optimizer.optimization.budget import Spent
+from po_optimizer.optimization.forecast import Forecast
+from po_optimizer.optimization.journal import Trial
+from po_optimizer.optimization.live import LiveView
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Started:
+    """An optimization begins, or is resumed.
+
+    Args:
+        trials: Evaluations to come, the baseline included.
+        resumed: Trials that the journal holds from earlier runs.
+        spent: Gives what is spent at the moment.
+    """
+
+    optimizer: str
+    trials: int
+    resumed: int
+    forecast: Forecast | None
+    spent: Callable[[], Spent]
+
+
+@dataclass(frozen=True)
+class Phase:
+    """What the optimizer does now, in a word or two."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A trial is in the journal."""
+
+    trial: Trial
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The optimization has ended.
+
+    Args:
+        ended: completed, budget or interrupted, or an error's class.
+        best: In [0, 1]; None: not even the baseline was evaluated.
+    """
+
+    ended: str
+    best: float | None
+    seconds: float
+
+
+Event = Started | Phase | Scored | Ended
+Progress = Callable[[Event], None]
+
+
+@contextmanager
+def show_progress(console: Console | None = None) -> Iterator[Progress]:
+    """A live display if the console is a terminal, else one log line per event."""
+    console = console or get_console()
+    if not (console.is_terminal and sys.stdout.isatty()):
+        yield log_event
+        return
+    with LiveView(console) as view:
+
+        def show(event: Event) -> None:
+            _to_view(view, event)
+
+        yield show
+
+
+def log_event(event: Event) -> None:
+    """One line at INFO."""
+    _log.info("%s", in_words(event))
+
+
+def in_words(event: Event) -> str:
+    """The event in one line."""
+    match event:
+        case Started():
+            again = f", resumed after trial {event.resumed}" if event.resumed else ""
+            foretold = f"; {event.forecast.in_words()}" if event.forecast else ""
+            return (
+                f"optimize: {event.optimizer}, {event.trials} trials{again}{foretold}"
+            )
+        case Phase():
+            return f"optimize: {event.name}"
+        case Scored(trial=t):
+            return (
+                f"trial {t.trial} {t.kind}: score={t.score:.4f} n={t.n} "
+                f"failed={t.n_failed} best={t.best:.4f} "
+                f"instruction={t.instruction} demo_set={t.demo_set} "
+                f"calls={t.calls_paid} paid, {t.calls_cached} cached, {t.seconds:.1f} s"
+            )
+        case Ended():
+            best = "none" if event.best is None else f"{event.best:.4f}"
+            return f"optimize: {event.ended}, best={best}, {event.seconds:.0f} s"
+
+
+def _to_view(view: LiveView, event: Event) -> None:
+    match event:
+        case Started():
+            calls = event.forecast.calls_expected if event.forecast else None
+            seconds = event.forecast.seconds if event.forecast else None
+            view.start(event.optimizer, event.trials, calls, seconds, event.spent)
+        case Phase():
+            view.phase = event.name
+        case Scored():
+            view.add(event.trial)
+        case Ended():
+            view.phase = event.ended

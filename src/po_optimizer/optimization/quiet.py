@@ -1,0 +1,99 @@
+"""Keeps DSPy's and its optimizers' chatter off the terminal."""
+
+import builtins
+import functools
+import importlib
+import logging
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+from unittest.mock import patch
+
+import dspy.evaluate.evaluate as evaluate_module
+import tqdm
+from dspy.utils.parallelizer import ParallelExecutor
+
+_LOGGERS = ("dspy", "optuna", "LiteLLM", "gepa")
+_PRINTING = (
+    "dspy.teleprompt.utils",
+    "dspy.teleprompt.bootstrap",
+    "dspy.teleprompt.random_search",
+    "dspy.propose.grounded_proposer",
+    "dspy.propose.dataset_summary_generator",
+)
+_log = logging.getLogger("dspy.printed")
+
+
+class PatientExecutor(ParallelExecutor):
+    """DSPy's pool without a progress bar and without its second submission.
+
+    The pool submits an evaluation's last tasks again after 120 seconds: a slow LM
+    would be paid twice.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(
+            *args, **{**kwargs, "disable_progress_bar": True, "timeout": 0}
+        )
+
+
+@contextmanager
+def quiet_dspy() -> Iterator[None]:
+    """Within the block nothing of DSPy reaches stdout or stderr.
+
+    Loggers write to the files that the project's logging is configured with, and
+    nowhere else; prints become DEBUG lines of the logger `dspy.printed`; tqdm bars
+    are made disabled.
+    """
+    with ExitStack() as stack:
+        for name in _LOGGERS:
+            stack.enter_context(_to_files_only(logging.getLogger(name)))
+        for name in _PRINTING:
+            module = importlib.import_module(name)
+            stack.enter_context(patch.object(module, "print", _logged, create=True))
+        stack.enter_context(patch.object(tqdm.tqdm, "__init__", _disabled_bar()))
+        stack.enter_context(
+            patch.object(evaluate_module, "ParallelExecutor", PatientExecutor)
+        )
+        stack.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore")
+        yield
+
+
+@contextmanager
+def _to_files_only(logger: logging.Logger) -> Iterator[None]:
+    earlier = (logger.handlers, logger.propagate, logger.level)
+    configured = [logging.getLogger(), logging.getLogger("po_optimizer"), logger]
+    files = {
+        id(handler): handler
+        for source in configured
+        for handler in source.handlers
+        if isinstance(handler, logging.FileHandler)
+    }
+    logger.handlers = [*files.values()] or [logging.NullHandler()]
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.handlers, logger.propagate = earlier[:2]
+        logger.setLevel(earlier[2])
+
+
+def _logged(*values: object, sep: str = " ", **kwargs: Any) -> None:
+    if kwargs.get("file") in (None, sys.stdout, sys.stderr):
+        _log.debug(sep.join(str(value) for value in values))
+    else:
+        builtins.print(*values, sep=sep, **kwargs)
+
+
+def _disabled_bar() -> Any:
+    original = tqdm.tqdm.__init__
+
+    @functools.wraps(original)
+    def make(self: Any, *args: Any, **kwargs: Any) -> None:
+        kwargs["disable"] = True
+        original(self, *args, **kwargs)
+
+    return make

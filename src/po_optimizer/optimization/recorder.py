@@ -1,0 +1,174 @@
+"""Watches DSPy's evaluations: journal, best program so far, progress, stops."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import dspy
+from dspy.utils.callback import BaseCallback
+
+from po_optimizer.lms.stop import StopRun
+from po_optimizer.optimization.candidates import CandidateIndex, candidate_key
+from po_optimizer.optimization.effort import Effort, EffortMeter
+from po_optimizer.optimization.journal import Journal, Kind, Trial
+from po_optimizer.optimization.metric import is_failed
+from po_optimizer.optimization.stops import RecordingFailed
+
+SaveBest = Callable[[dspy.Module, dict[str, Any]], None]
+"""Stores a program with what is known of it: trial, score, n, optimization_id."""
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best program so far on the whole valset."""
+
+    program: dspy.Module
+    trial: Trial
+
+
+@dataclass(frozen=True)
+class _Running:
+    program: dspy.Module
+    key: str
+    whole: bool
+    n: int
+    effort: EffortMeter
+
+
+class Recorder(BaseCallback):  # type: ignore[misc]
+    """DSPy's callback around every evaluation of one optimization.
+
+    DSPy logs an Exception in a callback and goes on; a StopRun passes, which is how
+    an ended run ends although its remaining answers are all cached.
+
+    Args:
+        journal: Takes the trials.
+        index: Numbers instructions and demo sets.
+        valset: What a full evaluation covers.
+        effort: Counts the calls of a trial.
+        save_best: Stores a program that is better than all before.
+        told: Told each trial.
+        stopped: The StopRun that was set, if one was.
+        stop: Sets one.
+        optimization_id: Goes with every stored program.
+    """
+
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        index: CandidateIndex,
+        valset: list[dspy.Example],
+        effort: Effort,
+        save_best: SaveBest,
+        told: Callable[[Trial], None],
+        stopped: Callable[[], StopRun | None],
+        stop: Callable[[StopRun], None],
+        optimization_id: str,
+    ) -> None:
+        self.best: Best | None = None
+        self.first_results: list[Any] = []
+        self._journal = journal
+        self._index = index
+        self._valset_ids = sorted(map(id, valset))
+        self._effort = effort
+        self._save_best = save_best
+        self._told = told
+        self._stopped = stopped
+        self._stop = stop
+        self._optimization_id = optimization_id
+        self._running: dict[str, _Running] = {}
+        self._baseline_key: str | None = None
+        self._lock = threading.Lock()
+
+    def on_evaluate_start(
+        self, call_id: str, instance: Any, inputs: dict[str, Any]
+    ) -> None:
+        """Begins a trial, or ends the run if it was stopped."""
+        self._raise_if_stopped()
+        program, examples = inputs["program"], inputs.get("devset") or instance.devset
+        with self._lock:
+            number = len(self._journal.trials) + 1
+            self._running[call_id] = _Running(
+                program=program,
+                key=candidate_key(program),
+                whole=sorted(map(id, examples)) == self._valset_ids,
+                n=len(examples),
+                effort=self._effort.start(number),
+            )
+
+    def on_evaluate_end(
+        self, call_id: str, outputs: Any, exception: BaseException | None = None
+    ) -> None:
+        """Records a trial; one that was broken off is none."""
+        running = self._running.pop(call_id, None)
+        if running is None:
+            return
+        self._effort.end()
+        if outputs is None or self._stopped() is not None:
+            self._raise_if_stopped(unless=exception)
+            return
+        try:
+            with self._lock:
+                self._record(running, outputs)
+        except Exception as error:
+            failed = RecordingFailed(f"{type(error).__name__}: {error}")
+            self._stop(failed)
+            raise failed from error
+
+    def _raise_if_stopped(self, unless: BaseException | None = None) -> None:
+        stop = self._stopped()
+        if stop is not None and stop is not unless:
+            raise stop
+
+    def _record(self, running: _Running, outputs: Any) -> None:
+        if self._is_repeated_baseline(running):
+            return
+        trial = self._trial(running, outputs)
+        is_best = running.whole and trial.score > self._best_score
+        # a resumed run replays its first steps: what is stored already is better
+        if is_best and trial.best >= self._journal.best_earlier:
+            self._save_best(running.program.deepcopy(), self._known(trial))
+        recorded = self._journal.add(trial)
+        if is_best:
+            self.best = Best(running.program.deepcopy(), recorded)
+        self._told(recorded)
+
+    @property
+    def _best_score(self) -> float:
+        return self.best.trial.score if self.best else -1.0
+
+    def _is_repeated_baseline(self, running: _Running) -> bool:
+        """The optimizers evaluate the student themselves: from the cache, here."""
+        return (
+            running.whole
+            and len(self._journal.trials) == 1
+            and running.key == self._baseline_key
+        )
+
+    def _trial(self, running: _Running, outputs: Any) -> Trial:
+        kind: Kind = "full_eval" if running.whole else "minibatch"
+        if self._baseline_key is None:
+            kind, self._baseline_key = "baseline", running.key
+            self.first_results = list(outputs.results)
+        score = round(float(outputs.score) / 100, 4)
+        instruction, demo_set = self._index.describe(running.program)
+        paid, cached = running.effort.calls()
+        return Trial(
+            trial=len(self._journal.trials) + 1,
+            kind=kind,
+            instruction=instruction,
+            demo_set=demo_set,
+            score=score,
+            n=running.n,
+            n_failed=sum(is_failed(result[-1]) for result in outputs.results),
+            best=max(score, self._best_score) if running.whole else self._best_score,
+            calls_paid=paid,
+            calls_cached=cached,
+            seconds=round(time.perf_counter() - running.effort.clock, 3),
+        )
+
+    def _known(self, trial: Trial) -> dict[str, Any]:
+        return {"optimization_id": self._optimization_id, **trial.model_dump()}

@@ -1,0 +1,90 @@
+"""What an optimization gives: a program and how it came about."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import dspy
+from pydantic import BaseModel, ConfigDict
+
+from po_optimizer.optimization.budget import Spent
+from po_optimizer.optimization.forecast import Forecast
+from po_optimizer.optimization.journal import Trial
+
+EndedHow = Literal["completed", "budget", "interrupted"]
+
+
+class Comparison(BaseModel):
+    """The forecast against what came, each ratio actual / forecast; None: unknown."""
+
+    model_config = ConfigDict(frozen=True)
+
+    calls: float | None
+    tokens: float | None
+    seconds: float | None
+    cost: float | None
+
+
+class OptimizationReport(BaseModel):
+    """How an optimization went; scores are means in [0, 1], higher is better.
+
+    Args:
+        ended: Why it ended.
+        reason: The same in words; "" if it simply completed.
+        baseline: The unoptimized program on the valset.
+        best: The trial that won; equal to `baseline` if nothing was better.
+        instructions: The winner's, per predictor.
+        n_demos: The winner's number of demos, per predictor.
+        n_trials: Evaluations in the journal, the baseline included.
+        seconds: Wall time over all restarts.
+        spent: LM calls, tokens and cost over all restarts.
+        fingerprint: What the result depends on.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    optimizer: str
+    optimization_id: str
+    seed: int
+    ended: EndedHow
+    reason: str
+    baseline: Trial
+    best: Trial
+    instructions: list[str]
+    n_demos: list[int]
+    n_trials: int
+    seconds: float
+    spent: Spent
+    forecast: Forecast | None
+    forecast_against_actual: Comparison | None
+    fingerprint: dict[str, str]
+
+    @property
+    def improved(self) -> bool:
+        """True if a candidate scored above the baseline."""
+        return self.best.trial != self.baseline.trial
+
+
+@dataclass(frozen=True)
+class OptimizationResult:
+    """The best program found and the report on the search."""
+
+    program: dspy.Module
+    report: OptimizationReport
+
+
+def compare(
+    forecast: Forecast | None, spent: Spent, seconds: float
+) -> Comparison | None:
+    """Actual divided by forecast; None without a forecast."""
+    if forecast is None:
+        return None
+    return Comparison(
+        calls=_ratio(spent.calls_paid, forecast.calls_expected),
+        tokens=_ratio(spent.tokens, forecast.tokens),
+        seconds=_ratio(seconds, forecast.seconds),
+        cost=_ratio(spent.cost_usd, forecast.cost_usd),
+    )
+
+
+def _ratio(actual: float | None, expected: float | None) -> float | None:
+    return round(actual / expected, 3) if actual is not None and expected else None

@@ -55,6 +55,10 @@ class EmbeddedServerError(SettingError):
     """The embedded LM did not start."""
 
 
+class DataError(SettingError):
+    """The records cannot be used, or are too few for the splits."""
+
+
 class ExecutionStopError(PoOptimizerError):
     """A run ended early and in order; what is done is stored."""
 
@@ -78,6 +82,193 @@ class DocumentError(PoOptimizerError, ValueError):
         super().__init__(f"{document} cannot be read{where}: {problem}")
         self.line = line
         self.column = column
+
+
+class NothingScoredError(PoOptimizerError):
+    """An evaluation in which the LM could not be asked about any example."""
+
+    def __init__(self, which: str, n_examples: int, reason: str) -> None:
+        super().__init__(
+            f"evaluation of the {which} program: 0 of {n_examples} examples could be "
+            f"scored, the first because of {reason}. Nothing was counted as 0.0; "
+            "correct the lm parameters or the LM and run the same command again."
+        )
+
+
+class UnpairedRecordsError(PoOptimizerError):
+    """Two lists of predictions that do not answer the same examples."""
+
+    def __init__(self, n_baseline: int, n_optimized: int, first: str) -> None:
+        super().__init__(
+            f"the predictions cannot be paired: {n_baseline} of the baseline, "
+            f"{n_optimized} of the optimized program, {first}. "
+            "Both programs must answer the same testset in the same order: "
+            "run the pipeline evaluate again."
+        )
+
+
+class BelowBoundError(PoOptimizerError):
+    """A measured value lies below the bound that the configuration sets."""
+
+    exit_code = 4
+
+    def __init__(self, bound: str, allowed: float, measured: float | None) -> None:
+        found = "was not measured" if measured is None else f"is {measured:.4f}"
+        name = bound.rpartition(".")[2]
+        super().__init__(
+            f"{bound}={allowed:g} is not met: the {name} on the testset {found}. "
+            "The report is written; lower the bound or improve the program."
+        )
+        self.bound = bound
+
+
+class MetricError(PoOptimizerError):
+    """The metric gave no score in [0, 1]."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(
+            f"{problem}. It is role.metric: correct it so that every prediction, empty "
+            "ones too, gets a number in [0, 1]; LM answers so far are kept."
+        )
+
+
+class FloorStopError(PoOptimizerError):
+    """The baseline evaluation shows that optimizing cannot succeed."""
+
+    def __init__(self, found: str, reason: str, raw_output: str) -> None:
+        super().__init__(
+            f"{found}; an optimizer cannot tell candidates apart on that. One of the "
+            f"outputs could not be used because: {reason}. It reads: {raw_output!r}. "
+            "Correct the program, the metric or the LM "
+            "(optimize.floor_stop=false goes on regardless)."
+        )
+
+
+class ChangedRunError(PoOptimizerError):
+    """A stored run was made with other data, code or settings."""
+
+    def __init__(self, journal: str, changes: Iterable[str]) -> None:
+        super().__init__(
+            f"the run in {journal} cannot be resumed: changed since are "
+            f"{listed(changes)}. Undo the change, or start anew with "
+            "--params optimize.on_change=restart (LM answers are kept)."
+        )
+
+
+class OptimizerFailedError(PoOptimizerError):
+    """DSPy's optimizer raised; the best program so far is stored."""
+
+    def __init__(self, optimizer: str, problem: str) -> None:
+        super().__init__(
+            f"optimize.optimizer={optimizer!r} failed: {problem}. The best program so "
+            "far and every LM answer are kept: correct the cause, then the same "
+            "command resumes."
+        )
+
+
+class ArtifactError(PoOptimizerError):
+    """Base of all errors about stored programs."""
+
+
+class NotStorableError(ArtifactError):
+    """A part of the program that shapes its prompts cannot be written as data."""
+
+    def __init__(self, where: str, problem: str) -> None:
+        super().__init__(
+            f"{where} cannot be stored: {problem}. Demos, signatures and configs are "
+            "stored as values, enums, dataclasses and pydantic models: replace it."
+        )
+        self.where = where
+
+
+class SaveError(ArtifactError):
+    """A program was not saved; what was there before is untouched."""
+
+    def __init__(self, path: str, problem: str, rescue: str) -> None:
+        super().__init__(
+            f"path={path!r}: the program was not saved: {problem} "
+            f"What was stored there before is untouched. {rescue}"
+        )
+
+
+class DamagedArtifactError(ArtifactError):
+    """A stored document is not what was saved."""
+
+    def __init__(self, path: str, problem: str) -> None:
+        super().__init__(
+            f"path={path!r} is not a program as it was saved: {problem}. "
+            "Load another version of it or save the program again."
+        )
+
+
+class NewerFormatError(ArtifactError):
+    """A document comes from a later version of this package."""
+
+    def __init__(self, path: str, version: object, known: int) -> None:
+        super().__init__(
+            f"path={path!r} has format_version={version!r}; this version reads up to "
+            f"{known}. Upgrade the package that reads it: pip install -U po-optimizer"
+        )
+
+
+class UnsafeArtifactError(ArtifactError):
+    """A document names something that is not the kind of thing it should be."""
+
+    def __init__(self, path: str, kind: str, found: str) -> None:
+        super().__init__(
+            f"the document names {path!r} as a {kind}, but it is {found}. Nothing was "
+            "called. Do not load documents of unknown origin; save the program again."
+        )
+
+
+class PromptsChangedError(ArtifactError):
+    """A loaded program renders other prompts than when it was saved."""
+
+    def __init__(self, path: str, predictors: Iterable[str]) -> None:
+        super().__init__(
+            f"path={path!r}: these predictors render other prompts than when the "
+            f"program was saved: {listed(predictors)}. A type in their signatures "
+            "changed: restore that code, or pass program=... to accept the new prompts."
+        )
+
+
+class ProgramMismatchError(ArtifactError):
+    """The program that was given does not have the stored one's predictors."""
+
+    def __init__(self, given: Iterable[str], stored: Iterable[str]) -> None:
+        super().__init__(
+            f"program=... has the predictors {listed(given)}, the document has "
+            f"{listed(stored)}. Give a program of the class that was saved."
+        )
+
+
+class NotStoredError(ArtifactError, AttributeError):
+    """Code or a live object that the document only names was used."""
+
+    def __init__(self, where: str, what: str) -> None:
+        super().__init__(
+            f"{where} ({what}) is code or a live object, which a document cannot "
+            "hold. Load with program=... of the same class, or allow its package "
+            "with allowed_packages."
+        )
+
+
+class NotCallableError(ArtifactError):
+    """A program whose class could not be imported was called."""
+
+    def __init__(self, path: str, predictors: Iterable[str]) -> None:
+        super().__init__(
+            f"the class {path!r} of this program was not imported, so how its "
+            f"predictors ({listed(predictors)}) work together is unknown. Install its "
+            "package and allow it with allowed_packages, or pass program=..."
+        )
+
+
+class CatalogFilepathError(ArtifactError):
+    """A dataset's setting has a value that is not allowed."""
+
+    def __init__(self, setting: str, value: object, allowed: Iterable[str]) -> None:
+        super().__init__(f"{setting}={value!r} is not one of {listed(allowed)}.")
 
 
 def listed(names: Iterable[str], limit: int = 10) -> str:

@@ -1,0 +1,24 @@
+"""Measurement: scoring with coverage, paired statistics, promotion, figures, report."""
+
+from po_optimizer.evaluation.promotion import Promotion, check_fail_below, decide
+from po_optimizer.evaluation.records import PredictionRecord
+from po_optimizer.evaluation.score_report import (
+    ScoreReport,
+    Selection,
+    Usage,
+    compare,
+)
+from po_optimizer.evaluation.scoring import predict_all, score_references
+
+__all__ = [
+    "PredictionRecord",
+    "Promotion",
+    "ScoreReport",
+    "Selection",
+    "Usage",
+    "check_fail_below",
+    "compare",
+    "decide",
+    "predict_all",
+    "score_references",
+]

@@ -1,0 +1,71 @@
+"""What one program did with one example, JSON-ready: the raw material of a report."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic_core import from_json, to_json
+
+from po_optimizer.params import Fraction
+
+Status = Literal["ok", "failed", "unscored"]
+Which = Literal["baseline", "optimized", "reference"]
+
+
+class Result(BaseModel):
+    """Base of all result models: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PredictionRecord(Result):
+    """One example, what the program answered, and what the metric made of it.
+
+    Attributes:
+        index: Position in the testset, from 0; records of two programs pair by it.
+        example_id: The example's own id, or its index as text.
+        which: The program that answered; "reference" for the reference outputs.
+        strata: What the example belongs to, e.g. {"tier": "simple"}.
+        inputs: The example's inputs.
+        outputs: The program's typed outputs; None if there are none.
+        raw_text: What the LM wrote, when it could not be read.
+        status: ok; failed: the answer was unusable, scored 0.0 and counted;
+            unscored: the LM could not be asked, excluded and counted apart.
+        reason: Why it is failed or unscored; "" if ok.
+        score: The metric's objective in [0, 1], higher is better; None if unscored.
+        rubric: The rubric in [0, 1], higher is better; None if the metric has none.
+        components: The metric's parts, each in [0, 1], higher is better.
+        feedback: Where points were lost, in the metric's words.
+        seconds: Wall time of the program's answer.
+        prompt_tokens: None if nothing was reported, as for cached answers.
+        completion_tokens: None if nothing was reported, as for cached answers.
+    """
+
+    index: int = Field(ge=0)
+    example_id: str
+    which: Which
+    strata: dict[str, str] = Field(default_factory=dict)
+    inputs: dict[str, JsonValue] = Field(default_factory=dict)
+    outputs: dict[str, JsonValue] | None = None
+    raw_text: str | None = None
+    status: Status
+    reason: str = ""
+    score: Fraction | None = None
+    rubric: Fraction | None = None
+    components: dict[str, Fraction] = Field(default_factory=dict)
+    feedback: str = ""
+    seconds: float = Field(default=0.0, ge=0.0)
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+
+    @property
+    def scored(self) -> bool:
+        """Whether it counts in the means: ok or failed."""
+        return self.status != "unscored"
+
+
+def json_ready(values: Mapping[str, Any]) -> dict[str, JsonValue]:
+    """Typed values (pydantic models, enums, dates, ...) as what JSON can hold."""
+    text = to_json(dict(values), fallback=str, inf_nan_mode="strings")
+    ready: dict[str, JsonValue] = from_json(text)
+    return ready

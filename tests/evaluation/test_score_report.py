@@ -1,0 +1,106 @@
+from types import SimpleNamespace
+
+import pytest
+
+from po_optimizer.errors import UnpairedRecordsError
+from po_optimizer.evaluation.score_report import ScoreReport, Selection, compare
+from tests.evaluation.made import QUICK, record, records, report
+
+LOW = [0.2, 0.3, 0.4, 0.5, 0.35, 0.25, 0.45, 0.3]
+HIGH = [0.6, 0.5, 0.9, 0.7, 0.65, 0.55, 0.85, 0.2]
+
+
+def test_the_uplift_is_the_mean_of_the_paired_differences() -> None:
+    """Uplift, wins and losses come from the same examples of both programs."""
+    uplift = report(LOW, HIGH).uplift
+    assert uplift.score.mean == pytest.approx(sum(HIGH) / 8 - sum(LOW) / 8)
+    assert (uplift.n_better, uplift.n_equal, uplift.n_worse) == (7, 0, 1)
+    assert uplift.score.interval.low < uplift.score.mean < uplift.score.interval.high
+
+
+def test_failed_counts_as_zero_in_every_mean() -> None:
+    """A failed answer without parts is 0.0 in score, rubric and each component."""
+    before = records([1.0, 1.0, 1.0], "baseline")
+    failed = record(0, 0.0, status="failed", rubric=None, components={})
+    after = compare(before, [failed, *before[1:]], QUICK).optimized
+    means = (after.score.mean, after.rubric.mean, after.components["schema"].mean)
+    assert means == pytest.approx((2 / 3,) * 3)
+    assert after.n_failed == 1
+    assert after.coverage == 1.0
+
+
+def test_unscored_is_in_no_mean_and_lowers_coverage() -> None:
+    """An unscored example leaves the means alone and the pair out of the uplift."""
+    found = report([0.5, 0.5, 0.5, None], [1.0, 1.0, 1.0, 1.0])
+    assert found.baseline.score.mean == 0.5
+    assert found.baseline.n_unscored == 1
+    assert found.baseline.coverage == 0.75
+    assert found.uplift.score.n == 3
+
+
+def test_strata_have_their_own_means() -> None:
+    """Each tier has a mean for both programs and an uplift."""
+    found = report(LOW, HIGH)
+    assert set(found.baseline.strata["tier"]) == {"simple", "medium"}
+    assert found.uplift.strata["tier"]["simple"].n == 4
+
+
+def test_records_of_other_examples_are_refused() -> None:
+    """Different examples or lengths cannot be compared, and the error says which."""
+    before = records([0.5, 0.5], "baseline")
+    with pytest.raises(UnpairedRecordsError, match="'E0' beside 'X'"):
+        compare(before, [record(0, 0.5, example_id="X"), before[1]], QUICK)
+    with pytest.raises(UnpairedRecordsError, match="2 of the baseline, 1 of"):
+        compare(before, before[:1], QUICK)
+
+
+def test_a_metric_without_rubric_has_no_rubric_mean() -> None:
+    """Where no record has a rubric the report has none either, not a 0."""
+    plain = [record(i, 0.5, rubric=None) for i in range(3)]
+    assert compare(plain, plain, QUICK).optimized.rubric is None
+
+
+def test_the_references_are_the_ceiling() -> None:
+    """Reference records are summarized beside the programs under their own name."""
+    found = report(LOW, HIGH, reference=records([0.99] * 8, "reference"))
+    assert found.reference.which == "reference"
+    assert found.reference.score.mean == pytest.approx(0.99)
+
+
+def test_the_noise_floor_needs_the_selection() -> None:
+    """With K and n of the valset the report says what selection alone would add."""
+    chosen = Selection(n_candidates=4, n_valset=6)
+    assert report(LOW, HIGH).noise_floor is None
+    assert report(LOW, HIGH, selection=chosen).noise_floor > 0
+
+
+def test_usage_is_read_from_totals() -> None:
+    """Totals of any class with the right attributes stand in the report."""
+    totals = SimpleNamespace(paid=3, cached=1, cost_usd=None, seconds=9.0, other=1)
+    found = report(LOW, HIGH, usage={"baseline": totals})
+    assert found.baseline.usage.paid == 3
+    assert found.baseline.usage.cost_usd is None
+    assert found.optimized.usage is None
+
+
+def test_seconds_per_example_leave_cached_answers_out() -> None:
+    """Only answers that reported tokens tell how long the LM takes."""
+    slow = record(0, 0.5, seconds=10.0, prompt_tokens=5)
+    cached = record(1, 0.5, seconds=0.01)
+    assert compare([slow, cached], [slow, cached], QUICK).baseline == (
+        compare([slow, cached], [slow, cached], QUICK).optimized
+    )
+    assert compare(
+        [slow, cached], [slow, cached], QUICK
+    ).baseline.seconds_per_example == pytest.approx(10.0)
+
+
+def test_a_report_survives_json() -> None:
+    """`score_report.json` read back is the report that was written."""
+    found = report(LOW, HIGH, selection=Selection(n_candidates=4, n_valset=6))
+    assert ScoreReport.model_validate_json(found.model_dump_json()) == found
+
+
+def test_the_same_seed_gives_the_same_report() -> None:
+    """Resampling is seeded: two comparisons of the same records are equal."""
+    assert report(LOW, HIGH) == report(LOW, HIGH)

@@ -1,0 +1,179 @@
+import json
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import dspy
+import pytest
+from dspy.lm15 import InvalidRequestError
+
+from po_optimizer.errors import NothingScoredError, PoOptimizerError
+from po_optimizer.evaluation.scoring import predict_all, score_references
+from po_optimizer.lms.stop import StopRun
+from po_optimizer.score import Score
+from tests.scripted import scripted_lm
+
+
+def _examples(n: int) -> list[dspy.Example]:
+    made = [
+        dspy.Example(question=f"question {i}", answer=str(i), tier="simple", id=f"E{i}")
+        for i in range(n)
+    ]
+    return [example.with_inputs("question") for example in made]
+
+
+def _metric(example: dspy.Example, prediction: Any, trace: Any = None) -> Score:
+    right = float(prediction.answer == example.answer)
+    return Score(right, {"right": right}, rubric=right, feedback="" if right else "no")
+
+
+def _number(prompt: str) -> str:
+    return prompt.rsplit("question ", 1)[1].split("\n", maxsplit=1)[0].strip()
+
+
+def _right(prompt: str) -> str:
+    return json.dumps({"answer": _number(prompt)})
+
+
+def _run(
+    answer: Any, folder: Path, n: int = 3, metric: Any = _metric, **more: Any
+) -> Any:
+    lm = scripted_lm(answer, folder, num_retries=0)
+    program = dspy.Predict("question -> answer")
+    return predict_all(program, _examples(n), metric, lm, stage="evaluate", **more)
+
+
+def test_a_right_answer_is_scored_with_its_parts(tmp_path: Path) -> None:
+    """A record holds id, strata, inputs, typed outputs, score, parts and tokens."""
+    record = _run(_right, tmp_path, n=1)[0]
+    assert (record.example_id, record.strata) == ("E0", {"tier": "simple"})
+    assert record.inputs == {"question": "question 0"}
+    assert record.outputs == {"answer": "0"}
+    assert (record.status, record.score, record.rubric) == ("ok", 1.0, 1.0)
+    assert record.components == {"right": 1.0}
+    assert record.prompt_tokens > 0
+    assert record.seconds > 0
+
+
+def test_an_unreadable_answer_is_failed_with_its_text(tmp_path: Path) -> None:
+    """Text that the adapter cannot read scores 0.0 and is kept for the report."""
+    record = _run(lambda prompt: "no JSON at all", tmp_path, n=1)[0]
+    assert (record.status, record.score) == ("failed", 0.0)
+    assert record.raw_text == "no JSON at all"
+    assert record.reason.startswith("AdapterParseError")
+    assert "no JSON at all" not in record.reason
+
+
+def test_an_output_that_the_metric_cannot_use_is_failed(tmp_path: Path) -> None:
+    """The metric's `unusable` makes a typed but useless answer a counted failure."""
+
+    def metric(example: Any, prediction: Any, trace: Any = None) -> Score:
+        return Score(0.0, unusable="the vision is empty")
+
+    record = _run(_right, tmp_path, n=1, metric=metric)[0]
+    assert (record.status, record.reason) == ("failed", "the vision is empty")
+
+
+def test_a_refused_prompt_is_unscored_and_not_zero(tmp_path: Path) -> None:
+    """An example that the LM could not be asked about has no score."""
+
+    def answer(prompt: str) -> str:
+        if _number(prompt) == "1":
+            raise InvalidRequestError("content filter")
+        return _right(prompt)
+
+    records = _run(answer, tmp_path)
+    assert [record.score for record in records] == [1.0, None, 1.0]
+    assert records[1].status == "unscored"
+    assert "content filter" in records[1].reason
+
+
+def test_nothing_scored_is_an_error(tmp_path: Path) -> None:
+    """An evaluation without one scored example says so and gives no report."""
+
+    def answer(prompt: str) -> str:
+        raise InvalidRequestError("content filter")
+
+    with pytest.raises(NothingScoredError, match="0 of 3 examples"):
+        _run(answer, tmp_path)
+
+
+def test_an_unreachable_lm_stops_with_an_ordinary_error(tmp_path: Path) -> None:
+    """A BaseException inside DSPy arrives as the error that the user reads."""
+
+    def answer(prompt: str) -> str:
+        raise ConnectionError("connection refused")
+
+    with pytest.raises(PoOptimizerError, match="gave no answer"):
+        _run(answer, tmp_path)
+
+
+def test_a_stop_in_a_thread_ends_the_other_examples(tmp_path: Path) -> None:
+    """With several threads a stop is not swallowed and no new example is begun."""
+    lm = scripted_lm(_right, tmp_path)
+    asked: list[int] = []
+
+    def guard() -> None:
+        asked.append(1)
+        raise StopRun("max_calls=0 is reached")
+
+    lm.meter.guards.append(guard)
+    program = dspy.Predict("question -> answer")
+    with pytest.raises(PoOptimizerError, match="max_calls"):
+        predict_all(
+            program, _examples(40), _metric, lm, stage="evaluate", num_threads=2
+        )
+    assert len(asked) == 1
+
+
+def test_order_is_kept_with_several_threads(tmp_path: Path) -> None:
+    """The records stand in the examples' order however long each took."""
+
+    def answer(prompt: str) -> str:
+        time.sleep(0.05 if _number(prompt) in {"0", "2"} else 0.0)
+        return _right(prompt)
+
+    records = _run(answer, tmp_path, n=6, num_threads=4)
+    assert [record.index for record in records] == list(range(6))
+    assert all(record.score == 1.0 for record in records)
+
+
+def test_threads_see_the_stage(tmp_path: Path) -> None:
+    """Calls made in worker threads stand in the ledger under the given stage."""
+    names: list[str] = []
+
+    def answer(prompt: str) -> str:
+        names.append(threading.current_thread().name)
+        return _right(prompt)
+
+    lm = scripted_lm(answer, tmp_path)
+    program = dspy.Predict("question -> answer")
+    predict_all(program, _examples(4), _metric, lm, stage="evaluate", num_threads=2)
+    assert lm.meter.ledger.totals(stage="evaluate").paid == 4
+    assert "MainThread" not in names
+
+
+def test_cached_answers_report_no_tokens(tmp_path: Path) -> None:
+    """The second measurement pays nothing and gives the same scores."""
+    first = _run(_right, tmp_path)
+    again = _run(_right, tmp_path)
+    assert [r.score for r in again] == [r.score for r in first]
+    assert all(record.prompt_tokens is None for record in again)
+
+
+def test_the_metrics_own_error_is_raised(tmp_path: Path) -> None:
+    """A broken metric stops the evaluation: it says nothing about the program."""
+
+    def metric(example: Any, prediction: Any, trace: Any = None) -> float:
+        return float(prediction.no_such_field)
+
+    with pytest.raises(AttributeError, match="no_such_field"):
+        _run(_right, tmp_path, metric=metric)
+
+
+def test_references_are_scored_without_a_program() -> None:
+    """The ceiling is the metric on each example's own reference output."""
+    records = score_references(_examples(2), _metric)
+    assert [record.score for record in records] == [1.0, 1.0]
+    assert {record.which for record in records} == {"reference"}

@@ -46,7 +46,7 @@ Timestamp = Annotated[
 Entries = Annotated[list[Entry], size(1, 6)]
 EntriesOrNone = Annotated[list[Entry], size(0, 6)]
 Written = Annotated[
-    str, _AsText, StringConstraints(strip_whitespace=True, min_length=1)
+    str, StringConstraints(strip_whitespace=True, min_length=1), _AsText
 ]
 """Text of ours, as against an LM's: it must not be blank."""
 

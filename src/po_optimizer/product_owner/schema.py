@@ -179,7 +179,7 @@ class RecordInput(BaseModel):
 
     concept_id: Written
     concept: Written
-    requirements_yaml: Written
+    requirements_yaml: str
     existing_vision: Annotated[str, AfterValidator(_readable_vision)] = ""
     tier: Literal["simple", "medium", "corporate"]
     language: Annotated[str, Field(pattern="^[a-z]{2}$")]

@@ -18,6 +18,7 @@ MAX_DEPTH = 30
 LINE_WIDTH = 100  # characters
 
 _FENCED = re.compile(r"^```[^\n]*\n(.*?)(?:^```|\Z)", re.MULTILINE | re.DOTALL)
+_UNUSUAL_BREAK = re.compile("[\x85\u2028\u2029]")
 _NULL_OR_TIMESTAMP = ("tag:yaml.org,2002:null", "tag:yaml.org,2002:timestamp")
 
 
@@ -121,8 +122,9 @@ def read_yaml(text: str, document: str = "the document") -> dict[str, Any]:
     if len(text) > MAX_CHARACTERS:
         problem = f"{len(text)} characters, at most {MAX_CHARACTERS} are read"
         raise DocumentError(document, problem)
+    text = _without_fences(text)
     try:
-        content = _load(_without_fences(text))
+        content = _load(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = (mark.line + 1, mark.column + 1) if mark else (None, None)
@@ -130,7 +132,7 @@ def read_yaml(text: str, document: str = "the document") -> dict[str, Any]:
     except yaml.reader.ReaderError as error:
         before = text[: error.position]
         line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
-        problem = f"the character {error.character!r} is not allowed"
+        problem = f"the character {text[error.position]!r} is not allowed"
         raise DocumentError(document, problem, line, column) from error
     except (ValueError, OverflowError) as error:  # an escape beyond Unicode
         raise DocumentError(document, str(error)) from error
@@ -156,13 +158,26 @@ def _without_fences(text: str) -> str:
     return "\n" * text.count("\n", 0, fenced.start(1)) + fenced[1]
 
 
+class _TextDumper(yaml.SafeDumper):
+    """A dumper whose output always reads back."""
+
+    def represent_text(self, text: str) -> Any:
+        """Text, escaped where PyYAML's plain and single-quoted styles lose a break."""
+        style = '"' if _UNUSUAL_BREAK.search(text) else None
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_TextDumper.add_representer(str, _TextDumper.represent_text)
+
+
 def write_yaml(model: BaseModel) -> str:
     """A model as YAML in block style, keys in the order of its fields.
 
     `read_yaml` gives back what `model.model_dump(mode="json")` gives.
     """
-    text: str = yaml.safe_dump(
+    text: str = yaml.dump(
         model.model_dump(mode="json"),
+        Dumper=_TextDumper,
         sort_keys=False,
         allow_unicode=True,
         default_flow_style=False,

@@ -1,18 +1,25 @@
 """Run control: preflight, forecast, budget, journal, resume, and the optimizers."""
 
+from po_optimizer.optimization.checks import Check
 from po_optimizer.optimization.forecast import Forecast, forecast
 from po_optimizer.optimization.journal import Trial, read_journal
-from po_optimizer.optimization.progress import show_progress
+from po_optimizer.optimization.preflight import LMCheck, PreflightReport, preflight
+from po_optimizer.optimization.progress import log_event, show_progress
 from po_optimizer.optimization.report import OptimizationReport, OptimizationResult
 from po_optimizer.optimization.run import optimize
 
 __all__ = [
+    "Check",
     "Forecast",
+    "LMCheck",
     "OptimizationReport",
     "OptimizationResult",
+    "PreflightReport",
     "Trial",
     "forecast",
+    "log_event",
     "optimize",
+    "preflight",
     "read_journal",
     "show_progress",
 ]

@@ -23,7 +23,11 @@ def stop_at_floor(
     """Lets an optimization go on if its baseline gives it something to work with.
 
     Args:
-        results: (example, prediction, score) of the baseline's evaluation.
+        baseline: The trial of the baseline's evaluation.
+        results: Its (example, prediction, score).
+        program: The baseline program.
+        metric: Says why an output could not be used.
+        params: `floor_stop`, `floor_usable` and the score of an empty output.
 
     Raises:
         FloorStopError: Hardly an output is usable, or no score is above the floor.

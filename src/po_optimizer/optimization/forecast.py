@@ -95,6 +95,7 @@ def forecast(
     student: dspy.Module,
     trainset: list[dspy.Example],
     valset: list[dspy.Example],
+    *,
     params: OptimizeParams,
     task_lm: MeteredLM,
     prompt_lm: MeteredLM,

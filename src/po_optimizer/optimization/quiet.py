@@ -12,7 +12,7 @@ from typing import Any
 from unittest.mock import patch
 
 import dspy.evaluate.evaluate as evaluate_module
-import tqdm
+import tqdm  # type: ignore[import-untyped]
 from dspy.utils.parallelizer import ParallelExecutor
 
 _LOGGERS = ("dspy", "optuna", "LiteLLM", "gepa")
@@ -85,7 +85,7 @@ def _logged(*values: object, sep: str = " ", **kwargs: Any) -> None:
     if kwargs.get("file") in (None, sys.stdout, sys.stderr):
         _log.debug(sep.join(str(value) for value in values))
     else:
-        builtins.print(*values, sep=sep, **kwargs)
+        builtins.print(*values, sep=sep, **kwargs)  # noqa: T201 -- to its own file
 
 
 def _disabled_bar() -> Any:

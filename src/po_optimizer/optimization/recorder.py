@@ -37,7 +37,7 @@ class _Running:
     effort: EffortMeter
 
 
-class Recorder(BaseCallback):  # type: ignore[misc]
+class Recorder(BaseCallback):
     """DSPy's callback around every evaluation of one optimization.
 
     DSPy logs an Exception in a callback and goes on; a StopRun passes, which is how

@@ -14,6 +14,7 @@ def open_journal(path: Path, fingerprint: Fingerprint, on_change: str) -> Journa
 
     Args:
         path: The journal; its fingerprint lies beside it.
+        fingerprint: Of the run that begins.
         on_change: `stop` or `restart`.
 
     Raises:

@@ -76,10 +76,10 @@ def optimize(
     trainset: list[dspy.Example],
     valset: list[dspy.Example],
     metric: Metric,
+    *,
     task_lm: MeteredLM,
     prompt_lm: MeteredLM,
     params: OptimizeParams,
-    *,
     journal_path: Path,
     save_best: SaveBest,
     progress: Progress = log_event,
@@ -93,7 +93,13 @@ def optimize(
     end the search in order with the best program so far.
 
     Args:
+        student: The baseline program; it is not changed.
+        trainset: Demos come from it.
+        valset: Candidates are chosen on it.
         metric: (example, prediction, trace) -> score in [0, 1].
+        task_lm: Runs the program.
+        prompt_lm: Writes instructions.
+        params: The optimizer, its arguments and its bounds.
         journal_path: JSONL of trials; the run's fingerprint lies beside it.
         save_best: Called with each program that beats all before on the whole valset.
         progress: Told what happens.
@@ -135,7 +141,14 @@ def optimize(
         params=params,
         control=control,
         budget=Budget(params.budget, ledgers, identity),
-        recorder=_recorder(job, control, journal, save_best, progress, identity),
+        recorder=_recorder(
+            job,
+            control,
+            journal,
+            save_best=save_best,
+            progress=progress,
+            identity=identity,
+        ),
         journal=journal,
         fingerprint=fingerprint,
         forecast=forecast,
@@ -148,6 +161,7 @@ def _recorder(
     job: Job,
     control: Control,
     journal: Journal,
+    *,
     save_best: SaveBest,
     progress: Progress,
     identity: str,

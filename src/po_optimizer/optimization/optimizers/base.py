@@ -91,6 +91,8 @@ class Optimizer(Protocol):
     """
 
     packages: ClassVar[tuple[str, ...]]
+    proposes: ClassVar[bool]
+    """Whether the prompt LM is asked for instructions."""
 
     def __init__(self, params: OptimizeParams) -> None:
         """Takes its own part of the parameters."""
@@ -117,4 +119,10 @@ class Optimizer(Protocol):
 
     def demo_counts(self) -> DemoCounts:
         """Most demos in one prompt."""
+        ...
+
+    def prompt_lm_characters(
+        self, student: dspy.Module, trainset: list[dspy.Example]
+    ) -> dict[str, int]:
+        """Characters of the longest prompts to the prompt LM, by what decides them."""
         ...

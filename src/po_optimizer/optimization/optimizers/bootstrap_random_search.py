@@ -29,6 +29,7 @@ class BootstrapRandomSearch:
     """
 
     packages: ClassVar[tuple[str, ...]] = ()
+    proposes: ClassVar[bool] = False
 
     def __init__(self, params: OptimizeParams) -> None:
         self._params = params.bootstrap_random_search
@@ -99,7 +100,7 @@ class BootstrapRandomSearch:
         """Demo numbers that DSPy can draw from the trainset."""
         params = self._params
         most = max(params.max_bootstrapped_demos, params.max_labeled_demos)
-        fits = 1 <= params.max_bootstrapped_demos and most <= sizes.train
+        fits = params.max_bootstrapped_demos >= 1 and most <= sizes.train
         return [
             Check(
                 name="bootstrap_random_search_demos",
@@ -120,3 +121,10 @@ class BootstrapRandomSearch:
         return DemoCounts(
             self._params.max_bootstrapped_demos, self._params.max_labeled_demos
         )
+
+    def prompt_lm_characters(
+        self, student: dspy.Module, trainset: list[dspy.Example]
+    ) -> dict[str, int]:
+        """None: it has no prompt LM."""
+        del student, trainset
+        return {}

@@ -18,6 +18,8 @@ from po_optimizer.params import OptimizeParams
 
 _HERE = "optimize.gepa"
 _AUTO_CANDIDATES = {"light": 6, "medium": 12, "heavy": 18}
+_FEEDBACK_TEXT = 1000
+_REFLECTION_TEXT = 3000
 _ACCEPTED = 0.3
 """Share of proposals that earn a full evaluation, for the likely number only."""
 
@@ -30,6 +32,7 @@ class Gepa:
     """
 
     packages: ClassVar[tuple[str, ...]] = ("gepa",)
+    proposes: ClassVar[bool] = True
 
     def __init__(self, params: OptimizeParams) -> None:
         self._params = params.gepa
@@ -133,3 +136,13 @@ class Gepa:
     def demo_counts(self) -> DemoCounts:
         """None: GEPA changes instructions only."""
         return DemoCounts(0, 0)
+
+    def prompt_lm_characters(
+        self, student: dspy.Module, trainset: list[dspy.Example]
+    ) -> dict[str, int]:
+        """One reflection: the longest minibatch with outputs, and its feedback."""
+        del student
+        lengths = sorted((len(repr(example)) for example in trainset), reverse=True)
+        batch = self._params.reflection_minibatch_size
+        chars = sum(lengths[:batch]) + batch * _FEEDBACK_TEXT + _REFLECTION_TEXT
+        return {f"{_HERE}.reflection_minibatch_size": chars}

@@ -4,6 +4,7 @@ import random
 from typing import Any, ClassVar
 
 import dspy
+from dspy.propose.utils import get_dspy_source_code
 from dspy.teleprompt import MIPROv2
 
 from po_optimizer.optimization.checks import Check
@@ -23,10 +24,13 @@ from po_optimizer.optimization.optimizers.miprov2_plan import (
 )
 from po_optimizer.params import OptimizeParams
 
+_DEMOS_SHOWN = 3
+_PROPOSER_TEXT = 3000
+"""Characters of the proposer's own instructions and of what it summarized before."""
 _EXHAUSTED = "No valid program found"
 
 
-class ToldMIPROv2(MIPROv2):  # type: ignore[misc]
+class ToldMIPROv2(MIPROv2):
     """MIPROv2 that tells its candidates and its steps.
 
     DSPy gives the numbers of the chosen instruction and demo set only with the final
@@ -57,6 +61,7 @@ class Miprov2:
     """Chooses among proposed instructions and bootstrapped demo sets."""
 
     packages: ClassVar[tuple[str, ...]] = ("optuna",)
+    proposes: ClassVar[bool] = True
 
     def __init__(self, params: OptimizeParams) -> None:
         self._params = params.miprov2
@@ -133,3 +138,22 @@ class Miprov2:
         return DemoCounts(
             self._params.max_bootstrapped_demos, self._params.max_labeled_demos
         )
+
+    def prompt_lm_characters(
+        self, student: dspy.Module, trainset: list[dspy.Example]
+    ) -> dict[str, int]:
+        """The data summary's batch, and the proposal with code and three demos."""
+        lengths = sorted((len(repr(example)) for example in trainset), reverse=True)
+        code = len(get_dspy_source_code(student))
+        found: dict[str, int] = {}
+        if self._params.data_aware_proposer:
+            batch = sum(lengths[: self._params.view_data_batch_size])
+            found["optimize.miprov2.view_data_batch_size"] = batch + _PROPOSER_TEXT
+        if self._params.program_aware_proposer or self._params.fewshot_aware_proposer:
+            demos = sum(lengths[:_DEMOS_SHOWN])
+            found["optimize.miprov2.fewshot_aware_proposer"] = (
+                code * self._params.program_aware_proposer
+                + demos * self._params.fewshot_aware_proposer
+                + _PROPOSER_TEXT
+            )
+        return found

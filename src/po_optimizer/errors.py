@@ -65,7 +65,7 @@ class NoConceptError(PoOptimizerError):
     def __init__(self) -> None:
         super().__init__(
             "concept=None: neither the requirements (meta.original_request) nor "
-            'CONCEPT says what the product is. Write it into one of them, as in '
+            "CONCEPT says what the product is. Write it into one of them, as in "
             'make po CONCEPT="A planner for repair cafes".'
         )
 

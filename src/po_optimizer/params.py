@@ -7,7 +7,14 @@ The same defaults stand in conf/base, where users read them.
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+)
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Count = Annotated[int, Field(ge=0)]
@@ -79,8 +86,8 @@ class LMParams(Params):
 class SplitSizes(Params):
     """Number of examples in each split."""
 
-    train: PositiveInt = 8
-    val: PositiveInt = 6
+    train: PositiveInt = 6
+    val: PositiveInt = 4
     test: PositiveInt = 8
 
 
@@ -99,7 +106,7 @@ class Miprov2Params(Params):
 
     auto: Literal["light", "medium", "heavy"] | None = None
     num_candidates: PositiveInt | None = 3
-    num_trials: PositiveInt | None = 4
+    num_trials: PositiveInt | None = 3
     max_bootstrapped_demos: Count = 1
     max_labeled_demos: Count = 1
     minibatch: bool = False
@@ -108,8 +115,8 @@ class Miprov2Params(Params):
     metric_threshold: Fraction | None = None
     init_temperature: Annotated[float, Field(ge=0.0, le=2.0)] = 0.7
     view_data_batch_size: PositiveInt = 10
-    program_aware_proposer: bool = True
-    data_aware_proposer: bool = True
+    program_aware_proposer: bool = False
+    data_aware_proposer: bool = False
     tip_aware_proposer: bool = True
     fewshot_aware_proposer: bool = True
 
@@ -182,6 +189,28 @@ class PromotionParams(Params):
     num_resamples: Annotated[int, Field(ge=1000)] = 9999
     seed: int = 9
     override: PromotionOverride | None = None
+
+
+_TRUE = ("1", "true", "yes", "on")
+_FALSE = ("0", "false", "no", "off")
+
+
+def _switch(value: object) -> object:
+    """A switch as people write it; other words stay and are refused."""
+    if isinstance(value, bool):
+        return value
+    word = str(value).strip().lower()
+    if word in _TRUE or word in _FALSE:
+        return word in _TRUE
+    allowed = "/".join(_TRUE), "/".join(_FALSE)
+    msg = f"{value!r} is no switch: {allowed[0]} or {allowed[1]} (or USE_DSPY_PO)"
+    raise ValueError(msg)
+
+
+class FeaturesParams(Params):
+    """Switches of what runs in production."""
+
+    use_dspy_product_owner: Annotated[bool, BeforeValidator(_switch)] = True
 
 
 class FailBelow(Params):

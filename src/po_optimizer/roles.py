@@ -15,7 +15,7 @@ from po_optimizer.errors import ImportPathError, SettingError
 from po_optimizer.params import RoleParams
 
 Metric = Callable[..., Any]
-"""(example, prediction, trace=None) -> number in [0, 1] or `po_optimizer.score.Score`."""
+"""(example, prediction, trace=None) -> a number in [0, 1] or a Score."""
 
 
 @runtime_checkable

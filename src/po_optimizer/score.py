@@ -35,6 +35,7 @@ class Score(float):
         feedback: str = "",
         unusable: str | None = None,
     ) -> "Score":
+        """Checks the range and keeps the parts."""
         if not 0.0 <= value <= 1.0:  # also refuses NaN
             msg = f"a score lies in [0, 1], got {value!r}"
             raise ValueError(msg)

@@ -1,0 +1,102 @@
+"""`kedro run` with errors as sentences: no traceback for a user's mistake."""
+
+import copy
+import functools
+import os
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import click
+from kedro.framework.cli.project import run as kedro_run
+from kedro.io import DatasetError
+from kedro.validation.exceptions import ParameterValidationError
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import ValidationError
+
+from po_optimizer.errors import PoOptimizerError, field_problems
+from po_optimizer.lms import StopRun
+
+_INTERRUPTED = 130  # what a shell reports for Ctrl-C
+
+
+class RunError(click.ClickException):
+    """One sentence on stderr, and an exit code."""
+
+    def __init__(self, message: str, exit_code: int = 1) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+@click.group(name="po_optimizer")
+def cli() -> None:
+    """The project's own commands."""
+
+
+def with_plain_errors(command: Callable[..., Any]) -> Callable[..., Any]:
+    """A command whose expected failures end in one sentence."""
+
+    @functools.wraps(command)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        # `--pipeline` is what our users are told; both spellings work
+        warnings.filterwarnings("ignore", message="Option '--pipeline' is deprecated")
+        try:
+            return command(*args, **kwargs)
+        except KeyboardInterrupt as error:
+            message = "stopped by Ctrl-C; the same command resumes"
+            raise RunError(message, _INTERRUPTED) from error
+        except StopRun as stop:
+            raise RunError(str(stop), stop.as_error().exit_code) from stop
+        except Exception as error:
+            if os.environ.get("PO_TRACEBACK"):
+                raise
+            sentence = explain(error)
+            if sentence is None:
+                raise
+            code = error.exit_code if isinstance(error, PoOptimizerError) else 1
+            raise RunError(sentence, code) from error
+
+    return run
+
+
+def explain(error: BaseException) -> str | None:
+    """The sentence for a failure of the user's making; None for a defect of ours."""
+    causes = _chain(error)
+    ours = [cause for cause in causes if isinstance(cause, PoOptimizerError)]
+    if ours:
+        return str(ours[0])
+    for cause in causes:
+        if isinstance(cause, ValidationError):
+            problems = "; ".join(field_problems(cause))
+            return f"the parameters cannot be used ({cause.title}): {problems}"
+    if isinstance(error, ParameterValidationError):
+        return f"the parameters cannot be used: {error}"
+    if isinstance(error, OmegaConfBaseException):
+        return f"the configuration cannot be read: {error}"
+    if isinstance(error, DatasetError | OSError | click.ClickException | ValueError):
+        return _kedro_sentence(error)
+    return None
+
+
+def _kedro_sentence(error: BaseException) -> str | None:
+    if isinstance(error, click.ClickException):
+        return error.message
+    if isinstance(error, OSError):
+        return f"{error.filename or 'a file'}: {error.strerror or error}"
+    if isinstance(error, DatasetError) or "pipeline" in str(error):
+        return str(error)
+    return None
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    chain: list[BaseException] = []
+    current: BaseException | None = error
+    while current is not None and current not in chain:
+        chain.append(current)
+        current = current.__cause__ or current.__context__
+    return chain
+
+
+run = copy.copy(kedro_run)
+run.callback = with_plain_errors(kedro_run.callback)
+cli.add_command(run, name="run")

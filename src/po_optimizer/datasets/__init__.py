@@ -1,0 +1,17 @@
+"""Kedro datasets: DSPy programs, LMs, and files that are replaced whole."""
+
+from po_optimizer.datasets.folder_dataset import FolderDataset
+from po_optimizer.datasets.lm_dataset import LMDataset
+from po_optimizer.datasets.whole_file import (
+    WholeHTMLDataset,
+    WholeJSONDataset,
+    WholeTextDataset,
+)
+
+__all__ = [
+    "FolderDataset",
+    "LMDataset",
+    "WholeHTMLDataset",
+    "WholeJSONDataset",
+    "WholeTextDataset",
+]

@@ -1,0 +1,75 @@
+"""`task_lm` and `prompt_lm` as catalog entries: a dspy.LM from the parameters."""
+
+from typing import Any
+
+from kedro.io import AbstractDataset, DatasetError
+
+from po_optimizer.lms import MeteredLM, make_lm
+from po_optimizer.params import LMParams
+
+
+class LMDataset(AbstractDataset[None, MeteredLM]):
+    """Loads the LM that the environment and `--params lm...` choose.
+
+    A catalog entry cannot read parameters; the project's hook hands them over
+    with `bind` when the catalog is made.
+
+    Args:
+        role: "task" for the LM that runs the program, "prompt" for the one that
+            writes instructions: `lm` with `prompt_lm`'s keys over it.
+        folder: Where the ledger and the response cache of this LM lie.
+        credentials: `{"api_key": ...}`; kept in memory only.
+        metadata: Free, for plugins.
+    """
+
+    def __init__(
+        self,
+        *,
+        role: str,
+        folder: str,
+        credentials: dict[str, Any] | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        self.metadata = metadata
+        self._role = role
+        self._folder = folder
+        self._api_key = (credentials or {}).get("api_key")
+        self._params: LMParams | None = None
+        self._run_id = "unbound"
+
+    def bind(self, parameters: dict[str, Any], run_id: str) -> None:
+        """Takes what the parameters say of this LM.
+
+        Args:
+            parameters: All parameters of the run; `lm` and `prompt_lm` are read.
+            run_id: For the ledger.
+
+        Raises:
+            pydantic.ValidationError: `lm` or `prompt_lm` has a wrong key or value.
+        """
+        chosen = dict(parameters.get("lm") or {})
+        if self._role == "prompt":
+            chosen |= parameters.get("prompt_lm") or {}
+        self._params = LMParams(**chosen)
+        self._run_id = run_id
+
+    def load(self) -> MeteredLM:
+        """The LM; nothing is asked or started before its first call."""
+        if self._params is None:
+            msg = "LMDataset has no parameters: load it through the project's session"
+            raise DatasetError(msg)
+        return make_lm(
+            self._params, self._folder, run_id=self._run_id, api_key=self._api_key
+        )
+
+    def save(self, data: None) -> None:
+        """An LM is configuration: it cannot be saved."""
+        msg = "LMDataset is read-only: the LM is chosen by parameters_lm.yml"
+        raise DatasetError(msg)
+
+    def _exists(self) -> bool:
+        return self._params is not None
+
+    def _describe(self) -> dict[str, Any]:
+        model = self._params and f"{self._params.provider}/{self._params.model}"
+        return {"role": self._role, "model": model, "folder": self._folder}

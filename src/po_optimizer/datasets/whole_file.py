@@ -1,0 +1,131 @@
+"""Text and JSON files that are replaced whole or not at all.
+
+Kedro's own datasets open the target before the data is known to be writable: a
+failure leaves a broken file where a good one was.
+"""
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from kedro.io import AbstractDataset, DatasetError
+from kedro_datasets._typing import HTMLPreview, JSONPreview
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Writes beside the target, reaches the disk, then renames.
+
+    Raises:
+        OSError: No room or no permission; the old file is untouched.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)  # mkstemp makes it unreadable for others
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+class WholeTextDataset(AbstractDataset[str, str]):
+    """A local text file, replaced whole or not at all.
+
+    Args:
+        filepath: The file.
+        keep_previous: Keep what stood there as `<name>.previous`.
+        optional: Load "" when there is no file, instead of an error.
+        metadata: Free, for plugins.
+    """
+
+    def __init__(
+        self,
+        *,
+        filepath: str,
+        keep_previous: bool = False,
+        optional: bool = False,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        self.metadata = metadata
+        self._filepath = Path(filepath)
+        self._optional = optional
+        self._keep_previous = keep_previous
+
+    def load(self) -> str:
+        """The text; "" if it is optional and missing."""
+        if self._optional and not self._exists():
+            return ""
+        return self._filepath.read_text(encoding="utf-8")
+
+    def save(self, data: str) -> None:
+        """Replaces the file."""
+        try:
+            if self._keep_previous and self._filepath.exists():
+                previous = self._filepath.with_name(f"{self._filepath.name}.previous")
+                write_whole(previous, self._filepath.read_text(encoding="utf-8"))
+            write_whole(self._filepath, data)
+        except OSError as error:
+            msg = f"{self._filepath} cannot be written: {error.strerror}. "
+            raise DatasetError(f"{msg}What stood there is untouched.") from error
+
+    def _exists(self) -> bool:
+        return self._filepath.is_file()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._filepath), "keep_previous": self._keep_previous}
+
+
+class WholeHTMLDataset(WholeTextDataset):
+    """A local HTML page, replaced whole or not at all; kedro-viz shows it."""
+
+    def preview(self) -> HTMLPreview:
+        """The page."""
+        return HTMLPreview(self.load())
+
+
+class WholeJSONDataset(AbstractDataset[Any, Any]):
+    """A local JSON file, replaced whole or not at all; kedro-viz shows it.
+
+    Args:
+        filepath: The file.
+        optional: Load None when there is no file, instead of an error.
+        metadata: Free, for plugins.
+    """
+
+    def __init__(
+        self,
+        *,
+        filepath: str,
+        optional: bool = False,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        self.metadata = metadata
+        self._text = WholeTextDataset(filepath=filepath)
+        self._optional = optional
+
+    def load(self) -> Any:
+        """The parsed document; None if it is optional and missing."""
+        if self._optional and not self._text.exists():
+            return None
+        return json.loads(self._text.load())
+
+    def save(self, data: Any) -> None:
+        """Replaces the file; NaN is refused, JSON has none."""
+        text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False)
+        self._text.save(text + "\n")
+
+    def preview(self) -> JSONPreview:
+        """The document."""
+        return JSONPreview(json.dumps(self.load()))
+
+    def _exists(self) -> bool:
+        return self._text.exists()
+
+    def _describe(self) -> dict[str, Any]:
+        return {**self._text._describe(), "optional": self._optional}

@@ -1,0 +1,1 @@
+"""The five stages; each wires library functions, they meet in the catalog."""

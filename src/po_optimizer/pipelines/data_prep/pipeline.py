@@ -1,0 +1,36 @@
+"""Stage 1: raw records to disjoint splits."""
+
+from kedro.pipeline import Node, Pipeline
+
+from .nodes import check_raw_records, split_checked_records
+
+
+def create_pipeline(**kwargs: object) -> Pipeline:
+    """Checks every record, keeps the reason of each rejection, splits the rest."""
+    return Pipeline(
+        [
+            Node(
+                check_raw_records,
+                inputs=["raw_records", "params:role"],
+                outputs=["checked_records", "rejected_records"],
+                name="check_raw_records_node",
+            ),
+            Node(
+                split_checked_records,
+                inputs=[
+                    "checked_records",
+                    "rejected_records",
+                    "params:role",
+                    "params:data_prep",
+                ],
+                outputs={
+                    "trainset": "trainset",
+                    "valset": "valset",
+                    "testset": "testset",
+                    "data_report": "data_report",
+                },
+                name="split_checked_records_node",
+            ),
+        ],
+        tags="data_prep",
+    )

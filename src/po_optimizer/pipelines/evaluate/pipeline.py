@@ -1,0 +1,56 @@
+"""Stage 4: both programs on the testset to a report and a decision."""
+
+from kedro.pipeline import Node, Pipeline
+
+from .nodes import check_bounds, compare_programs, predict_both, write_report
+
+
+def create_pipeline(**kwargs: object) -> Pipeline:
+    """Predicts with both, compares them in pairs, decides, writes the report."""
+    return Pipeline(
+        [
+            Node(
+                predict_both,
+                inputs=["optimized_program", "testset", "task_lm", "params:role"],
+                outputs=["baseline_predictions", "optimized_predictions"],
+                name="predict_both_node",
+            ),
+            Node(
+                compare_programs,
+                inputs=[
+                    "baseline_predictions",
+                    "optimized_predictions",
+                    "testset",
+                    "trials",
+                    "task_lm",
+                    "params:role",
+                    "params:promotion",
+                ],
+                outputs=["score_report", "promotion"],
+                name="compare_programs_node",
+            ),
+            Node(
+                write_report,
+                inputs=dict(
+                    score_report="score_report",
+                    promotion="promotion",
+                    baseline_predictions="baseline_predictions",
+                    optimized_predictions="optimized_predictions",
+                    trials="trials",
+                    preflight_report="preflight_report",
+                    optimized_program="optimized_program",
+                    role="params:role",
+                    task_lm="task_lm",
+                ),
+                outputs="report",
+                name="write_report_node",
+            ),
+            Node(
+                check_bounds,
+                inputs=["score_report", "report", "params:evaluate"],
+                outputs=None,
+                name="check_bounds_node",
+            ),
+        ],
+        tags="evaluate",
+    )

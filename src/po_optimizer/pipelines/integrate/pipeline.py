@@ -1,0 +1,42 @@
+"""Stage 5: a real requirements document to a vision and a review."""
+
+from kedro.pipeline import Node, Pipeline
+
+from .nodes import choose_program, write_vision_and_review
+
+
+def create_pipeline(**kwargs: object) -> Pipeline:
+    """Chooses the program, runs it, writes both documents whole or not at all."""
+    return Pipeline(
+        [
+            Node(
+                choose_program,
+                inputs=[
+                    "promotion",
+                    "optimized_program",
+                    "params:role",
+                    "params:features",
+                ],
+                outputs=["chosen_program", "choice"],
+                name="choose_program_node",
+            ),
+            Node(
+                write_vision_and_review,
+                inputs=[
+                    "chosen_program",
+                    "choice",
+                    "requirements",
+                    "existing_vision",
+                    "params:concept",
+                    "task_lm",
+                ],
+                outputs={
+                    "product_vision": "product_vision",
+                    "product_owner_review": "product_owner_review",
+                    "integration_report": "integration_report",
+                },
+                name="write_vision_and_review_node",
+            ),
+        ],
+        tags="integrate",
+    )

@@ -1,0 +1,114 @@
+"""Nodes of optimize: say what it costs, prove that it can succeed, do it."""
+
+from pathlib import Path
+from typing import Any
+
+import dspy
+
+from po_optimizer.lms import MeteredLM
+from po_optimizer.optimization import (
+    Forecast,
+    forecast,
+    optimize,
+    preflight,
+    show_progress,
+)
+from po_optimizer.optimization.journal import read_journal
+from po_optimizer.params import OptimizeParams, RoleParams
+from po_optimizer.persistence import save_program
+from po_optimizer.records import to_examples
+from po_optimizer.roles import load_metric, load_record_type, make_program
+
+Records = list[dict[str, Any]]
+
+
+def run_preflight(
+    trainset: Records,
+    valset: Records,
+    testset: Records,
+    task_lm: MeteredLM,
+    prompt_lm: MeteredLM,
+    role: RoleParams,
+    optimize_params: OptimizeParams,
+    workspace: Path,
+) -> dict[str, Any]:
+    """The preflight report; raises what would make the optimization fail later."""
+    record_type = load_record_type(role)
+    report = preflight(
+        make_program(role),
+        to_examples(trainset, record_type),
+        to_examples(valset, record_type),
+        load_metric(role),
+        task_lm=task_lm,
+        prompt_lm=prompt_lm,
+        params=optimize_params,
+        testset=to_examples(testset, record_type),
+        disk_path=workspace,
+    )
+    return report.model_dump(mode="json")
+
+
+def make_forecast(
+    trainset: Records,
+    valset: Records,
+    task_lm: MeteredLM,
+    prompt_lm: MeteredLM,
+    role: RoleParams,
+    optimize_params: OptimizeParams,
+    preflight_report: dict[str, Any],
+) -> dict[str, Any]:
+    """LM calls, tokens, time and cost to come, from the ledger or from the probe."""
+    record_type = load_record_type(role)
+    made = forecast(
+        make_program(role),
+        to_examples(trainset, record_type),
+        to_examples(valset, record_type),
+        params=optimize_params,
+        task_lm=task_lm,
+        prompt_lm=prompt_lm,
+    )
+    return made.model_dump(mode="json")
+
+
+def optimize_program(
+    trainset: Records,
+    valset: Records,
+    task_lm: MeteredLM,
+    prompt_lm: MeteredLM,
+    role: RoleParams,
+    optimize_params: OptimizeParams,
+    forecast_made: dict[str, Any],
+    workspace: Path,
+) -> dict[str, Any]:
+    """The best program on the valset, its trials and the report on the search.
+
+    The workspace keeps the journal and the best program so far while the node runs.
+    """
+    record_type = load_record_type(role)
+
+    def save_best(program: dspy.Module, known: dict[str, Any]) -> None:
+        path = workspace / "best_program_so_far.json"
+        save_program(program, path, dill="off", verify="inline")
+
+    journal_path = workspace / "trials.jsonl"
+    with show_progress() as progress:
+        result = optimize(
+            make_program(role),
+            to_examples(trainset, record_type),
+            to_examples(valset, record_type),
+            load_metric(role),
+            task_lm,
+            prompt_lm,
+            optimize_params,
+            journal_path=journal_path,
+            save_best=save_best,
+            progress=progress,
+            forecast=Forecast.model_validate(forecast_made),
+        )
+    return {
+        "candidate_program": result.program,
+        "trials": [
+            trial.model_dump(mode="json") for trial in read_journal(journal_path)
+        ],
+        "optimization_report": result.report.model_dump(mode="json"),
+    }

@@ -1,0 +1,64 @@
+"""What the Product Owner is asked: concept, requirements and an earlier vision."""
+
+from dataclasses import dataclass, field
+
+from po_optimizer.errors import NoConceptError
+from po_optimizer.product_owner.schema import (
+    ProductVision,
+    Requirements,
+    RequirementsMeta,
+)
+
+
+@dataclass(frozen=True)
+class Request:
+    """The program's inputs.
+
+    Args:
+        inputs: `concept`, `requirements_yaml`, `existing_vision`.
+        warnings: What the user should know of how they came about.
+    """
+
+    inputs: dict[str, str]
+    warnings: list[str] = field(default_factory=list)
+
+
+def read_request(
+    requirements: str, concept: str | None, existing_vision: str
+) -> Request:
+    """The request that a requirements document and a concept make.
+
+    The document's `meta.original_request` is the concept; if both are there and
+    differ, the document wins.
+
+    Args:
+        requirements: YAML text; "" if there is no document.
+        concept: From CONCEPT or the parameter `concept`.
+        existing_vision: YAML text; "" if there is none.
+
+    Raises:
+        DocumentError: The requirements or the vision cannot be read.
+        NoConceptError: Neither the document nor `concept` says what the product is.
+    """
+    warnings = []
+    given = (concept or "").strip()
+    if requirements.strip():
+        document = Requirements.from_yaml(requirements, "requirements")
+    else:
+        document = Requirements(meta=RequirementsMeta(original_request=given or None))
+        warnings.append("There is no requirements document: the concept stands alone.")
+    asked = (document.meta.original_request or "").strip()
+    if not (asked or given):
+        raise NoConceptError
+    if asked and given and asked.split() != given.split():
+        warnings.append("CONCEPT differs from meta.original_request: the latter wins.")
+    if existing_vision.strip():
+        ProductVision.from_yaml(existing_vision, "existing_vision")
+    return Request(
+        {
+            "concept": asked or given,
+            "requirements_yaml": requirements.strip() or document.to_yaml(),
+            "existing_vision": existing_vision.strip(),
+        },
+        warnings,
+    )

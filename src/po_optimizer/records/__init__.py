@@ -1,0 +1,19 @@
+"""From raw records to disjoint, balanced splits."""
+
+from po_optimizer.records.checking import (
+    CheckedRecords,
+    RejectedRecord,
+    check_records,
+    to_examples,
+)
+from po_optimizer.records.splits import Splits, data_hash, split_records
+
+__all__ = [
+    "CheckedRecords",
+    "RejectedRecord",
+    "Splits",
+    "check_records",
+    "data_hash",
+    "split_records",
+    "to_examples",
+]

@@ -1,0 +1,89 @@
+"""Raw JSONL text to checked records; what cannot be used is kept with the reason."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import dspy
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from po_optimizer.errors import DataError, field_problems
+from po_optimizer.roles import RecordType
+
+
+class RejectedRecord(BaseModel):
+    """One record that is not used.
+
+    Args:
+        line: Line of the file, from 1.
+        field: Dotted path of the wrong field; "" when the line is no record at all.
+        reason: What is wrong with it.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    line: int
+    field: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class CheckedRecords:
+    """All records of a file, sorted into usable and not.
+
+    Args:
+        records: Raw dicts that the record type accepts, in the order of the file.
+        rejected: The others.
+    """
+
+    records: list[dict[str, Any]]
+    rejected: list[RejectedRecord]
+
+
+def check_records(text: str, record_type: type[RecordType]) -> CheckedRecords:
+    """Every line of a JSONL text, checked against the record type.
+
+    Raises:
+        DataError: No line holds a usable record.
+    """
+    records: list[dict[str, Any]] = []
+    rejected: list[RejectedRecord] = []
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        problem = _problem(line, number, record_type)
+        if problem is None:
+            records.append(json.loads(line))
+        else:
+            rejected.append(problem)
+    if not records:
+        first = f"; the first: line {rejected[0].line}, {rejected[0].reason}"
+        raise DataError(
+            "raw_records",
+            f"{len(rejected)} records",
+            "none can be used" + (first if rejected else ", the file is empty"),
+            "Give a JSON Lines file of the layout in data/01_raw/README.md.",
+        )
+    return CheckedRecords(records, rejected)
+
+
+def to_examples(
+    records: list[dict[str, Any]], record_type: type[RecordType]
+) -> list[dspy.Example]:
+    """Checked records as examples with their inputs marked, in the same order."""
+    return [record_type.model_validate(record).to_example() for record in records]
+
+
+def _problem(
+    line: str, number: int, record_type: type[RecordType]
+) -> RejectedRecord | None:
+    try:
+        record_type.model_validate(json.loads(line))
+    except json.JSONDecodeError as error:
+        reason = f"not JSON: {error.msg} at column {error.colno}"
+        return RejectedRecord(line=number, field="", reason=reason)
+    except ValidationError as error:
+        field = ".".join(str(part) for part in error.errors()[0]["loc"])
+        reason = "; ".join(field_problems(error))
+        return RejectedRecord(line=number, field=field, reason=reason)
+    return None

@@ -1,0 +1,22 @@
+"""Kedro's settings of this project."""
+
+import os
+
+from kedro.config import OmegaConfigLoader
+
+from po_optimizer.hooks import RunHooks
+from po_optimizer.lms import lm_slug
+
+HOOKS = (RunHooks(),)
+
+CONFIG_LOADER_CLASS = OmegaConfigLoader
+CONFIG_LOADER_ARGS = {
+    "base_env": "base",
+    "default_run_env": "base",
+    # `--params lm.temperature=0` must not wipe the other keys of `lm`
+    "merge_strategy": {"parameters": "soft", "globals": "soft"},
+    "custom_resolvers": {
+        "lm_slug": lm_slug,
+        "from_env": lambda name, default: os.environ.get(name) or default,
+    },
+}

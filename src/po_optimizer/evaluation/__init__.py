@@ -1,7 +1,9 @@
 """Measurement: scoring with coverage, paired statistics, promotion, figures, report."""
 
 from po_optimizer.evaluation.promotion import Promotion, check_fail_below, decide
+from po_optimizer.evaluation.prompt_diff import prompt_diff_html
 from po_optimizer.evaluation.records import PredictionRecord
+from po_optimizer.evaluation.report import render_report
 from po_optimizer.evaluation.score_report import (
     ScoreReport,
     Selection,
@@ -20,5 +22,7 @@ __all__ = [
     "compare",
     "decide",
     "predict_all",
+    "prompt_diff_html",
+    "render_report",
     "score_references",
 ]

@@ -1,0 +1,134 @@
+"""The prompt before and after, readable: instructions and demos of each predictor."""
+
+import difflib
+import json
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+import dspy
+import yaml
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from po_optimizer.evaluation.records import Result, json_ready
+
+ALIKE = 0.5  # below it a word-by-word diff is confetti: both texts are shown whole
+
+
+class DemoChange(Result):
+    """One demo: kept, added or removed; its fields as text."""
+
+    change: str
+    origin: str
+    fields: dict[str, str]
+
+
+class PredictorChange(Result):
+    """One predictor's prompt before and after; `diff` is None if it was rewritten."""
+
+    name: str
+    before: str
+    after: str
+    diff: str | None
+    demos: list[DemoChange]
+    n_before: int
+    n_after: int
+
+
+def prompt_diff_html(before: dspy.Module, after: dspy.Module) -> str:
+    """An HTML fragment with its own style, fit for a page of its own or a report.
+
+    All text of programs is escaped: demos and instructions come from LMs.
+
+    Args:
+        before: The baseline program.
+        after: The optimized program.
+    """
+    template = environment().get_template("prompt_diff.html.j2")
+    return template.render(predictors=prompt_changes(before, after))
+
+
+def prompt_changes(before: dspy.Module, after: dspy.Module) -> list[PredictorChange]:
+    """What changed, per predictor, in the optimized program's order."""
+    earlier = dict(before.named_predictors())
+    changes = [
+        _change(name, earlier.get(name), p) for name, p in after.named_predictors()
+    ]
+    kept = {change.name for change in changes}
+    gone = [_change(name, p, None) for name, p in earlier.items() if name not in kept]
+    return [*changes, *gone]
+
+
+@lru_cache(maxsize=1)
+def environment() -> Environment:
+    """Jinja with autoescape on for every template: the text is not ours."""
+    loader = PackageLoader("po_optimizer.evaluation", "templates")
+    made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
+    made.filters["readable"] = readable
+    return made
+
+
+def readable(value: Any) -> str:
+    """A JSON-ready value as people read it: text as it is, structures as YAML."""
+    if isinstance(value, str):
+        return value
+    # the page wraps the lines
+    text: str = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=10**6)
+    return text.removesuffix("...\n").rstrip()
+
+
+def _change(name: str, before: Any, after: Any) -> PredictorChange:
+    texts = [p.signature.instructions if p else "" for p in (before, after)]
+    demos = [[_fields(d) for d in p.demos] if p else [] for p in (before, after)]
+    keys = [{_key(fields) for fields, _ in found} for found in demos]
+    changes = [
+        DemoChange(
+            change="kept" if _key(fields) in keys[0] else "added",
+            origin=origin,
+            fields=fields,
+        )
+        for fields, origin in demos[1]
+    ]
+    changes += [
+        DemoChange(change="removed", origin=origin, fields=fields)
+        for fields, origin in demos[0]
+        if _key(fields) not in keys[1]
+    ]
+    return PredictorChange(
+        name=name,
+        before=texts[0],
+        after=texts[1],
+        diff=_word_diff(*texts),
+        demos=changes,
+        n_before=len(demos[0]),
+        n_after=len(demos[1]),
+    )
+
+
+def _word_diff(before: str, after: str) -> str | None:
+    old_words, new_words = (re.findall(r"\s+|\S+", text) for text in (before, after))
+    matcher = difflib.SequenceMatcher(None, old_words, new_words, autojunk=False)
+    if matcher.ratio() < ALIKE:
+        return None
+    parts: list[Markup] = []
+    for tag, a, b, c, d in matcher.get_opcodes():
+        old, new = "".join(old_words[a:b]), "".join(new_words[c:d])
+        if tag == "equal":
+            parts.append(escape(old))
+            continue
+        parts += [Markup("<del>{}</del>").format(old)] if old else []
+        parts += [Markup("<ins>{}</ins>").format(new)] if new else []
+    return Markup("").join(parts)
+
+
+def _fields(demo: Any) -> tuple[dict[str, str], str]:
+    values: Mapping[str, Any] = demo.toDict() if hasattr(demo, "toDict") else demo
+    origin = "bootstrapped" if values.get("augmented") else "labeled"
+    shown = {name: value for name, value in values.items() if name != "augmented"}
+    return {name: readable(value) for name, value in json_ready(shown).items()}, origin
+
+
+def _key(fields: Mapping[str, str]) -> str:
+    return json.dumps(fields, sort_keys=True)

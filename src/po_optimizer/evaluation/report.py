@@ -1,0 +1,172 @@
+"""One self-contained HTML page that a lead reads to decide: no network, no script host.
+
+Everything that a program, an LM or a document said is escaped (Jinja's autoescape;
+figures' JSON has no "<").
+"""
+
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from typing import Any
+
+import plotly.graph_objects as go
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from po_optimizer.evaluation.figures import (
+    TrialRow,
+    components_figure,
+    history_figure,
+    slope_figure,
+    uplift_figure,
+    usage_figure,
+)
+from po_optimizer.evaluation.promotion import Promotion
+from po_optimizer.evaluation.prompt_diff import environment
+from po_optimizer.evaluation.records import PredictionRecord, Result
+from po_optimizer.evaluation.score_report import ScoreReport, Usage
+from po_optimizer.evaluation.statistics import Estimate
+
+HEADLINES = {
+    "promote": "Promote the optimized program",
+    "keep_baseline": "Keep the baseline",
+    "inconclusive": "Inconclusive, so the baseline stays",
+}
+
+
+class Measure(Result):
+    """One line of the table of means."""
+
+    name: str
+    before: Estimate
+    after: Estimate
+    uplift: Estimate | None
+
+
+class Case(Result):
+    """One example with both answers; `difference` is None if one is unscored."""
+
+    before: PredictionRecord
+    after: PredictionRecord
+    difference: float | None
+
+
+def render_report(
+    report: ScoreReport,
+    promotion: Promotion,
+    baseline: Sequence[PredictionRecord],
+    optimized: Sequence[PredictionRecord],
+    *,
+    title: str = "Score report",
+    trials: Sequence[Mapping[str, Any]] = (),
+    stages: Mapping[str, Any] | None = None,
+    prompt_diff: str = "",
+    preflight: Sequence[Mapping[str, Any]] = (),
+    settings: Mapping[str, Any] | None = None,
+) -> str:
+    """The page; every part that has no data says so in a sentence.
+
+    Args:
+        report: Means, intervals, uplift.
+        promotion: The decision that stands on top.
+        baseline: The baseline's records.
+        optimized: The optimized program's records, paired with the baseline's.
+        title: Of the page, e.g. with the LM's name.
+        trials: The optimizer's journal (`TrialRow`).
+        stages: Stage to its LM calls' totals (`Usage`).
+        prompt_diff: What `prompt_diff_html` gave; inserted as it is.
+        preflight: Checks with name, passed, value, allowed, message.
+        settings: Name to value: LM, versions, seeds, data hash.
+    """
+    rows = [TrialRow.model_validate(trial) for trial in trials]
+    usage = {name: Usage.model_validate(use) for name, use in (stages or {}).items()}
+    figures = {
+        "uplift": uplift_figure(report) if report.uplift.score.n else None,
+        "components": components_figure(report),
+        "examples": slope_figure(baseline, optimized),
+        "history": history_figure(trials) if rows else None,
+        "usage": usage_figure(usage) if usage else None,
+    }
+    template = environment().get_template("report.html.j2")
+    return template.render(
+        title=title,
+        verdict=verdict(report, promotion),
+        report=report,
+        promotion=promotion,
+        measures=_measures(report),
+        cases=_cases(baseline, optimized),
+        trials=rows,
+        usage=usage,
+        prompt_diff=Markup(prompt_diff),  # noqa: S704 (escaped by prompt_diff_html)
+        preflight=preflight,
+        settings=dict(settings or {}),
+        figures={name: _json(figure) for name, figure in figures.items() if figure},
+        style=_own("report.css"),
+        script=_own("report.js"),
+        plotly=Markup(get_plotlyjs()),  # noqa: S704 (the library itself)
+    )
+
+
+def verdict(report: ScoreReport, promotion: Promotion) -> str:
+    """The decision and the uplift in one sentence."""
+    uplift = report.uplift.score
+    headline = HEADLINES[promotion.decision]
+    if promotion.override is not None:
+        headline += f" (decided by {promotion.override.by})"
+    if uplift.mean is None:
+        return f"{headline}: no example was scored for both programs."
+    span = uplift.interval
+    interval = (
+        f"{report.confidence:.0%} interval {span.low:+.3f} to {span.high:+.3f}"
+        if span
+        else "no interval"
+    )
+    return (
+        f"{headline}: the uplift on {uplift.n} examples is {uplift.mean:+.3f} "
+        f"({interval}), from {report.baseline.score.mean:.3f} "
+        f"to {report.optimized.score.mean:.3f}."
+    )
+
+
+def _measures(report: ScoreReport) -> list[Measure]:
+    before, after, uplift = report.baseline, report.optimized, report.uplift
+    rows = [("score", before.score, after.score, uplift.score)]
+    if before.rubric is not None and after.rubric is not None:
+        found = uplift.rubric or Estimate(mean=None, n=0)
+        rows.append(("rubric", before.rubric, after.rubric, found))
+    rows += [
+        (name, before.components[name], after.components[name], uplift.components[name])
+        for name in before.components
+    ]
+    return [
+        Measure(name=name, before=a, after=b, uplift=difference)
+        for name, a, b, difference in rows
+    ]
+
+
+def _cases(
+    baseline: Sequence[PredictionRecord], optimized: Sequence[PredictionRecord]
+) -> list[Case]:
+    cases = [
+        Case(
+            before=before,
+            after=after,
+            difference=(
+                after.score - before.score
+                if after.score is not None and before.score is not None
+                else None
+            ),
+        )
+        for before, after in zip(baseline, optimized, strict=True)
+    ]
+    # What got worse first: it is what speaks against a promotion.
+    return sorted(cases, key=lambda c: (c.difference is None, c.difference or 0.0))
+
+
+def _json(figure: go.Figure) -> Markup:
+    text = figure.to_json().replace("<", "\\u003c")
+    return Markup(text)  # noqa: S704 (no "<" is left, so no tag can close the script)
+
+
+def _own(name: str) -> Markup:
+    text = (files("po_optimizer.evaluation") / "templates" / name).read_text("utf-8")
+    return Markup(text)  # noqa: S704 (a file of this package)

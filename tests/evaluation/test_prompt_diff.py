@@ -1,0 +1,83 @@
+import dspy
+
+from po_optimizer.evaluation.prompt_diff import (
+    prompt_changes,
+    prompt_diff_html,
+    readable,
+)
+
+
+def _program(instructions: str, demos: list[dspy.Example] | None = None) -> dspy.Module:
+    program = dspy.Predict(dspy.Signature("question -> answer", instructions))
+    program.demos = demos or []
+    return program
+
+
+def _demo(answer: str, **more: object) -> dspy.Example:
+    return dspy.Example(question="q", answer=answer, **more)
+
+
+def test_an_edit_is_shown_word_by_word() -> None:
+    """A changed word stands once as removed and once as added."""
+    page = prompt_diff_html(
+        _program("Answer the question briefly."), _program("Answer the question fully.")
+    )
+    assert "<del>briefly.</del><ins>fully.</ins>" in page
+
+
+def test_a_rewrite_is_shown_whole() -> None:
+    """Texts with little in common stand one below the other, without confetti."""
+    change = prompt_changes(_program("Answer."), _program("You are a poet of Rome."))[0]
+    assert change.diff is None
+    page = prompt_diff_html(_program("Answer."), _program("You are a poet of Rome."))
+    assert "rewritten" in page
+    assert "You are a poet of Rome." in page
+
+
+def test_unchanged_instructions_are_said_to_be() -> None:
+    """Equal instructions are called unchanged."""
+    assert "unchanged" in prompt_diff_html(_program("Same."), _program("Same."))
+
+
+def test_demos_are_kept_added_or_removed() -> None:
+    """Demos are compared by content; where they come from is said."""
+    before = _program("x", [_demo("old"), _demo("both")])
+    after = _program("x", [_demo("both"), _demo("new", augmented=True)])
+    demos = prompt_changes(before, after)[0].demos
+    found = [(demo.change, demo.origin, demo.fields["answer"]) for demo in demos]
+    assert found == [
+        ("kept", "labeled", "both"),
+        ("added", "bootstrapped", "new"),
+        ("removed", "labeled", "old"),
+    ]
+
+
+def test_demos_of_a_chain_of_thought_are_found() -> None:
+    """Demos lie on the inner predictor of a ChainOfThought, and are counted there."""
+    before = dspy.ChainOfThought("question -> answer")
+    after = before.deepcopy()
+    after.predict.demos = [_demo("a")]
+    assert prompt_changes(before, after)[0].n_after == 1
+
+
+def test_predictors_that_are_gone_are_shown() -> None:
+    """A predictor that only one program has is not passed over."""
+    other = dspy.ChainOfThought("question -> answer")
+    names = [change.name for change in prompt_changes(_program("x"), other)]
+    assert names == ["predict", "self"]
+
+
+def test_text_of_programs_is_escaped() -> None:
+    """Markup in instructions and demos arrives as text."""
+    bad = "<script>alert(1)</script>"
+    for before in ("Answer.", f"{bad} again"):
+        page = prompt_diff_html(_program(before), _program(bad, [_demo(bad)]))
+        assert bad not in page
+        assert "&lt;script&gt;" in page
+
+
+def test_structures_are_readable() -> None:
+    """Text stays as it is, structures become YAML in their own order."""
+    assert readable("a\nb") == "a\nb"
+    assert readable({"b": [1], "a": "ñ"}) == "b:\n- 1\na: ñ"
+    assert readable(0.5) == "0.5"

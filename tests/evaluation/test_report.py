@@ -1,0 +1,166 @@
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from po_optimizer.evaluation.promotion import decide
+from po_optimizer.evaluation.records import PredictionRecord
+from po_optimizer.evaluation.report import render_report, verdict
+from po_optimizer.evaluation.score_report import Selection, Usage, compare
+from po_optimizer.params import PromotionOverride
+from tests.evaluation.made import QUICK, record, records, report
+
+LOW = [0.6, 0.7, 0.65, 0.72, 0.58, 0.66, 0.61, 0.69]
+GOOD = [0.93, 0.95, 0.9, 0.96, 0.92, 0.94, 0.91, 0.97]
+BAD = "</script><img src=x onerror=alert(1)>"
+
+
+class Page(HTMLParser):
+    """Collects tags and ids of a page; scripts and styles count as text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Remembers a tag."""
+        self.tags.append((tag, dict(attrs)))
+
+    def ids(self) -> set[str | None]:
+        """The ids on the page."""
+        return {attrs.get("id") for _, attrs in self.tags}
+
+
+def _page(
+    before: list[PredictionRecord] | None = None,
+    after: list[PredictionRecord] | None = None,
+    **context: object,
+) -> str:
+    before = before or records(LOW, "baseline")
+    after = after or records(GOOD, "optimized")
+    scores = compare(
+        before, after, QUICK, selection=Selection(n_candidates=4, n_valset=6)
+    )
+    return render_report(scores, decide(scores, QUICK), before, after, **context)
+
+
+def _text(page: str) -> str:
+    without = re.sub(r"<(script|style).*?</\1>", "", page, flags=re.DOTALL)
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", without))
+
+
+def test_the_verdict_is_one_sentence_with_uplift_and_interval() -> None:
+    """The sentence on top says decision, n, uplift, interval and both means."""
+    scores = report(LOW, GOOD)
+    sentence = verdict(scores, decide(scores, QUICK))
+    assert sentence.startswith("Promote the optimized program: the uplift on 8 ")
+    assert re.search(r"\+0\.\d{3} \(95% interval \+0\.\d{3} to \+0\.\d{3}\)", sentence)
+
+
+def test_the_verdict_names_who_decided_by_hand() -> None:
+    """A decision by hand is not shown as if it were measured."""
+    by_hand = PromotionOverride(decision="keep_baseline", by="Ada", reason="not yet")
+    scores = report(LOW, GOOD)
+    decision = decide(scores, QUICK.model_copy(update={"override": by_hand}))
+    assert "Keep the baseline (decided by Ada)" in verdict(scores, decision)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ([None, 0.5], [0.5, None], "no example was scored for both"),
+        ([0.5, 0.4], [0.6, 0.5], "no interval"),
+    ],
+)
+def test_the_verdict_says_what_is_missing(
+    before: list[float | None], after: list[float | None], said: str
+) -> None:
+    """Without pairs or an interval the sentence says so."""
+    scores = report(before, after)
+    assert said in verdict(scores, decide(scores, QUICK))
+
+
+def test_every_figure_has_its_place_and_data() -> None:
+    """With all inputs there are five figures, each with a place on the page."""
+    trial = {"trial": 1, "kind": "baseline", "score": 0.4, "n": 6, "best": 0.4}
+    page = _page(trials=[trial], stages={"evaluate": Usage(paid=3)})
+    wanted = {"uplift", "components", "examples", "history", "usage"}
+    assert {f"figure-{name}" for name in wanted} <= Page(page).ids()
+
+
+def test_the_page_asks_the_network_for_nothing() -> None:
+    """No tag has an address, and the page's own policy forbids connections."""
+    page = Page(_page())
+    assert not [
+        a for _, a in page.tags if a.get("src") or "//" in (a.get("href") or "")
+    ]
+    policy = next(a for _, a in page.tags if a.get("http-equiv"))
+    assert "default-src 'none'" in str(policy["content"])
+
+
+def test_plotly_is_there_once() -> None:
+    """The library is inlined one time for all figures."""
+    assert _page().count("plotly.js v") == 1
+
+
+def test_missing_inputs_are_said_in_sentences() -> None:
+    """Without trials, totals, prompts and preflight the page still reads well."""
+    text = _text(_page())
+    for sentence in (
+        "No trials are stored",
+        "No ledger totals",
+        "No comparison of the prompts",
+        "No preflight is stored",
+        "Nothing is known about the environment",
+    ):
+        assert sentence in text
+
+
+def test_every_example_can_be_reached_with_both_answers() -> None:
+    """Each example has its place, inputs, both outputs and where points were lost."""
+    after = records(GOOD, "optimized")
+    after[2] = record(2, 0.4, outputs={"answer": "new"}, feedback="C002 was missed")
+    page = _page(after=after)
+    assert {f"example-{i}" for i in range(8)} <= Page(page).ids()
+    assert "C002 was missed" in page
+    assert page.index('id="example-2"') < page.index('id="example-0"')  # losses first
+
+
+def test_failed_and_unscored_show_why() -> None:
+    """A failed answer shows the LM's text, an unscored one the reason."""
+    before = records(LOW, "baseline")
+    before[0] = record(
+        0, 0.0, status="failed", reason="unreadable", raw_text="gibberish"
+    )
+    before[1] = record(1, None, reason="LMTimeoutError: 600 s")
+    text = _text(_page(before=before))
+    assert "gibberish" in text
+    assert "LMTimeoutError: 600 s" in text
+    assert "1 unscored" in text
+
+
+def test_untrusted_text_is_escaped_everywhere() -> None:
+    """Markup from ids, inputs, outputs, feedback and settings stays text."""
+    after = [
+        record(i, 0.9, example_id=BAD, inputs={BAD: BAD}, outputs={"answer": BAD})
+        for i in range(8)
+    ]
+    after = [r.model_copy(update={"feedback": BAD, "raw_text": BAD}) for r in after]
+    page = _page(
+        before=after,
+        after=after,
+        title=BAD,
+        settings={BAD: BAD},
+        stages={BAD: Usage(paid=1)},
+        preflight=[{"name": BAD, "passed": False, "value": BAD, "allowed": BAD}],
+    )
+    assert BAD not in page
+    assert not [attrs for tag, attrs in Page(page).tags if tag == "img"]
+
+
+def test_the_selection_on_the_valset_is_put_into_words() -> None:
+    """K, n and what selection adds by chance are told beside the history."""
+    text = _text(_page())
+    assert "best of 4 on 6 examples" in text
+    assert "by chance" in text

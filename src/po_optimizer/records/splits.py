@@ -7,9 +7,9 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import Any
 
-from po_optimizer.records.checking import RejectedRecord
 from po_optimizer.errors import DataError
 from po_optimizer.params import DataPrepParams
+from po_optimizer.records.checking import RejectedRecord
 from po_optimizer.roles import RecordType
 
 _SHINGLE_WORDS = 3

@@ -13,10 +13,10 @@ from po_optimizer.evaluation import (
     compare,
     decide,
     predict_all,
-    prompt_diff_html,
-    render_report,
     score_references,
 )
+from po_optimizer.evaluation.prompt_diff import prompt_diff_html
+from po_optimizer.evaluation.report import render_report
 from po_optimizer.lms import MeteredLM
 from po_optimizer.params import EvaluateParams, PromotionParams, RoleParams
 from po_optimizer.persistence import get_provenance

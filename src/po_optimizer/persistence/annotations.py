@@ -197,9 +197,14 @@ _BUILDERS: dict[str, Callable[[Decoder, dict[str, Any]], Any]] = {
     "notrequired": lambda dec, node: typing_extensions.NotRequired[
         decode_annotation(dec, node["notrequired"])
     ],
-    "typevar": lambda _dec, node: typing.TypeVar(node["typevar"]),
+    "typevar": lambda dec, node: type_variable(dec, node["typevar"]),
     "type": lambda dec, node: _class(dec, node["type"]),
 }
+
+
+def type_variable(decoder: Decoder, name: str) -> Any:
+    """The one type variable of that name in a document."""
+    return decoder.type_variables.setdefault(name, typing.TypeVar(name))  # type: ignore[misc]
 
 
 def _class(decoder: Decoder, type_id: str) -> Any:

@@ -19,7 +19,11 @@ from pydantic import BaseModel
 
 from po_optimizer.errors import DamagedArtifactError
 from po_optimizer.persistence.allowlist import DATA_PACKAGES, import_path
-from po_optimizer.persistence.annotations import decode_annotation, encode_annotation
+from po_optimizer.persistence.annotations import (
+    decode_annotation,
+    encode_annotation,
+    type_variable,
+)
 from po_optimizer.persistence.fields import decode_field, encode_field
 from po_optimizer.persistence.values import Decoder, Encoder
 
@@ -152,6 +156,7 @@ def _has_serializer(parts: Iterable[Any]) -> bool:
 
 
 def _model_structure(encoder: Encoder, found: type[BaseModel], where: str) -> Node:
+    found.model_rebuild(raise_errors=False)  # names of classes defined after it
     fields = [
         encode_field(encoder, name, field, f"{where}.{name}")
         for name, field in found.model_fields.items()
@@ -328,7 +333,7 @@ def _bases(decoder: Decoder, node: Node) -> tuple[Any, ...]:
         return (RebuiltType,)
     base = RebuiltModel if node.get("stored_form") else BaseModel
     if "parameters" in node:
-        names = tuple(typing.TypeVar(n) for n in node["parameters"])  # type: ignore[misc]
+        names = tuple(type_variable(decoder, name) for name in node["parameters"])
         return (base, typing.Generic[names])  # type: ignore[index]
     return (base,)
 

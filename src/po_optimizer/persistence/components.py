@@ -96,8 +96,8 @@ def compare(document: dict[str, Any], program: dspy.Module, encoder: Encoder) ->
     Raises:
         SaveError: Decoded, it renders other prompts or encodes differently.
     """
-    imports = Imports((), encoder.known)
-    decoded = decode(document, imports)
+    imports = Imports(DATA_PACKAGES, encoder.known)
+    decoded = decode(document, imports, keep_missing=True)
     changed = [
         p
         for p, h in fingerprint(decoded).items()
@@ -114,7 +114,13 @@ def compare(document: dict[str, Any], program: dspy.Module, encoder: Encoder) ->
         raise SaveError("memory", "decoded again, it encodes differently.", "")
 
 
-def decode(document: dict[str, Any], imports: Imports, donor: Any = ABSENT) -> Any:
+def decode(
+    document: dict[str, Any],
+    imports: Imports,
+    donor: Any = ABSENT,
+    *,
+    keep_missing: bool = False,
+) -> Any:
     """The program of a checked document, whatever class could be found for it.
 
     Raises:
@@ -122,6 +128,7 @@ def decode(document: dict[str, Any], imports: Imports, donor: Any = ABSENT) -> A
     """
     try:
         decoder = Decoder(imports, document["types"])
+        decoder.keep_missing = keep_missing
         return _with_counts(document, decoder.decode(document["program"], donor))
     except ArtifactError:
         raise
@@ -181,6 +188,7 @@ def program_of(
     donor: Any = ABSENT
     if program is not None:
         donor = program.deepcopy()
+        allowed_packages = {*allowed_packages, type(program).__module__.split(".")[0]}
         _check_predictors(document, donor)
     imports = Imports({*DATA_PACKAGES, *allowed_packages})
     loaded = decode(document, imports, donor)

@@ -9,7 +9,7 @@ import enum
 from typing import Any
 
 import dspy
-from pydantic import BaseModel
+from pydantic import BaseModel, RootModel
 from pydantic_core import to_jsonable_python
 
 from po_optimizer.persistence.classes import decode_class, encode_class, has_serializers
@@ -71,12 +71,13 @@ def _decode_model(decoder: Decoder, node: Node, donor: Any) -> BaseModel:
     object.__setattr__(
         value, "__pydantic_fields_set__", set(node.get("set", node["v"]))
     )
-    extra = decoder.decode(node["extra"]) if "extra" in node else None
-    if extra is None and kind.model_config.get("extra") == "allow":
-        extra = {}
-    object.__setattr__(value, "__pydantic_extra__", extra)
-    private = decoder.decode(node["private"]) if "private" in node else None
-    object.__setattr__(value, "__pydantic_private__", private)
+    if not issubclass(kind, RootModel):  # which has no such slots
+        extra = decoder.decode(node.get("extra"))
+        if extra is None and kind.model_config.get("extra") == "allow":
+            extra = {}
+        object.__setattr__(value, "__pydantic_extra__", extra)
+        private = decoder.decode(node.get("private"))
+        object.__setattr__(value, "__pydantic_private__", private)
     return value
 
 

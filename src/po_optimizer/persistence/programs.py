@@ -20,6 +20,7 @@ from po_optimizer.persistence.values import (
     ABSENT,
     Decoder,
     Encoder,
+    NotStored,
     decodes,
     encodes,
     part,
@@ -135,7 +136,7 @@ def _is_dspy(kind: type) -> bool:
 
 
 def _encode_attribute(encoder: Encoder, name: str, value: Any, where: str) -> Any:
-    if is_secret(name) and value is not None:
+    if is_secret(name) and not isinstance(value, NotStored | None):
         return encoder.leave_out(where, "secret", type(value).__name__)
     if name == "callbacks":
         return encoder.leave_out(where, "callbacks", "callbacks") if value else []
@@ -156,7 +157,9 @@ def without_secrets(config: dict[Any, Any]) -> dict[Any, Any]:
     """The config with each key, header and endpoint replaced by a marker."""
     return {
         key: Secret()
-        if isinstance(key, str) and is_secret(key) and value is not None
+        if isinstance(key, str)
+        and is_secret(key)
+        and not isinstance(value, NotStored | None)
         else without_secrets(value)
         if type(value) is dict
         else value
@@ -197,6 +200,24 @@ def _encode_function(encoder: Encoder, value: Any, where: str) -> Node:
         "function",
         f"{value.__module__ if hasattr(value, '__module__') else type(value).__module__}:{name}",
     )
+
+
+_PARALLEL = (
+    *("num_threads", "max_errors", "access_examples", "return_failed_examples"),
+    *("provide_traceback", "disable_progress_bar", "timeout", "straggler_limit"),
+)
+
+
+@encodes("dspy.predict.parallel.Parallel")
+def _encode_parallel(encoder: Encoder, value: Any, where: str) -> Node:
+    """No module of DSPy's: its settings are data, its lock is made anew."""
+    settings = {name: getattr(value, name) for name in _PARALLEL}
+    return {"$": "parallel", "v": encoder.encode(settings, where)}
+
+
+@decodes("parallel")
+def _decode_parallel(decoder: Decoder, node: Node, _donor: Any) -> Any:
+    return dspy.Parallel(**decoder.decode(node["v"]))
 
 
 @decodes("ref")

@@ -6,6 +6,7 @@ and the search history are left out, as in the document.
 """
 
 import io
+import operator
 import pickle
 from typing import Any
 
@@ -14,6 +15,8 @@ import dspy
 import pydantic
 
 from po_optimizer.persistence import format as fmt
+from po_optimizer.persistence.allowlist import DATA_PACKAGES, Imports
+from po_optimizer.persistence.classes import decode_class, encode_class, kind_of
 from po_optimizer.persistence.programs import (
     SEARCH_HISTORY,
     Secret,
@@ -21,7 +24,7 @@ from po_optimizer.persistence.programs import (
     without_secrets,
 )
 from po_optimizer.persistence.signatures import rebuild_signature
-from po_optimizer.persistence.values import NotStored
+from po_optimizer.persistence.values import Decoder, Encoder, NotStored
 
 CANNOT_PICKLE = (
     *(pickle.PicklingError, TypeError, AttributeError, ValueError, LookupError),
@@ -43,7 +46,7 @@ class ProgramPickler(dill.Pickler):  # type: ignore[misc]
             if issubclass(obj, dspy.Signature) and obj is not dspy.Signature:
                 fields = {n: (f.annotation, f) for n, f in obj.model_fields.items()}
                 return rebuild_signature, (obj.__name__, obj.__doc__, fields)
-            return NotImplemented
+            return _reduce_class(obj)
         if isinstance(obj, dspy.BaseLM):
             return type(None), ()
         if isinstance(obj, Secret | pydantic.SecretStr | pydantic.SecretBytes):
@@ -51,6 +54,30 @@ class ProgramPickler(dill.Pickler):  # type: ignore[misc]
         if isinstance(obj, dspy.Module):
             return _reduce_module(obj)
         return NotImplemented
+
+
+def _reduce_class(found: Any) -> Any:
+    """Classes that no import finds: generics, dspy.Code[...], local data classes."""
+    generic = getattr(found, "__pydantic_generic_metadata__", None)
+    if generic and generic["origin"]:
+        return operator.getitem, (generic["origin"], generic["args"])
+    if dspy.Code in found.__bases__:
+        return operator.getitem, (dspy.Code, found.language)
+    local = "<locals>" in found.__qualname__ and kind_of(found) in ("model", "enum")
+    if not local or any(_is_code_of(found, item) for item in vars(found).values()):
+        return NotImplemented
+    encoder = Encoder()
+    type_id = encode_class(encoder, found, found.__name__)
+    return _rebuild_class, (type_id, encoder.types)
+
+
+def _is_code_of(found: type, item: Any) -> bool:
+    module = getattr(getattr(item, "fget", item), "__module__", None)
+    return module == found.__module__ and not isinstance(item, found)
+
+
+def _rebuild_class(type_id: str, table: dict[str, Any]) -> Any:
+    return decode_class(Decoder(Imports(DATA_PACKAGES), table), type_id)
 
 
 def _reduce_module(module: Any) -> Any:

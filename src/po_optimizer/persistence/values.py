@@ -141,7 +141,9 @@ class Decoder:
         self.built: dict[str, Any] = {}
         self.building: dict[str, str] = {}
         self.modules: dict[int, Any] = {}
+        self.type_variables: dict[str, Any] = {}
         self.n_missing = 0
+        self.keep_missing = False  # True to compare with what was encoded
         self._n_nodes = 0
         self._depth = 0
 
@@ -236,6 +238,8 @@ def _decode_missing(decoder: Decoder, node: dict[str, Any], donor: Any) -> Any:
     if donor is not ABSENT:
         return donor
     kind, what = str(node["kind"]), str(node["what"])
+    if decoder.keep_missing:
+        return NotStored(str(node["where"]), kind, what)
     if kind == "lm":
         return None
     if kind == "function":

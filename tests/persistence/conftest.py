@@ -1,0 +1,74 @@
+"""The zoo's programs and documents, made once for all tests of this folder."""
+
+import functools
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from po_optimizer.persistence import extract_program_components
+from po_optimizer.persistence import format as fmt
+from tests.persistence.zoo import ZOO
+
+ROOT = Path(__file__).parents[2]
+
+READER = """
+import json, sys
+from po_optimizer.persistence.allowlist import DATA_PACKAGES, Imports
+from po_optimizer.persistence.components import decode
+from po_optimizer.persistence.fingerprint import fingerprint
+from po_optimizer.persistence import format as fmt
+found = {}
+for path in json.load(sys.stdin):
+    document = fmt.parse(open(path, "rb").read(), path)
+    found[path] = fingerprint(decode(document, Imports(DATA_PACKAGES)))
+assert not any(name.startswith("tests") for name in sys.modules)
+print(json.dumps(found))
+"""
+
+
+@functools.cache
+def program(name: str) -> Any:
+    """A program of the zoo; tests do not change it."""
+    return ZOO[name]()
+
+
+@functools.cache
+def document_bytes(name: str) -> bytes:
+    """The stored form of a program of the zoo."""
+    return fmt.file_bytes(extract_program_components(program(name)))
+
+
+def document(name: str) -> dict[str, Any]:
+    """The document of a program of the zoo, fresh for every test."""
+    return fmt.parse(document_bytes(name), name)
+
+
+@pytest.fixture(scope="session")
+def fresh_prompts(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> dict[str, dict[str, str]]:
+    """Every zoo document's prompts, rendered by a process without the zoo's module."""
+    folder = tmp_path_factory.mktemp("zoo")
+    paths = {}
+    for i, name in enumerate(ZOO):
+        path = folder / f"{i}.json"
+        path.write_bytes(document_bytes(name))
+        paths[name] = str(path)
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-I",
+            "-c",
+            f"import sys; sys.path.append({str(ROOT / 'src')!r})\n{READER}",
+        ],
+        input=json.dumps(list(paths.values())),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = json.loads(done.stdout)
+    return {name: found[path] for name, path in paths.items()}

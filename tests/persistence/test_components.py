@@ -1,0 +1,271 @@
+"""Programs as people write them survive as documents, prompt for prompt."""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import dspy
+import jsonschema
+import pytest
+
+from po_optimizer.errors import (
+    DamagedArtifactError,
+    NotCallableError,
+    NotStorableError,
+    NotStoredError,
+    ProgramMismatchError,
+    PromptsChangedError,
+)
+from po_optimizer.persistence import (
+    attach_provenance,
+    extract_program_components,
+    get_provenance,
+    load_program_from_components,
+)
+from po_optimizer.persistence import format as fmt
+from po_optimizer.persistence.fingerprint import fingerprint
+from po_optimizer.persistence.programs import predictors
+from tests.persistence import zoo
+from tests.persistence.conftest import document, program
+
+SCHEMA = json.loads(
+    (Path(fmt.__file__).parent / "program.schema.json").read_text(encoding="utf-8")
+)
+CODE = ("tests",)
+
+
+@pytest.mark.parametrize("name", zoo.ZOO)
+class TestZoo:
+    def test_renders_the_same_without_the_module(
+        self, name: str, fresh_prompts: dict[str, dict[str, str]]
+    ) -> None:
+        """A fresh process without the defining module renders identical prompts."""
+        assert fresh_prompts[name] == fingerprint(program(name))
+
+    def test_renders_the_same_with_the_module(self, name: str) -> None:
+        """Imported and filled, each predictor renders identical prompts."""
+        loaded = load_program_from_components(document(name), allowed_packages=CODE)
+        expected, found = fingerprint(program(name)), fingerprint(loaded)
+        assert sorted(found.values()) == sorted(expected.values())
+
+    def test_encodes_the_same_again(self, name: str) -> None:
+        """What was loaded encodes to the same tree, so nothing was lost on the way."""
+        loaded = load_program_from_components(
+            document(name), program=program(name), allowed_packages=CODE
+        )
+        again = extract_program_components(loaded)
+        assert again["program"] == document(name)["program"]
+        assert again["types"] == document(name)["types"]
+
+    def test_passes_the_schema(self, name: str) -> None:
+        """Every document passes the JSON Schema that the package ships."""
+        jsonschema.validate(json.loads(fmt.dump(document(name))), SCHEMA)
+
+    def test_holds_no_canary(self, name: str) -> None:
+        """No key, header or endpoint of the program is in a byte of the document."""
+        assert b"canary" not in fmt.file_bytes(document(name))
+
+
+def test_values_are_equal_and_of_the_same_type() -> None:
+    """Values of every kind come back equal, with their types."""
+    loaded: Any = load_program_from_components(
+        document("values"), allowed_packages=CODE
+    )
+    for name, value in zoo.VALUES.items():
+        found = loaded.values[name]
+        assert type(found) is type(value), name
+        assert name in ("nan", "array", "signature") or found == value, name
+
+
+def test_private_and_extra_attributes_of_models_survive() -> None:
+    """Pydantic's extra fields, private attributes and set fields come back."""
+    loaded: Any = load_program_from_components(
+        document("values"), allowed_packages=CODE
+    )
+    assert loaded.values["person"].nick == "A"
+    assert loaded.values["person"].model_fields_set == {"name", "nick", "friends"}
+    assert loaded.values["checked"]._seen == 3
+
+
+def test_shared_predictor_stays_shared() -> None:
+    """A predictor that stands at two places is one object again."""
+    loaded: Any = load_program_from_components(
+        document("nested"), allowed_packages=CODE
+    )
+    assert loaded.shared is loaded.many[0]
+
+
+def test_frozen_submodule_keeps_its_demos() -> None:
+    """DSPy's own JSON drops a frozen sub-module; the document has it, still frozen."""
+    loaded: Any = load_program_from_components(
+        document("frozen"), allowed_packages=CODE
+    )
+    assert loaded.inner._compiled
+    assert len(loaded.inner.answer.demos) == 2
+
+
+def test_search_history_is_not_stored() -> None:
+    """The optimizer's trials and candidates are not in the document; its score is."""
+    state = document("plain improved")["program"]["state"]
+    assert "trial_logs" not in state
+    assert "candidate_programs" not in state
+    assert state["score"] == 87.5
+
+
+def test_importable_tool_comes_back_as_code() -> None:
+    """A tool function is listed as not stored, and is imported where that is allowed."""
+    stored = document("react function")
+    loaded: Any = load_program_from_components(stored, allowed_packages=CODE)
+    assert "tests.persistence.zoo:weather" in [n["what"] for n in stored["not_stored"]]
+    assert loaded.tools["weather"](city="Bilbao") == "Bilbao 1"
+
+
+def test_closure_comes_back_from_the_program_class() -> None:
+    """A closure made by the constructor is there again, with the stored arguments."""
+    stored = extract_program_components(zoo.Agent(suffix="?!"))
+    loaded: Any = load_program_from_components(stored, allowed_packages=CODE)
+    assert loaded.act.tools["exclaim"](text="so") == "so?!"
+
+
+def test_live_objects_come_back_from_the_program_class() -> None:
+    """A lock, a file, a client and a lambda are made afresh by the constructor."""
+    loaded: Any = load_program_from_components(
+        document("holding"), allowed_packages=CODE
+    )
+    with loaded.lock:
+        assert loaded.key("ab") == "ba"
+
+
+def test_code_comes_back_from_the_given_program() -> None:
+    """`program=` gives the code of a program that no import can find."""
+    given = zoo.knn_compiled()
+    loaded: Any = load_program_from_components(document("knn compiled"), program=given)
+    assert loaded.forward.__func__.__code__ is given.forward.__func__.__code__
+
+
+def test_given_program_is_not_changed() -> None:
+    """`program=` is copied before it is filled."""
+    given = zoo.Plain()
+    load_program_from_components(document("plain improved"), program=given)
+    assert given.answer.demos == []
+    assert not hasattr(given, "score")
+
+
+def test_missing_code_refuses_to_be_used() -> None:
+    """What is not stored raises an error that names it, instead of doing nothing."""
+    loaded: Any = load_program_from_components(
+        document("react function"), allowed_packages=()
+    )
+    with pytest.raises(NotStoredError, match="zoo:weather"):
+        loaded.tools["weather"].func(city="x")
+    knn: Any = load_program_from_components(
+        document("knn compiled"), allowed_packages=CODE
+    )
+    with pytest.raises(NotStoredError, match="forward_pass"):
+        knn(question="?")
+
+
+def test_live_object_without_code_refuses_attributes() -> None:
+    """A live object that is not there refuses its attributes, and copies well."""
+    stored = document("best of n")
+    loaded: Any = load_program_from_components(stored, allowed_packages=())
+    with pytest.raises(NotStoredError, match="reward"):
+        _ = loaded.reward_fn.anything
+    assert "zoo:reward" in repr(loaded.deepcopy().reward_fn)
+
+
+def test_one_predictor_without_its_class_is_callable(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Without the class, a program of one predictor is a `dspy.Predict`, said so."""
+    with caplog.at_level(logging.WARNING):
+        loaded = load_program_from_components(document("plain"), allowed_packages=())
+    assert type(loaded) is dspy.Predict
+    assert "zoo:Plain was rebuilt without its code" in caplog.text
+
+
+def test_several_predictors_without_their_class_refuse_calls() -> None:
+    """Without the class, how several predictors work together is unknown."""
+    loaded = load_program_from_components(document("nested"), allowed_packages=())
+    assert len(predictors(loaded)) == 6
+    with pytest.raises(NotCallableError, match="zoo:Nested"):
+        loaded(question="?")
+
+
+def test_rebuilt_program_can_be_saved_again() -> None:
+    """Saved again, a program without its class is the same document's program."""
+    loaded = load_program_from_components(document("nested"), allowed_packages=())
+    assert (
+        extract_program_components(loaded)["program"] == document("nested")["program"]
+    )
+
+
+def test_user_predict_without_its_class_is_a_predict() -> None:
+    """A subclass of Predict whose import is not allowed becomes a Predict."""
+    stored = extract_program_components(zoo.Careful(zoo.QA))
+    assert (
+        type(load_program_from_components(stored, allowed_packages=())) is dspy.Predict
+    )
+
+
+def test_loads_from_a_path(tmp_path: Path) -> None:
+    """A document's file loads like the document."""
+    path = tmp_path / "p.json"
+    path.write_bytes(fmt.file_bytes(document("plain")))
+    assert isinstance(
+        load_program_from_components(path, allowed_packages=CODE), zoo.Plain
+    )
+
+
+def test_provenance_survives() -> None:
+    """Provenance is on the copy only, and survives encoding, loading and rebuilding."""
+    plain = zoo.Plain()
+    carrier = attach_provenance(plain, {"seed": 9, "scores": [0.5]})
+    stored = extract_program_components(carrier)
+    for allowed in (CODE, ()):
+        loaded = load_program_from_components(stored, allowed_packages=allowed)
+        assert get_provenance(loaded) == {"seed": 9, "scores": [0.5]}
+    assert get_provenance(plain) == {}
+
+
+def test_object_in_a_demo_is_an_error_that_names_it() -> None:
+    """What shapes the prompts and is no data is refused by its path."""
+    made = zoo.with_demos(zoo.Plain(), zoo.demo(extra={"deep": [object()]}))
+    with pytest.raises(
+        NotStorableError, match=r"self\.answer\.demos\[0\].*'deep'.*\[0\]"
+    ):
+        extract_program_components(made)
+
+
+def test_cyclic_value_is_an_error() -> None:
+    """A value that contains itself is refused, not followed for ever."""
+    loop: list[Any] = []
+    loop.append(loop)
+    with pytest.raises(NotStorableError, match="levels deep"):
+        extract_program_components(zoo.with_demos(zoo.Plain(), {"question": loop}))
+
+
+def test_other_program_is_refused() -> None:
+    """`program=` with other predictors is an error that lists both."""
+    with pytest.raises(ProgramMismatchError, match=r"self\.answer"):
+        load_program_from_components(document("plain"), program=zoo.Nested())
+
+
+def test_changed_type_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A type that changed since changes the prompts: refused, or accepted openly."""
+    stored = document("predict typed")
+    changed = type("Point", (), {"__doc__": "Changed", "__annotations__": {"x": int}})
+    changed.__module__, changed.__qualname__ = zoo.__name__, "Point"
+    monkeypatch.setattr(zoo, "Point", zoo.dataclasses.dataclass(changed))
+    with pytest.raises(PromptsChangedError, match="self"):
+        load_program_from_components(stored, allowed_packages=CODE)
+    stored["made_with"]["dspy"] = "3.0"
+    assert load_program_from_components(fmt.seal(stored), allowed_packages=CODE)
+
+
+def test_document_of_something_else_is_damaged() -> None:
+    """A sealed document whose program is no module is refused."""
+    stored = fmt.seal({**document("plain"), "program": 3})
+    with pytest.raises(DamagedArtifactError, match="not a module"):
+        load_program_from_components(stored)

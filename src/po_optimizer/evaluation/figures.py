@@ -43,7 +43,7 @@ def uplift_figure(report: ScoreReport) -> go.Figure:
     for field, groups in report.uplift.strata.items():
         rows += [(f"{field}: {value}", found) for value, found in groups.items()]
     rows = [(name, found) for name, found in rows if found.mean is not None]
-    figure = _figure(len(rows), legend=False)
+    figure = new_figure(len(rows), legend=False)
     figure.add_vline(x=0.0, line={"color": INK, "width": 1.5})
     colors = [_color(found.mean or 0.0) for _, found in rows]
     names = [f"{escape(name)} (n={found.n})" for name, found in rows]
@@ -59,7 +59,7 @@ def components_figure(report: ScoreReport) -> go.Figure:
     """Score, rubric and each component, before and after, with intervals."""
     before, after = _measures(report.baseline), _measures(report.optimized)
     names = [escape(name) for name in before]
-    figure = _figure(len(names) * 1.3)
+    figure = new_figure(len(names) * 1.3)
     _add_dots(
         figure,
         names,
@@ -88,7 +88,7 @@ def slope_figure(
     baseline: Sequence[PredictionRecord], optimized: Sequence[PredictionRecord]
 ) -> go.Figure:
     """A line for each example, from the baseline's score to the optimized one's."""
-    figure = _figure(11)
+    figure = new_figure(11)
     pairs = [
         (a, b, b.score - a.score)
         for a, b in zip(baseline, optimized, strict=True)
@@ -120,7 +120,7 @@ def slope_figure(
 def history_figure(trials: Sequence[Mapping[str, Any]]) -> go.Figure:
     """Each trial's score on the valset, the best so far and the baseline."""
     rows = [TrialRow.model_validate(trial) for trial in trials]
-    figure = _figure(9)
+    figure = new_figure(9)
     looks = {
         "minibatch": ("circle-open", EQUAL),
         "full_eval": ("circle", OPTIMIZED),
@@ -197,7 +197,8 @@ def usage_figure(stages: Mapping[str, Any]) -> go.Figure:
     return figure
 
 
-def _figure(rows: float, *, legend: bool = True) -> go.Figure:
+def new_figure(rows: float, *, legend: bool = True) -> go.Figure:
+    """An empty figure in the report's style, `rows` lines of text high."""
     figure = go.Figure()
     _style(figure, rows)
     figure.update_layout(showlegend=legend)

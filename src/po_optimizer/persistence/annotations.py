@@ -17,8 +17,7 @@ from typing import Any
 
 import typing_extensions
 
-from po_optimizer.errors import DamagedArtifactError, NotStorableError
-from po_optimizer.persistence.allowlist import import_path
+from po_optimizer.errors import DamagedArtifactError
 from po_optimizer.persistence.values import Decoder, Encoder, decodes, encodes
 
 _CLASSES: tuple[type, ...] = (
@@ -33,51 +32,23 @@ _ABSTRACT = {
     f"abc.{name}": getattr(collections.abc, name) for name in collections.abc.__all__
 }
 _SPECIAL = (
-    "Any",
-    "List",
-    "Dict",
-    "Tuple",
-    "Set",
-    "FrozenSet",
-    "Type",
-    "Union",
-    "Optional",
-    "Sequence",
-    "Mapping",
-    "Iterable",
-    "Callable",
-    "Literal",
-    "Hashable",
-    "Text",
-    "Final",
-    "ClassVar",
-    "Deque",
-    "MutableMapping",
-    "MutableSequence",
-    "Collection",
-    "Iterator",
-    "DefaultDict",
-    "Self",
+    *("Any", "List", "Dict", "Tuple", "Set", "FrozenSet", "Type", "Deque", "Text"),
+    *("Union", "Callable", "Literal", "Sequence", "Mapping", "Iterable", "Collection"),
+    *("MutableMapping", "MutableSequence", "Iterator", "DefaultDict", "Hashable"),
 )
 BY_NAME: dict[str, Any] = {
     **{kind.__name__: kind for kind in _CLASSES},
     **_ABSTRACT,
-    **{f"typing.{n}": getattr(typing, n) for n in _SPECIAL if hasattr(typing, n)},
+    **{f"typing.{name}": getattr(typing, name) for name in _SPECIAL},
     "None": type(None),
     "...": ...,
 }
 NAMES = {id(found): name for name, found in reversed(BY_NAME.items())}
-_WRAPPERS: dict[Any, str] = (
-    {
-        typing.Required: "required",
-        typing.NotRequired: "notrequired",
-    }
-    if hasattr(typing, "Required")
-    else {}
-)
-_WRAPPERS |= {
-    typing_extensions.Required: "required",
-    typing_extensions.NotRequired: "notrequired",
+_WRAPPERS: dict[Any, str] = {
+    getattr(module, name): name.lower()
+    for module in (typing, typing_extensions)
+    for name in ("Required", "NotRequired")
+    if hasattr(module, name)
 }
 
 
@@ -92,28 +63,33 @@ def encode_annotation(encoder: Encoder, annotation: Any, where: str) -> Any:
     name = NAMES.get(id(annotation))
     if name is not None:
         return name
-    origin, args = typing.get_origin(annotation), typing.get_args(annotation)
+    if isinstance(annotation, typing.TypeVar):
+        return {"typevar": annotation.__name__}
+    origin = typing.get_origin(annotation)
     if origin is None or hasattr(annotation, "__pydantic_generic_metadata__"):
-        return _encode_leaf(encoder, annotation, where)
+        return encoder.encode(annotation, where)["v"]
+    return _encode_generic(encoder, annotation, origin, where)
+
+
+def _encode_generic(encoder: Encoder, annotation: Any, origin: Any, where: str) -> Any:
+    args = typing.get_args(annotation)
     if origin is typing.Literal:
         return {"literal": [encoder.encode(value, where) for value in args]}
     if origin is typing.Annotated:
         inner = encode_annotation(encoder, args[0], where)
-        extra = [encode_constraint(encoder, item, where) for item in args[1:]]
-        return {"annotated": inner, "metadata": extra}
+        metadata = [encoder.encode(item, where) for item in args[1:]]
+        return {"annotated": inner, "metadata": metadata}
     parts = _encode_args(encoder, args, where)
     if origin is types.UnionType:
         return {"or": parts}
     if origin in _WRAPPERS:
         return {_WRAPPERS[origin]: parts[0]}
-    if isinstance(annotation, types.GenericAlias):
-        return {"of": encode_annotation(encoder, origin, where), "args": parts}
-    alias = "Union" if origin is typing.Union else getattr(annotation, "_name", None)
-    if alias and f"typing.{alias}" in BY_NAME:
-        if alias == "Optional":  # Python 3.10-3.13 name a Union with None so
-            alias = "Union"
-        return {"of": f"typing.{alias}", "args": parts}
-    return {"of": encode_annotation(encoder, origin, where), "args": parts}
+    alias = f"typing.{getattr(annotation, '_name', None)}"
+    if origin is typing.Union:  # whose name may be Optional
+        alias = "typing.Union"
+    elif alias not in BY_NAME or isinstance(annotation, types.GenericAlias):
+        alias = encode_annotation(encoder, origin, where)
+    return {"of": alias, "args": parts}
 
 
 def _encode_args(encoder: Encoder, args: tuple[Any, ...], where: str) -> list[Any]:
@@ -123,14 +99,6 @@ def _encode_args(encoder: Encoder, args: tuple[Any, ...], where: str) -> list[An
         else encode_annotation(encoder, arg, where)
         for arg in args
     ]
-
-
-def _encode_leaf(encoder: Encoder, annotation: Any, where: str) -> Any:
-    from po_optimizer.persistence.classes import encode_class  # noqa: PLC0415 mutual
-
-    if isinstance(annotation, typing.TypeVar):
-        return {"typevar": annotation.__name__}
-    return {"type": encode_class(encoder, annotation, where)}
 
 
 def decode_annotation(decoder: Decoder, node: Any) -> Any:
@@ -143,11 +111,9 @@ def decode_annotation(decoder: Decoder, node: Any) -> Any:
         return None
     if isinstance(node, str) and node in BY_NAME:
         return BY_NAME[node]
-    if not isinstance(node, dict) or not node:
-        raise DamagedArtifactError("annotation", f"{node!r:.80}")
-    build = _BUILDERS.get(next(iter(node)))
+    build = _BUILDERS.get(next(iter(node))) if isinstance(node, dict) and node else None
     if build is None:
-        raise DamagedArtifactError("annotation", f"{next(iter(node))!r:.80}")
+        raise DamagedArtifactError("annotation", f"{node!r:.80}")
     return build(decoder, node)
 
 
@@ -180,7 +146,7 @@ def _generic(decoder: Decoder, node: dict[str, Any]) -> Any:
 
 def _annotated(decoder: Decoder, node: dict[str, Any]) -> Any:
     inner = decode_annotation(decoder, node["annotated"])
-    metadata = [decode_constraint(decoder, item) for item in node["metadata"]]
+    metadata = [decoder.decode(item) for item in node["metadata"]]
     return typing.Annotated[(inner, *metadata)]
 
 
@@ -198,19 +164,13 @@ _BUILDERS: dict[str, Callable[[Decoder, dict[str, Any]], Any]] = {
         decode_annotation(dec, node["notrequired"])
     ],
     "typevar": lambda dec, node: type_variable(dec, node["typevar"]),
-    "type": lambda dec, node: _class(dec, node["type"]),
+    "type": lambda dec, node: dec.decode({"$": "class", "id": node["type"]}),
 }
 
 
 def type_variable(decoder: Decoder, name: str) -> Any:
     """The one type variable of that name in a document."""
-    return decoder.type_variables.setdefault(name, typing.TypeVar(name))  # type: ignore[misc]
-
-
-def _class(decoder: Decoder, type_id: str) -> Any:
-    from po_optimizer.persistence.classes import decode_class  # noqa: PLC0415 mutual
-
-    return decode_class(decoder, type_id)
+    return decoder.type_variables.setdefault(name, typing.TypeVar(name))
 
 
 @encodes(
@@ -220,34 +180,12 @@ def _class(decoder: Decoder, type_id: str) -> Any:
     "typing._SpecialForm+",
     "typing._SpecialGenericAlias+",
     "typing.TypeVar",
-    "typing.NewType",
-    "builtins.type+",
-    "typing._AnyMeta",
-    "typing.Union",
 )
-def _encode_type_value(encoder: Encoder, value: Any, where: str) -> Any:
-    try:
-        return {"$": "type", "v": encode_annotation(encoder, value, where)}
-    except NotStorableError:
-        if encoder.strict:
-            raise
-        return encoder.leave_out(where, "function", import_path(value))
+def encode_type_value(encoder: Encoder, value: Any, where: str) -> Any:
+    """An annotation that stands where a value does."""
+    return {"$": "type", "v": encode_annotation(encoder, value, where)}
 
 
 @decodes("type")
 def _decode_type_value(decoder: Decoder, node: dict[str, Any], _donor: Any) -> Any:
     return decode_annotation(decoder, node["v"])
-
-
-def encode_constraint(encoder: Encoder, item: Any, where: str) -> Any:
-    """One item of an annotation's or a field's metadata, as data."""
-    from po_optimizer.persistence.fields import encode_metadata  # noqa: PLC0415 mutual
-
-    return encode_metadata(encoder, item, where)
-
-
-def decode_constraint(decoder: Decoder, node: Any) -> Any:
-    """The metadata item of a node."""
-    from po_optimizer.persistence.fields import decode_metadata  # noqa: PLC0415 mutual
-
-    return decode_metadata(decoder, node)

@@ -18,14 +18,15 @@ import typing_extensions
 from pydantic import BaseModel
 
 from po_optimizer.errors import DamagedArtifactError
-from po_optimizer.persistence.allowlist import DATA_PACKAGES, import_path
+from po_optimizer.persistence.allowlist import DATA_PACKAGES, KINDS, import_path
 from po_optimizer.persistence.annotations import (
+    NAMES,
     decode_annotation,
     encode_annotation,
     type_variable,
 )
 from po_optimizer.persistence.fields import decode_field, encode_field
-from po_optimizer.persistence.values import Decoder, Encoder
+from po_optimizer.persistence.values import Decoder, Encoder, decodes, encodes
 
 Node = dict[str, Any]
 
@@ -75,42 +76,32 @@ class RebuiltType(dspy.Type):
 
 def kind_of(found: Any) -> str | None:
     """What kind of class it is to a document; None for kinds that are not data."""
-    if isinstance(found, typing.NewType):
-        return "newtype"
-    if not isinstance(found, type):
-        return None
-    if issubclass(found, enum.Enum):
-        return "enum"
-    if issubclass(found, BaseModel):
-        return "model"
-    if issubclass(found, tuple) and hasattr(found, "_fields"):
-        return "namedtuple"
-    if dataclasses.is_dataclass(found):
-        return "dataclass"
-    return "typeddict" if typing_extensions.is_typeddict(found) else None
+    return next((kind for kind in _STRUCTURE if KINDS[kind](found)), None)
+
+
+@encodes("builtins.type+", "typing.NewType", "typing.ForwardRef")
+def _encode_class_value(encoder: Encoder, found: Any, where: str) -> Node:
+    name = NAMES.get(id(found))
+    if name is not None:
+        return {"$": "type", "v": name}
+    if kind_of(found) is None:
+        return encoder.leave_out(where, "function", import_path(found))
+    return {"$": "type", "v": {"type": encode_class(encoder, found, where)}}
 
 
 def encode_class(encoder: Encoder, found: Any, where: str) -> str:
-    """The id of a class in the document's table of types, which it enters here.
-
-    Raises:
-        NotStorableError: It is none of the kinds that a document knows.
-    """
+    """The id of a class in the document's table of types, which it enters here."""
     if found in encoder.type_ids:
         return encoder.type_ids[found]
-    kind = kind_of(found)
-    if kind is None:
-        encoder._refuse(where, f"{found!r:.200} is no value type, enum or model")
-    name = found.__name__
+    kind, name = kind_of(found), found.__name__
     type_id = name if name not in encoder.types else f"{name}#{len(encoder.types)}"
     encoder.type_ids[found] = type_id
     node: Node = {"kind": kind, "path": import_path(found)}
     encoder.types[type_id] = node
-    strict, encoder.strict = encoder.strict, True
-    if not _special(encoder, found, node, where) and not _is_external(found):
-        encoder.known[node["path"]] = found
-        node.update(_STRUCTURE[kind](encoder, found, f"{where}:{name}"))
-    encoder.strict = strict
+    with encoder.strictness(strict=True):
+        if not _special(encoder, found, node, where) and not _is_external(found):
+            encoder.known[node["path"]] = found
+            node.update(_STRUCTURE[str(kind)](encoder, found, f"{where}:{name}"))
     return type_id
 
 
@@ -126,7 +117,7 @@ def _special(encoder: Encoder, found: Any, node: Node, where: str) -> bool:
         origin = encode_class(encoder, generic["origin"], where)
         node.update(kind="generic", path="", origin=origin, args=args)
         return True
-    if isinstance(found, type) and dspy.Code in found.__bases__:
+    if dspy.Code in getattr(found, "__bases__", ()):
         node.update(kind="code", path="", language=str(found.language))
         return True
     return False
@@ -162,20 +153,19 @@ def _model_structure(encoder: Encoder, found: type[BaseModel], where: str) -> No
         for name, field in found.model_fields.items()
     ]
     config = {
-        key: found.model_config[key] for key in _CONFIG if key in found.model_config
+        key: found.model_config.get(key) for key in _CONFIG if key in found.model_config
     }
     node: Node = {"name": found.__name__, "doc": found.__doc__, "fields": fields}
     if config:
-        encoder.strict = False
-        node["config"] = encoder.encode(config, f"{where}.model_config")
-        encoder.strict = True
+        with encoder.strictness(strict=False):
+            node["config"] = encoder.encode(config, f"{where}.model_config")
     parameters = found.__pydantic_generic_metadata__["parameters"]
     if parameters:
         node["parameters"] = [parameter.__name__ for parameter in parameters]
     if issubclass(found, pydantic.RootModel):
         node["root"] = True
     if issubclass(found, dspy.Type):
-        node["description"] = found.description()
+        node["description"] = found.description()  # type: ignore[attr-defined]
     if has_serializers(found):
         node["stored_form"] = True
     _list_code(encoder, found, where)
@@ -260,13 +250,18 @@ def _newtype_structure(encoder: Encoder, found: Any, where: str) -> Node:
 
 
 _STRUCTURE: dict[str, Callable[[Encoder, Any, str], Node]] = {
-    "model": _model_structure,
     "enum": _enum_structure,
-    "dataclass": _dataclass_structure,
+    "model": _model_structure,
     "namedtuple": _named_structure,
+    "dataclass": _dataclass_structure,
     "typeddict": _named_structure,
     "newtype": _newtype_structure,
 }
+
+
+@decodes("class")
+def _decode_class_value(decoder: Decoder, node: Node, _donor: Any) -> Any:
+    return decode_class(decoder, node["id"])
 
 
 def decode_class(decoder: Decoder, type_id: str) -> Any:
@@ -371,17 +366,22 @@ def _rebuild_dataclass(decoder: Decoder, node: Node) -> Any:
     )
 
 
-def _rebuild_named(decoder: Decoder, node: Node) -> Any:
+def _rebuild_typeddict(decoder: Decoder, node: Node) -> Any:
     fields = {f["name"]: decode_annotation(decoder, f["type"]) for f in node["fields"]}
-    if node["kind"] == "typeddict":
-        found: Any = typing_extensions.TypedDict(  # type: ignore[operator]
-            node["name"], fields, total=bool(node["total"])
-        )
-    else:
-        found = typing.NamedTuple(node["name"], fields.items())  # type: ignore[misc]
-        defaults = {name: decoder.decode(value) for name, value in node["defaults"]}
-        found._field_defaults = defaults
-        found.__new__.__defaults__ = tuple(defaults.values())
+    make: Any = typing_extensions.TypedDict
+    return _named(make(node["name"], fields, total=bool(node["total"])), node)
+
+
+def _rebuild_namedtuple(decoder: Decoder, node: Node) -> Any:
+    fields = {f["name"]: decode_annotation(decoder, f["type"]) for f in node["fields"]}
+    make: Any = typing.NamedTuple
+    found = make(node["name"], fields.items())
+    found._field_defaults = {n: decoder.decode(value) for n, value in node["defaults"]}
+    found.__new__.__defaults__ = tuple(found._field_defaults.values())
+    return _named(found, node)
+
+
+def _named(found: Any, node: Node) -> Any:
     found.__doc__ = node["doc"]
     found.__module__, _, found.__qualname__ = node["path"].partition(":")
     return found
@@ -400,8 +400,8 @@ _REBUILD: dict[str, Callable[[Decoder, Node], Any]] = {
     "model": _rebuild_model,
     "enum": _rebuild_enum,
     "dataclass": _rebuild_dataclass,
-    "namedtuple": _rebuild_named,
-    "typeddict": _rebuild_named,
+    "namedtuple": _rebuild_namedtuple,
+    "typeddict": _rebuild_typeddict,
     "newtype": _rebuild_newtype,
     "generic": _rebuild_generic,
     "code": lambda _decoder, node: dspy.Code[str(node["language"])],

@@ -45,7 +45,7 @@ def attach_provenance(
         provenance: JSON-ready facts, e.g. data hash, seed, scores.
     """
     carrier = copy.copy(program)
-    vars(carrier)[PROVENANCE] = fmt.orjson.loads(fmt.dump(dict(provenance)))
+    vars(carrier)[PROVENANCE] = fmt.copy_of(dict(provenance))
     return carrier
 
 
@@ -202,7 +202,7 @@ def program_of(
         loaded = found[0]
     if document.get("provenance"):
         vars(loaded)[PROVENANCE] = document["provenance"]
-    return loaded  # type: ignore[no-any-return]
+    return loaded
 
 
 def _check_predictors(document: dict[str, Any], donor: Any) -> None:

@@ -11,7 +11,9 @@ from pydantic import (
     AliasPath,
     BeforeValidator,
     Field,
+    PlainSerializer,
     PlainValidator,
+    WrapSerializer,
     WrapValidator,
 )
 from pydantic.fields import FieldInfo
@@ -23,6 +25,7 @@ from po_optimizer.persistence.values import (
     Decoder,
     Encoder,
     NotStored,
+    class_path,
     decodes,
     encodes,
 )
@@ -36,22 +39,25 @@ _PLAIN = (
 )
 _UNSET = FieldInfo()
 _FACTORIES = {kind.__name__: kind for kind in (list, dict, set, tuple, str, int, float)}
-_BY_CLASS = {
+_BY_CLASS: dict[Any, str] = {
     kind: name for name, kind in FieldInfo.metadata_lookup.items() if kind is not None
 }
-_GENERAL = tuple(n for n, kind in FieldInfo.metadata_lookup.items() if kind is None)
+_GENERAL: Any = Field(pattern="x").metadata[0]  # its class is pydantic's secret
 
 
 _VALIDATORS: dict[str, Any] = {
     kind.__name__: kind
-    for kind in (AfterValidator, BeforeValidator, PlainValidator, WrapValidator)
+    for kind in (
+        *(AfterValidator, BeforeValidator, PlainValidator, WrapValidator),
+        *(PlainSerializer, WrapSerializer),
+    )
 }
 
 
 class Passing(NotStored):
-    """Stands in for a validator that is not stored: every value passes."""
+    """Stands in for a validator or serializer that is not there: all pass."""
 
-    def __call__(self, value: Any) -> Any:  # type: ignore[override]
+    def __call__(self, value: Any) -> Any:
         """The value itself."""
         return value
 
@@ -59,7 +65,7 @@ class Passing(NotStored):
 class PassingWrap(NotStored):
     """Stands in for a wrapping validator that is not stored."""
 
-    def __call__(self, value: Any, handler: Any) -> Any:  # type: ignore[override]
+    def __call__(self, value: Any, handler: Any) -> Any:
         """What the wrapped validation makes of the value."""
         return handler(value)
 
@@ -79,9 +85,7 @@ def encode_field(encoder: Encoder, name: str, field: FieldInfo, where: str) -> N
         if value != getattr(_UNSET, attribute) and value is not PydanticUndefined:
             node[attribute] = encoder.encode(value, f"{where}.{attribute}")
     if field.metadata:
-        node["metadata"] = [
-            encode_metadata(encoder, item, where) for item in field.metadata
-        ]
+        node["metadata"] = [encoder.encode(item, where) for item in field.metadata]
     return node
 
 
@@ -94,7 +98,7 @@ def decode_field(decoder: Decoder, node: Node) -> tuple[Any, FieldInfo]:
         values["default_factory"] = _decode_factory(decoder, node["factory"])
     field: FieldInfo = Field(**values)
     field.annotation = decode_annotation(decoder, node["type"])
-    field.metadata = [decode_metadata(decoder, m) for m in node.get("metadata", ())]
+    field.metadata = decoder.decode(node.get("metadata", []))
     # pydantic merges fields by what it knows to be set, and only that.
     field._attributes_set["annotation"] = field.annotation
     return field.annotation, field
@@ -105,70 +109,47 @@ def _encode_factory(encoder: Encoder, factory: Any, where: str) -> Any:
     if _FACTORIES.get(name) is factory:
         return name
     path = f"{factory.__module__}:{factory.__qualname__}"
-    strict, encoder.strict = encoder.strict, False
-    node = encoder.leave_out(f"{where}.default_factory", "factory", path)
-    encoder.strict = strict
-    return node
+    with encoder.strictness(strict=False):
+        return encoder.leave_out(f"{where}.default_factory", "factory", path)
 
 
 def _decode_factory(decoder: Decoder, node: Any) -> Any:
     return _FACTORIES[node] if isinstance(node, str) else decoder.decode(node)
 
 
-def encode_metadata(encoder: Encoder, item: Any, where: str) -> Any:
-    """A constraint as {"ge": 1}; any other metadata as a value."""
+@encodes(*(class_path(kind) for kind in (*_BY_CLASS, type(_GENERAL))))
+def _encode_constraint(encoder: Encoder, item: Any, where: str) -> Node:
     name = _BY_CLASS.get(type(item))
-    if name is not None:
-        return {name: encoder.encode(getattr(item, name, True), where)}
-    if type(item).__name__ == "_PydanticGeneralMetadata":
-        return {key: encoder.encode(value, where) for key, value in vars(item).items()}
-    if isinstance(item, FieldInfo):
-        return {"field": encode_field(encoder, "", item, where)}
-    strict, encoder.strict = encoder.strict, False  # validators are code: listed
-    if type(item).__name__ in _VALIDATORS:
-        node = _encode_validator(encoder, item, where)
-        encoder.strict = strict
-        return node
-    node = encoder.encode(item, f"{where}.metadata")
-    encoder.strict = strict
-    return {"value": node}
+    bounds = vars(item) if name is None else {name: getattr(item, name, True)}
+    return {"$": "constraint", "v": encoder.encode(dict(bounds), where)}
 
 
-def decode_metadata(decoder: Decoder, node: Any) -> Any:
-    """The constraint or other metadata of a node.
-
-    Raises:
-        DamagedArtifactError: There is no such constraint.
-    """
-    if "validator" in node:
-        return _decode_validator(decoder, node)
-    if "value" in node:
-        return decoder.decode(node["value"])
-    if "field" in node:
-        return decode_field(decoder, node["field"])[1]
-    unknown = [key for key in node if key not in FieldInfo.metadata_lookup]
-    if unknown or not node:
-        raise DamagedArtifactError("metadata", f"unknown constraints {unknown}")
-    return Field(**{key: decoder.decode(v) for key, v in node.items()}).metadata[0]
+@decodes("constraint")
+def _decode_constraint(decoder: Decoder, node: Node, _donor: Any) -> Any:
+    bounds = decoder.decode(node["v"])
+    if not bounds or not set(bounds) <= set(FieldInfo.metadata_lookup):
+        raise DamagedArtifactError("constraint", f"{list(bounds)!r:.80}")
+    return Field(**bounds).metadata[0]
 
 
+@encodes(*map(class_path, _VALIDATORS.values()))
 def _encode_validator(encoder: Encoder, item: Any, where: str) -> Node:
     name = type(item).__name__
-    node: Node = {
-        "validator": name,
-        "func": encoder.encode(item.func, f"{where}.{name}"),
-    }
+    with encoder.strictness(strict=False):  # code is listed, not an error
+        func = encoder.encode(item.func, f"{where}.{name}")
+    node: Node = {"$": "validator", "kind": name, "func": func}
     shown_as = getattr(item, "json_schema_input_type", PydanticUndefined)
     if shown_as is not PydanticUndefined:
         node["shown_as"] = encode_annotation(encoder, shown_as, where)
     return node
 
 
-def _decode_validator(decoder: Decoder, node: Node) -> Any:
-    kind = _VALIDATORS[node["validator"]]
+@decodes("validator")
+def _decode_validator(decoder: Decoder, node: Node, _donor: Any) -> Any:
+    kind = _VALIDATORS[node["kind"]]
     func = decoder.decode(node["func"])
     if isinstance(func, NotStored):
-        passing = PassingWrap if kind is WrapValidator else Passing
+        passing = PassingWrap if kind.__name__.startswith("Wrap") else Passing
         func = passing(func.where, func.kind, func.what)
     if "shown_as" in node:
         shown_as = decode_annotation(decoder, node["shown_as"])

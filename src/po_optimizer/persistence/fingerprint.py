@@ -1,6 +1,5 @@
 """The prompts a program renders, as hashes: what a stored program is compared by."""
 
-import dataclasses
 from typing import Any
 
 import dspy
@@ -53,14 +52,15 @@ def _ordered(value: Any) -> Any:
     if type(value) is dict:
         return {key: _ordered(item) for key, item in value.items()}
     if type(value) is dspy.Example:
-        return dspy.Example({k: _ordered(v) for k, v in value._store.items()})
-    if isinstance(value, BaseModel):
-        changed = {
-            name: ordered
-            for name, item in vars(value).items()
-            if (ordered := _ordered(item)) is not item and ordered != item
-        }
-        return value.model_copy(update=changed) if changed else value
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return value
-    return value
+        return dspy.Example(_ordered(value._store))
+    return _ordered_model(value) if isinstance(value, BaseModel) else value
+
+
+def _ordered_model(value: BaseModel) -> BaseModel:
+    fields = vars(value)
+    changed = {
+        k: v
+        for k, v in _ordered(fields).items()
+        if v is not fields[k] and v != fields[k]
+    }
+    return value.model_copy(update=changed) if changed else value

@@ -29,7 +29,14 @@ Document = dict[str, Any]
 
 def dump(document: Any) -> bytes:
     """A document or a part of it as compact JSON, in its own order."""
-    return orjson.dumps(document)
+    data: bytes = orjson.dumps(document)
+    return data
+
+
+def copy_of(node: Document) -> Document:
+    """A deep copy of JSON-ready data; a TypeError if it is not."""
+    copied: Document = orjson.loads(dump(node))
+    return copied
 
 
 def sha256(data: bytes) -> str:
@@ -66,7 +73,7 @@ def parse(data: bytes, path: str) -> Document:
     return check(document, path)
 
 
-def check(document: Any, path: str) -> Document:
+def check(document: Document, path: str) -> Document:
     """The document itself, of the current version, once its digest is right.
 
     Raises:

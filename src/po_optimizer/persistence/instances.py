@@ -68,9 +68,8 @@ def _decode_model(decoder: Decoder, node: Node, donor: Any) -> BaseModel:
     if "form" in node and kind.__name__ and _is_rebuilt(kind):
         fields["__stored_form__"] = decoder.decode(node["form"])
     object.__setattr__(value, "__dict__", fields)
-    object.__setattr__(
-        value, "__pydantic_fields_set__", set(node.get("set", node["v"]))
-    )
+    fields_set = set(node["set"] if "set" in node else node["v"])
+    object.__setattr__(value, "__pydantic_fields_set__", fields_set)
     if not issubclass(kind, RootModel):  # which has no such slots
         extra = decoder.decode(node.get("extra"))
         if extra is None and kind.model_config.get("extra") == "allow":

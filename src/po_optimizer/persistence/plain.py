@@ -119,7 +119,7 @@ def _encode_items(encoder: Encoder, value: Any, where: str) -> Node:
     items = [encoder.encode(v, f"{where}[{i}]") for i, v in enumerate(value)]
     if isinstance(value, set | frozenset):  # its order is not the program's
         items.sort(key=fmt.dump)
-    node = {"$": _ITEM_TAGS[type(value)], "items": items}
+    node: Node = {"$": _ITEM_TAGS[type(value)], "items": items}
     if isinstance(value, collections.deque) and value.maxlen is not None:
         node["maxlen"] = value.maxlen
     return node

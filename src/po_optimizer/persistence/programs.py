@@ -42,10 +42,8 @@ _SECRET = re.compile(
     re.IGNORECASE,
 )
 _DEFAULTS: Node = {
-    "_compiled": False,
-    **dict.fromkeys(("callbacks", "traces", "train", "demos"), []),
-    **dict.fromkeys(("fields", "config"), {}),
-    "lm": None,
+    **{"_compiled": False, "callbacks": [], "lm": None, "traces": [], "train": []},
+    **{"demos": [], "fields": {}, "config": {}},
 }
 
 
@@ -142,11 +140,8 @@ def _encode_attribute(encoder: Encoder, name: str, value: Any, where: str) -> An
         return encoder.leave_out(where, "callbacks", "callbacks") if value else []
     if name == "config" and isinstance(value, dict):
         value = without_secrets(value)
-    strict, encoder.strict = encoder.strict, name in _PROMPT_STATE
-    try:
+    with encoder.strictness(strict=name in _PROMPT_STATE):
         return encoder.encode(value, where)
-    finally:
-        encoder.strict = strict
 
 
 class Secret:
@@ -194,12 +189,8 @@ def _encode_function(encoder: Encoder, value: Any, where: str) -> Node:
     wrapper = getattr(value, "__module__", "")
     if inner and wrapper in ("dspy.predict.best_of_n", "dspy.predict.refine"):
         value = inner[0].cell_contents
-    name = getattr(value, "__qualname__", type(value).__qualname__)
-    return encoder.leave_out(
-        where,
-        "function",
-        f"{value.__module__ if hasattr(value, '__module__') else type(value).__module__}:{name}",
-    )
+    found = value if hasattr(value, "__qualname__") else type(value)
+    return encoder.leave_out(where, "function", import_path(found))
 
 
 _PARALLEL = (
@@ -255,21 +246,17 @@ def _fill(decoder: Decoder, node: Node, kind: Any, donor: Any) -> Any:
     dspy.Module._base_init(module)
     decoder.modules[node["id"]] = module
     members = ABSENT if donor is ABSENT else vars(donor)
-    state: Node = {}
+    state: Node = module.__dict__
     for name, value in node["state"].items():
-        if name.startswith("__") or not isinstance(name, str):
+        if name.startswith("__"):
             raise DamagedArtifactError("state", f"attribute {name!r:.80}")
         state[name] = decoder.decode(value, part(members, name))
-    if donor is not ABSENT:
-        kept = {k: v for k, v in members.items() if k not in _NOT_STATE}
-        state = {
-            **{k: v for k, v in kept.items() if k not in state and k not in _DEFAULTS},
-            **state,
-        }
-    vars(module).update(state)
+    if donor is not ABSENT:  # what the class has gained since
+        for name in members.keys() - _NOT_STATE - _DEFAULTS.keys():
+            state.setdefault(name, members[name])
     if isinstance(module, dspy.Predict):
-        for name in _DEFAULTS:
-            vars(module).setdefault(name, copy.copy(_DEFAULTS[name]))
+        for name, value in _DEFAULTS.items():
+            state.setdefault(name, copy.copy(value))
     return module
 
 

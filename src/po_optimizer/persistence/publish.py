@@ -86,13 +86,13 @@ class LocalFolder:
 
     def commit(self, staged: str, name: str) -> None:
         """Rename over what was there, then fsync the folder."""
-        os.replace(self.folder / staged, self.folder / name)
+        (self.folder / staged).replace(self.folder / name)
         _sync_folder(self.folder)
 
     def remove(self, name: str) -> None:
         """Delete a file if it is there and can be deleted."""
         with suppress(OSError):
-            os.unlink(self.folder / name)
+            (self.folder / name).unlink()
 
     def shown(self, name: str) -> str:
         """The file's path."""
@@ -133,22 +133,21 @@ class RemoteFolder:
         return data
 
     def stage(self, name: str, data: bytes) -> str:
-        """Upload under another name and read it back.
-
-        Raises:
-            OSError: What came back is not what was sent.
-        """
+        """Upload under another name and read it back; gone again if that fails."""
         staged = f".{name}.{secrets.token_hex(8)}.tmp"
         self.filesystem.makedirs(self.folder, exist_ok=True)
         try:
             self.filesystem.pipe_file(self._path(staged), data)
-            if self.filesystem.cat_file(self._path(staged)) != data:
-                msg = f"{self.shown(staged)} reads back differently"
-                raise OSError(msg)
+            self._check(staged, data)
         except OSError:
             self.remove(staged)
             raise
         return staged
+
+    def _check(self, staged: str, data: bytes) -> None:
+        if self.filesystem.cat_file(self._path(staged)) != data:
+            msg = f"{self.shown(staged)} reads back differently"
+            raise OSError(msg)
 
     @contextmanager
     def local_copy(self, staged: str) -> Iterator[Path]:

@@ -18,19 +18,17 @@ Node = dict[str, Any]
 @encodes("dspy.signatures.signature.SignatureMeta")
 def encode_signature(encoder: Encoder, signature: Any, where: str) -> Node:
     """A signature class as data."""
-    strict, encoder.strict = encoder.strict, True
-    fields = [
-        encode_field(encoder, name, field, f"{where}.{name}")
-        for name, field in signature.model_fields.items()
-    ]
-    node = {
+    with encoder.strictness(strict=True):
+        fields = [
+            encode_field(encoder, name, field, f"{where}.{name}")
+            for name, field in signature.model_fields.items()
+        ]
+    return {
         "$": "signature",
         "name": signature.__name__,
         "instructions": signature.__doc__,
         "fields": fields,
     }
-    encoder.strict = strict
-    return node
 
 
 @decodes("signature")

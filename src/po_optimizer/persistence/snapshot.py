@@ -37,15 +37,12 @@ CANNOT_UNPICKLE = (
 )
 
 
-class ProgramPickler(dill.Pickler):  # type: ignore[misc]
+class ProgramPickler(dill.Pickler):
     """A dill pickler that rebuilds signature classes by value."""
 
     def reducer_override(self, obj: Any) -> Any:
         """How what dill cannot or must not pickle is rebuilt; else dill's own way."""
         if isinstance(obj, type):
-            if issubclass(obj, dspy.Signature) and obj is not dspy.Signature:
-                fields = {n: (f.annotation, f) for n, f in obj.model_fields.items()}
-                return rebuild_signature, (obj.__name__, obj.__doc__, fields)
             return _reduce_class(obj)
         if isinstance(obj, dspy.BaseLM):
             return type(None), ()
@@ -57,7 +54,10 @@ class ProgramPickler(dill.Pickler):  # type: ignore[misc]
 
 
 def _reduce_class(found: Any) -> Any:
-    """Classes that no import finds: generics, dspy.Code[...], local data classes."""
+    """Classes that no import finds: signatures, generics, dspy.Code, local ones."""
+    if issubclass(found, dspy.Signature) and found is not dspy.Signature:
+        fields = {n: (f.annotation, f) for n, f in found.model_fields.items()}
+        return rebuild_signature, (found.__name__, found.__doc__, fields)
     generic = getattr(found, "__pydantic_generic_metadata__", None)
     if generic and generic["origin"]:
         return operator.getitem, (generic["origin"], generic["args"])

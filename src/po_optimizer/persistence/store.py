@@ -301,7 +301,7 @@ def _from_snapshot(
     """The snapshot's program, or None with the reason in the log."""
     entry = document.get("snapshot") or {"missing": "it was saved without"}
     name = entry.get("file")
-    data = folder.read(name) if is_snapshot_name(name) else None
+    data = folder.read(str(name)) if is_snapshot_name(name) else None
     problem = snapshot.problem_of(entry, data)
     loaded: Any = None
     if problem is None and data is not None:
@@ -317,4 +317,4 @@ def _from_snapshot(
         return None
     if document.get("provenance"):
         vars(loaded)[PROVENANCE] = document["provenance"]
-    return loaded  # type: ignore[no-any-return]
+    return loaded

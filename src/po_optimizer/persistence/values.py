@@ -6,7 +6,8 @@ only; it never calls what a document names.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from po_optimizer.errors import DamagedArtifactError, NotStorableError, NotStoredError
@@ -102,10 +103,20 @@ class Encoder:
         self._depth += 1
         try:
             if self._depth > fmt.MAX_DEPTH:
-                self._refuse(where, f"more than {fmt.MAX_DEPTH} levels deep, or cyclic")
+                problem = f"it is over {fmt.MAX_DEPTH} levels deep, or cyclic"
+                raise NotStorableError(where, problem)
             return encoder_of(kind)(self, value, where)
         finally:
             self._depth -= 1
+
+    @contextmanager
+    def strictness(self, *, strict: bool) -> Iterator[None]:
+        """Whether what is no data is an error or left out, for a while."""
+        before, self.strict = self.strict, strict
+        try:
+            yield
+        finally:
+            self.strict = before
 
     def leave_out(self, where: str, kind: str, what: str) -> dict[str, str]:
         """Name what is not written; an error where the prompts depend on it.
@@ -116,13 +127,10 @@ class Encoder:
         if self.strict and kind != "secret":
             problem = f"it is an object of {what}, not data"
             if not self.rescue:
-                self._refuse(where, problem)
+                raise NotStorableError(where, problem)
             self.problems.append(f"{where}: {problem}")
         self.not_stored.append({"where": where, "kind": kind, "what": what})
         return {"$": "missing", "where": where, "kind": kind, "what": what}
-
-    def _refuse(self, where: str, problem: str) -> NoReturn:
-        raise NotStorableError(where, problem)
 
 
 class Decoder:

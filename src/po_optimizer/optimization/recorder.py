@@ -81,6 +81,7 @@ class Recorder(BaseCallback):
         self._optimization_id = optimization_id
         self._running: dict[str, _Running] = {}
         self._baseline_key: str | None = None
+        self._own_baseline_passed = False
         self._lock = threading.Lock()
 
     def on_evaluate_start(
@@ -141,12 +142,14 @@ class Recorder(BaseCallback):
         return self.best.trial.score if self.best else -1.0
 
     def _is_repeated_baseline(self, running: _Running) -> bool:
-        """The optimizers evaluate the student themselves: from the cache, here."""
-        return (
-            running.whole
-            and len(self._journal.trials) == 1
-            and running.key == self._baseline_key
-        )
+        """The optimizers evaluate the student themselves: from the cache, here.
+
+        Only their first evaluation is meant: a later trial may draw it again.
+        """
+        if self._baseline_key is None or self._own_baseline_passed:
+            return False
+        self._own_baseline_passed = True
+        return running.whole and running.key == self._baseline_key
 
     def _trial(self, running: _Running, outputs: Any) -> Trial:
         kind: Kind = "full_eval" if running.whole else "minibatch"

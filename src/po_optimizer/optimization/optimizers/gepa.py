@@ -20,7 +20,7 @@ _HERE = "optimize.gepa"
 _AUTO_CANDIDATES = {"light": 6, "medium": 12, "heavy": 18}
 _FEEDBACK_TEXT = 1000
 _REFLECTION_TEXT = 3000
-_ACCEPTED = 0.3
+_ACCEPTED = 0.5
 """Share of proposals that earn a full evaluation, for the likely number only."""
 
 

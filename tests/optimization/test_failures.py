@@ -1,0 +1,287 @@
+"""The failure matrix: what DSPy made a false success or a total loss, and what comes now."""
+
+import contextlib
+import math
+import os
+import signal
+import threading
+import time
+
+import pytest
+from dspy.utils.exceptions import LMInvalidRequestError, LMTransportError
+
+from po_optimizer.errors import (
+    FloorStopError,
+    MetricError,
+    OptimizerFailedError,
+    PoOptimizerError,
+)
+from po_optimizer.optimization import read_journal
+from po_optimizer.optimization.optimizers import Sizes, make_optimizer
+from tests.optimization import world
+
+LOST = LMTransportError("connection refused")
+REFUSED = LMInvalidRequestError("bad request")
+SIZES = [(8, 8), (20, 20)]
+
+
+def trials(folder):
+    return read_journal(folder / "trials.jsonl")
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("threads", [1, 8])
+def test_lm_that_is_never_there_stops_at_once(tmp_path, size, threads):
+    """Nothing is scored, one attempt a thread is made, the error says how to resume."""
+    lm = world.lm(tmp_path, world.failing_after(0, LOST), num_threads=threads)
+    with pytest.raises(PoOptimizerError, match="the same command resumes"):
+        world.run(tmp_path, lm, n_train=size[0], n_val=size[1])
+    assert trials(tmp_path) == []
+    assert len(lm.scripted.prompts) <= threads
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("raw", [world.GARBAGE, "", '{"answer": "none"}'])
+def test_unreadable_outputs_stop_after_the_baseline(tmp_path, size, raw):
+    """Garbage, nothing, and what the metric cannot use: shown once, with the reason."""
+    lm = world.lm(tmp_path, world.task_only(lambda prompt: raw))
+    with pytest.raises(FloorStopError) as stopped:
+        world.run(tmp_path, lm, n_train=size[0], n_val=size[1])
+    assert f"{size[1]} of {size[1]} outputs" in str(stopped.value)
+    assert repr(raw) in str(stopped.value)
+    assert [t.kind for t in trials(tmp_path)] == ["baseline"]
+    assert trials(tmp_path)[0].n_failed == size[1]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_refused_prompts_stop_after_the_baseline(tmp_path, size):
+    """A task LM that refuses every prompt is there, but nothing can be optimized."""
+
+    def refuse(prompt):
+        raise REFUSED
+
+    lm = world.lm(tmp_path, world.task_only(refuse))
+    with pytest.raises(FloorStopError, match="bad request"):
+        world.run(tmp_path, lm, n_train=size[0], n_val=size[1])
+    assert len(lm.scripted.prompts) <= 2 * size[1] + 2
+
+
+def test_floor_stop_can_be_switched_off(tmp_path):
+    """floor_stop=false goes on, and all failures are counted."""
+    lm = world.lm(tmp_path, world.task_only(lambda prompt: '{"answer": "none"}'))
+    result = world.run(tmp_path, lm, world.settings(floor_stop=False))
+    assert result.report.best.score == 0.0
+    assert all(t.n_failed == t.n for t in trials(tmp_path))
+
+
+def test_no_score_above_the_floor_stops_after_the_baseline(tmp_path):
+    """Usable outputs that are all scored 0.0 give an optimizer nothing either."""
+    lm = world.lm(tmp_path, world.task_only(lambda prompt: '{"answer": "0"}'))
+    with pytest.raises(FloorStopError, match=r"no score .* is above 0\.0"):
+        world.run(tmp_path, lm)
+
+
+@pytest.mark.parametrize("threads", [1, 8])
+@pytest.mark.parametrize("after", [5, 12, 28])
+@pytest.mark.parametrize("optimizer", ["miprov2", "gepa", "bootstrap_random_search"])
+def test_lost_lm_scores_nothing_and_resumes(tmp_path, after, threads, optimizer):
+    """An LM that dies in any step stops the run; later the result is the same."""
+    params = world.settings(optimizer)
+    whole = world.run(tmp_path / "whole", world.lm(tmp_path / "whole"), params)
+    lost = world.lm(tmp_path, world.failing_after(after, LOST), num_threads=threads)
+    with contextlib.suppress(PoOptimizerError):
+        world.run(tmp_path, lost, params)
+    complete = trials(tmp_path / "whole")
+    assert all(a.same_as(b) for a, b in zip(trials(tmp_path), complete, strict=False))
+    resumed = world.lm(tmp_path, num_threads=threads)
+    again = world.run(tmp_path, resumed, params)
+    assert world.document(again.program) == world.document(whole.program)
+    assert all(a.same_as(b) for a, b in zip(trials(tmp_path), complete, strict=True))
+    # GEPA fills up its batches with repetitions: two threads may ask the same at once
+    most = threads if optimizer == "gepa" and threads > 1 else 0
+    more = len(resumed.scripted.prompts) - (whole.report.spent.calls_paid - after)
+    assert 0 <= more <= most
+
+
+def answers(value):
+    def metric(example, prediction, trace=None):
+        if isinstance(value, Exception):
+            raise value
+        return value
+
+    return metric
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("threads", [1, 8])
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (None, "NoneType"),
+        (ZeroDivisionError("by zero"), "ZeroDivisionError: by zero"),
+        (math.nan, "nan"),
+        (-0.1, "-0.1"),
+        (1.01, "1.01"),
+        ("0.5", "str"),
+    ],
+)
+def test_broken_metric_stops_the_run(tmp_path, size, threads, value, said):
+    """None, an error, NaN, below 0, above 1, text: each is named, none is a score."""
+    lm = world.lm(tmp_path, num_threads=threads)
+    with pytest.raises(MetricError, match=r"role\.metric") as stopped:
+        world.run(
+            tmp_path, lm, metric=answers(value), n_train=size[0], n_val=size[1]
+        )
+    assert said in str(stopped.value)
+    assert trials(tmp_path) == []
+
+
+@pytest.mark.parametrize("optimizer", ["miprov2", "gepa", "bootstrap_random_search"])
+def test_metric_that_breaks_later_stops_too(tmp_path, optimizer):
+    """A metric that fails in bootstrapping or a trial is not swallowed there."""
+
+    def late(example, prediction, trace=None):
+        if example.question.startswith("t"):
+            msg = "only in training"
+            raise RuntimeError(msg)
+        return world.metric(example, prediction)
+
+    with pytest.raises(MetricError, match="only in training"):
+        world.run(tmp_path, world.lm(tmp_path), world.settings(optimizer), metric=late)
+    assert len(trials(tmp_path)) <= 3
+
+
+def test_lost_prompt_lm_stops_the_run(tmp_path):
+    """A prompt LM out of reach is an error that keeps the baseline."""
+
+    def respond(prompt):
+        if world.is_task(prompt):
+            return world.answer(prompt)
+        raise LOST
+
+    with pytest.raises(PoOptimizerError, match="the same command resumes"):
+        world.run(tmp_path, world.lm(tmp_path, respond))
+    assert [t.kind for t in trials(tmp_path)] == ["baseline"]
+
+
+def test_garbage_from_the_prompt_lm_is_named(tmp_path):
+    """Proposals that cannot be parsed end with a sentence, the baseline stored."""
+
+    def respond(prompt):
+        return world.answer(prompt) if world.is_task(prompt) else world.GARBAGE
+
+    with pytest.raises(OptimizerFailedError, match="best program so far"):
+        world.run(tmp_path, world.lm(tmp_path, respond))
+    assert [t.kind for t in trials(tmp_path)] == ["baseline"]
+
+
+FEW = {
+    "num_candidates": 2,
+    "num_trials": 15,
+    "max_bootstrapped_demos": 0,
+    "max_labeled_demos": 0,
+    "minibatch": True,
+    "minibatch_size": 4,
+    "minibatch_full_eval_steps": 5,
+}
+
+
+def test_too_few_candidates_are_known_beforehand(tmp_path):
+    """2 instructions, zero-shot, 3 full evaluations: refused before any call."""
+    optimizer = make_optimizer(world.settings(miprov2=FEW))
+    failed = [c for c in optimizer.checks(Sizes(1, 8, 8)) if not c.passed]
+    assert [check.name for check in failed] == ["miprov2_candidates"]
+    assert failed[0].value == {"distinct": 2, "full_evals": 3}
+
+
+def test_exhausted_candidates_lose_nothing(tmp_path):
+    """Without the preflight the same run ends with its best, and says why."""
+    result = world.run(tmp_path, world.lm(tmp_path), world.settings(miprov2=FEW))
+    assert result.report.ended == "completed"
+    assert "every distinct candidate" in result.report.reason
+    assert result.report.best.score == max(t.best for t in trials(tmp_path))
+
+
+class Signals:
+    """Sends a signal to this process after some trials, from another thread."""
+
+    def __init__(self, number, after, times=1):
+        self.number, self.after, self.times = number, after, times
+
+    def __call__(self, event):
+        trial = getattr(event, "trial", None)
+        if trial is not None and trial.trial == self.after:
+            threading.Thread(target=self.send).start()
+
+    def send(self):
+        for _ in range(self.times):
+            time.sleep(0.05)
+            os.kill(os.getpid(), self.number)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("threads", [1, 8])
+def test_first_interrupt_ends_in_order(tmp_path, number, threads):
+    """What is in flight is finished and kept, the best so far comes back."""
+    whole = world.run(tmp_path / "whole", world.lm(tmp_path / "whole"))
+    lm = world.lm(tmp_path, world.slow(0.03), num_threads=threads)
+    result = world.run(tmp_path, lm, progress=Signals(number, after=2))
+    assert result.report.ended == "interrupted"
+    assert result.report.spent.calls_paid == len(lm.scripted.prompts)
+    resumed = world.lm(tmp_path)
+    again = world.run(tmp_path, resumed)
+    assert world.document(again.program) == world.document(whole.program)
+    paid = len(resumed.scripted.prompts) + len(lm.scripted.prompts)
+    assert paid == whole.report.spent.calls_paid
+
+
+def test_second_interrupt_leaves(tmp_path):
+    """Ctrl-C twice leaves at once, and the handler that was there comes back."""
+    before = signal.getsignal(signal.SIGINT)
+    lm = world.lm(tmp_path, world.slow(0.5))
+    slow_after = Signals(signal.SIGINT, after=1, times=2)
+    fast = world.lm(tmp_path)
+    world.run(tmp_path, fast, world.settings(budget={"max_calls": 10}))
+    with pytest.raises(KeyboardInterrupt):
+        world.run(tmp_path, lm, progress=slow_after)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize("threads", [1, 8])
+def test_call_limit_of_60_stops_at_60(tmp_path, threads):
+    """Where an Exception on call 60 let DSPy go on to 110 calls."""
+    params = world.settings(
+        budget={"max_calls": 60}, miprov2={"num_trials": 15, "num_candidates": 5}
+    )
+    lm = world.lm(tmp_path, num_threads=threads)
+    result = world.run(tmp_path, lm, params, n_train=20, n_val=20)
+    assert result.report.ended == "budget"
+    assert 60 <= len(lm.scripted.prompts) < 60 + threads
+
+
+def test_store_that_fails_stops_the_run(tmp_path):
+    """A best program that cannot be stored is an error, not a line in DSPy's log."""
+
+    def full_disk(program, known):
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(PoOptimizerError, match="No space left"):
+        world.run(tmp_path, world.lm(tmp_path), save_best=full_disk)
+    assert trials(tmp_path) == []
+
+
+def test_journal_that_fails_stops_the_run(tmp_path, monkeypatch):
+    """A journal that cannot be written is an error, and the next run makes it whole."""
+
+    def full_disk(number):
+        raise OSError(28, "No space left on device")
+
+    run = world.run(tmp_path / "whole", world.lm(tmp_path / "whole"))
+    world.run(tmp_path, world.lm(tmp_path), world.settings(budget={"max_calls": 20}))
+    with monkeypatch.context() as patch:
+        patch.setattr("po_optimizer.optimization.recorder.Journal.add", full_disk)
+        with pytest.raises(PoOptimizerError, match="could not be stored"):
+            world.run(tmp_path, world.lm(tmp_path))
+    again = world.run(tmp_path, world.lm(tmp_path))
+    assert world.document(again.program) == world.document(run.program)
+    assert len(trials(tmp_path)) == run.report.n_trials

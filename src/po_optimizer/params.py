@@ -56,6 +56,14 @@ class EmbeddedParams(Params):
     port: Annotated[int, Field(ge=0, le=65535)] = 0  # on loopback; 0: a free one
 
 
+class DecodingBounds(Params):
+    """The most that constrained decoding may write; a small model needs an end."""
+
+    items: PositiveInt = 3  # entries of a list
+    item_characters: PositiveInt = 60  # of a string in a list
+    text_characters: PositiveInt = 200  # of any other string
+
+
 class PriceParams(Params):
     """US dollars per million tokens; overrides the price table."""
 
@@ -80,6 +88,7 @@ class LMParams(Params):
     seconds_per_example: PositiveFloat = 25.0  # first guess of the forecast
     extra: dict[str, str | int | float | bool] = Field(default_factory=dict)
     price: PriceParams | None = None
+    bounds: DecodingBounds | None = None
     embedded: EmbeddedParams | None = None
 
 

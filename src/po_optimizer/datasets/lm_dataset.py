@@ -49,7 +49,7 @@ class LMDataset(AbstractDataset[None, MeteredLM]):
         """
         chosen = dict(parameters.get("lm") or {})
         if self._role == "prompt":
-            chosen |= parameters.get("prompt_lm") or {}
+            chosen = _over(chosen, parameters.get("prompt_lm") or {})
         self._params = LMParams(**chosen)
         self._run_id = run_id
 
@@ -73,3 +73,11 @@ class LMDataset(AbstractDataset[None, MeteredLM]):
     def _describe(self) -> dict[str, Any]:
         model = self._params and f"{self._params.provider}/{self._params.model}"
         return {"role": self._role, "model": model, "folder": self._folder}
+
+
+def _over(base: dict[str, Any], upper: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in upper.items():
+        both = isinstance(value, dict) and isinstance(base.get(key), dict)
+        merged[key] = _over(base[key], value) if both else value
+    return merged

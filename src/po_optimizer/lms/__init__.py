@@ -4,12 +4,13 @@ from po_optimizer.lms.connect import lm_slug, make_lm
 from po_optimizer.lms.embedded import stop_servers
 from po_optimizer.lms.ledger import CallRow, Ledger, Totals
 from po_optimizer.lms.metered import CallScope, Meter, MeteredEngine, MeteredLM, use_lm
-from po_optimizer.lms.stop import CacheWriteFailed, LMUnreachable, StopRun
+from po_optimizer.lms.stop import CacheWriteFailed, LMNotReady, LMUnreachable, StopRun
 
 __all__ = [
     "CacheWriteFailed",
     "CallRow",
     "CallScope",
+    "LMNotReady",
     "LMUnreachable",
     "Ledger",
     "Meter",

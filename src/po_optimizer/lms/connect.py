@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from po_optimizer.errors import SettingError
+from po_optimizer.lms.bounded import BoundedEngine
 from po_optimizer.lms.embedded import serve
 from po_optimizer.lms.ledger import Ledger
 from po_optimizer.lms.metered import Meter, MeteredEngine, MeteredLM
@@ -47,7 +48,9 @@ def make_lm(
         json_object=params.structured_output != "none",
     )
     where = endpoint_words(params)
-    cache_name = hashlib.sha256(where.encode()).hexdigest()[:12]
+    # the bounds are not in DSPy's cache key, but they change the answers
+    bounds = params.bounds.model_dump_json() if params.bounds else ""
+    cache_name = hashlib.sha256(f"{where} {bounds}".encode()).hexdigest()[:12]
     return MeteredLM(
         f"{_PREFIX[params.provider]}/{params.model}",
         engine,
@@ -85,6 +88,12 @@ def price(params: LMParams) -> Callable[[int | None, int | None], float | None]:
 
 
 def _connector(params: LMParams, api_key: str | None) -> Callable[[], Any]:
+    connect = _unbounded_connector(params, api_key)
+    bounds = params.bounds
+    return connect if bounds is None else lambda: BoundedEngine(connect(), bounds)
+
+
+def _unbounded_connector(params: LMParams, api_key: str | None) -> Callable[[], Any]:
     if params.provider == "embedded":
         return lambda: _embedded_engine(params)
     if params.provider == "openai":

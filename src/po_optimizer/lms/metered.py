@@ -22,9 +22,10 @@ from dspy.utils.exceptions import (
     LMInvalidRequestError,
 )
 
+from po_optimizer.errors import PoOptimizerError
 from po_optimizer.lms.ledger import CallRow, Ledger
 from po_optimizer.lms.response_cache import endpoint
-from po_optimizer.lms.stop import LMUnreachable, StopRun
+from po_optimizer.lms.stop import LMNotReady, LMUnreachable, StopRun
 from po_optimizer.params import LMParams
 
 _ANSWERS_TO_THE_PROGRAM = (ContextWindowExceededError, LMInvalidRequestError)
@@ -160,7 +161,12 @@ class MeteredEngine:
     def _connected(self) -> Any:
         with self._lock:
             if self._engine is None:
-                self._engine = self._connect()
+                try:
+                    self._engine = self._connect()
+                except PoOptimizerError as error:
+                    # DSPy would retry or swallow it; a wrong setting stays wrong
+                    self.meter.stopped = LMNotReady(error)
+                    raise self.meter.stopped from error
             return self._engine
 
     def __deepcopy__(self, memo: dict[int, object]) -> "MeteredEngine":

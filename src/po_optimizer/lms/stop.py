@@ -25,6 +25,18 @@ class LMUnreachable(StopRun):
         )
 
 
+class LMNotReady(StopRun):
+    """The LM could not even be asked, because of a setting; the sentence says which."""
+
+    def __init__(self, error: PoOptimizerError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+    def as_error(self) -> PoOptimizerError:
+        """The error of the setting."""
+        return self.error
+
+
 class CacheWriteFailed(StopRun):
     """An answer that was paid for could not be kept."""
 

@@ -36,14 +36,14 @@ def size(fewest: int, most: int) -> Any:
 
 _AsText = BeforeValidator(as_text)
 Text = Annotated[str, _AsText]
-Entry = Annotated[str, _AsText, _length(3, 100)]
+Entry = Annotated[str, _AsText, _length(3, 120)]
 Name = Annotated[str, _AsText, _length(2, 60)]
-ProductSummary = Annotated[str, _AsText, _length(40, 300)]
-Narrative = Annotated[str, _AsText, _length(40, 320)]
+ProductSummary = Annotated[str, _AsText, _length(40, 400)]
+Narrative = Annotated[str, _AsText, _length(40, 500)]
 Timestamp = Annotated[
     str, _AsText, WithJsonSchema({"type": "string", "format": "date-time"})
 ]
-Entries = Annotated[list[Entry], size(1, 4)]
+Entries = Annotated[list[Entry], size(1, 6)]
 EntriesOrNone = Annotated[list[Entry], size(0, 6)]
 Written = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1), _AsText

@@ -148,9 +148,9 @@ class ProductOwnerReview(Document):
     """How well the requirements fit the product."""
 
     status: Status
-    summary: Annotated[list[Entry], size(1, 3)]
+    summary: Annotated[list[Entry], size(1, 4)]
     requirements_alignment: RequirementsAlignment
-    recommended_actions: Annotated[list[Entry], size(1, 3)]
+    recommended_actions: Annotated[list[Entry], size(1, 5)]
     narrative: Narrative
 
 

@@ -1,0 +1,53 @@
+# `make help` lists what one can do.
+SHELL := /bin/bash
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+ENV ?= base
+comma := ,
+export DO_NOT_TRACK := true
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help install run po viz test test-exhaustive check format clean
+
+help:  ## list what one can do
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is not here; say which Python 3.10 to 3.13 to use: make PYTHON=python3 ..."; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+install: $(VENV)/.installed  ## install into .venv
+
+run: install  ## run the whole pipeline (ENV=ollama for another model)
+	$(BIN)/kedro run --env=$(ENV)
+
+# A document that was named must be there; the default one may be missing.
+po: install  ## run the Product Owner: CONCEPT="..." or REQUIREMENTS=file.yaml [VISION=file.yaml]
+	@test -n "$$REQUIREMENTS$$CONCEPT" || { echo 'make po: give CONCEPT="what the product is" or REQUIREMENTS=path/to/requirements.yaml'; exit 2; }
+	$(BIN)/kedro run --pipeline=integrate --env=$(ENV) --params "$(if $(REQUIREMENTS),requirements=$(REQUIREMENTS),requirements=planning/requirements.yaml,requirements_optional=true)$(if $(VISION),$(comma)existing_vision=$(VISION))"
+
+viz: install  ## look at the pipeline and its results in a browser
+	$(BIN)/kedro viz run --env=$(ENV)
+
+test: install  ## all tests, offline, under 10 minutes
+	$(BIN)/python -m pytest -m "not exhaustive and not live" --cov --cov-report=term --quiet
+
+test-exhaustive: install  ## the many-round tests behind docs/guarantees.md
+	$(BIN)/python -m pytest -m exhaustive --quiet
+
+check: install  ## format, lint, types, layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: install  ## format and mend what can be mended
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:  ## remove what runs made; stored programs and answers stay
+	rm -rf .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist

@@ -5,7 +5,7 @@ import pytest
 
 from po_optimizer.evaluation.promotion import decide
 from po_optimizer.evaluation.records import PredictionRecord
-from po_optimizer.evaluation.report import render_report, verdict
+from po_optimizer.evaluation.report import render_report, report_figures, verdict
 from po_optimizer.evaluation.score_report import Selection, Usage, compare
 from po_optimizer.params import PromotionOverride
 from tests.evaluation.made import QUICK, record, records, report
@@ -164,3 +164,11 @@ def test_the_selection_on_the_valset_is_put_into_words() -> None:
     text = _text(_page())
     assert "best of 4 on 6 examples" in text
     assert "by chance" in text
+
+
+def test_every_figure_can_be_stored_even_without_data() -> None:
+    """The catalog always gets its five figures, empty where nothing was measured."""
+    before, after = records([None, 0.5], "baseline"), records([0.5, None], "optimized")
+    figures = report_figures(compare(before, after, QUICK), before, after)
+    assert list(figures) == ["uplift", "components", "examples", "history", "usage"]
+    assert "figure-uplift" not in Page(_page(before=before, after=after)).ids()

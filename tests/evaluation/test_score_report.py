@@ -18,6 +18,13 @@ def test_the_uplift_is_the_mean_of_the_paired_differences() -> None:
     assert uplift.score.interval.low < uplift.score.mean < uplift.score.interval.high
 
 
+def test_rounding_noise_is_no_difference() -> None:
+    """Scores that differ in the 16th digit are equal, not better."""
+    uplift = report([0.1 + 0.2] * 4, [0.3] * 4).uplift
+    assert uplift.n_equal == 4
+    assert uplift.test.p_value == 1.0
+
+
 def test_failed_counts_as_zero_in_every_mean() -> None:
     """A failed answer without parts is 0.0 in score, rubric and each component."""
     before = records([1.0, 1.0, 1.0], "baseline")

@@ -1,9 +1,14 @@
 """Measurement: scoring with coverage, paired statistics, promotion, figures, report."""
 
+from po_optimizer.evaluation.checkup import (
+    MetricReport,
+    metric_figure,
+    metric_report,
+)
 from po_optimizer.evaluation.promotion import Promotion, check_fail_below, decide
 from po_optimizer.evaluation.prompt_diff import prompt_diff_html
 from po_optimizer.evaluation.records import PredictionRecord
-from po_optimizer.evaluation.report import render_report
+from po_optimizer.evaluation.report import render_report, report_figures
 from po_optimizer.evaluation.score_report import (
     ScoreReport,
     Selection,
@@ -13,6 +18,7 @@ from po_optimizer.evaluation.score_report import (
 from po_optimizer.evaluation.scoring import predict_all, score_references
 
 __all__ = [
+    "MetricReport",
     "PredictionRecord",
     "Promotion",
     "ScoreReport",
@@ -21,8 +27,11 @@ __all__ = [
     "check_fail_below",
     "compare",
     "decide",
+    "metric_figure",
+    "metric_report",
     "predict_all",
     "prompt_diff_html",
     "render_report",
+    "report_figures",
     "score_references",
 ]

@@ -5,7 +5,12 @@ from typing import Literal
 from po_optimizer.errors import BelowBoundError
 from po_optimizer.evaluation.records import Result
 from po_optimizer.evaluation.score_report import ScoreReport
-from po_optimizer.evaluation.statistics import examples_needed
+from po_optimizer.evaluation.statistics import (
+    Estimate,
+    PairedTest,
+    examples_at_least,
+    examples_needed,
+)
 from po_optimizer.params import FailBelow, PromotionOverride, PromotionParams
 
 Decision = Literal["promote", "keep_baseline", "inconclusive"]
@@ -81,6 +86,15 @@ def decide(report: ScoreReport, params: PromotionParams) -> Promotion:
     )
 
 
+def uplift_is_proven(uplift: Estimate, test: PairedTest, confidence: float) -> bool:
+    """Whether the interval lies above 0 and the test's p is at most 1 - confidence.
+
+    `benchmarks/promotion_power.py` measures this rule.
+    """
+    above = uplift.interval is not None and uplift.interval.low > 0.0
+    return above and test.p_value <= _alpha(confidence)
+
+
 def check_fail_below(report: ScoreReport, fail_below: FailBelow) -> None:
     """Lets a report pass that meets every bound; null bounds are no bounds.
 
@@ -139,19 +153,19 @@ def _doubts(report: ScoreReport, evidence: Evidence) -> list[str]:
             f"Coverage is {evidence.coverage:.0%}: {missing} answers are unscored "
             "because the LM could not be asked. Run evaluate again."
         )
-    uplift = evidence.uplift
-    if uplift is None or uplift <= 0.0:
-        return found
-    if evidence.uplift_low is None or evidence.uplift_low <= 0.0:
-        found.append(
-            f"The uplift {_interval_text(report)} may be chance: its interval is not "
-            f"above 0.{_more_examples(report)}"
+    score, test = report.uplift.score, report.uplift.test
+    better = evidence.uplift is not None and evidence.uplift > 0.0
+    if better and not uplift_is_proven(score, test, report.confidence):
+        interval_fails = evidence.uplift_low is None or evidence.uplift_low <= 0.0
+        why = (
+            "its interval is not above 0"
+            if interval_fails
+            else f"the {test.method} test gives p={test.p_value:.3f}, above "
+            f"{_alpha(report.confidence):g}"
         )
-    elif evidence.p_value > _alpha(report):
         found.append(
-            f"The uplift {_interval_text(report)} may be chance: the "
-            f"{report.uplift.test.method} test gives p={evidence.p_value:.3f}, above "
-            f"{_alpha(report):g}.{_more_examples(report)}"
+            f"The uplift {_interval_text(report)} may be chance: {why}."
+            f"{_more_examples(report)}"
         )
     return found
 
@@ -200,10 +214,13 @@ def _more_examples(report: ScoreReport) -> str:
     if estimate.mean is None or not estimate.sd:
         return ""
     wanted = examples_needed(estimate.mean, estimate.sd, report.confidence)
+    least = examples_at_least(report.confidence)
+    if estimate.n < least:
+        return f" The test cannot prove an uplift with less than {least} examples."
     if wanted is None or wanted <= estimate.n:
         return ""
     return f" An uplift of this size takes about {wanted} examples to show."
 
 
-def _alpha(report: ScoreReport) -> float:
-    return round(1.0 - report.confidence, 12)
+def _alpha(confidence: float) -> float:
+    return round(1.0 - confidence, 12)

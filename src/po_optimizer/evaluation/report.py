@@ -77,15 +77,14 @@ def render_report(
         preflight: Checks with name, passed, value, allowed, message.
         settings: Name to value: LM, versions, seeds, data hash.
     """
-    rows = [TrialRow.model_validate(trial) for trial in trials]
     usage = {name: Usage.model_validate(use) for name, use in (stages or {}).items()}
-    figures = {
-        "uplift": uplift_figure(report) if report.uplift.score.n else None,
-        "components": components_figure(report),
-        "examples": slope_figure(baseline, optimized),
-        "history": history_figure(trials) if rows else None,
-        "usage": usage_figure(usage) if usage else None,
+    figures = report_figures(report, baseline, optimized, trials=trials, stages=usage)
+    there = {
+        "uplift": report.uplift.score.n > 0,
+        "history": bool(trials),
+        "usage": bool(usage),
     }
+    shown = {name: fig for name, fig in figures.items() if there.get(name, True)}
     template = environment().get_template("report.html.j2")
     return template.render(
         title=title,
@@ -94,16 +93,37 @@ def render_report(
         promotion=promotion,
         measures=_measures(report),
         cases=_cases(baseline, optimized),
-        trials=rows,
+        trials=[TrialRow.model_validate(trial) for trial in trials],
         usage=usage,
         prompt_diff=Markup(prompt_diff),  # noqa: S704 (escaped by prompt_diff_html)
         preflight=preflight,
         settings=dict(settings or {}),
-        figures={name: _json(figure) for name, figure in figures.items() if figure},
+        figures={name: _json(figure) for name, figure in shown.items()},
         style=_own("report.css"),
         script=_own("report.js"),
         plotly=Markup(get_plotlyjs()),  # noqa: S704 (the library itself)
     )
+
+
+def report_figures(
+    report: ScoreReport,
+    baseline: Sequence[PredictionRecord],
+    optimized: Sequence[PredictionRecord],
+    *,
+    trials: Sequence[Mapping[str, Any]] = (),
+    stages: Mapping[str, Any] | None = None,
+) -> dict[str, go.Figure]:
+    """uplift, components, examples, history, usage; empty ones where data is missing.
+
+    Arguments as in `render_report`.
+    """
+    return {
+        "uplift": uplift_figure(report),
+        "components": components_figure(report),
+        "examples": slope_figure(baseline, optimized),
+        "history": history_figure(trials),
+        "usage": usage_figure(stages or {}),
+    }
 
 
 def verdict(report: ScoreReport, promotion: Promotion) -> str:

@@ -153,6 +153,11 @@ def examples_needed(uplift: float, sd: float, confidence: float) -> int | None:
     return math.ceil((float(z) * sd / uplift) ** 2)
 
 
+def examples_at_least(confidence: float) -> int:
+    """The n from which the sign-flip test can reach p <= 1 - confidence: 2 / 2^n."""
+    return math.ceil(1.0 - math.log2(round(1.0 - confidence, 12)))
+
+
 def _bca(data: NDArray[np.float64], params: PromotionParams) -> Interval | None:
     result = stats.bootstrap(
         (data,),

@@ -1,6 +1,7 @@
 """A program's answers to every example, in order, with nothing dropped."""
 
 import contextvars
+import logging
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
@@ -19,6 +20,8 @@ from po_optimizer.lms.metered import use_lm
 from po_optimizer.lms.stop import StopRun
 from po_optimizer.roles import Metric
 from po_optimizer.score import Score
+
+logger = logging.getLogger(__name__)
 
 ID_FIELDS = ("example_id", "record_id", "concept_id", "id")
 STRATA_FIELDS = ("tier", "language")
@@ -60,7 +63,18 @@ def predict_all(
     """
 
     def answer(index: int) -> PredictionRecord:
-        return _answer(program, examples[index], metric, index, which)
+        record = _answer(program, examples[index], metric, index, which)
+        logger.info(
+            "%s: example %d of %d, %s %s, score=%s, %.1f s",
+            stage,
+            index + 1,
+            len(examples),
+            record.example_id,
+            record.status,
+            "none" if record.score is None else f"{record.score:.3f}",
+            record.seconds,
+        )
+        return record
 
     try:
         with use_lm(lm, stage=stage):

@@ -99,8 +99,7 @@ def render_report(
         preflight=preflight,
         settings=dict(settings or {}),
         figures={name: _json(figure) for name, figure in shown.items()},
-        style=_own("report.css"),
-        script=_own("report.js"),
+        style=_style(),
         plotly=Markup(get_plotlyjs()),  # noqa: S704 (the library itself)
     )
 
@@ -187,6 +186,6 @@ def _json(figure: go.Figure) -> Markup:
     return Markup(text)  # noqa: S704 (no "<" is left, so no tag can close the script)
 
 
-def _own(name: str) -> Markup:
-    text = (files("po_optimizer.evaluation") / "templates" / name).read_text("utf-8")
-    return Markup(text)  # noqa: S704 (a file of this package)
+def _style() -> Markup:
+    folder = files("po_optimizer.evaluation") / "templates"
+    return Markup((folder / "report.css").read_text("utf-8"))  # noqa: S704 (a file of this package)

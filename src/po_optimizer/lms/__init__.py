@@ -4,7 +4,13 @@ from po_optimizer.lms.connect import lm_slug, make_lm
 from po_optimizer.lms.embedded import stop_servers
 from po_optimizer.lms.ledger import CallRow, Ledger, Totals
 from po_optimizer.lms.metered import CallScope, Meter, MeteredEngine, MeteredLM, use_lm
-from po_optimizer.lms.stop import CacheWriteFailed, LMNotReady, LMUnreachable, StopRun
+from po_optimizer.lms.stop import (
+    CacheWriteFailed,
+    LedgerWriteFailed,
+    LMNotReady,
+    LMUnreachable,
+    StopRun,
+)
 
 __all__ = [
     "CacheWriteFailed",
@@ -13,6 +19,7 @@ __all__ = [
     "LMNotReady",
     "LMUnreachable",
     "Ledger",
+    "LedgerWriteFailed",
     "Meter",
     "MeteredEngine",
     "MeteredLM",

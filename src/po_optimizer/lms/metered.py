@@ -5,6 +5,7 @@ no answer: so a guard sees exactly the calls that are paid for, each retry inclu
 and the cache stays DSPy's own.
 """
 
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,7 +26,12 @@ from dspy.utils.exceptions import (
 from po_optimizer.errors import PoOptimizerError
 from po_optimizer.lms.ledger import CallRow, Ledger
 from po_optimizer.lms.response_cache import endpoint
-from po_optimizer.lms.stop import LMNotReady, LMUnreachable, StopRun
+from po_optimizer.lms.stop import (
+    LedgerWriteFailed,
+    LMNotReady,
+    LMUnreachable,
+    StopRun,
+)
 from po_optimizer.params import LMParams
 
 _ANSWERS_TO_THE_PROGRAM = (ContextWindowExceededError, LMInvalidRequestError)
@@ -80,7 +86,11 @@ class Meter:
     def record(
         self, *, paid: bool, started: datetime, seconds: float, **rest: Any
     ) -> None:
-        """Adds a row to the ledger."""
+        """Adds a row to the ledger.
+
+        Raises:
+            LedgerWriteFailed: The disk refused it.
+        """
         scope: CallScope = dspy.settings.get("po_call_scope") or CallScope()
         row = CallRow(
             started=started.isoformat(timespec="milliseconds"),
@@ -93,7 +103,10 @@ class Meter:
             seconds=round(seconds, 4),
             **rest,
         )
-        self.ledger.record(row)
+        try:
+            self.ledger.record(row)
+        except sqlite3.Error as error:
+            raise LedgerWriteFailed(str(self.ledger.path), str(error)) from error
 
     def __deepcopy__(self, memo: dict[int, object]) -> "Meter":
         """The same meter: a deep copy of a program must not lose its calls."""
@@ -221,6 +234,9 @@ class MeteredLM(dspy.LM):
             stop = LMUnreachable(self.slug, self.where, str(error)[:300])
             self.meter.stopped = stop
             raise stop from error
+        except StopRun as stop:
+            self.meter.stopped = stop  # the other threads stop paying too
+            raise
         if not _paid.happened:
             seconds = time.perf_counter() - clock
             self.meter.record(paid=False, started=started, seconds=seconds)

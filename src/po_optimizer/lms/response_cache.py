@@ -19,9 +19,8 @@ from dspy.clients.cache import Cache
 from po_optimizer.lms.stop import CacheWriteFailed
 
 _folder: ContextVar[Path | None] = ContextVar("po_response_cache_folder", default=None)
-_SIZE_LIMIT_BYTES = (
-    2**40
-)  # diskcache evicts beyond its limit: answers are never evicted
+_SIZE_LIMIT_BYTES = 2**40  # diskcache evicts beyond it: answers are never evicted
+_DISK_ERRORS = (OSError, sqlite3.Error, diskcache.Timeout)
 
 
 class EndpointCache(Cache):
@@ -49,10 +48,8 @@ class EndpointCache(Cache):
             CacheWriteFailed: The disk refused it.
         """
         key = self.cache_key(request, ignored_args_for_cache_key)
-        try:
+        with _heard(Path(str(self.disk_cache_dir))):
             self.disk_cache.set(key, value, retry=True)
-        except (OSError, sqlite3.Error, diskcache.Timeout) as error:
-            raise CacheWriteFailed(str(self.disk_cache_dir), str(error)) from error
         with self._lock:
             self.memory_cache[key] = value
 
@@ -75,12 +72,19 @@ class ResponseCache:
             return self.other
         with self._lock:
             if folder not in self._caches:
-                self._caches[folder] = EndpointCache(folder)
+                with _heard(folder):
+                    self._caches[folder] = EndpointCache(folder)
             return self._caches[folder]
 
     def get(self, request: dict[str, Any], ignored: list[str] | None = None) -> Any:
-        """The kept answer, or None."""
-        return self._current().get(request, ignored)
+        """The kept answer, or None.
+
+        Raises:
+            CacheWriteFailed: The folder cannot be read or made.
+        """
+        cache = self._current()
+        with _heard(_folder.get()):
+            return cache.get(request, ignored)
 
     def put(self, request: dict[str, Any], value: Any, *args: Any) -> None:
         """Keeps an answer."""
@@ -89,6 +93,17 @@ class ResponseCache:
     def __getattr__(self, name: str) -> Any:
         """Everything else DSPy's Cache offers, from the current endpoint's cache."""
         return getattr(self._current(), name)
+
+
+@contextmanager
+def _heard(folder: Path | None) -> Iterator[None]:
+    """Turns a failure of our disk into a stop: DSPy would score the example 0.0."""
+    try:
+        yield
+    except _DISK_ERRORS as error:
+        if folder is None:
+            raise
+        raise CacheWriteFailed(str(folder), str(error)) from error
 
 
 @contextmanager

@@ -38,10 +38,21 @@ class LMNotReady(StopRun):
 
 
 class CacheWriteFailed(StopRun):
-    """An answer that was paid for could not be kept."""
+    """An answer that was paid for could not be kept, or would not be."""
 
     def __init__(self, folder: str, problem: str) -> None:
         super().__init__(
-            f"an LM answer could not be written to the response cache {folder}: "
-            f"{problem}. Make room or mend the permissions; the same command resumes."
+            f"the response cache {folder} cannot keep the LM's answers: {problem}. "
+            "Make room, mend the permissions, or move a damaged folder away; the same "
+            "command resumes."
+        )
+
+
+class LedgerWriteFailed(StopRun):
+    """A call could not be recorded: budgets and costs would be wrong from here on."""
+
+    def __init__(self, path: str, problem: str) -> None:
+        super().__init__(
+            f"the ledger {path} cannot record LM calls: {problem}. Make room, mend "
+            "the permissions, or move a damaged file away; the same command resumes."
         )

@@ -1,0 +1,17 @@
+"""What all tests share: a fast temporary folder and an environment without surprises."""
+
+import os
+import shutil
+from pathlib import Path
+
+_MEMORY = Path("/dev/shm")  # noqa: S108 -- pytest makes its own folder in it
+_ENOUGH_BYTES = 2 * 10**9
+_SETTINGS = ("USE_DSPY_PO", "CONCEPT", "PO_LM_BASE_URL", "PO_LM_MODEL", "PO_LM_API_KEY")
+
+
+def pytest_configure(config):
+    """Lets SQLite sync to memory: the tests take a fifth of the time."""
+    if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _ENOUGH_BYTES:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
+    for name in _SETTINGS:
+        os.environ.pop(name, None)

@@ -1,0 +1,172 @@
+"""Answers that were paid for: kept per endpoint, written or heard of, never executed."""
+
+import errno
+import pickle
+import sqlite3
+
+import diskcache
+import dspy
+import pytest
+
+from po_optimizer.lms import CacheWriteFailed, make_lm, use_lm
+from po_optimizer.lms.response_cache import EndpointCache, ResponseCache, endpoint
+from po_optimizer.params import DecodingBounds, LMParams
+from tests.scripted import ScriptedEngine, fixed_fields, scripted_lm
+
+REQUEST = {"model": "m", "prompt": "p"}
+ANSWER = fixed_fields(answer="42")
+
+
+class Hostile:
+    """Touches a file when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        """What runs at load."""
+        return (open, (self.path, "w"))
+
+
+def ask(lm):
+    """One program call on the LM."""
+    with use_lm(lm, stage="test"):
+        return dspy.Predict("question -> answer")(question="why?").answer
+
+
+def refuse_writes(monkeypatch, error):
+    """Makes every write into a disk cache fail."""
+
+    def refuse(*args, **kwargs):
+        raise error
+
+    monkeypatch.setattr(diskcache.FanoutCache, "set", refuse)
+
+
+def test_kept_answer_is_read_back_from_the_disk(tmp_path):
+    """A second cache over the folder, with an empty memory, has the answer."""
+    EndpointCache(tmp_path).put(REQUEST, {"text": "hello"})
+    assert EndpointCache(tmp_path).get(REQUEST) == {"text": "hello"}
+
+
+def test_unknown_request_is_a_miss(tmp_path):
+    """Nothing is made up."""
+    assert EndpointCache(tmp_path).get(REQUEST) is None
+
+
+def test_answers_of_two_endpoints_do_not_mix(tmp_path):
+    """One model name behind two addresses: each answers for itself."""
+    lms = [
+        make_lm(
+            LMParams(provider="openai", model="m", api_base=f"http://{host}"),
+            tmp_path,
+            run_id="r",
+        )
+        for host in ("one", "two")
+    ]
+    for number, lm in enumerate(lms):
+        lm._engine_spec._engine = ScriptedEngine(fixed_fields(answer=str(number)))
+    assert [ask(lm) for lm in lms] == ["0", "1"]
+    assert [ask(lm) for lm in lms] == ["0", "1"]
+    assert [len(lm._engine_spec._engine.prompts) for lm in lms] == [1, 1]
+
+
+def test_other_bounds_have_other_answers(tmp_path):
+    """Decoding bounds change what the LM writes, so they part the cache."""
+    plain = LMParams(provider="openai", model="m", api_base="http://one")
+    bounded = plain.model_copy(update={"bounds": DecodingBounds()})
+    folders = {
+        make_lm(params, tmp_path, run_id="r").cache_folder
+        for params in (plain, bounded, plain)
+    }
+    assert len(folders) == 2
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        sqlite3.OperationalError("database or disk is full"),
+        OSError(errno.ENOSPC, "No space left on device"),
+        diskcache.Timeout("locked"),
+    ],
+)
+def test_failed_write_stops_the_run(tmp_path, monkeypatch, error):
+    """DSPy would log it at DEBUG and pay again next time."""
+    lm = scripted_lm(ANSWER, tmp_path)
+    refuse_writes(monkeypatch, error)
+    with pytest.raises(CacheWriteFailed, match="response_cache.*Make room"):
+        ask(lm)
+    assert isinstance(lm.meter.stopped, CacheWriteFailed)
+
+
+def test_failed_write_is_not_kept_in_memory_either(tmp_path, monkeypatch):
+    """An answer counts as kept only when it is on the disk."""
+    cache = EndpointCache(tmp_path)
+    with monkeypatch.context() as patch:
+        refuse_writes(patch, OSError(errno.ENOSPC, "No space left on device"))
+        with pytest.raises(CacheWriteFailed):
+            cache.put(REQUEST, "hello")
+    assert cache.get(REQUEST) is None
+
+
+def test_folder_that_cannot_be_made_stops_the_run(tmp_path):
+    """A cache that is not there would lose every answer."""
+    lm = scripted_lm(ANSWER, tmp_path)
+    lm.cache_folder.write_text("a file where the folder should be")
+    with pytest.raises(CacheWriteFailed, match="response_cache"):
+        ask(lm)
+
+
+def test_broken_cache_file_stops_the_run(tmp_path):
+    """A damaged database is our failure, not the program's."""
+    lm = scripted_lm(ANSWER, tmp_path)
+    EndpointCache(lm.cache_folder)
+    for database in lm.cache_folder.glob("*/cache.db"):
+        database.write_bytes(b"this is no database" * 1000)
+    with pytest.raises(CacheWriteFailed, match="response_cache"):
+        ask(lm)
+
+
+def test_hostile_entry_is_a_miss_and_runs_nothing(tmp_path):
+    """A pickle that somebody put into the folder is not executed."""
+    victim = tmp_path / "touched"
+    cache = EndpointCache(tmp_path / "cache")
+    key = cache.cache_key(REQUEST)
+    cache.disk_cache.set(key, Hostile(str(victim)))
+    assert EndpointCache(tmp_path / "cache").get(REQUEST) is None
+    assert not victim.exists()
+
+
+def test_hostile_entry_would_run_when_unpickled_freely(tmp_path):
+    """The test above tests something: plain pickle executes it."""
+    victim = tmp_path / "touched"
+    document = pickle.dumps(Hostile(str(victim)))
+    pickle.loads(document).close()  # noqa: S301 -- made one line above
+    assert victim.exists()
+
+
+def test_answers_are_never_evicted(tmp_path):
+    """A megabyte over DSPy's default limit of 10 MB stays readable."""
+    cache = EndpointCache(tmp_path)
+    for number in range(24):
+        cache.put({"n": number}, "x" * 500_000)
+    fresh = EndpointCache(tmp_path)
+    assert all(fresh.get({"n": number}) for number in range(24))
+
+
+def test_other_lms_keep_the_cache_that_was_there(tmp_path):
+    """Outside our LMs `dspy.cache` is what it was."""
+    before = dspy.cache.other if isinstance(dspy.cache, ResponseCache) else dspy.cache
+    with endpoint(tmp_path):
+        assert isinstance(dspy.cache._current(), EndpointCache)
+    assert dspy.cache._current() is before
+    assert dspy.cache.enable_disk_cache == before.enable_disk_cache
+
+
+def test_router_is_installed_once(tmp_path):
+    """Routers do not pile up."""
+    with endpoint(tmp_path):
+        first = dspy.cache
+    with endpoint(tmp_path):
+        assert dspy.cache is first
+    assert not isinstance(first.other, ResponseCache)

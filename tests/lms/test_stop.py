@@ -1,0 +1,40 @@
+"""What stops a run is no Exception inside DSPy and an ordinary error outside."""
+
+import pytest
+
+from po_optimizer.errors import PoOptimizerError, SettingError
+from po_optimizer.lms import (
+    CacheWriteFailed,
+    LedgerWriteFailed,
+    LMNotReady,
+    LMUnreachable,
+    StopRun,
+)
+
+STOPS = [
+    LMUnreachable("slug", "http://here", "refused"),
+    CacheWriteFailed("/folder", "disk full"),
+    LedgerWriteFailed("/file", "disk full"),
+    LMNotReady(SettingError("lm.x", 1, "no", "Correct it.")),
+]
+
+
+@pytest.mark.parametrize("stop", STOPS, ids=lambda stop: type(stop).__name__)
+def test_stop_is_a_base_exception_only(stop):
+    """`except Exception` inside DSPy does not catch it."""
+    assert isinstance(stop, StopRun)
+    assert not isinstance(stop, Exception)
+
+
+@pytest.mark.parametrize("stop", STOPS, ids=lambda stop: type(stop).__name__)
+def test_stop_becomes_an_error_with_the_same_sentence(stop):
+    """Outside DSPy the user reads what stopped the run."""
+    error = stop.as_error()
+    assert isinstance(error, PoOptimizerError)
+    assert str(error) == str(stop)
+
+
+@pytest.mark.parametrize("stop", STOPS[:3], ids=lambda stop: type(stop).__name__)
+def test_stop_says_that_the_same_command_resumes(stop):
+    """Nothing that was paid for is lost, and the sentence says so."""
+    assert "the same command resumes" in str(stop)

@@ -29,7 +29,7 @@ class RunHooks:
         for name in ("task_lm", "prompt_lm"):
             dataset = catalog.get(name) if name in catalog else None
             if isinstance(dataset, LMDataset):
-                dataset.bind(parameters, save_version)
+                dataset.bind(parameters["parameters"], save_version)
 
     @hook_impl
     def after_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol) -> None:

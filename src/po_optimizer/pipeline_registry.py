@@ -2,13 +2,21 @@
 
 from kedro.pipeline import Pipeline
 
-from po_optimizer.pipelines import data_prep, evaluate, integrate, optimize, persist
+from po_optimizer.pipelines import (
+    data_prep,
+    evaluate,
+    integrate,
+    metric_report,
+    optimize,
+    persist,
+)
 
 
 def register_pipelines() -> dict[str, Pipeline]:
     """Name to pipeline, as `kedro run --pipeline=<name>` takes it.
 
     `integrate` needs no other stage: without a promoted program it runs the baseline.
+    `forecast` is optimize up to what it would cost; `metric_report` asks no LM.
     """
     prepared = data_prep.create_pipeline()
     optimized = prepared + optimize.create_pipeline()
@@ -22,4 +30,6 @@ def register_pipelines() -> dict[str, Pipeline]:
         "persist": persisted,
         "evaluate": evaluated,
         "integrate": integrated,
+        "forecast": optimized.to_outputs("forecast"),
+        "metric_report": prepared + metric_report.create_pipeline(),
     }

@@ -8,11 +8,14 @@ from kedro.pipeline import Pipeline
 from rich.console import Console
 from rich.table import Table
 
+from po_optimizer.optimization import Forecast
+
 _FILES = {
     "data_report": "data report",
     "candidate_program": "candidate program",
     "optimized_program": "program",
     "report": "report",
+    "metric_report": "metric report",
     "product_vision": "product vision",
     "product_owner_review": "review",
 }
@@ -24,6 +27,11 @@ def show_summary(pipeline: Pipeline, catalog: CatalogProtocol) -> None:
     made = pipeline.all_outputs()
     if "score_report" in made:
         _show_scores(console, catalog.load("score_report"), catalog.load("promotion"))
+    if "metric_report" in made:
+        _show_families(console, catalog.load("metric_report"))
+    if "forecast" in made and "trials" not in made:
+        forecast = Forecast.model_validate(catalog.load("forecast"))
+        console.print(forecast.in_words(), highlight=False)
     if "integration_report" in made:
         _show_integration(console, catalog.load("integration_report"))
     for name, label in _FILES.items():
@@ -44,6 +52,19 @@ def _show_scores(
     console.print(f"decision: {promotion['decision']}", style="bold")
     for reason in promotion["reasons"]:
         console.print(f"  {reason}", highlight=False)
+
+
+def _show_families(console: Console, report: dict[str, Any]) -> None:
+    table = Table(title=f"{report['metric']}: scores in [0, 1], higher is better")
+    for column in ("outputs", "n", "lowest", "mean", "highest", "below reference"):
+        table.add_column(column, justify="left" if column == "outputs" else "right")
+    for family in report["families"]:
+        figures = (family[name] for name in ("lowest", "mean", "highest"))
+        shown = ["-" if figure is None else f"{figure:.3f}" for figure in figures]
+        share = family["below_reference"]
+        noticed = "-" if share is None else f"{share:.0%}"
+        table.add_row(family["name"], str(family["n"]), *shown, noticed)
+    console.print(table)
 
 
 def _row(which: str, program: dict[str, Any]) -> list[str]:

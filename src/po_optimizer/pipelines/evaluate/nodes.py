@@ -3,6 +3,7 @@
 from typing import Any
 
 import dspy
+import plotly.graph_objects as go
 
 from po_optimizer.evaluation import (
     PredictionRecord,
@@ -13,10 +14,11 @@ from po_optimizer.evaluation import (
     compare,
     decide,
     predict_all,
+    prompt_diff_html,
+    render_report,
+    report_figures,
     score_references,
 )
-from po_optimizer.evaluation.prompt_diff import prompt_diff_html
-from po_optimizer.evaluation.report import render_report
 from po_optimizer.lms import MeteredLM
 from po_optimizer.params import EvaluateParams, PromotionParams, RoleParams
 from po_optimizer.persistence import get_provenance
@@ -84,6 +86,25 @@ def compare_programs(
     )
     decision = decide(report, promotion)
     return report.model_dump(mode="json"), decision.model_dump(mode="json")
+
+
+def draw_figures(
+    score_report: dict[str, Any],
+    baseline_predictions: Records,
+    optimized_predictions: Records,
+    trials: Records,
+    task_lm: MeteredLM,
+) -> dict[str, go.Figure]:
+    """The report's figures, each a catalog entry that kedro-viz shows."""
+    meter = task_lm.meter
+    figures = report_figures(
+        ScoreReport.model_validate(score_report),
+        [PredictionRecord.model_validate(one) for one in baseline_predictions],
+        [PredictionRecord.model_validate(one) for one in optimized_predictions],
+        trials=trials,
+        stages=meter.ledger.stages(meter.run_id),
+    )
+    return {f"{name}_figure": figure for name, figure in figures.items()}
 
 
 def write_report(

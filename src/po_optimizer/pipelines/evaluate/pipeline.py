@@ -2,7 +2,15 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from .nodes import check_bounds, compare_programs, predict_both, write_report
+from .nodes import (
+    check_bounds,
+    compare_programs,
+    draw_figures,
+    predict_both,
+    write_report,
+)
+
+_FIGURES = ("uplift", "components", "examples", "history", "usage")
 
 
 def create_pipeline(**kwargs: object) -> Pipeline:
@@ -28,6 +36,18 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                 ],
                 outputs=["score_report", "promotion"],
                 name="compare_programs_node",
+            ),
+            Node(
+                draw_figures,
+                inputs=[
+                    "score_report",
+                    "baseline_predictions",
+                    "optimized_predictions",
+                    "trials",
+                    "task_lm",
+                ],
+                outputs={f"{name}_figure": f"{name}_figure" for name in _FIGURES},
+                name="draw_figures_node",
             ),
             Node(
                 write_report,

@@ -6,7 +6,7 @@ from typing import Any
 
 import dspy
 
-from po_optimizer.evaluation.prompt_diff import prompt_diff_html
+from po_optimizer.evaluation import prompt_diff_html
 from po_optimizer.lms import MeteredLM
 from po_optimizer.params import RoleParams
 from po_optimizer.persistence import attach_provenance

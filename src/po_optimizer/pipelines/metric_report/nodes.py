@@ -1,0 +1,31 @@
+"""Nodes of metric_report: the metric on reference outputs and on spoiled ones."""
+
+from typing import Any
+
+import plotly.graph_objects as go
+
+from po_optimizer.evaluation import MetricReport, metric_figure
+from po_optimizer.evaluation import metric_report as check_up
+from po_optimizer.params import DataPrepParams, RoleParams
+from po_optimizer.records import to_examples
+from po_optimizer.roles import load_metric, load_record_type, make_program
+
+Records = list[dict[str, Any]]
+
+
+def check_metric(
+    checked_records: Records, role: RoleParams, data_prep: DataPrepParams
+) -> dict[str, Any]:
+    """Scores of references, empty, shuffled, truncated and altered outputs."""
+    report = check_up(
+        load_metric(role),
+        to_examples(checked_records, load_record_type(role)),
+        program=make_program(role),
+        seed=data_prep.seed,
+    )
+    return report.model_dump(mode="json")
+
+
+def draw_metric(metric_report: dict[str, Any]) -> go.Figure:
+    """Each family's scores, a point an example."""
+    return metric_figure(MetricReport.model_validate(metric_report))

@@ -1,4 +1,4 @@
-"""What all tests share: a fast temporary folder and an environment without surprises."""
+"""What all tests share: a fast temporary folder, no settings from outside."""
 
 import os
 import shutil

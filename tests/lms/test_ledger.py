@@ -183,7 +183,7 @@ def test_pickled_ledger_opens_the_same_file(ledger):
 
 
 def test_killed_process_keeps_every_row_that_it_reported(tmp_path):
-    """kill -9 loses nothing that `record` returned from, and the file opens again."""
+    """A kill -9 loses nothing that `record` returned from, and the file opens again."""
     path = tmp_path / "ledger.sqlite"
     command = [sys.executable, "-c", WRITER, str(path)]
     writer = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603

@@ -205,7 +205,7 @@ def test_lm_out_of_reach_stops_the_run_after_the_retries(tmp_path):
     """The stop names LM and endpoint, says how to resume, and stays."""
     busy = [LMRateLimitError("slow down", retry_after=0) for _ in range(9)]
     lm = scripted_lm(failing(*busy), tmp_path, num_retries=1)
-    with pytest.raises(LMUnreachable, match="scripted at scripted.*same command"):
+    with pytest.raises(LMUnreachable, match=r"scripted at scripted.*same command"):
         ask(lm)
     assert len(lm.scripted.prompts) == 2
     assert isinstance(lm.meter.stopped, LMUnreachable)
@@ -316,6 +316,6 @@ def test_ledger_that_cannot_be_written_stops_the_run(tmp_path, monkeypatch):
         raise sqlite3.OperationalError("database or disk is full")
 
     monkeypatch.setattr(lm.meter.ledger, "record", full)
-    with pytest.raises(LedgerWriteFailed, match="disk is full.*Make room"):
+    with pytest.raises(LedgerWriteFailed, match=r"disk is full.*Make room"):
         evaluate(lm, n=4, threads=2)
     assert isinstance(lm.meter.stopped, LedgerWriteFailed)

@@ -1,4 +1,4 @@
-"""Answers that were paid for: kept per endpoint, written or heard of, never executed."""
+"""Paid answers: kept per endpoint, written or heard of, never executed."""
 
 import errno
 import pickle
@@ -94,7 +94,7 @@ def test_failed_write_stops_the_run(tmp_path, monkeypatch, error):
     """DSPy would log it at DEBUG and pay again next time."""
     lm = scripted_lm(ANSWER, tmp_path)
     refuse_writes(monkeypatch, error)
-    with pytest.raises(CacheWriteFailed, match="response_cache.*Make room"):
+    with pytest.raises(CacheWriteFailed, match=r"response_cache.*Make room"):
         ask(lm)
     assert isinstance(lm.meter.stopped, CacheWriteFailed)
 

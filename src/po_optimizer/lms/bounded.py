@@ -5,7 +5,7 @@ limit, and the cut answer cannot be read. The bounds tighten the JSON schema of 
 request only: what is accepted as an answer stays the program's own matter.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -29,37 +29,52 @@ class BoundedEngine:
     def complete(self, request: Request) -> Response:
         """The answer to the bounded request."""
         wanted = request.config.response_format
-        if wanted is not None:
-            bounded = bound_schema(wanted, self._bounds)
+        if wanted is not None and "schema" in wanted:
+            schema = bound_schema(wanted["schema"], self._bounds)
+            bounded = {**wanted, "schema": schema}
             config = replace(request.config, response_format=bounded)
             request = replace(request, config=config)
         answer: Response = self._engine.complete(request)
         return answer
 
 
+_ONE = {"items", "additionalProperties", "contains", "not", "if", "then", "else"}
+_LIST = {"anyOf", "oneOf", "allOf", "prefixItems"}
+_NAMED = {"properties", "patternProperties", "$defs", "definitions"}
+
+
 def bound_schema(schema: Any, bounds: DecodingBounds, *, in_list: bool = False) -> Any:
     """The schema with every list and string bounded; tighter bounds of its own stay.
+
+    A lower limit of the schema's own wins, or no answer could satisfy it.
 
     Args:
         schema: A JSON schema or a part of one; it is not changed.
         bounds: The most that lists and strings may hold.
         in_list: The schema is that of a list's items.
     """
-    if isinstance(schema, list):
-        return [bound_schema(part, bounds) for part in schema]
     if not isinstance(schema, Mapping):
         return schema
-    bounded = {
-        key: bound_schema(part, bounds, in_list=key == "items")
-        for key, part in schema.items()
-    }
+    bounded = {key: _bound_part(key, part, bounds) for key, part in schema.items()}
     if schema.get("type") == "array":
-        bounded["maxItems"] = _least(schema.get("maxItems"), bounds.items)
+        bounded["maxItems"] = _most(schema, "Items", bounds.items)
     if schema.get("type") == "string" and not {"enum", "const", "format"} & set(schema):
         most = bounds.item_characters if in_list else bounds.text_characters
-        bounded["maxLength"] = _least(schema.get("maxLength"), most)
+        bounded["maxLength"] = _most(schema, "Length", most)
     return bounded
 
 
-def _least(own: Any, bound: int) -> int:
-    return min(own, bound) if isinstance(own, int) else bound
+def _bound_part(key: str, part: Any, bounds: DecodingBounds) -> Any:
+    """What one keyword holds: schemas are bounded, values and names stay."""
+    if key in _ONE:
+        return bound_schema(part, bounds, in_list=key == "items")
+    if key in _LIST and isinstance(part, Sequence):
+        return [bound_schema(one, bounds) for one in part]
+    if key in _NAMED and isinstance(part, Mapping):
+        return {name: bound_schema(one, bounds) for name, one in part.items()}
+    return part
+
+
+def _most(schema: Mapping[str, Any], limit: str, bound: int) -> int:
+    own = schema.get(f"max{limit}", bound)
+    return int(max(min(own, bound), schema.get(f"min{limit}", 0)))

@@ -1,6 +1,6 @@
 """How often the promotion rule is wrong, and what uplift it can show.
 
-    python benchmarks/promotion_power.py --rounds 2000
+    python -m benchmarks.promotion_power --rounds 2000
 
 Each round makes K candidates, chooses the best on a valset, and judges it on a
 testset with the library's own rule (`uplift_is_proven`). The rubric's target and the

@@ -442,6 +442,13 @@ def knn_compiled() -> Any:
     return dspy.KNNFewShot(1, trainset, vectorizer=vectorize).compile(Plain())
 
 
+def unpicklable() -> Any:
+    """A program that holds what dill cannot pickle."""
+    program = Plain()
+    program.stream = (i for i in range(3))
+    return program
+
+
 def labeled() -> Any:
     """What LabeledFewShot makes."""
     return dspy.LabeledFewShot(k=2).compile(Plain(), trainset=[demo(), demo()])
@@ -550,6 +557,7 @@ ZOO: dict[str, typing.Callable[[], Any]] = {
     "local class": local_program,
     "holding": lambda: improved(Holding()),
     "values": Everything,
+    "holding unpicklable": unpicklable,
     "with lm": with_lm,
     "empty demos": lambda: with_demos(Plain()),
     "many demos": lambda: with_demos(Plain(), *[demo(i=i) for i in range(200)]),

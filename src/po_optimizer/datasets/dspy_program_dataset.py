@@ -28,6 +28,7 @@ from kedro_datasets._typing import HTMLPreview
 
 from po_optimizer.errors import ArtifactError
 from po_optimizer.persistence.allowlist import DEFAULT_ALLOWED
+from po_optimizer.persistence.components import inspect_program
 from po_optimizer.persistence.programs import predictors
 from po_optimizer.persistence.publish import Folder, LocalFolder, RemoteFolder
 from po_optimizer.persistence.store import (
@@ -121,7 +122,9 @@ class DSPyProgramDataset(AbstractVersionedDataset[dspy.Module, dspy.Module]):
     def preview(self) -> HTMLPreview:
         """The program's instructions, fields and demos, readable in kedro-viz."""
         path = self._get_load_path()
-        program = load_from(self._folder(path), path.name, "off", ())
+        folder = self._folder(path)
+        data = folder.read(path.name)
+        program = inspect_program(data or b"", folder.shown(path.name))
         parts = [_section(where, p) for where, p in predictors(program).items()]
         return HTMLPreview("\n".join(parts))
 

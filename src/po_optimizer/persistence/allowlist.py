@@ -86,7 +86,7 @@ class Imports:
         except (ImportError, AttributeError, ValueError) as error:
             self.refused[path] = f"import failed ({error})"
             return None
-        if path in DSPY_CODE:
+        if kind == "function" and path in DSPY_CODE:
             return found
         if not KINDS[kind](found) or import_path(found) != path:
             raise UnsafeArtifactError(path, kind, f"a {type(found).__name__}")

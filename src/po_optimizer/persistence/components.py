@@ -6,12 +6,14 @@ The two public functions need no Kedro: `extract_program_components` and
 
 import copy
 import logging
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import dspy
 import pydantic
+import pydantic_core
 
 from po_optimizer.errors import (
     ArtifactError,
@@ -31,7 +33,8 @@ logger = logging.getLogger(__name__)
 
 _MALFORMED = (
     *(LookupError, TypeError, ValueError, AttributeError, ArithmeticError),
-    *(RecursionError, NameError, SyntaxError, OSError, pydantic.PydanticUserError),
+    *(RecursionError, NameError, SyntaxError, OSError, re.error),
+    *(pydantic.PydanticUserError, pydantic_core.SchemaError),
 )
 
 
@@ -176,6 +179,19 @@ def load_program_from_components(
         where = str(path_or_document)
         document = fmt.parse(Path(path_or_document).read_bytes(), where)
     return program_of(document, where, program, allowed_packages)
+
+
+def inspect_program(data: bytes, where: str) -> dspy.Module:
+    """The program of a stored document to look at: nothing of its own is imported.
+
+    Args:
+        data: The stored bytes.
+        where: Their path, for errors.
+
+    Raises:
+        DamagedArtifactError: It is not what was saved.
+    """
+    return decode(fmt.parse(data, where), Imports(DATA_PACKAGES))
 
 
 def program_of(

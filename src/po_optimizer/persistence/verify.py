@@ -13,10 +13,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from po_optimizer.persistence import format as fmt
 from po_optimizer.persistence import snapshot
-from po_optimizer.persistence.allowlist import DATA_PACKAGES, Imports
-from po_optimizer.persistence.components import decode
+from po_optimizer.persistence.components import inspect_program
 from po_optimizer.persistence.fingerprint import fingerprint
 
 _TIMEOUT_SECONDS = 300.0
@@ -107,8 +105,7 @@ def read_back_inline(
 
 
 def _prompts_of(document: Path) -> dict[str, str]:
-    content = fmt.parse(document.read_bytes(), str(document))
-    return fingerprint(decode(content, Imports(DATA_PACKAGES)))
+    return fingerprint(inspect_program(document.read_bytes(), str(document)))
 
 
 def _differences(found: dict[str, str], expected: dict[str, str]) -> str | None:

@@ -1,0 +1,382 @@
+"""The program dataset: Kedro's own checklist, and what it adds."""
+
+import html
+import inspect
+import json
+from collections.abc import Iterator
+from pathlib import Path, PosixPath
+from typing import Any
+
+import dspy
+import fsspec
+import pytest
+import yaml
+from fsspec.implementations.local import LocalFileSystem
+from kedro.io import DataCatalog
+from kedro.io.core import (
+    PROTOCOL_DELIMITER,
+    DatasetError,
+    Version,
+    VersionNotFoundError,
+    generate_timestamp,
+)
+
+from po_optimizer.datasets.dspy_program_dataset import DSPyProgramDataset
+from po_optimizer.errors import SettingError
+from po_optimizer.persistence import attach_provenance, get_provenance
+from po_optimizer.persistence.fingerprint import fingerprint
+from tests.datasets.object_store import Store, StoreFileSystem, running_store
+from tests.persistence import zoo
+
+OPTIONS: dict[str, Any] = {"verify": "off", "allowed_packages": ["tests"]}
+
+
+@pytest.fixture
+def filepath(tmp_path: Path) -> str:
+    """Where the program is stored."""
+    return (tmp_path / "models" / "program.json").as_posix()
+
+
+@pytest.fixture
+def dataset(filepath: str) -> DSPyProgramDataset:
+    """An unversioned dataset."""
+    return DSPyProgramDataset(filepath=filepath, **OPTIONS)
+
+
+@pytest.fixture
+def version() -> Version:
+    """A version as a session gives it."""
+    return Version(None, generate_timestamp())
+
+
+@pytest.fixture
+def versioned(filepath: str, version: Version) -> DSPyProgramDataset:
+    """A versioned dataset."""
+    return DSPyProgramDataset(filepath=filepath, version=version, **OPTIONS)
+
+
+@pytest.fixture(scope="module")
+def program() -> Any:
+    """An optimized program."""
+    return zoo.improved(zoo.Plain())
+
+
+def same(left: Any, right: Any) -> bool:
+    """True when both programs are of one class and render the same prompts."""
+    return type(left) is type(right) and fingerprint(left) == fingerprint(right)
+
+
+class TestDSPyProgramDataset:
+    def test_save_and_load(self, dataset: DSPyProgramDataset, program: Any) -> None:
+        """What was saved is loaded, of the same class."""
+        dataset.save(program)
+        assert same(dataset.load(), program)
+
+    def test_default_verifies_in_a_process(self, filepath: str, program: Any) -> None:
+        """Without options, a save is verified in a process and adds a snapshot."""
+        dataset = DSPyProgramDataset(filepath=filepath)
+        dataset.save(program)
+        assert len(list(Path(filepath).parent.iterdir())) == 2
+        assert (dataset._verify, dataset._dill) == ("process", "write")
+
+    def test_exists(self, dataset: DSPyProgramDataset, program: Any) -> None:
+        """It exists once it was saved."""
+        assert not dataset.exists()
+        dataset.save(program)
+        assert dataset.exists()
+
+    def test_load_of_a_missing_file(self, dataset: DSPyProgramDataset) -> None:
+        """Nothing stored is an error that names the file."""
+        with pytest.raises(DatasetError, match=r"program\.json.*no such file"):
+            dataset.load()
+
+    def test_save_of_what_cannot_be_stored(self, dataset: DSPyProgramDataset) -> None:
+        """A program that cannot be stored is a DatasetError that names the attribute."""
+        with pytest.raises(DatasetError, match=r"self\.answer\.demos\[0\]"):
+            dataset.save(zoo.with_demos(zoo.Plain(), {"question": object()}))
+
+    def test_save_of_none(self, dataset: DSPyProgramDataset) -> None:
+        """None is refused, as every dataset refuses it."""
+        with pytest.raises(DatasetError, match="None"):
+            dataset.save(None)
+
+    @pytest.mark.parametrize("option", ["dill", "verify"])
+    def test_unknown_mode(self, filepath: str, option: str) -> None:
+        """A mode that does not exist is refused when the catalog is read."""
+        with pytest.raises(SettingError, match="one of"):
+            DSPyProgramDataset(filepath=filepath, **{option: "maybe"})  # type: ignore[arg-type]
+
+    def test_arguments_are_keywords(self) -> None:
+        """Every argument is keyword-only and has a default, except the filepath."""
+        parameters = inspect.signature(DSPyProgramDataset.__init__).parameters
+        for name, parameter in parameters.items():
+            if name not in ("self", "filepath"):
+                assert parameter.kind is parameter.KEYWORD_ONLY
+                assert parameter.default is not parameter.empty
+
+    def test_credentials_are_not_shown(self, filepath: str) -> None:
+        """Neither `repr` nor `_describe` shows credentials or file system arguments."""
+        fsspec.register_implementation("store", StoreFileSystem, clobber=True)
+        dataset = DSPyProgramDataset(
+            filepath="store://bucket/p.json",
+            credentials={"token": "canary-c"},
+            fs_args={"port": 1, "secret": "canary-f"},
+        )
+        assert "canary" not in repr(dataset) + str(dataset) + str(dataset._describe())
+
+    def test_representation(self, dataset: DSPyProgramDataset) -> None:
+        """It shows what it is and where it stores."""
+        assert "dspy_program_dataset.DSPyProgramDataset" in str(dataset)
+        assert "program.json" in repr(dataset)
+
+    def test_config_round_trip(self, filepath: str) -> None:
+        """`to_config` gives what `from_config` takes."""
+        options = {"dill": "load", "verify": "inline", "metadata": {"a": 1}}
+        dataset = DSPyProgramDataset(filepath=filepath, **options)  # type: ignore[arg-type]
+        config = dataset.to_config()
+        again = DSPyProgramDataset.from_config("again", dict(config))
+        assert again.to_config() == config
+        assert isinstance(again, DSPyProgramDataset)
+
+    def test_catalog_entry_of_the_docs(self, tmp_path: Path, program: Any) -> None:
+        """The five lines that the documentation shows make a working dataset."""
+        text = Path("docs/artifact-format.md").read_text(encoding="utf-8")
+        block = text.split("```yaml")[1].split("```")[0]
+        entry = yaml.safe_load(block)
+        assert len(block.strip().splitlines()) == 5
+        (config,) = entry.values()
+        config.update(filepath=str(tmp_path / "p.json"), allowed_packages=["tests"])
+        catalog = DataCatalog.from_config(entry)
+        catalog.save(next(iter(entry)), program)
+        assert same(catalog.load(next(iter(entry))), program)
+
+    def test_release_forgets_the_version(self, filepath: str, program: Any) -> None:
+        """After `release`, the newest version is looked up again."""
+        dataset = DSPyProgramDataset(
+            filepath=filepath, version=Version(None, None), **OPTIONS
+        )
+        dataset.save(program)
+        assert same(dataset.load(), program)
+        later = DSPyProgramDataset(
+            filepath=filepath, version=Version(None, "9999"), **OPTIONS
+        )
+        later.save(zoo.Plain())
+        dataset.release()
+        assert dataset.load().answer.demos == []
+
+    def test_metadata_is_kept(self, filepath: str) -> None:
+        """Metadata is there for plugins."""
+        dataset = DSPyProgramDataset(filepath=filepath, metadata={"viz": 1})
+        assert dataset.metadata == {"viz": 1}
+
+    def test_provenance_is_kept(
+        self, dataset: DSPyProgramDataset, program: Any
+    ) -> None:
+        """Provenance passes through the dataset."""
+        dataset.save(attach_provenance(program, {"seed": 9}))
+        assert get_provenance(dataset.load()) == {"seed": 9}
+
+    def test_program_of_another_package_is_rebuilt(
+        self, filepath: str, program: Any
+    ) -> None:
+        """Without its package allowed, a program of one predictor is a Predict."""
+        dataset = DSPyProgramDataset(filepath=filepath, verify="off")
+        dataset.save(program)
+        assert type(dataset.load()) is dspy.Predict
+
+    @pytest.mark.parametrize(
+        ("path", "kind"),
+        [("/tmp/p.json", LocalFileSystem), ("file:///tmp/p.json", LocalFileSystem)],  # noqa: S108
+    )
+    def test_protocol(self, path: str, kind: type) -> None:
+        """The path's protocol chooses the file system."""
+        dataset = DSPyProgramDataset(filepath=path)
+        assert isinstance(dataset._fs, kind)
+        assert str(dataset._filepath) == path.split(PROTOCOL_DELIMITER)[-1]
+
+    def test_path_may_be_path_like(self, tmp_path: Path) -> None:
+        """A `Path` is as good as a string."""
+        assert isinstance(tmp_path, PosixPath)
+        assert not DSPyProgramDataset(filepath=tmp_path / "p.json").exists()
+
+
+class TestPreview:
+    def test_shows_instructions_fields_and_demos(
+        self, dataset: DSPyProgramDataset, program: Any
+    ) -> None:
+        """The preview is HTML with the prompt's parts."""
+        dataset.save(program)
+        shown = html.unescape(dataset.preview())
+        assert "Reply in verse, señor ☃." in shown
+        assert "question" in shown
+        assert "2 demos" in shown
+
+    def test_escapes_html(self, dataset: DSPyProgramDataset) -> None:
+        """Instructions that contain HTML are shown, not run."""
+        dataset.save(zoo.improved(zoo.Plain(), "<script>alert(1)</script>" * 2000))
+        assert "<script>" not in dataset.preview()
+        assert "..." in dataset.preview()
+
+    def test_is_the_type_that_kedro_viz_renders(self) -> None:
+        """kedro-viz chooses the renderer by the name of the return annotation."""
+        annotation = inspect.signature(DSPyProgramDataset.preview).return_annotation
+        assert annotation.__name__ == "HTMLPreview"
+
+
+class TestVersioned:
+    def test_save_and_load(self, versioned: DSPyProgramDataset, program: Any) -> None:
+        """A version is saved and loaded."""
+        versioned.save(program)
+        assert same(versioned.load(), program)
+
+    def test_exists(self, versioned: DSPyProgramDataset, program: Any) -> None:
+        """It exists once a version was saved."""
+        assert not versioned.exists()
+        versioned.save(program)
+        assert versioned.exists()
+
+    def test_no_versions(self, versioned: DSPyProgramDataset) -> None:
+        """Loading without any version is Kedro's own error."""
+        with pytest.raises(
+            (VersionNotFoundError, DatasetError), match="Did not find any versions"
+        ):
+            versioned.load()
+
+    def test_saved_twice(self, versioned: DSPyProgramDataset, program: Any) -> None:
+        """A version is never overwritten."""
+        versioned.save(program)
+        with pytest.raises(DatasetError, match="must not exist if versioning"):
+            versioned.save(program)
+
+    def test_old_versions_are_kept(self, filepath: str, program: Any) -> None:
+        """Every version stays loadable; rolling back is naming one."""
+        for name, made in (("1", zoo.Plain()), ("2", program)):
+            DSPyProgramDataset(
+                filepath=filepath, version=Version(None, name), **OPTIONS
+            ).save(made)
+        old = DSPyProgramDataset(
+            filepath=filepath, version=Version("1", None), **OPTIONS
+        )
+        new = DSPyProgramDataset(
+            filepath=filepath, version=Version(None, None), **OPTIONS
+        )
+        assert old.load().answer.demos == []
+        assert same(new.load(), program)
+
+    def test_failed_save_does_not_become_the_newest(
+        self, filepath: str, program: Any
+    ) -> None:
+        """A version that could not be stored does not shadow the one before."""
+        DSPyProgramDataset(
+            filepath=filepath, version=Version(None, "1"), **OPTIONS
+        ).save(program)
+        broken = DSPyProgramDataset(
+            filepath=filepath, version=Version(None, "2"), **OPTIONS
+        )
+        with pytest.raises(DatasetError):
+            broken.save(zoo.with_demos(zoo.Plain(), {"question": object()}))
+        newest = DSPyProgramDataset(
+            filepath=filepath, version=Version(None, None), **OPTIONS
+        )
+        assert same(newest.load(), program)
+
+    def test_http_has_no_versions(self) -> None:
+        """HTTP does not support versioning, as Kedro says itself."""
+        with pytest.raises(DatasetError, match="Versioning is not supported for HTTP"):
+            DSPyProgramDataset(
+                filepath="https://x.org/p.json", version=Version(None, None)
+            )
+
+    def test_unversioned_file_in_the_way(
+        self, dataset: DSPyProgramDataset, versioned: DSPyProgramDataset, program: Any
+    ) -> None:
+        """A file where the versions' folder should be is named."""
+        dataset.save(program)
+        with pytest.raises(DatasetError):
+            versioned.save(program)
+        assert same(dataset.load(), program)
+
+
+@pytest.fixture
+def store() -> Iterator[tuple[type[Store], DSPyProgramDataset]]:
+    """A dataset on an object store over HTTP, and the store."""
+    fsspec.register_implementation("store", StoreFileSystem, clobber=True)
+    with running_store() as (handler, port):
+        yield (
+            handler,
+            DSPyProgramDataset(
+                filepath="store://bucket/program.json",
+                fs_args={"port": port},
+                **OPTIONS,
+            ),
+        )
+
+
+class TestRemote:
+    @pytest.mark.parametrize("check", ["process", "inline", "off"])
+    def test_memory(self, check: Any, program: Any) -> None:
+        """A program is stored and loaded in fsspec's memory file system."""
+        path = f"memory://models/{check}/p.json"
+        dataset = DSPyProgramDataset(
+            filepath=path,
+            verify=check,
+            dill="load",
+            version=Version(None, None),
+            allowed_packages=["tests"],
+        )
+        dataset.save(program)
+        assert same(dataset.load(), program)
+
+    def test_object_store(self, store: Any, program: Any) -> None:
+        """On an object store the document and the snapshot are there, nothing else."""
+        handler, dataset = store
+        dataset.save(program)
+        assert same(dataset.load(), program)
+        assert sorted(name[-5:] for name in handler.objects) == [".dill", ".json"]
+        assert dataset.exists()
+
+    @pytest.mark.parametrize("method", ["PUT", "COPY", "GET"])
+    def test_failing_store_keeps_the_old_program(
+        self, store: Any, program: Any, method: str
+    ) -> None:
+        """A store that fails at any step keeps the old program, whole."""
+        handler, dataset = store
+        dataset.save(program)
+        handler.fail.add(method)
+        with pytest.raises(DatasetError):
+            dataset.save(zoo.Plain())
+        handler.fail.clear()
+        assert same(dataset.load(), program)
+
+    def test_store_that_alters_bytes_is_noticed(
+        self, store: Any, program: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What a store gives back is compared before the old program is replaced."""
+        handler, dataset = store
+        dataset.save(program)
+        before = dict(handler.objects)
+        real = StoreFileSystem.pipe_file
+        monkeypatch.setattr(
+            StoreFileSystem,
+            "pipe_file",
+            lambda fs, path, data: real(fs, path, data[:-9]),
+        )
+        with pytest.raises(DatasetError, match="reads back differently"):
+            dataset.save(zoo.Plain())
+        assert before.items() <= handler.objects.items()
+
+    def test_readers_never_see_a_part(self, store: Any, program: Any) -> None:
+        """Every object under a published name is whole at each moment."""
+        handler, dataset = store
+        seen = []
+
+        class Watched(dict[str, bytes]):
+            def __setitem__(self, key: str, value: bytes) -> None:
+                if key.endswith("program.json"):
+                    seen.append(json.loads(value)["digest"])
+                super().__setitem__(key, value)
+
+        handler.objects = Watched()
+        dataset.save(program)
+        dataset.save(zoo.Plain())
+        assert len(set(seen)) == 2

@@ -94,7 +94,9 @@ def paid(folder: Path) -> int:
         return 0
     connection = sqlite3.connect(path)
     try:
-        found = connection.execute("SELECT coalesce(sum(paid), 0) FROM calls").fetchone()
+        found = connection.execute(
+            "SELECT coalesce(sum(paid), 0) FROM calls"
+        ).fetchone()
     except sqlite3.OperationalError:  # killed before the table was made
         return 0
     finally:
@@ -107,9 +109,7 @@ def released(folder: Path) -> list[Any]:
     return [json.loads(p.read_text()) for p in (folder / "released").glob("*.json")]
 
 
-def play(
-    rounds: int, optimizer: str, threads: int, seed: int, folder: Path
-) -> Counts:
+def play(rounds: int, optimizer: str, threads: int, seed: int, folder: Path) -> Counts:
     """Plays the rounds and compares each with the uninterrupted run."""
     for late in ("optuna", "gepa", "dspy.teleprompt.gepa.gepa_utils"):
         importlib.import_module(late)  # else most kills would hit an import
@@ -120,9 +120,16 @@ def play(
     os.waitpid(in_child(whole, params, threads), 0)
     seconds = time.monotonic() - clock
     counts.calls_uninterrupted = paid(whole)
-    rng = random.Random(seed)
+    rng = random.Random(seed)  # noqa: S311 -- moments of kills
     for number in range(rounds):
-        one_round(folder / str(number), whole, params, seconds, rng, counts)
+        one_round(
+            folder / str(number),
+            whole,
+            params,
+            seconds=seconds,
+            rng=rng,
+            counts=counts,
+        )
     return counts
 
 
@@ -130,6 +137,7 @@ def one_round(
     folder: Path,
     whole: Path,
     params: OptimizeParams,
+    *,
     seconds: float,
     rng: random.Random,
     counts: Counts,

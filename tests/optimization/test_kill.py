@@ -9,11 +9,12 @@ REPO = Path(__file__).parents[2]
 
 
 def play(rounds, optimizer, threads):
+    """Plays rounds in a process of their own."""
     command = [sys.executable, "-m", "tests.optimization.kill_rounds"]
     given = {"rounds": rounds, "optimizer": optimizer, "threads": threads}
     for name, value in given.items():
         command += [f"--{name}", str(value)]
-    done = subprocess.run(
+    done = subprocess.run(  # noqa: S603 -- our own module
         command, cwd=REPO, capture_output=True, text=True, check=True, timeout=1800
     )
     return json.loads(done.stdout.splitlines()[-1])

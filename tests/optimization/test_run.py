@@ -1,8 +1,13 @@
 import json
 
+import dspy
 import pytest
 
-from po_optimizer.errors import ChangedRunError, ExecutionStopError, OptimizerFailedError
+from po_optimizer.errors import (
+    ChangedRunError,
+    ExecutionStopError,
+    OptimizerFailedError,
+)
 from po_optimizer.optimization import read_journal
 from po_optimizer.optimization.progress import in_words
 from tests.optimization import world
@@ -149,15 +154,18 @@ def test_budget_counts_over_restarts(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "bound", [{"max_tokens": 1500}, {"max_minutes": 0.02}, {"max_cost_usd": 0.1}]
+    "bound", [{"max_tokens": 1}, {"max_minutes": 1e-6}, {"max_cost_usd": 0.01}]
 )
 def test_every_bound_ends_the_search(tmp_path, bound):
-    """Tokens, minutes and cost bound a run as calls do."""
-    lm = world.lm(tmp_path, world.slow(0.06))
-    lm.engine._cost = lambda prompt, completion: 0.01
-    result = world.run(tmp_path, lm, world.settings(budget=bound))
+    """Tokens, minutes and cost bound a run as calls do, with the best so far."""
+    first = world.lm(tmp_path)
+    first.engine._cost = lambda prompt, completion: 0.01
+    world.run(tmp_path, first, world.settings(budget={"max_calls": 10}))
+    again = world.lm(tmp_path)
+    result = world.run(tmp_path, again, world.settings(budget=bound))
     assert result.report.ended == "budget"
     assert next(iter(bound)) in result.report.reason
+    assert again.scripted.prompts == []
 
 
 def test_budget_below_the_baseline_is_an_error(tmp_path):
@@ -185,7 +193,6 @@ def test_student_is_left_alone(tmp_path):
 
 def test_two_predictors_have_two_numbers(tmp_path):
     """The journal numbers instructions and demo sets per predictor."""
-    import dspy
 
     class Two(dspy.Module):
         def __init__(self):

@@ -52,7 +52,7 @@ def answer(prompt: str) -> str:
         text = f"Answer with care, variant {number % 1000}."
         return json.dumps({"proposed_instruction": text, "new_instruction": text})
     names = ("program_description", "module_description", "observations", "summary")
-    return json.dumps({name: f"text {number % 1000}" for name in names})
+    return json.dumps(dict.fromkeys(names, f"text {number % 1000}"))
 
 
 def is_task(prompt: str) -> bool:
@@ -98,9 +98,7 @@ def lm(folder: Path, respond: Answer = answer, **params: Any) -> MeteredLM:
 def settings(optimizer: str = "miprov2", **changes: Any) -> OptimizeParams:
     """Small defaults; `miprov2={...}` and the like change a part."""
     budget = changes.pop("budget", {})
-    return OptimizeParams(
-        optimizer=optimizer, budget=BudgetParams(**budget), **changes
-    )
+    return OptimizeParams(optimizer=optimizer, budget=BudgetParams(**budget), **changes)
 
 
 class Shelf:

@@ -109,7 +109,9 @@ class Recorder(BaseCallback):
             return
         self._effort.end()
         if outputs is None or self._stopped() is not None:
-            self._raise_if_stopped(unless=exception)
+            # a stop or a second Ctrl-C is on its way already: nothing replaces it
+            if exception is None or isinstance(exception, Exception):
+                self._raise_if_stopped()
             return
         try:
             with self._lock:
@@ -119,9 +121,9 @@ class Recorder(BaseCallback):
             self._stop(failed)
             raise failed from error
 
-    def _raise_if_stopped(self, unless: BaseException | None = None) -> None:
+    def _raise_if_stopped(self) -> None:
         stop = self._stopped()
-        if stop is not None and stop is not unless:
+        if stop is not None:
             raise stop
 
     def _record(self, running: _Running, outputs: Any) -> None:

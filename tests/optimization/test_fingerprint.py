@@ -1,0 +1,103 @@
+import functools
+
+import dspy
+import pytest
+
+from po_optimizer.optimization.fingerprint import (
+    changes,
+    optimization_id,
+    run_fingerprint,
+)
+from tests.optimization import world
+
+
+@pytest.fixture
+def make(tmp_path):
+    """Makes a fingerprint with some parts changed."""
+
+    def fingerprint(params=None, lm_params=None, **changed):
+        lm = world.lm(tmp_path, **(lm_params or {}))
+        parts = {
+            "student": world.student(),
+            "trainset": world.examples("t", 4),
+            "valset": world.examples("v", 4),
+            "metric": world.metric,
+            "task_lm": lm,
+            "prompt_lm": lm,
+            "params": params or world.settings(),
+        }
+        return run_fingerprint(**{**parts, **changed})
+
+    return fingerprint
+
+
+def names(earlier, now):
+    """The names of what changed."""
+    return [change.split(" (")[0] for change in changes(earlier, now)]
+
+
+def test_equal_parts_give_equal_fingerprints(make):
+    """The same run has the same identity, in any process."""
+    assert make() == make()
+    assert optimization_id(make()) == optimization_id(make())
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"trainset": world.examples("t", 5)}, ["trainset"]),
+        ({"valset": world.examples("w", 4)}, ["valset"]),
+        ({"lm_params": {"temperature": 0.5}}, ["task_lm.temperature"] * 1),
+        ({"lm_params": {"model": "other"}}, ["task_lm.model"]),
+        ({"params": world.settings(seed=1)}, ["optimize.seed"]),
+        ({"params": world.settings(miprov2={"num_trials": 2})}, ["num_trials"]),
+        ({"params": world.settings("gepa")}, ["optimize.optimizer"]),
+        ({"metric": functools.partial(world.metric, trace=1)}, ["metric source"]),
+    ],
+)
+def test_what_changed_is_named(make, changed, named):
+    """Data, LM, arguments, seed and metric are each named when they change."""
+    found = names(make(), make(**changed))
+    assert all(any(name in each for each in found) for name in named)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"params": world.settings(budget={"max_calls": 5})},
+        {"params": world.settings(floor_stop=False, on_change="restart")},
+        {"lm_params": {"num_threads": 8, "timeout_seconds": 5.0}},
+        {"lm_params": {"price": {"prompt": 1.0, "completion": 1.0}}},
+    ],
+)
+def test_bounds_and_pace_are_no_part_of_it(make, changed):
+    """What cannot change the result may be changed between restarts."""
+    assert names(make(), make(**changed)) == []
+
+
+def test_another_program_is_named(make):
+    """Another signature is named as such."""
+    found = names(make(), make(student=dspy.Predict("question, hint -> answer")))
+    assert found == ["program signature"]
+
+
+def test_short_values_are_shown_and_digests_are_not(make):
+    """An error shows what a person can read."""
+    told = changes(make(), make(world.settings(seed=1), trainset=[]))
+    assert "optimize.seed (was 9, is 1)" in told
+    assert "trainset" in told
+
+
+def test_a_metric_object_counts_by_its_state(make):
+    """A callable object's attributes are part of the metric."""
+
+    class Weighted:
+        def __init__(self, weight):
+            self.weight = weight
+
+        def __call__(self, example, prediction, trace=None):
+            return self.weight
+
+    assert names(make(metric=Weighted(0.1)), make(metric=Weighted(0.2))) == [
+        "metric source"
+    ]

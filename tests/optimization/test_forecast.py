@@ -1,0 +1,151 @@
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from po_optimizer.optimization import forecast
+from po_optimizer.optimization.optimizers import Sizes, make_optimizer
+from tests.optimization import world
+
+CONFIGURATIONS = [
+    ("miprov2", {}),
+    ("miprov2", {"miprov2": {"num_trials": 12, "num_candidates": 5}}),
+    (
+        "miprov2",
+        {"miprov2": {"num_trials": 6, "minibatch": True, "minibatch_size": 4}},
+    ),
+    (
+        "miprov2",
+        {"miprov2": {"num_trials": None, "num_candidates": None, "auto": "light"}},
+    ),
+    (
+        "miprov2",
+        {
+            "miprov2": {
+                "program_aware_proposer": True,
+                "data_aware_proposer": True,
+                "view_data_batch_size": 4,
+            }
+        },
+    ),
+    ("miprov2", {"miprov2": {"max_bootstrapped_demos": 0, "max_labeled_demos": 0}}),
+    ("gepa", {}),
+    ("gepa", {"gepa": {"max_full_evals": None, "max_metric_calls": 90}}),
+    ("bootstrap_random_search", {}),
+]
+
+
+def foretell(lm, params, n_train=12, n_val=12):
+    """The forecast of the small world."""
+    return forecast(
+        world.student(),
+        world.examples("t", n_train),
+        world.examples("v", n_val),
+        params=params,
+        task_lm=lm,
+        prompt_lm=lm,
+    )
+
+
+@pytest.mark.parametrize(("optimizer", "changes"), CONFIGURATIONS)
+def test_calls_are_within_25_percent(tmp_path, optimizer, changes):
+    """Paid calls of a whole run against the forecast, and inside its bounds."""
+    lm, params = world.lm(tmp_path), world.settings(optimizer, **changes)
+    made = foretell(lm, params)
+    result = world.run(tmp_path, lm, params, n_train=12, n_val=12, forecast=made)
+    paid = result.report.spent.calls_paid
+    assert result.report.forecast_against_actual.calls == pytest.approx(1.0, abs=0.25)
+    assert made.task.lower + made.prompt.lower <= paid <= made.calls_upper
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    trials=st.integers(1, 12),
+    candidates=st.integers(1, 8),
+    bootstrapped=st.integers(0, 3),
+    labeled=st.integers(0, 3),
+    minibatch=st.booleans(),
+    seed=st.integers(0, 99),
+)
+def test_bounds_are_ordered(
+    *, trials, candidates, bootstrapped, labeled, minibatch, seed
+):
+    """Lower <= expected <= upper for any arguments."""
+    params = world.settings(
+        seed=seed,
+        miprov2={
+            "num_trials": trials,
+            "num_candidates": candidates,
+            "max_bootstrapped_demos": bootstrapped,
+            "max_labeled_demos": labeled,
+            "minibatch": minibatch,
+            "minibatch_size": 4,
+        },
+    )
+    calls = make_optimizer(params).calls(Sizes(predictors=2, train=9, val=7))
+    for each in (calls.task, calls.prompt):
+        assert 0 <= each.lower <= each.expected <= each.upper
+
+
+def test_first_forecast_takes_the_setting(tmp_path):
+    """Without experience seconds come from the setting, tokens and cost are unknown."""
+    made = foretell(world.lm(tmp_path, seconds_per_example=2.0), world.settings())
+    assert made.task_rate.basis == "setting"
+    assert made.seconds == made.calls_expected * 2.0
+    assert made.tokens is None
+    assert made.cost_usd is None
+    assert "unknown" in made.in_words()
+
+
+def test_later_forecasts_take_the_ledger(tmp_path):
+    """After a run the same LM's calls give seconds, tokens and cost."""
+    lm = world.lm(tmp_path, world.slow(0.01))
+    result = world.run(tmp_path, lm)
+    made = foretell(lm, world.settings(), 8, 8)
+    assert made.task_rate.basis == "ledger"
+    assert made.tokens == pytest.approx(result.report.spent.tokens, rel=0.25)
+    assert made.cost_usd == 0.0
+
+
+def test_time_is_within_25_percent_in_a_steady_environment(tmp_path):
+    """With experience, seconds against the forecast, at 20 ms a call."""
+    first = world.lm(tmp_path, world.slow(0.02))
+    world.run(tmp_path, first)
+    lm = world.lm(tmp_path, world.slow(0.02), model="same-speed")
+    made = foretell(lm, world.settings(), 8, 8)
+    assert made.seconds == pytest.approx(made.calls_expected * 0.02, rel=0.25)
+
+
+def test_the_budget_is_compared(tmp_path):
+    """Each bound that the expected calls pass is named with both numbers."""
+    bounds = {"max_calls": 5, "max_minutes": 0.5, "max_tokens": 1}
+    made = foretell(world.lm(tmp_path), world.settings(budget=bounds))
+    assert [text.split("=")[0] for text in made.over_budget] == [
+        "optimize.budget.max_calls",
+        "optimize.budget.max_minutes",
+    ]
+    assert "OVER BUDGET" in made.in_words()
+
+
+@pytest.mark.parametrize("auto", ["light", "medium", "heavy"])
+def test_gepa_auto_is_dspys_own_number(auto):
+    """The count of scorings is what GEPA computes for itself."""
+    bound = {"auto": auto, "max_full_evals": None}
+    optimizer = make_optimizer(world.settings("gepa", gepa=bound))
+    assert optimizer.scorings(Sizes(1, 10, 20)) > 100
+
+
+def test_forecast_without_optuna_still_counts(monkeypatch):
+    """The rehearsal draws at random when the sampler is not installed."""
+    path = "po_optimizer.optimization.optimizers.miprov2_plan.importlib.util.find_spec"
+    monkeypatch.setattr(path, lambda name: None)
+    calls = make_optimizer(world.settings()).calls(Sizes(1, 8, 8))
+    assert calls.task.lower < calls.task.expected <= calls.task.upper
+
+
+def test_auto_takes_a_sample_of_a_large_valset():
+    """`auto` looks at so many examples, drawn by the seed; the rest is left out."""
+    auto = {"num_trials": None, "num_candidates": None, "auto": "light"}
+    optimizer = make_optimizer(world.settings(miprov2=auto))
+    chosen = optimizer.choose_valset(world.examples("v", 130))
+    assert len(chosen) == 100
+    assert optimizer.choose_valset(world.examples("v", 30)) == world.examples("v", 30)

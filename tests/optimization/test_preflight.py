@@ -1,0 +1,332 @@
+import dataclasses
+import json
+
+import dspy
+import pytest
+from dspy.utils.exceptions import LMTransportError
+
+from po_optimizer.errors import PreflightError
+from po_optimizer.optimization import Check, forecast, preflight
+from po_optimizer.optimization.preflight import program
+from po_optimizer.params import PreflightParams
+from po_optimizer.score import Score
+from tests.optimization import world
+
+LOST = LMTransportError("connection refused")
+
+
+def check(lm, params=None, **changes):
+    """One preflight of the small world."""
+    arguments = {
+        "student": world.student(),
+        "trainset": world.examples("t", 8),
+        "valset": world.examples("v", 8),
+        "metric": world.metric,
+        "task_lm": lm,
+        "prompt_lm": lm,
+        "params": params or world.settings(),
+    }
+    return preflight(**{**arguments, **changes})
+
+
+def failed(raised):
+    """Names of the failed checks."""
+    return [c.name for c in raised.value.report.checks if not c.passed]
+
+
+def test_a_sound_optimization_passes(tmp_path):
+    """Every check passes, and the report is JSON."""
+    report = check(world.lm(tmp_path), testset=world.examples("x", 4))
+    assert report.passed
+    assert json.loads(report.model_dump_json())["checks"][0]["name"] == "splits_filled"
+
+
+def test_the_probe_costs_nothing_twice(tmp_path):
+    """The baseline's evaluation finds the probe's answers in the cache."""
+    check(world.lm(tmp_path))
+    result = world.run(tmp_path, world.lm(tmp_path))
+    assert result.report.baseline.calls_paid == 5
+    assert result.report.baseline.calls_cached == 3
+
+
+def test_a_preflight_before_a_resume_asks_no_lm(tmp_path):
+    """All answers being cached, an LM out of reach does not matter."""
+    check(world.lm(tmp_path))
+    lost = world.lm(tmp_path, world.failing_after(0, LOST))
+    report = check(lost)
+    told = {c.name: c.message for c in report.checks}
+    assert told["task_lm_answers"] == "answered by the response cache"
+
+
+def test_the_forecast_learns_from_the_probe(tmp_path):
+    """Seconds and tokens of the first forecast are the probe's."""
+    lm = world.lm(tmp_path, world.slow(0.01))
+    check(lm)
+    made = forecast(
+        world.student(),
+        world.examples("t", 8),
+        world.examples("v", 8),
+        params=world.settings(),
+        task_lm=lm,
+        prompt_lm=lm,
+    )
+    assert made.task_rate.basis == "probe"
+    assert made.tokens is not None
+
+
+def test_an_lm_out_of_reach_is_one_failure(tmp_path):
+    """The error names the LM and what it said; nothing else was paid for."""
+    lm = world.lm(tmp_path, world.failing_after(0, LOST))
+    with pytest.raises(PreflightError, match="connection refused") as raised:
+        check(lm)
+    assert failed(raised) == ["task_lm_answers"]
+    assert len(lm.scripted.prompts) == 1
+
+
+def test_a_prompt_lm_out_of_reach_is_named(tmp_path):
+    """A prompt LM of its own is asked too."""
+    prompt_lm = world.lm(tmp_path / "p", world.failing_after(0, LOST))
+    prompt_lm.slug = "other"
+    with pytest.raises(PreflightError) as raised:
+        check(world.lm(tmp_path), prompt_lm=prompt_lm)
+    assert failed(raised) == ["prompt_lm_answers"]
+
+
+def test_unreadable_outputs_are_shown(tmp_path):
+    """The original run's program: the metric can use none of its outputs."""
+    lm = world.lm(tmp_path, lambda prompt: world.GARBAGE)
+    with pytest.raises(PreflightError, match="weather") as raised:
+        check(lm)
+    assert failed(raised) == ["outputs_usable"]
+
+
+def test_outputs_that_the_metric_cannot_use_are_shown(tmp_path):
+    """Readable for DSPy, not for the metric: the reason is the metric's."""
+    lm = world.lm(tmp_path, lambda prompt: '{"answer": "none"}')
+    with pytest.raises(PreflightError, match="is no digit"):
+        check(lm)
+
+
+def test_a_program_that_raises_is_shown(tmp_path):
+    """A program's own error is the finding."""
+
+    class Broken(dspy.Module):
+        def __init__(self):
+            super().__init__()
+            self.predict = dspy.Predict("question -> answer")
+
+        def forward(self, question):
+            return self.predict(question=question).nothing_of_that_name
+
+    with pytest.raises(PreflightError, match="AttributeError"):
+        check(world.lm(tmp_path), student=Broken())
+
+
+def generous(example, prediction, trace=None):
+    """The original run's metric: an empty output scored 1/64."""
+    return max(1 / 64, world.metric(example, prediction))
+
+
+def raising(example, prediction, trace=None):
+    """Raises on what has no digit."""
+    return int(prediction.answer) / 9
+
+
+def blind(example, prediction, trace=None):
+    """Gives everything nothing."""
+    return 0.0
+
+
+def wild(example, prediction, trace=None):
+    """Leaves the range."""
+    return Score(0.0) if not getattr(prediction, "answer", "") else 9.0
+
+
+@pytest.mark.parametrize(
+    ("metric", "names"),
+    [
+        (generous, ["metric_on_empty"]),
+        (raising, ["metric_on_empty"]),
+        (blind, ["metric_on_references"]),
+        (wild, ["metric_on_references"]),
+    ],
+)
+def test_a_metric_that_cannot_tell_is_refused(tmp_path, metric, names):
+    """Empty above 0, references too low, errors and range: before any call."""
+    lm = world.lm(tmp_path)
+    with pytest.raises(PreflightError, match=r"role\.metric") as raised:
+        check(lm, metric=metric)
+    assert failed(raised) == names
+    assert lm.scripted.prompts == []
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "arguments", "name"),
+    [
+        ("miprov2", {"auto": "light"}, "miprov2_mode"),
+        ("miprov2", {"num_trials": None}, "miprov2_mode"),
+        ("miprov2", {"minibatch": True}, "miprov2_minibatch"),
+        ("miprov2", {"max_bootstrapped_demos": 0}, "miprov2_demos"),
+        ("miprov2", {"max_labeled_demos": 9}, "miprov2_demos"),
+        ("miprov2", {"num_candidates": 1}, "miprov2_candidates"),
+        ("gepa", {"max_metric_calls": 50}, "gepa_bound"),
+        ("gepa", {"max_full_evals": None}, "gepa_bound"),
+        ("gepa", {"max_full_evals": None, "max_metric_calls": 9}, "gepa_bound"),
+        ("gepa", {"reflection_minibatch_size": 9}, "gepa_minibatch"),
+        (
+            "bootstrap_random_search",
+            {"max_bootstrapped_demos": 0},
+            "bootstrap_random_search_demos",
+        ),
+    ],
+)
+def test_arguments_that_conflict_are_refused(tmp_path, optimizer, arguments, name):
+    """Each is known before the first call, and the setting is named."""
+    lm = world.lm(tmp_path)
+    params = world.settings(optimizer, **{optimizer: arguments})
+    with pytest.raises(PreflightError, match=f"optimize.{optimizer}") as raised:
+        check(lm, params)
+    assert failed(raised) == [name]
+    assert lm.scripted.prompts == []
+
+
+def test_every_failure_is_in_one_error(tmp_path):
+    """Two broken settings are two lines of one error."""
+    params = world.settings(miprov2={"minibatch": True, "max_bootstrapped_demos": 0})
+    with pytest.raises(PreflightError, match=r"2 setting\(s\)") as raised:
+        check(world.lm(tmp_path), params)
+    assert "optimize.miprov2.minibatch_size=35" in str(raised.value)
+
+
+def test_a_missing_optuna_is_known_beforehand(tmp_path, monkeypatch):
+    """It is an extra of DSPy's, which imports it after paid calls."""
+    monkeypatch.setattr(program, "find_spec", lambda name: None)
+    lm = world.lm(tmp_path)
+    with pytest.raises(PreflightError, match="pip install optuna"):
+        check(lm)
+    assert lm.scripted.prompts == []
+
+
+def test_a_context_that_would_cut_is_refused(tmp_path):
+    """Longest prompt, proposed instructions and answer must fit together."""
+    lm = world.lm(tmp_path, context_tokens=1000)
+    with pytest.raises(PreflightError, match=r"lm\.context_tokens=1000") as raised:
+        check(lm)
+    assert "task_lm_context" in failed(raised)
+
+
+def test_the_longest_example_counts(tmp_path):
+    """One long example in the trainset or the testset decides."""
+    long = [dspy.Example(question="word " * 9000, answer="9").with_inputs("question")]
+    for split in ("trainset", "testset"):
+        examples = [*world.examples("z", 8), *long]
+        with pytest.raises(PreflightError) as raised:
+            check(world.lm(tmp_path / split), **{split: examples})
+        assert "task_lm_context" in failed(raised)
+
+
+def test_the_data_summary_must_fit_the_prompt_lm(tmp_path):
+    """The proposer would otherwise go without it, with one line on stdout."""
+    long = [
+        dspy.Example(question=f"{i} " + "word " * 2000, answer="9").with_inputs(
+            "question"
+        )
+        for i in range(8)
+    ]
+    aware = {"data_aware_proposer": True, "view_data_batch_size": 8}
+    with pytest.raises(PreflightError, match="view_data_batch_size") as raised:
+        check(world.lm(tmp_path), world.settings(miprov2=aware), trainset=long)
+    assert failed(raised) == ["prompt_lm_context (view_data_batch_size)"]
+
+
+class CuttingEngine:
+    """Reports no more than 90 prompt tokens, as a server that cuts does."""
+
+    def __init__(self, inner):
+        self.inner = inner
+
+    def complete(self, request):
+        """One answer, cut."""
+        response = self.inner.complete(request)
+        read = min(90, response.usage.input_tokens)
+        usage = dataclasses.replace(response.usage, input_tokens=read)
+        return dataclasses.replace(response, usage=usage)
+
+
+def test_a_server_that_cuts_gives_itself_away(tmp_path):
+    """Ollama cuts long prompts silently; its count of tokens shows it."""
+    lm = world.lm(tmp_path, provider="ollama")
+    lm.engine._connect = lambda: CuttingEngine(lm.scripted)
+    short = world.examples("v", 8)
+    long = [dspy.Example(question="word " * 200, answer="9").with_inputs("question")]
+    with pytest.raises(PreflightError, match="cuts long prompts") as raised:
+        check(lm, valset=short, trainset=[*world.examples("t", 7), *long])
+    assert failed(raised) == ["lm_reads_longest_prompt"]
+
+
+def test_shared_examples_are_counted(tmp_path):
+    """An example in two splits is refused, in the testset too."""
+    shared = world.examples("v", 2)
+    with pytest.raises(PreflightError, match="data_prep=2") as raised:
+        check(world.lm(tmp_path), testset=shared)
+    assert failed(raised) == ["splits_disjoint"]
+
+
+def test_an_empty_split_is_refused(tmp_path):
+    """No valset, no optimization."""
+    with pytest.raises(PreflightError) as raised:
+        check(world.lm(tmp_path), valset=[])
+    assert failed(raised) == ["splits_filled"]
+
+
+def test_a_student_that_cannot_be_stored_is_refused(tmp_path, monkeypatch):
+    """What would be lost after hours is tried first."""
+
+    def forgetful(document, program=None):
+        return world.student()
+
+    monkeypatch.setattr(program, "load_program_from_components", forgetful)
+    with pytest.raises(PreflightError, match="renders other prompts") as raised:
+        check(world.lm(tmp_path))
+    assert failed(raised) == ["student_survives_storage"]
+
+
+def test_a_student_that_storage_refuses_is_named(tmp_path, monkeypatch):
+    """The storage's own sentence is the message."""
+
+    def refusing(student):
+        msg = "cannot encode demos[0]"
+        raise ValueError(msg)
+
+    monkeypatch.setattr(program, "extract_program_components", refusing)
+    with pytest.raises(PreflightError, match=r"cannot encode demos\[0\]"):
+        check(world.lm(tmp_path))
+
+
+def test_a_full_disk_is_refused(tmp_path):
+    """More room than any disk has is not there."""
+    params = world.settings(preflight=PreflightParams(min_free_disk_mb=1e12))
+    with pytest.raises(PreflightError, match="min_free_disk_mb") as raised:
+        check(world.lm(tmp_path), params, disk_path=tmp_path / "not" / "there")
+    assert failed(raised) == ["disk_has_room"]
+
+
+def test_providers_can_add_checks(tmp_path):
+    """A hook's failed check stops the preflight before the LM is asked."""
+
+    def pulled(lm):
+        return [
+            Check(
+                name="ollama_pulled",
+                setting="lm.model",
+                value=lm.params.model,
+                allowed="a pulled model",
+                passed=False,
+                message="ollama pull it",
+            )
+        ]
+
+    lm = world.lm(tmp_path)
+    with pytest.raises(PreflightError, match="ollama pull it"):
+        check(lm, lm_checks=[pulled])
+    assert lm.scripted.prompts == []

@@ -1,0 +1,42 @@
+import logging
+
+import tqdm
+from dspy.teleprompt import bootstrap, utils
+
+from po_optimizer.optimization.quiet import quiet_dspy
+
+
+def test_log_files_still_get_dspys_lines(tmp_path):
+    """DSPy's loggers write to the project's log file, and to nothing else."""
+    root = logging.getLogger()
+    handler = logging.FileHandler(tmp_path / "info.log")
+    root.addHandler(handler)
+    try:
+        with quiet_dspy():
+            logging.getLogger("dspy.teleprompt").warning("for the file")
+    finally:
+        root.removeHandler(handler)
+        handler.close()
+    assert "for the file" in (tmp_path / "info.log").read_text()
+
+
+def test_everything_is_as_before_afterwards(capsys):
+    """Prints, bars and loggers of DSPy are given back."""
+    logger = logging.getLogger("dspy")
+    before = (logger.handlers, logger.propagate, vars(tqdm.tqdm)["__init__"])
+    with quiet_dspy():
+        assert "print" in vars(utils)
+        for _ in tqdm.tqdm([1, 2]):
+            pass
+    now = (logger.handlers, logger.propagate, vars(tqdm.tqdm)["__init__"])
+    assert now == before
+    assert "print" not in vars(utils)
+    assert "print" not in vars(bootstrap)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_print_to_a_file_of_its_own_is_printed(tmp_path):
+    """Only what would reach the terminal is turned into a log line."""
+    with quiet_dspy(), (tmp_path / "own.txt").open("w") as file:
+        utils.print("kept", file=file)
+    assert (tmp_path / "own.txt").read_text() == "kept\n"

@@ -1,6 +1,7 @@
 """From LM parameters to a MeteredLM: model string, engine, key, cache, ledger."""
 
 import hashlib
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 from po_optimizer.errors import SettingError
 from po_optimizer.lms.bounded import BoundedEngine
 from po_optimizer.lms.embedded import serve
+from po_optimizer.lms.extra import ExtraEngine
 from po_optimizer.lms.ledger import Ledger
 from po_optimizer.lms.metered import Meter, MeteredEngine, MeteredLM
 from po_optimizer.params import LMParams
@@ -39,7 +41,7 @@ def make_lm(
     """
     slug = lm_slug(params.provider, params.model)
     folder = Path(folder)
-    meter = Meter(Ledger(folder / "ledger.sqlite"), run_id, slug)
+    meter = Meter(Ledger(folder / "ledger.sqlite"), run_id, slug, secret=api_key)
     engine = MeteredEngine(
         _connector(params, api_key),
         meter,
@@ -47,21 +49,16 @@ def make_lm(
         json_schema=params.structured_output == "json_schema",
         json_object=params.structured_output != "none",
     )
-    where = endpoint_words(params)
-    # the bounds are not in DSPy's cache key, but they change the answers
-    bounds = params.bounds.model_dump_json() if params.bounds else ""
-    cache_name = hashlib.sha256(f"{where} {bounds}".encode()).hexdigest()[:12]
     return MeteredLM(
         f"{_PREFIX[params.provider]}/{params.model}",
         engine,
         params,
         slug=slug,
-        where=where,
-        cache_folder=folder / "response_cache" / cache_name,
+        where=endpoint_words(params),
+        cache_folder=folder / "response_cache" / _cache_name(params),
         temperature=params.temperature,
         max_tokens=params.max_tokens,
         num_retries=params.num_retries,
-        **params.extra,
     )
 
 
@@ -87,13 +84,30 @@ def price(params: LMParams) -> Callable[[int | None, int | None], float | None]:
     return cost
 
 
+def _cache_name(params: LMParams) -> str:
+    """One folder for what DSPy's cache key leaves out, but changes the answers."""
+    parts = [
+        endpoint_words(params),
+        params.bounds.model_dump_json() if params.bounds else "",
+    ]
+    if params.extra:
+        parts.append(json.dumps(params.extra, sort_keys=True))
+    return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:12]
+
+
 def _connector(params: LMParams, api_key: str | None) -> Callable[[], Any]:
-    connect = _unbounded_connector(params, api_key)
-    bounds = params.bounds
-    return connect if bounds is None else lambda: BoundedEngine(connect(), bounds)
+    plain = _plain_connector(params, api_key)
+
+    def connect() -> Any:
+        engine = plain()
+        if params.extra:
+            engine = ExtraEngine(engine, params.extra)
+        return BoundedEngine(engine, params.bounds) if params.bounds else engine
+
+    return connect
 
 
-def _unbounded_connector(params: LMParams, api_key: str | None) -> Callable[[], Any]:
+def _plain_connector(params: LMParams, api_key: str | None) -> Callable[[], Any]:
     if params.provider == "embedded":
         return lambda: _embedded_engine(params)
     if params.provider == "openai":

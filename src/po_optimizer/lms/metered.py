@@ -59,6 +59,7 @@ class Meter:
         stopped: The StopRun that was raised; every later paid attempt raises it
             again, whatever DSPy made of the first.
         trial: The running trial, for calls whose scope names none.
+        secret: The API key, which a server may repeat in its errors.
     """
 
     ledger: Ledger
@@ -67,6 +68,12 @@ class Meter:
     guards: list[Callable[[], None]] = field(default_factory=list)
     stopped: StopRun | None = None
     trial: int | None = None
+    secret: str | None = field(default=None, repr=False)
+
+    def words(self, error: BaseException, most: int) -> str:
+        """What an error says, without the secret, at most so many characters."""
+        text = str(error)
+        return (text.replace(self.secret, "***") if self.secret else text)[:most]
 
     def check(self) -> None:
         """Lets a paid attempt pass, or raises the StopRun that forbids it."""
@@ -155,7 +162,8 @@ class MeteredEngine:
         try:
             response: Response = engine.complete(request)
         except Exception as error:
-            self._record(started, clock, error=f"{type(error).__name__}: {error}"[:500])
+            words = self.meter.words(error, 400)
+            self._record(started, clock, error=f"{type(error).__name__}: {words}")
             raise
         usage = response.usage
         self._record(
@@ -231,7 +239,7 @@ class MeteredLM(dspy.LM):
         except _ANSWERS_TO_THE_PROGRAM:
             raise  # this prompt was refused, the LM is there
         except LMError as error:
-            stop = LMUnreachable(self.slug, self.where, str(error)[:300])
+            stop = LMUnreachable(self.slug, self.where, self.meter.words(error, 300))
             self.meter.stopped = stop
             raise stop from error
         except StopRun as stop:

@@ -79,12 +79,8 @@ def render_report(
     """
     usage = {name: Usage.model_validate(use) for name, use in (stages or {}).items()}
     figures = report_figures(report, baseline, optimized, trials=trials, stages=usage)
-    there = {
-        "uplift": report.uplift.score.n > 0,
-        "history": bool(trials),
-        "usage": bool(usage),
-    }
-    shown = {name: fig for name, fig in figures.items() if there.get(name, True)}
+    data = {"uplift": report.uplift.score.n, "history": trials, "usage": usage}
+    shown = {name: fig for name, fig in figures.items() if data.get(name, True)}
     template = environment().get_template("report.html.j2")
     return template.render(
         title=title,

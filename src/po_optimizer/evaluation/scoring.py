@@ -64,16 +64,7 @@ def predict_all(
 
     def answer(index: int) -> PredictionRecord:
         record = _answer(program, examples[index], metric, index, which)
-        logger.info(
-            "%s: example %d of %d, %s %s, score=%s, %.1f s",
-            stage,
-            index + 1,
-            len(examples),
-            record.example_id,
-            record.status,
-            "none" if record.score is None else f"{record.score:.3f}",
-            record.seconds,
-        )
+        _log(stage, record, len(examples))
         return record
 
     try:
@@ -144,6 +135,20 @@ def _answer(
     if prediction is None:
         return record
     return _scored(record, example, prediction, metric)
+
+
+def _log(stage: str, record: PredictionRecord, n: int) -> None:
+    score = "none" if record.score is None else f"{record.score:.3f}"
+    logger.info(
+        "%s: example %d of %d, %s %s, score=%s, %.1f s",
+        stage,
+        record.index + 1,
+        n,
+        record.example_id,
+        record.status,
+        score,
+        record.seconds,
+    )
 
 
 def _blank(example: dspy.Example, index: int, which: Which) -> PredictionRecord:

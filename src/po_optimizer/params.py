@@ -59,9 +59,9 @@ class EmbeddedParams(Params):
 class DecodingBounds(Params):
     """The most that constrained decoding may write; a small model needs an end."""
 
-    items: PositiveInt = 3  # entries of a list
-    item_characters: PositiveInt = 60  # of a string in a list
-    text_characters: PositiveInt = 200  # of any other string
+    items: PositiveInt = 2  # entries of a list
+    item_characters: PositiveInt = 70  # of a string in a list
+    text_characters: PositiveInt = 180  # of any other string
 
 
 class PriceParams(Params):

@@ -130,13 +130,15 @@ class TestDSPyProgramDataset:
         assert "program.json" in repr(dataset)
 
     def test_config_round_trip(self, filepath: str) -> None:
-        """`to_config` gives what `from_config` takes."""
-        options = {"dill": "load", "verify": "inline", "metadata": {"a": 1}}
-        dataset = DSPyProgramDataset(filepath=filepath, **options)  # type: ignore[arg-type]
-        config = dataset.to_config()
-        again = DSPyProgramDataset.from_config("again", dict(config))
-        assert again.to_config() == config
+        """A catalog's `to_config` gives what `from_config` takes."""
+        dataset = DSPyProgramDataset(
+            filepath=filepath, dill="load", verify="inline", version=Version(None, None)
+        )
+        config = DataCatalog({"program": dataset}).to_config()
+        again = DataCatalog.from_config(*config)["program"]
         assert isinstance(again, DSPyProgramDataset)
+        for key in ("filepath", "dill", "verify", "allowed_packages", "protocol"):
+            assert again._describe()[key] == dataset._describe()[key]
 
     def test_catalog_entry_of_the_docs(self, tmp_path: Path, program: Any) -> None:
         """The five lines that the documentation shows make a working dataset."""

@@ -68,7 +68,7 @@ def extract_program_components(program: dspy.Module) -> dict[str, Any]:
     """
     encoder = Encoder()
     document = encode(encoder, program)
-    compare(document, program, encoder)
+    compare(document, encoder)
     return document
 
 
@@ -93,27 +93,17 @@ def encode(encoder: Encoder, program: dspy.Module) -> dict[str, Any]:
     return fmt.seal(document)
 
 
-def compare(document: dict[str, Any], program: dspy.Module, encoder: Encoder) -> None:
-    """Decode the document in memory and compare it with the program.
+def compare(document: dict[str, Any], encoder: Encoder) -> None:
+    """Decode the document in memory, encode that and compare.
 
     Raises:
-        SaveError: Decoded, it renders other prompts or encodes differently.
+        SaveError: The second encoding differs from the first.
     """
     imports = Imports(DATA_PACKAGES, encoder.known)
     decoded = decode(document, imports, keep_missing=True)
-    changed = [
-        p
-        for p, h in fingerprint(decoded).items()
-        if document["fingerprint"].get(p) != h
-    ]
-    if changed:
-        problem = f"decoded again, {', '.join(changed)} render other prompts."
-        raise SaveError("memory", problem, "")
     again = Encoder(rescue=encoder.rescue)
-    tree = again.encode(decoded, "self")
-    if fmt.dump([tree, again.types]) != fmt.dump(
-        [document["program"], document["types"]]
-    ):
+    found = fmt.dump([again.encode(decoded, "self"), again.types])
+    if found != fmt.dump([document["program"], document["types"]]):
         raise SaveError("memory", "decoded again, it encodes differently.", "")
 
 

@@ -37,6 +37,7 @@ _PLAIN = (
     *("description", "examples", "exclude", "discriminator", "deprecated", "frozen"),
     *("json_schema_extra", "validate_default", "repr", "init", "init_var", "kw_only"),
 )
+_SHORT = {"json_schema_extra": "extra"}  # every field of a signature has it
 _UNSET = FieldInfo()
 _FACTORIES = {kind.__name__: kind for kind in (list, dict, set, tuple, str, int, float)}
 _BY_CLASS: dict[Any, str] = {
@@ -83,7 +84,8 @@ def encode_field(encoder: Encoder, name: str, field: FieldInfo, where: str) -> N
     for attribute in _PLAIN:
         value = getattr(field, attribute)
         if value != getattr(_UNSET, attribute) and value is not PydanticUndefined:
-            node[attribute] = encoder.encode(value, f"{where}.{attribute}")
+            key = _SHORT.get(attribute, attribute)
+            node[key] = encoder.encode(value, f"{where}.{attribute}")
     if field.metadata:
         node["metadata"] = [encoder.encode(item, where) for item in field.metadata]
     return node
@@ -91,7 +93,11 @@ def encode_field(encoder: Encoder, name: str, field: FieldInfo, where: str) -> N
 
 def decode_field(decoder: Decoder, node: Node) -> tuple[Any, FieldInfo]:
     """The annotation and the field of a node, as `create_model` takes them."""
-    values = {key: decoder.decode(node[key]) for key in _PLAIN if key in node}
+    values = {
+        attribute: decoder.decode(node[key])
+        for attribute in _PLAIN
+        if (key := _SHORT.get(attribute, attribute)) in node
+    }
     if "default" in node:
         values["default"] = decoder.decode(node["default"])
     if "factory" in node:

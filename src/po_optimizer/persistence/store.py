@@ -132,7 +132,7 @@ class Saving:
             try:
                 encoder = Encoder()
                 document = encode(encoder, program)
-                compare(document, program, encoder)
+                compare(document, encoder)
                 data = self._snapshot_bytes(program)
                 return self._publish(document, data, verifier, stack)
             except (ArtifactError, OSError) as error:

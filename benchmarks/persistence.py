@@ -1,0 +1,177 @@
+"""What storing a program costs, as ratios to DSPy's own formats in one run.
+
+Usage: python benchmarks/persistence.py [ROUNDS]. Medians; the ratio is what counts,
+for absolute seconds depend on the machine and on what else runs on it.
+"""
+
+import logging
+import pickle
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import cloudpickle
+import dill
+import dspy
+from pydantic import BaseModel
+
+from po_optimizer.persistence import (
+    extract_program_components,
+    load_program,
+    save_program,
+    snapshot,
+)
+from po_optimizer.persistence import format as fmt
+from po_optimizer.persistence.allowlist import DATA_PACKAGES, Imports
+from po_optimizer.persistence.components import decode, encode
+from po_optimizer.persistence.values import Encoder
+
+HERE = (Path(__file__).stem, "__main__")
+
+
+class Verdict(BaseModel):
+    """A typed output."""
+
+    status: Literal["good", "bad"]
+    reasons: list[str]
+
+
+class Judge(dspy.Module):
+    """A program of two predictors with a typed output."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.draft = dspy.ChainOfThought("text, goal -> summary, keywords: list[str]")
+        self.judge = dspy.Predict("text, summary -> verdict: str")
+
+    def forward(self, text: str, goal: str) -> Any:
+        """Draft, then judge."""
+        draft = self.draft(text=text, goal=goal)
+        return self.judge(text=text, summary=draft.summary)
+
+
+def program(n_demos: int, n_chars: int) -> Judge:
+    """An optimized program whose demos have texts of that length."""
+    made = Judge()
+    for number, predictor in enumerate(made.predictors()):
+        instructions = f"Reply briefly and precisely ({number}). " * 8
+        predictor.signature = predictor.signature.with_instructions(instructions)
+        predictor.demos = [
+            dspy.Example(
+                text=f"{i} " + "word " * (n_chars // 5),
+                goal="short",
+                reasoning="because " * 5,
+                summary="a summary",
+                keywords=["a", "b", "c"],
+                verdict="good",
+                augmented=True,
+            ).with_inputs("text", "goal")
+            for i in range(n_demos // 2)
+        ]
+    return made
+
+
+def median_seconds(work: Callable[[], Any], rounds: int) -> float:
+    """The median time of a call, in seconds."""
+    times = []
+    for _ in range(rounds):
+        started = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - started)
+    return statistics.median(times)
+
+
+def encoded(made: Any) -> bytes:
+    """A program as bytes, digest made, prompts not rendered."""
+    encoder = Encoder()
+    tree = encoder.encode(made, "self")
+    return fmt.file_bytes(fmt.seal({"program": tree, "types": encoder.types}))
+
+
+def decoded(data: bytes) -> Any:
+    """A program out of a file's bytes, digest checked, prompts not rendered."""
+    imports = Imports((*DATA_PACKAGES, *HERE))
+    return decode(fmt.parse(data, "memory"), imports)
+
+
+def measure(name: str, made: Judge, rounds: int, folder: Path) -> None:
+    """Print the ratios for one program."""
+    ours, state = folder / "ours.json", folder / "state.json"
+    save_program(made, ours, verify="off", dill="off")
+    made.save(state)
+    blank, data = Judge(), ours.read_bytes()
+    dspy_save = median_seconds(lambda: made.save(state), rounds)
+    dspy_load = median_seconds(lambda: blank.load(state), rounds)
+    pickled = median_seconds(
+        lambda: made.save(folder / "whole", save_program=True), rounds
+    )
+    rows = {
+        "encode / DSPy JSON save": median_seconds(lambda: encoded(made), rounds)
+        / dspy_save,
+        "encode, prompts rendered / DSPy JSON save": median_seconds(
+            lambda: encode(Encoder(), made), rounds
+        )
+        / dspy_save,
+        "encode, rendered, compared / DSPy JSON save": median_seconds(
+            lambda: extract_program_components(made), rounds
+        )
+        / dspy_save,
+        "decode / DSPy JSON load": median_seconds(lambda: decoded(data), rounds)
+        / dspy_load,
+        "load, prompts checked / DSPy JSON load": median_seconds(
+            lambda: load_program(ours, allowed_packages=HERE), rounds
+        )
+        / dspy_load,
+        "save, not read back / save_program": median_seconds(
+            lambda: save_program(made, ours, verify="off", dill="off"), rounds
+        )
+        / pickled,
+        "save, read back inline / save_program": median_seconds(
+            lambda: save_program(made, ours, verify="inline", dill="off"), rounds
+        )
+        / pickled,
+        "snapshot / save_program": median_seconds(lambda: snapshot.dumps(made), rounds)
+        / pickled,
+        "size / DSPy JSON": len(data) / state.stat().st_size,
+        "size / save_program": len(data)
+        / (folder / "whole" / "program.pkl").stat().st_size,
+    }
+    process = median_seconds(lambda: save_program(made, ours, dill="off"), 3)
+    print(
+        f"\n{name}: {len(data):,} bytes; DSPy JSON save {dspy_save * 1e3:.1f} ms, ",
+        end="",
+    )
+    print(f"load {dspy_load * 1e3:.1f} ms; verified save in a process {process:.2f} s")
+    for what, ratio in rows.items():
+        print(f"  {what:44s} {ratio:8.2f}x")
+
+
+FORMATS: dict[str, Callable[[Any], Any]] = {
+    "pickle": lambda made: pickle.loads(pickle.dumps(made)),  # noqa: S301 our own
+    "dill, plain": lambda made: dill.loads(dill.dumps(made)),  # noqa: S301 our own
+    "cloudpickle": lambda made: pickle.loads(cloudpickle.dumps(made)),  # noqa: S301
+    "snapshot": lambda made: snapshot.loads(snapshot.dumps(made)),
+    "components": lambda made: decoded(
+        fmt.file_bytes(extract_program_components(made))
+    ),
+}
+
+
+def main(rounds: int) -> None:
+    """Measure the three sizes."""
+    logging.disable(logging.WARNING)
+    for name, n_demos, n_chars in (
+        ("small", 0, 0),
+        ("18 kB of demos", 16, 900),
+        ("5 MB of demos", 400, 12_200),
+    ):
+        with tempfile.TemporaryDirectory() as folder:
+            measure(name, program(n_demos, n_chars), rounds, Path(folder))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if sys.argv[1:] else 15)

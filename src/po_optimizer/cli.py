@@ -5,6 +5,7 @@ import functools
 import os
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -14,8 +15,14 @@ from kedro.validation.exceptions import ParameterValidationError
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 
-from po_optimizer.errors import PoOptimizerError, field_problems
+from po_optimizer.errors import (
+    DamagedArtifactError,
+    PoOptimizerError,
+    field_problems,
+)
 from po_optimizer.lms import StopRun
+from po_optimizer.persistence.components import inspect_program
+from po_optimizer.persistence.programs import predictors
 
 _INTERRUPTED = 130  # what a shell reports for Ctrl-C
 
@@ -25,7 +32,7 @@ class RunError(click.ClickException):
 
     def __init__(self, message: str, exit_code: int = 1) -> None:
         super().__init__(message)
-        self.exit_code = exit_code
+        self.exit_code = exit_code  # type: ignore[misc]  # click reads the instance
 
 
 @click.group(name="po_optimizer")
@@ -97,6 +104,40 @@ def _chain(error: BaseException) -> list[BaseException]:
     return chain
 
 
+@cli.command()
+@click.argument("path", type=click.Path(exists=True, path_type=Path))
+def show(path: Path) -> None:
+    """Print the prompt of a stored program; its code is not run."""
+    try:
+        click.echo(program_in_words(path))
+    except PoOptimizerError as error:
+        raise RunError(str(error)) from error
+
+
+def program_in_words(path: Path) -> str:
+    """Instructions, fields and demos of a stored program's predictors.
+
+    Args:
+        path: A document, or the folder of a versioned one: its newest version.
+
+    Raises:
+        DamagedArtifactError: It is not what was saved.
+    """
+    if path.is_dir():
+        path = max(path.glob(f"*/{path.name}"), default=path)
+    if path.is_dir():
+        raise DamagedArtifactError(str(path), "no version of a program is in it")
+    program = inspect_program(path.read_bytes(), str(path))
+    parts = [
+        f"{where}\n{predictor.signature.instructions}\n\n"
+        f"{', '.join(predictor.signature.input_fields)} -> "
+        f"{', '.join(predictor.signature.output_fields)}; "
+        f"demos: {len(predictor.demos)}"
+        for where, predictor in predictors(program).items()
+    ]
+    return "\n\n".join([str(path), *parts])
+
+
 run = copy.copy(kedro_run)
-run.callback = with_plain_errors(kedro_run.callback)
+run.callback = with_plain_errors(kedro_run.callback)  # type: ignore[arg-type]
 cli.add_command(run, name="run")

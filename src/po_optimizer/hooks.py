@@ -23,7 +23,10 @@ class RunHooks:
 
     @hook_impl
     def after_catalog_created(
-        self, catalog: CatalogProtocol, parameters: dict[str, Any], save_version: str
+        self,
+        catalog: CatalogProtocol[Any, Any],
+        parameters: dict[str, Any],
+        save_version: str,
     ) -> None:
         """Tells each LM entry what the parameters say of it."""
         for name in ("task_lm", "prompt_lm"):
@@ -32,7 +35,9 @@ class RunHooks:
                 dataset.bind(parameters["parameters"], save_version)
 
     @hook_impl
-    def after_pipeline_run(self, pipeline: Pipeline, catalog: CatalogProtocol) -> None:
+    def after_pipeline_run(
+        self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]
+    ) -> None:
         """Stops what was started and shows what came of it."""
         stop_servers()
         show_summary(pipeline, catalog)

@@ -21,7 +21,7 @@ _FILES = {
 }
 
 
-def show_summary(pipeline: Pipeline, catalog: CatalogProtocol) -> None:
+def show_summary(pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> None:
     """Prints what this run made; says nothing of stages that it did not have."""
     console = Console(soft_wrap=True)
     made = pipeline.all_outputs()
@@ -99,7 +99,7 @@ def _show_integration(console: Console, report: dict[str, Any]) -> None:
         console.print(f"  conflict: {conflict}", highlight=False, markup=False)
 
 
-def _path(catalog: CatalogProtocol, name: str) -> str:
+def _path(catalog: CatalogProtocol[Any, Any], name: str) -> str:
     dataset = catalog.get(name)
     path = getattr(dataset, "_filepath", None)
     version = getattr(dataset, "resolve_load_version", None)

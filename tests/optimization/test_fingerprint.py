@@ -8,6 +8,7 @@ from po_optimizer.optimization.fingerprint import (
     optimization_id,
     run_fingerprint,
 )
+from po_optimizer.optimization.setup import Setup
 from tests.optimization import world
 
 
@@ -26,7 +27,7 @@ def make(tmp_path):
             "prompt_lm": lm,
             "params": params or world.settings(),
         }
-        return run_fingerprint(**{**parts, **changed})
+        return run_fingerprint(Setup(**{**parts, **changed}))
 
     return fingerprint
 
@@ -101,3 +102,17 @@ def test_a_metric_object_counts_by_its_state(make):
     assert names(make(metric=Weighted(0.1)), make(metric=Weighted(0.2))) == [
         "metric source"
     ]
+
+
+def test_sources_beyond_the_package_count_too(make):
+    """A module's own class and a bound argument are read, builtins by their names."""
+
+    class Own(dspy.Module):
+        def __init__(self):
+            super().__init__()
+            self.predict = dspy.Predict("question -> answer")
+
+    assert "program source" in names(make(), make(student=Own()))
+    bound = functools.partial(world.metric, trace=1)
+    assert names(make(metric=bound), make(metric=world.metric)) == ["metric source"]
+    assert names(make(metric=max), make(metric=min)) == ["metric source"]

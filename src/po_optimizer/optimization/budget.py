@@ -60,6 +60,11 @@ class Budget:
             call_seconds=round(sum(totals.seconds for totals in every), 3),
         )
 
+    def paid_in(self, trial: int) -> int:
+        """Calls paid for in one trial."""
+        every = [ledger.rows(optimization_id=self._id) for ledger in self._ledgers]
+        return sum(row.paid and row.trial == trial for rows in every for row in rows)
+
     @property
     def wall_seconds(self) -> float:
         """Wall time of this optimization, earlier runs of it included."""

@@ -23,3 +23,23 @@ class Check(BaseModel):
     allowed: str
     passed: bool
     message: str = ""
+
+
+def check(
+    name: str,
+    setting: str,
+    value: JsonValue,
+    allowed: str,
+    *,
+    passed: bool,
+    remedy: str = "",
+) -> Check:
+    """A check whose message is the remedy, if it did not pass."""
+    return Check(
+        name=name,
+        setting=setting,
+        value=value,
+        allowed=allowed,
+        passed=passed,
+        message="" if passed else remedy,
+    )

@@ -32,6 +32,11 @@ class Control:
         if stop is not None:
             raise stop
 
+    def begin_trial(self, trial: int | None) -> None:
+        """Puts the calls that follow on a trial's account; None: on nobody's."""
+        for meter in self.meters:
+            meter.trial = trial
+
     @contextmanager
     def guarded(self, guard: Callable[[], None]) -> Iterator[None]:
         """Within the block `guard` is asked before each paid call of either LM."""
@@ -43,4 +48,4 @@ class Control:
         finally:
             for meter in self.meters:
                 meter.guards.remove(guard)
-                meter.trial = None
+            self.begin_trial(None)

@@ -14,7 +14,7 @@ import dspy
 from pydantic import BaseModel
 
 from po_optimizer.lms import MeteredLM
-from po_optimizer.params import OptimizeParams
+from po_optimizer.optimization.setup import Setup
 from po_optimizer.roles import Metric
 
 Fingerprint = dict[str, str]
@@ -30,30 +30,22 @@ _PACE = {
 _VERSIONS = ("dspy", "optuna", "gepa")
 
 
-def run_fingerprint(
-    *,
-    student: dspy.Module,
-    trainset: list[dspy.Example],
-    valset: list[dspy.Example],
-    metric: Metric,
-    task_lm: MeteredLM,
-    prompt_lm: MeteredLM,
-    params: OptimizeParams,
-) -> Fingerprint:
+def run_fingerprint(setup: Setup) -> Fingerprint:
     """The parts that decide the result of an optimization.
 
     Bounds and pace (budget, threads, timeouts, prices) are no part of it: they may be
     changed between restarts.
     """
+    params = setup.params
     chosen = getattr(params, params.optimizer)
     return {
-        "trainset": _digest([_example(example) for example in trainset]),
-        "valset": _digest([_example(example) for example in valset]),
-        "program source": _digest(_sources(student)),
-        "program signature": _digest(_signatures(student)),
-        "metric source": _digest(_metric(metric)),
-        **_lm("task_lm", task_lm),
-        **_lm("prompt_lm", prompt_lm),
+        "trainset": _digest([_example(example) for example in setup.trainset]),
+        "valset": _digest([_example(example) for example in setup.valset]),
+        "program source": _digest(_sources(setup.student)),
+        "program signature": _digest(_signatures(setup.student)),
+        "metric source": _digest(_metric(setup.metric)),
+        **_lm("task_lm", setup.task_lm),
+        **_lm("prompt_lm", setup.prompt_lm),
         "optimize.optimizer": params.optimizer,
         "optimize.seed": str(params.seed),
         **_flat(f"optimize.{params.optimizer}", chosen.model_dump(mode="json")),
@@ -112,7 +104,7 @@ def _metric(metric: Metric) -> list[Any]:
     if isinstance(metric, functools.partial):
         return [_metric(metric.func), metric.args, sorted(metric.keywords.items())]
     kind = metric if inspect.isfunction(metric) else type(metric)
-    return [_package_source(kind), "" if kind is metric else vars(metric)]
+    return [_package_source(kind), getattr(metric, "__dict__", {})]
 
 
 def _package_source(thing: Any) -> list[str]:

@@ -3,14 +3,12 @@
 from typing import Any
 
 import dspy
-from dspy.utils.exceptions import AdapterParseError
 
 from po_optimizer.errors import FloorStopError
+from po_optimizer.optimization.attempt import attempt
 from po_optimizer.optimization.journal import Trial
 from po_optimizer.optimization.metric import GuardedMetric, is_failed
 from po_optimizer.params import OptimizeParams
-
-_SHOWN = 600
 
 
 def stop_at_floor(
@@ -44,28 +42,6 @@ def stop_at_floor(
         else f"no score of the baseline program is above {floor} (n={baseline.n})"
     )
     example = next((e for e, _, s in results if is_failed(s)), results[0][0])
-    reason, raw = look_again(program, example, metric)
-    raise FloorStopError(found, reason, raw)
-
-
-def look_again(
-    program: dspy.Module, example: dspy.Example, metric: GuardedMetric
-) -> tuple[str, str]:
-    """Why one output could not be used, and its raw text; answered by the cache."""
-    lm = dspy.settings.lm
-    try:
-        prediction = program(**example.inputs())
-    except AdapterParseError as error:
-        return _cut(str(error.args[0] if error.args else error)), _cut(
-            error.lm_response
-        )
-    except Exception as error:  # noqa: BLE001 -- the program's own failure is the finding
-        return f"the program raised {type(error).__name__}: {_cut(str(error))}", ""
-    score = metric(example, prediction)
-    last = lm.history[-1]["outputs"] if lm.history else [str(prediction)]
-    raw = last[0] if isinstance(last[0], str) else last[0].get("text", str(last[0]))
-    return score.unusable or score.feedback or f"score={score.value}", _cut(raw)
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _SHOWN else text[:_SHOWN] + " ..."
+    again = attempt(program, example, metric)  # answered by the cache
+    feedback = again.score.feedback if again.score is not None else ""
+    raise FloorStopError(found, again.unusable or feedback, again.raw)

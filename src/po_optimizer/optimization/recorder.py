@@ -9,9 +9,9 @@ from typing import Any
 import dspy
 from dspy.utils.callback import BaseCallback
 
-from po_optimizer.lms.stop import StopRun
+from po_optimizer.optimization.budget import Budget
 from po_optimizer.optimization.candidates import CandidateIndex, candidate_key
-from po_optimizer.optimization.effort import Effort, EffortMeter
+from po_optimizer.optimization.control import Control
 from po_optimizer.optimization.journal import Journal, Kind, Trial
 from po_optimizer.optimization.metric import is_failed
 from po_optimizer.optimization.stops import RecordingFailed
@@ -34,7 +34,8 @@ class _Running:
     key: str
     whole: bool
     n: int
-    effort: EffortMeter
+    clock: float
+    calls_before: int
 
 
 class Recorder(BaseCallback):
@@ -47,11 +48,10 @@ class Recorder(BaseCallback):
         journal: Takes the trials.
         index: Numbers instructions and demo sets.
         valset: What a full evaluation covers.
-        effort: Counts the calls of a trial.
+        control: Says whether the run was stopped.
+        budget: Counts the calls of a trial.
         save_best: Stores a program that is better than all before.
         told: Told each trial.
-        stopped: The StopRun that was set, if one was.
-        stop: Sets one.
         optimization_id: Goes with every stored program.
     """
 
@@ -61,11 +61,10 @@ class Recorder(BaseCallback):
         journal: Journal,
         index: CandidateIndex,
         valset: list[dspy.Example],
-        effort: Effort,
+        control: Control,
+        budget: Budget,
         save_best: SaveBest,
         told: Callable[[Trial], None],
-        stopped: Callable[[], StopRun | None],
-        stop: Callable[[StopRun], None],
         optimization_id: str,
     ) -> None:
         self.best: Best | None = None
@@ -73,11 +72,10 @@ class Recorder(BaseCallback):
         self._journal = journal
         self._index = index
         self._valset_ids = sorted(map(id, valset))
-        self._effort = effort
+        self._control = control
+        self._budget = budget
         self._save_best = save_best
         self._told = told
-        self._stopped = stopped
-        self._stop = stop
         self._optimization_id = optimization_id
         self._running: dict[str, _Running] = {}
         self._baseline_key: str | None = None
@@ -88,16 +86,17 @@ class Recorder(BaseCallback):
         self, call_id: str, instance: Any, inputs: dict[str, Any]
     ) -> None:
         """Begins a trial, or ends the run if it was stopped."""
-        self._raise_if_stopped()
+        self._control.check()
         program, examples = inputs["program"], inputs.get("devset") or instance.devset
         with self._lock:
-            number = len(self._journal.trials) + 1
+            self._control.begin_trial(len(self._journal.trials) + 1)
             self._running[call_id] = _Running(
                 program=program,
                 key=candidate_key(program),
                 whole=sorted(map(id, examples)) == self._valset_ids,
                 n=len(examples),
-                effort=self._effort.start(number),
+                clock=time.perf_counter(),
+                calls_before=self._calls_so_far(),
             )
 
     def on_evaluate_end(
@@ -107,24 +106,23 @@ class Recorder(BaseCallback):
         running = self._running.pop(call_id, None)
         if running is None:
             return
-        self._effort.end()
-        if outputs is None or self._stopped() is not None:
+        self._control.begin_trial(None)
+        if outputs is None or self._control.stopped() is not None:
             # a stop or a second Ctrl-C is on its way already: nothing replaces it
             if exception is None or isinstance(exception, Exception):
-                self._raise_if_stopped()
+                self._control.check()
             return
         try:
             with self._lock:
                 self._record(running, outputs)
         except Exception as error:
             failed = RecordingFailed(f"{type(error).__name__}: {error}")
-            self._stop(failed)
+            self._control.stop(failed)
             raise failed from error
 
-    def _raise_if_stopped(self) -> None:
-        stop = self._stopped()
-        if stop is not None:
-            raise stop
+    def _calls_so_far(self) -> int:
+        spent = self._budget.spent()
+        return spent.calls_paid + spent.calls_cached
 
     def _record(self, running: _Running, outputs: Any) -> None:
         if self._is_repeated_baseline(running):
@@ -160,9 +158,13 @@ class Recorder(BaseCallback):
             self.first_results = list(outputs.results)
         score = round(float(outputs.score) / 100, 4)
         instruction, demo_set = self._index.describe(running.program)
-        paid, cached = running.effort.calls()
+        number = len(self._journal.trials) + 1
+        # what an earlier run of this optimization paid for counts as paid here too,
+        # so that a resumed journal equals an uninterrupted one
+        paid = self._budget.paid_in(number)
+        cached = max(0, self._calls_so_far() - running.calls_before - paid)
         return Trial(
-            trial=len(self._journal.trials) + 1,
+            trial=number,
             kind=kind,
             instruction=instruction,
             demo_set=demo_set,
@@ -172,7 +174,7 @@ class Recorder(BaseCallback):
             best=max(score, self._best_score) if running.whole else self._best_score,
             calls_paid=paid,
             calls_cached=cached,
-            seconds=round(time.perf_counter() - running.effort.clock, 3),
+            seconds=round(time.perf_counter() - running.clock, 3),
         )
 
     def _known(self, trial: Trial) -> dict[str, Any]:

@@ -17,7 +17,6 @@ from po_optimizer.lms import MeteredLM, StopRun, use_lm
 from po_optimizer.optimization.budget import Budget
 from po_optimizer.optimization.candidates import CandidateIndex
 from po_optimizer.optimization.control import Control
-from po_optimizer.optimization.effort import Effort
 from po_optimizer.optimization.fingerprint import (
     Fingerprint,
     optimization_id,
@@ -32,7 +31,7 @@ from po_optimizer.optimization.interrupt import (
 )
 from po_optimizer.optimization.journal import Journal
 from po_optimizer.optimization.metric import GuardedMetric
-from po_optimizer.optimization.optimizers import Job, Sizes, make_optimizer
+from po_optimizer.optimization.optimizers import Job, make_optimizer
 from po_optimizer.optimization.optimizers.base import NEVER_GIVE_UP
 from po_optimizer.optimization.progress import (
     Ended,
@@ -51,6 +50,7 @@ from po_optimizer.optimization.report import (
     compare,
 )
 from po_optimizer.optimization.resume import open_journal
+from po_optimizer.optimization.setup import Setup
 from po_optimizer.optimization.stops import BudgetReached, Interrupted
 from po_optimizer.params import OptimizeParams
 from po_optimizer.roles import Metric
@@ -61,11 +61,12 @@ class _Run:
     """The parts of one optimization that its steps share."""
 
     job: Job
-    params: OptimizeParams
+    setup: Setup
     control: Control
     budget: Budget
     recorder: Recorder
     journal: Journal
+    identity: str
     fingerprint: Fingerprint
     forecast: Forecast | None
     progress: Progress
@@ -87,10 +88,9 @@ def optimize(
 ) -> OptimizationResult:
     """The best program on the valset that the chosen optimizer finds.
 
-    The same call after a kill, a lost LM or an interruption continues: answers come
-    from the response cache, the journal is taken up where it ended, and the result
+    The same call after a kill, a lost LM or an interruption continues, and its result
     equals that of an uninterrupted run. A budget that is reached and a first Ctrl-C
-    end the search in order with the best program so far.
+    end the search in order, with the best program so far.
 
     Args:
         student: The baseline program; it is not changed.
@@ -106,76 +106,58 @@ def optimize(
         forecast: Of this optimization, for the comparison in the report.
 
     Raises:
-        ChangedRunError: The journal is of a run with other data, code or settings.
-        FloorStopError: The baseline shows that optimizing cannot succeed.
-        MetricError: The metric gave no score in [0, 1].
-        ExecutionStopError: It ended before the baseline was evaluated.
-        OptimizerFailedError: DSPy's optimizer raised.
-        PoOptimizerError: The LM stayed unreachable, or the disk refused.
+        PoOptimizerError: A ChangedRunError, FloorStopError, MetricError,
+            OptimizerFailedError; an ExecutionStopError if it ended before the
+            baseline was evaluated; the LM stayed unreachable or the disk refused.
     """
-    fingerprint = run_fingerprint(
-        student=student,
-        trainset=trainset,
-        valset=valset,
-        metric=metric,
-        task_lm=task_lm,
-        prompt_lm=prompt_lm,
-        params=params,
-    )
-    journal = open_journal(journal_path, fingerprint, params.on_change)
-    control = Control(task_lm, prompt_lm)
-    job = Job(
-        student=student,
-        trainset=trainset,
-        valset=make_optimizer(params).choose_valset(valset),
-        metric=GuardedMetric(metric, control.check, control.stop),
-        task_lm=task_lm,
-        prompt_lm=prompt_lm,
-        index=CandidateIndex(student),
-        phase=lambda name: progress(Phase(name)),
-    )
-    identity = optimization_id(fingerprint)
-    ledgers = [meter.ledger for meter in control.meters]
-    run = _Run(
-        job=job,
-        params=params,
-        control=control,
-        budget=Budget(params.budget, ledgers, identity),
-        recorder=_recorder(
-            job,
-            control,
-            journal,
-            save_best=save_best,
-            progress=progress,
-            identity=identity,
-        ),
-        journal=journal,
-        fingerprint=fingerprint,
-        forecast=forecast,
-        progress=progress,
-    )
+    setup = Setup(student, trainset, valset, metric, task_lm, prompt_lm, params)
+    run = _prepare(setup, journal_path, save_best, progress, forecast)
     return _carry_out(run)
 
 
-def _recorder(
-    job: Job,
-    control: Control,
-    journal: Journal,
-    *,
+def _prepare(
+    setup: Setup,
+    journal_path: Path,
     save_best: SaveBest,
     progress: Progress,
-    identity: str,
-) -> Recorder:
-    return Recorder(
+    forecast: Forecast | None,
+) -> _Run:
+    params, fingerprint = setup.params, run_fingerprint(setup)
+    identity = optimization_id(fingerprint)
+    journal = open_journal(journal_path, fingerprint, params.on_change)
+    control = Control(setup.task_lm, setup.prompt_lm)
+    budget = Budget(params.budget, [m.ledger for m in control.meters], identity)
+    job = Job(
+        student=setup.student,
+        trainset=setup.trainset,
+        valset=make_optimizer(params).choose_valset(setup.valset),
+        metric=GuardedMetric(setup.metric, control.check, control.stop),
+        task_lm=setup.task_lm,
+        prompt_lm=setup.prompt_lm,
+        index=CandidateIndex(setup.student),
+        phase=lambda name: progress(Phase(name)),
+    )
+    recorder = Recorder(
         journal=journal,
         index=job.index,
         valset=job.valset,
-        effort=Effort(control.meters, identity),
+        control=control,
+        budget=budget,
         save_best=save_best,
         told=lambda trial: progress(Scored(trial)),
-        stopped=control.stopped,
-        stop=control.stop,
         optimization_id=identity,
+    )
+    return _Run(
+        job=job,
+        setup=setup,
+        control=control,
+        budget=budget,
+        recorder=recorder,
+        journal=journal,
+        identity=identity,
+        fingerprint=fingerprint,
+        forecast=forecast,
+        progress=progress,
     )
 
 
@@ -200,7 +182,7 @@ def _search(run: _Run) -> tuple[str, EndedHow]:
     with _surroundings(run):
         try:
             _evaluate_baseline(run)
-            return make_optimizer(run.params).compile(run.job), "completed"
+            return make_optimizer(run.setup.params).compile(run.job), "completed"
         except BudgetReached as stop:
             return str(stop), "budget"
         except Interrupted as stop:
@@ -211,20 +193,19 @@ def _search(run: _Run) -> tuple[str, EndedHow]:
             raise
         except Exception as error:
             problem = f"{type(error).__name__}: {error}"
-            raise OptimizerFailedError(run.params.optimizer, problem) from error
+            raise OptimizerFailedError(run.setup.params.optimizer, problem) from error
 
 
 @contextmanager
 def _surroundings(run: _Run) -> Iterator[None]:
-    task_lm, identity = run.job.task_lm, optimization_id(run.fingerprint)
     pools = pool_threads()
     with ExitStack() as stack:
         stack.enter_context(quiet_dspy())
         stack.enter_context(
             use_lm(
-                task_lm,
+                run.job.task_lm,
                 stage="optimize",
-                optimization_id=identity,
+                optimization_id=run.identity,
                 callbacks=[run.recorder],
             )
         )
@@ -246,18 +227,16 @@ def _evaluate_baseline(run: _Run) -> None:
     )
     evaluate(job.student)
     results = run.recorder.first_results
-    stop_at_floor(run.journal.trials[0], results, job.student, job.metric, run.params)
+    stop_at_floor(
+        run.journal.trials[0], results, job.student, job.metric, run.setup.params
+    )
 
 
 def _started(run: _Run) -> Started:
-    sizes = Sizes(
-        predictors=len(run.job.student.predictors()),
-        train=len(run.job.trainset),
-        val=len(run.job.valset),
-    )
+    optimizer = make_optimizer(run.setup.params)
     return Started(
-        optimizer=run.params.optimizer,
-        trials=make_optimizer(run.params).evaluations(sizes),
+        optimizer=run.setup.params.optimizer,
+        trials=optimizer.evaluations(run.setup.sizes()),
         resumed=run.journal.n_earlier,
         forecast=run.forecast,
         spent=run.budget.spent,
@@ -268,9 +247,9 @@ def _report(run: _Run, best: Best, how: EndedHow, remark: str) -> OptimizationRe
     spent, seconds = run.budget.spent(), round(run.budget.wall_seconds, 1)
     predictors = best.program.predictors()
     return OptimizationReport(
-        optimizer=run.params.optimizer,
-        optimization_id=optimization_id(run.fingerprint),
-        seed=run.params.seed,
+        optimizer=run.setup.params.optimizer,
+        optimization_id=run.identity,
+        seed=run.setup.params.seed,
         ended=how,
         reason=remark,
         baseline=run.journal.trials[0],

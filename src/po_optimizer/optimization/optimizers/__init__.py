@@ -3,7 +3,6 @@
 from po_optimizer.optimization.optimizers.base import (
     CallRange,
     Calls,
-    DemoCounts,
     Job,
     Optimizer,
     Sizes,
@@ -25,7 +24,6 @@ __all__ = [
     "OPTIMIZERS",
     "CallRange",
     "Calls",
-    "DemoCounts",
     "Job",
     "Optimizer",
     "Sizes",

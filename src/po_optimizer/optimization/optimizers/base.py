@@ -74,14 +74,6 @@ class Calls(BaseModel):
     prompt: CallRange
 
 
-@dataclass(frozen=True)
-class DemoCounts:
-    """Most demos that a candidate's prompt can hold."""
-
-    bootstrapped: int
-    labeled: int
-
-
 class Optimizer(Protocol):
     """An optimizer of DSPy's behind the run control.
 
@@ -117,7 +109,7 @@ class Optimizer(Protocol):
         """Whether its arguments fit each other and the splits."""
         ...
 
-    def demo_counts(self) -> DemoCounts:
+    def max_demos(self) -> int:
         """Most demos in one prompt."""
         ...
 

@@ -6,12 +6,11 @@ from typing import ClassVar
 import dspy
 from dspy.teleprompt import BootstrapFewShotWithRandomSearch
 
-from po_optimizer.optimization.checks import Check
+from po_optimizer.optimization.checks import Check, check
 from po_optimizer.optimization.optimizers.base import (
     NEVER_GIVE_UP,
     CallRange,
     Calls,
-    DemoCounts,
     Job,
     Sizes,
 )
@@ -98,29 +97,24 @@ class BootstrapRandomSearch:
 
     def checks(self, sizes: Sizes) -> list[Check]:
         """Demo numbers that DSPy can draw from the trainset."""
-        params = self._params
-        most = max(params.max_bootstrapped_demos, params.max_labeled_demos)
-        fits = params.max_bootstrapped_demos >= 1 and most <= sizes.train
+        bootstrapped = self._params.max_bootstrapped_demos
+        labeled = self._params.max_labeled_demos
         return [
-            Check(
-                name="bootstrap_random_search_demos",
-                setting=f"{_HERE}.max_bootstrapped_demos",
-                value={
-                    "max_bootstrapped_demos": params.max_bootstrapped_demos,
-                    "max_labeled_demos": params.max_labeled_demos,
-                },
-                allowed="1 or more bootstrapped demos, and neither number above the "
-                f"size of the trainset, {sizes.train}",
-                passed=fits,
-                message="" if fits else "Change one of the two.",
+            check(
+                "bootstrap_random_search_demos",
+                f"{_HERE}.max_bootstrapped_demos",
+                {"max_bootstrapped_demos": bootstrapped, "max_labeled_demos": labeled},
+                "1 or more bootstrapped demos, and neither number above the size of "
+                f"the trainset, {sizes.train}",
+                passed=bootstrapped >= 1 and self.max_demos() <= sizes.train,
+                remedy="Change one of the two.",
             )
         ]
 
-    def demo_counts(self) -> DemoCounts:
-        """As the parameters say."""
-        return DemoCounts(
-            self._params.max_bootstrapped_demos, self._params.max_labeled_demos
-        )
+    def max_demos(self) -> int:
+        """Labeled demos fill up bootstrapped ones, they do not add to them."""
+        params = self._params
+        return max(params.max_bootstrapped_demos, params.max_labeled_demos)
 
     def prompt_lm_characters(
         self, student: dspy.Module, trainset: list[dspy.Example]

@@ -1,16 +1,15 @@
 """GEPA behind the run control: instructions evolved by reflection on feedback."""
 
 import math
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import dspy
 
-from po_optimizer.optimization.checks import Check
+from po_optimizer.optimization.checks import Check, check
 from po_optimizer.optimization.metric import FeedbackMetric
 from po_optimizer.optimization.optimizers.base import (
     CallRange,
     Calls,
-    DemoCounts,
     Job,
     Sizes,
 )
@@ -46,13 +45,10 @@ class Gepa:
             reflection_lm=job.prompt_lm,
             num_threads=job.task_lm.params.num_threads,
             seed=self._seed,
-            **self._arguments(),
+            **self._params.model_dump(),
         )
         optimizer.compile(job.student, trainset=job.trainset, valset=job.valset)
         return ""
-
-    def _arguments(self) -> dict[str, Any]:
-        return self._params.model_dump()
 
     def choose_valset(self, valset: list[dspy.Example]) -> list[dspy.Example]:
         """All of it."""
@@ -103,39 +99,34 @@ class Gepa:
     def checks(self, sizes: Sizes) -> list[Check]:
         """One bound exactly, and one that lets it go beyond the baseline."""
         params = self._params
-        bounds = {
-            "auto": params.auto,
-            "max_full_evals": params.max_full_evals,
-            "max_metric_calls": params.max_metric_calls,
-        }
+        bounds = params.model_dump(
+            include={"auto", "max_full_evals", "max_metric_calls"}
+        )
         one = sum(value is not None for value in bounds.values()) == 1
         least = sizes.val + 2 * params.reflection_minibatch_size
-        enough = one and self.scorings(sizes) >= least
         return [
-            Check(
-                name="gepa_bound",
-                setting=f"{_HERE}.max_full_evals",
-                value=bounds,
-                allowed="exactly one of the three, and at least "
-                f"{least} scorings: the valset and one iteration",
-                passed=enough,
-                message="" if enough else "Set one of them and the others to null.",
+            check(
+                "gepa_bound",
+                f"{_HERE}.max_full_evals",
+                bounds,
+                f"exactly one of the three, and at least {least} scorings: the valset "
+                "and one iteration",
+                passed=one and self.scorings(sizes) >= least,
+                remedy="Set one of them and the others to null.",
             ),
-            Check(
-                name="gepa_minibatch",
-                setting=f"{_HERE}.reflection_minibatch_size",
-                value=params.reflection_minibatch_size,
-                allowed=f"at most the size of the trainset, {sizes.train}",
+            check(
+                "gepa_minibatch",
+                f"{_HERE}.reflection_minibatch_size",
+                params.reflection_minibatch_size,
+                f"at most the size of the trainset, {sizes.train}",
                 passed=params.reflection_minibatch_size <= sizes.train,
-                message="Lower it."
-                if params.reflection_minibatch_size > sizes.train
-                else "",
+                remedy="Lower it.",
             ),
         ]
 
-    def demo_counts(self) -> DemoCounts:
+    def max_demos(self) -> int:
         """None: GEPA changes instructions only."""
-        return DemoCounts(0, 0)
+        return 0
 
     def prompt_lm_characters(
         self, student: dspy.Module, trainset: list[dspy.Example]

@@ -11,7 +11,6 @@ from po_optimizer.optimization.checks import Check
 from po_optimizer.optimization.optimizers.base import (
     NEVER_GIVE_UP,
     Calls,
-    DemoCounts,
     Job,
     Sizes,
 )
@@ -133,11 +132,10 @@ class Miprov2:
         """Every conflict of arguments that DSPy meets only after paid calls."""
         return check_arguments(self._params, sizes)
 
-    def demo_counts(self) -> DemoCounts:
-        """As the parameters say."""
-        return DemoCounts(
-            self._params.max_bootstrapped_demos, self._params.max_labeled_demos
-        )
+    def max_demos(self) -> int:
+        """Labeled demos fill up bootstrapped ones, they do not add to them."""
+        params = self._params
+        return max(params.max_bootstrapped_demos, params.max_labeled_demos)
 
     def prompt_lm_characters(
         self, student: dspy.Module, trainset: list[dspy.Example]

@@ -1,19 +1,16 @@
 """Whether the metric and the splits can carry an optimization."""
 
 import json
-from collections.abc import Iterable
 
 import dspy
 
-from po_optimizer.optimization.checks import Check
+from po_optimizer.optimization.checks import Check, check
 from po_optimizer.params import PreflightParams
 from po_optimizer.roles import Metric
 from po_optimizer.score import Score
 
 _MOST_REFERENCES = 50
 _MOST_EMPTY = 5
-
-Splits = dict[str, list[dspy.Example]]
 
 
 def metric_checks(
@@ -29,41 +26,37 @@ def metric_checks(
 def _references(metric: Metric, examples: list[dspy.Example], least: float) -> Check:
     pairs = [(e, dspy.Prediction(**e.labels().toDict())) for e in examples]
     scores, problem = _scores(metric, pairs)
-    mean = sum(scores) / len(scores) if scores else None
-    passed = not problem and mean is not None and mean >= least
-    return Check(
-        name="metric_on_references",
-        setting="role.metric",
-        value=None if mean is None else round(mean, 4),
-        allowed=f"a mean of {least} or more on the reference outputs "
+    mean = sum(scores) / len(pairs)
+    return check(
+        "metric_on_references",
+        "role.metric",
+        None if problem else round(mean, 4),
+        f"a mean of {least} or more on the reference outputs "
         f"(optimize.preflight.min_reference_score, n={len(examples)})",
-        passed=passed,
-        message=problem or ("" if passed else "The metric cannot read the references."),
+        passed=not problem and mean >= least,
+        remedy=problem or "The metric cannot read the references.",
     )
 
 
 def _empty(metric: Metric, examples: list[dspy.Example], most: float) -> Check:
-    blank = [
-        (e, dspy.Prediction(**dict.fromkeys(e.labels().keys(), ""))) for e in examples
-    ]
-    nothing = [(e, dspy.Prediction()) for e in examples]
-    scores, problem = _scores(metric, [*blank, *nothing])
+    pairs = [(e, dspy.Prediction()) for e in examples]
+    for example in examples:
+        blank = dict.fromkeys(example.labels().keys(), "")
+        pairs.append((example, dspy.Prediction(**blank)))
+    scores, problem = _scores(metric, pairs)
     highest = max(scores, default=None)
-    passed = not problem and highest is not None and highest <= most
-    return Check(
-        name="metric_on_empty",
-        setting="role.metric",
-        value=highest,
-        allowed=f"at most {most} on an empty output "
-        "(optimize.preflight.max_empty_score)",
-        passed=passed,
-        message=problem
-        or ("" if passed else "Give output that cannot be used a score of 0.0."),
+    return check(
+        "metric_on_empty",
+        "role.metric",
+        highest,
+        f"at most {most} on an empty output (optimize.preflight.max_empty_score)",
+        passed=not problem and highest is not None and highest <= most,
+        remedy=problem or "Give output that cannot be used a score of 0.0.",
     )
 
 
 def _scores(
-    metric: Metric, pairs: Iterable[tuple[dspy.Example, dspy.Prediction]]
+    metric: Metric, pairs: list[tuple[dspy.Example, dspy.Prediction]]
 ) -> tuple[list[float], str]:
     scores: list[float] = []
     try:
@@ -74,39 +67,32 @@ def _scores(
     return scores, ""
 
 
-def split_checks(splits: Splits) -> list[Check]:
-    """No split is empty and no two share an example."""
-    return [_sizes(splits), _disjoint(splits)]
-
-
-def _sizes(splits: Splits) -> Check:
+def split_checks(splits: dict[str, list[dspy.Example]]) -> list[Check]:
+    """The trainset and the valset are filled, and no two splits share an example."""
     sizes = {name: len(examples) for name, examples in splits.items()}
-    needed = {name: n for name, n in sizes.items() if name != "testset"}
-    passed = all(needed.values())
-    return Check(
-        name="splits_filled",
-        setting="data_prep.sizes",
-        value=dict(sizes),
-        allowed="1 or more examples in the trainset and the valset",
-        passed=passed,
-        message="" if passed else "Give more records, or other sizes.",
-    )
-
-
-def _disjoint(splits: Splits) -> Check:
     homes: dict[str, set[str]] = {}
     for name, examples in splits.items():
         for example in examples:
             homes.setdefault(_identity(example), set()).add(name)
     shared = sum(len(names) > 1 for names in homes.values())
-    return Check(
-        name="splits_disjoint",
-        setting="data_prep",
-        value=shared,
-        allowed="0 examples with the same inputs in two splits",
-        passed=not shared,
-        message="" if not shared else "Remove the duplicates from the records.",
-    )
+    return [
+        check(
+            "splits_filled",
+            "data_prep.sizes",
+            dict(sizes),
+            "1 or more examples in the trainset and the valset",
+            passed=bool(sizes["trainset"] and sizes["valset"]),
+            remedy="Give more records, or other sizes.",
+        ),
+        check(
+            "splits_disjoint",
+            "data_prep",
+            shared,
+            "0 examples with the same inputs in two splits",
+            passed=not shared,
+            remedy="Remove the duplicates from the records.",
+        ),
+    ]
 
 
 def _identity(example: dspy.Example) -> str:

@@ -1,14 +1,14 @@
 """A few real calls: does the LM answer, what does it read, can it be used."""
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 import dspy
-from dspy.utils.exceptions import AdapterParseError
 
-from po_optimizer.lms import MeteredLM, StopRun, use_lm
-from po_optimizer.optimization.rendering import characters, rendered
+from po_optimizer.lms import CallRow, MeteredLM, StopRun, use_lm
+from po_optimizer.optimization.attempt import Attempt, attempt
+from po_optimizer.optimization.rendering import Messages, characters, rendered
 from po_optimizer.roles import Metric
-from po_optimizer.score import Score
 
 _CALLS = 3
 _PING = [{"role": "user", "content": "Answer with the word ready."}]
@@ -22,86 +22,69 @@ class Probe:
     the probe costs nothing twice.
 
     Args:
-        n: Examples run.
+        attempts: One for each example run.
         paid: LM calls that were not answered by the cache.
-        unusable: Why, for each output that could not be used.
-        raw: Text of an unusable output.
         chars_per_token: Of the prompts, by what the LM reported; None: it reported
             nothing, or every answer was cached.
         lost: Why the LM could not be asked; None: it answered.
     """
 
-    n: int = 0
+    attempts: list[Attempt] = field(default_factory=list)
     paid: int = 0
-    unusable: list[str] = field(default_factory=list)
-    raw: str = ""
     chars_per_token: float | None = None
     lost: str | None = None
 
 
-def probe(
-    student: dspy.Module,
-    examples: list[dspy.Example],
-    metric: Metric,
-    lm: MeteredLM,
-    optimization_id: str,
-) -> Probe:
-    """Runs the student on the first examples, as the baseline's evaluation will."""
-    found = Probe()
-    before = len(lm.meter.ledger.rows(stage="preflight"))
-    sent = 0
-    try:
-        with use_lm(lm, stage="preflight", optimization_id=optimization_id):
-            for example in examples[:_CALLS]:
-                _run_one(student, example, metric, found)
-            sent = characters(rendered(student, examples[0]))
-    except StopRun as stop:
-        found.lost = str(stop)
-    rows = [r for r in lm.meter.ledger.rows(stage="preflight")[before:] if r.paid]
-    found.paid = len(rows)
-    read = next((row.prompt_tokens for row in rows if row.prompt_tokens), None)
-    found.chars_per_token = sent / read if read and sent else None
-    return found
+class Prober:
+    """Asks an LM in the stage `preflight`, for one optimization's account."""
 
+    def __init__(self, lm: MeteredLM, optimization_id: str) -> None:
+        self._lm = lm
+        self._id = optimization_id
+        self._before = len(self._rows())
 
-def ping(lm: MeteredLM, optimization_id: str) -> str | None:
-    """Why an LM that runs no program yet gives no answer; None: it gave one."""
-    try:
-        with use_lm(lm, stage="preflight", optimization_id=optimization_id):
-            lm(messages=_PING)
-    except StopRun as stop:
-        return str(stop)
-    return None
+    def run(
+        self, student: dspy.Module, examples: list[dspy.Example], metric: Metric
+    ) -> Probe:
+        """Runs the student on the first examples, as the baseline's evaluation will."""
+        found, sent = Probe(), 0
+        try:
+            with self._asking():
+                sent = characters(rendered(student, examples[0]))
+                for example in examples[:_CALLS]:
+                    found.attempts.append(attempt(student, example, metric))
+        except StopRun as stop:
+            found.lost = str(stop)
+        paid = self._paid()
+        found.paid = len(paid)
+        read = next((row.prompt_tokens for row in paid if row.prompt_tokens), None)
+        found.chars_per_token = sent / read if read else None
+        return found
 
+    def ping(self) -> str | None:
+        """Why the LM gives no answer; None: it gave one."""
+        try:
+            with self._asking():
+                self._lm(messages=_PING)
+        except StopRun as stop:
+            return str(stop)
+        return None
 
-def tokens_read(
-    lm: MeteredLM, messages: list[dict[str, str]], optimization_id: str
-) -> int | None:
-    """Prompt tokens that the LM reports for these messages; None: not known.
+    def tokens_read(self, messages: Messages) -> int | None:
+        """Prompt tokens that the LM reports for these messages; None: not known.
 
-    A server that cuts long prompts without a word gives itself away here.
-    """
-    before = len(lm.meter.ledger.rows(stage="preflight"))
-    with use_lm(lm, stage="preflight", optimization_id=optimization_id):
-        lm(messages=messages, max_tokens=1)
-    rows = [r for r in lm.meter.ledger.rows(stage="preflight")[before:] if r.paid]
-    return rows[-1].prompt_tokens if rows else None
+        A server that cuts long prompts without a word gives itself away here.
+        """
+        with self._asking():
+            self._lm(messages=messages, max_tokens=1)
+        paid = self._paid()
+        return paid[-1].prompt_tokens if paid else None
 
+    def _asking(self) -> AbstractContextManager[None]:
+        return use_lm(self._lm, stage="preflight", optimization_id=self._id)
 
-def _run_one(
-    student: dspy.Module, example: dspy.Example, metric: Metric, found: Probe
-) -> None:
-    found.n += 1
-    try:
-        prediction = student(**example.inputs())
-    except AdapterParseError as error:
-        found.unusable.append(str(error).split("\n", 1)[0])
-        found.raw = error.lm_response
-        return
-    except Exception as error:  # noqa: BLE001 -- the program's own failure is the finding
-        found.unusable.append(f"the program raised {type(error).__name__}: {error}")
-        return
-    score = Score.of(metric(example, prediction))
-    if score.unusable is not None:
-        found.unusable.append(score.unusable)
-        found.raw = str(prediction)
+    def _rows(self) -> list[CallRow]:
+        return self._lm.meter.ledger.rows(stage="preflight")
+
+    def _paid(self) -> list[CallRow]:
+        return [row for row in self._rows()[self._before :] if row.paid]

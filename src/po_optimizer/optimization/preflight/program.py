@@ -7,7 +7,7 @@ from pathlib import Path
 import dspy
 
 from po_optimizer.errors import PoOptimizerError
-from po_optimizer.optimization.checks import Check
+from po_optimizer.optimization.checks import Check, check
 from po_optimizer.optimization.optimizers import Optimizer
 from po_optimizer.optimization.rendering import rendered
 from po_optimizer.persistence import (
@@ -32,28 +32,26 @@ def survival_check(student: dspy.Module, trainset: list[dspy.Example]) -> Check:
         problem = "" if same else "What was loaded renders other prompts."
     except (PoOptimizerError, TypeError, ValueError, AttributeError) as error:
         problem = f"{type(error).__name__}: {error}"
-    return Check(
-        name="student_survives_storage",
-        setting="role.program",
-        value=f"{type(student).__module__}.{type(student).__qualname__}",
-        allowed="the same prompts after a save and a load",
+    return check(
+        "student_survives_storage",
+        "role.program",
+        f"{type(student).__module__}.{type(student).__qualname__}",
+        "the same prompts after a save and a load",
         passed=not problem,
-        message=problem,
+        remedy=problem,
     )
 
 
 def package_checks(optimizer: Optimizer) -> list[Check]:
     """What the optimizer imports late is installed."""
     return [
-        Check(
-            name=f"{package}_installed",
-            setting="optimize.optimizer",
-            value=type(optimizer).__name__,
-            allowed=f"the package {package} installed",
+        check(
+            f"{package}_installed",
+            "optimize.optimizer",
+            type(optimizer).__name__,
+            f"the package {package} installed",
             passed=find_spec(package) is not None,
-            message=""
-            if find_spec(package) is not None
-            else f"Install it: pip install {package}",
+            remedy=f"Install it: pip install {package}",
         )
         for package in optimizer.packages
     ]
@@ -63,11 +61,11 @@ def disk_check(path: Path, least_mb: float) -> Check:
     """The disk has room for answers, journal and programs."""
     existing = next(folder for folder in [path, *path.parents] if folder.exists())
     free = shutil.disk_usage(existing).free / _BYTES_PER_MB
-    return Check(
-        name="disk_has_room",
-        setting="optimize.preflight.min_free_disk_mb",
-        value=round(free),
-        allowed=f"{least_mb:g} MB or more free at {existing}",
+    return check(
+        "disk_has_room",
+        "optimize.preflight.min_free_disk_mb",
+        round(free),
+        f"{least_mb:g} MB or more free at {existing}",
         passed=free >= least_mb,
-        message="" if free >= least_mb else "Make room.",
+        remedy="Make room.",
     )

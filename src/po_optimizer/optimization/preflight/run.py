@@ -1,19 +1,19 @@
 """The preflight: every check, then one report or one error."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import dspy
 
 from po_optimizer.errors import PreflightError
 from po_optimizer.lms import MeteredLM
-from po_optimizer.optimization.checks import Check
+from po_optimizer.optimization.checks import Check, check
 from po_optimizer.optimization.fingerprint import optimization_id, run_fingerprint
-from po_optimizer.optimization.optimizers import Optimizer, Sizes, make_optimizer
-from po_optimizer.optimization.preflight.context import Material, context_checks
+from po_optimizer.optimization.optimizers import make_optimizer
+from po_optimizer.optimization.preflight.context import ContextChecks
 from po_optimizer.optimization.preflight.data import metric_checks, split_checks
-from po_optimizer.optimization.preflight.probe import Probe, ping, probe
+from po_optimizer.optimization.preflight.probe import Probe, Prober
 from po_optimizer.optimization.preflight.program import (
     disk_check,
     package_checks,
@@ -21,6 +21,7 @@ from po_optimizer.optimization.preflight.program import (
 )
 from po_optimizer.optimization.preflight.report import PreflightReport
 from po_optimizer.optimization.quiet import quiet_dspy
+from po_optimizer.optimization.setup import Setup
 from po_optimizer.params import OptimizeParams
 from po_optimizer.roles import Metric
 
@@ -62,117 +63,87 @@ def preflight(
         PreflightError: A check failed; its `report` holds all of them.
     """
     clock = time.monotonic()
-    identity = optimization_id(
-        run_fingerprint(
-            student=student,
-            trainset=trainset,
-            valset=valset,
-            metric=metric,
-            task_lm=task_lm,
-            prompt_lm=prompt_lm,
-            params=params,
-        )
-    )
-    splits = {"trainset": trainset, "valset": valset, "testset": list(testset)}
-    checks = split_checks(splits)
-    optimizer = make_optimizer(params)
+    setup = Setup(student, trainset, valset, metric, task_lm, prompt_lm, params)
     with quiet_dspy():
+        checks = split_checks(
+            {"trainset": trainset, "valset": valset, "testset": list(testset)}
+        )
         if checks[0].passed:
-            material = Material(student, trainset, [*valset, *testset])
-            checks += _offline(material, valset, optimizer, metric, params)
-            checks.append(disk_check(disk_path, params.preflight.min_free_disk_mb))
-        for check_lm in lm_checks:
-            checks += check_lm(task_lm)
-            checks += check_lm(prompt_lm) if prompt_lm is not task_lm else []
-        if all(check.passed for check in checks):
-            found = probe(student, valset, metric, task_lm, identity)
-            checks += _answers(
-                found,
-                task_lm,
-                prompt_lm,
-                optimizer=optimizer,
-                params=params,
-                identity=identity,
-            )
-            checks += context_checks(
-                material,
-                optimizer,
-                task_lm,
-                prompt_lm,
-                found,
-                optimization_id=identity,
-            )
+            checks += _without_lm(setup)
+        checks.append(disk_check(disk_path, params.preflight.min_free_disk_mb))
+        for lm in {id(lm): lm for lm in (task_lm, prompt_lm)}.values():
+            checks += [found for look in lm_checks for found in look(lm)]
+        identity = optimization_id(run_fingerprint(setup))
+        if all(each.passed for each in checks):
+            checks += _with_lm(setup, list(testset), identity)
+    return _report(identity, checks, time.monotonic() - clock)
+
+
+def _without_lm(setup: Setup) -> list[Check]:
+    optimizer = make_optimizer(setup.params)
+    examples = [*setup.valset, *setup.trainset]
+    return [
+        *package_checks(optimizer),
+        *optimizer.checks(setup.sizes()),
+        *metric_checks(setup.metric, examples, setup.params.preflight),
+        survival_check(setup.student, setup.trainset),
+    ]
+
+
+def _with_lm(
+    setup: Setup, testset: list[dspy.Example], identity: str
+) -> Iterator[Check]:
+    optimizer, task_lm = make_optimizer(setup.params), setup.task_lm
+    prober = Prober(task_lm, identity)
+    probe = prober.run(setup.student, setup.valset, setup.metric)
+    yield _answers("task_lm", task_lm, probe.lost, probe.paid)
+    if setup.prompt_lm.slug != task_lm.slug and optimizer.proposes:
+        lost = Prober(setup.prompt_lm, identity).ping()
+        yield _answers("prompt_lm", setup.prompt_lm, lost)
+    if probe.lost is None:
+        yield _usable(probe, setup.params)
+    context = ContextChecks(
+        student=setup.student,
+        trainset=setup.trainset,
+        others=[*setup.valset, *testset],
+        optimizer=optimizer,
+        task_lm=task_lm,
+        prompt_lm=setup.prompt_lm,
+        probe=probe,
+    )
+    yield from context.make(identity)
+
+
+def _report(identity: str, checks: list[Check], seconds: float) -> PreflightReport:
     report = PreflightReport(
-        optimization_id=identity,
-        checks=checks,
-        seconds=round(time.monotonic() - clock, 2),
+        optimization_id=identity, checks=checks, seconds=round(seconds, 2)
     )
     if not report.passed:
         raise PreflightError(report.failures(), report)
     return report
 
 
-def _offline(
-    material: Material,
-    valset: list[dspy.Example],
-    optimizer: Optimizer,
-    metric: Metric,
-    params: OptimizeParams,
-) -> list[Check]:
-    val = len(optimizer.choose_valset(valset))
-    predictors = len(material.student.predictors())
-    sizes = Sizes(predictors, len(material.trainset), val)
-    examples = [*valset, *material.trainset]
-    return [
-        *package_checks(optimizer),
-        *optimizer.checks(sizes),
-        *metric_checks(metric, examples, params.preflight),
-        survival_check(material.student, material.trainset),
-    ]
-
-
-def _answers(
-    found: Probe,
-    task_lm: MeteredLM,
-    prompt_lm: MeteredLM,
-    *,
-    optimizer: Optimizer,
-    params: OptimizeParams,
-    identity: str,
-) -> list[Check]:
-    checks = [_answer("task_lm_answers", task_lm, found.lost, found.paid)]
-    if prompt_lm.slug != task_lm.slug and optimizer.proposes:
-        lost = ping(prompt_lm, identity)
-        checks.append(_answer("prompt_lm_answers", prompt_lm, lost, 1))
-    if found.lost is None:
-        checks.append(_usable(found, params))
-    return checks
-
-
-def _answer(name: str, lm: MeteredLM, lost: str | None, paid: int) -> Check:
-    cached = "answered by the response cache" if not paid else ""
+def _answers(which: str, lm: MeteredLM, lost: str | None, paid: int = 1) -> Check:
     return Check(
-        name=name,
+        name=f"{which}_answers",
         setting="lm.model",
         value=lm.slug,
         allowed="an answer",
         passed=lost is None,
-        message=lost or cached,
+        message=lost or ("" if paid else "answered by the response cache"),
     )
 
 
-def _usable(found: Probe, params: OptimizeParams) -> Check:
-    usable = found.n - len(found.unusable)
-    passed = usable > 0 or not params.floor_stop
-    why = (
-        f"{found.unusable[0]}. It reads: {found.raw[:400]!r}" if found.unusable else ""
-    )
-    return Check(
-        name="outputs_usable",
-        setting="role.program",
-        value=f"{usable} of {found.n}",
-        allowed="at least one output of the probe that the metric can use "
+def _usable(probe: Probe, params: OptimizeParams) -> Check:
+    unusable = [each for each in probe.attempts if each.unusable is not None]
+    usable = len(probe.attempts) - len(unusable)
+    why = f"{unusable[0].unusable}. It reads: {unusable[0].raw!r}" if unusable else ""
+    return check(
+        "outputs_usable",
+        "role.program",
+        f"{usable} of {len(probe.attempts)}",
+        "at least one output of the probe that the metric can use "
         "(optimize.floor_stop=false goes on regardless)",
-        passed=passed,
-        message=why,
+        passed=usable > 0 or not params.floor_stop,
+        remedy=why,
     )

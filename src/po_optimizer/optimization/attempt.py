@@ -1,0 +1,46 @@
+"""One run of a program on one example, and why its output could not be used."""
+
+from dataclasses import dataclass
+
+import dspy
+from dspy.utils.exceptions import AdapterParseError
+
+from po_optimizer.roles import Metric
+from po_optimizer.score import Score
+
+_SHOWN = 600
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What came of it.
+
+    Args:
+        score: None if the program raised.
+        unusable: Why the output could not be used; None: it could.
+        raw: The output's text, cut.
+    """
+
+    score: Score | None
+    unusable: str | None
+    raw: str
+
+
+def attempt(program: dspy.Module, example: dspy.Example, metric: Metric) -> Attempt:
+    """Runs and scores; a StopRun passes, the program's own errors are findings."""
+    try:
+        prediction = program(**example.inputs())
+    except AdapterParseError as error:
+        reason = _cut(str(error.args[0] if error.args else error))
+        return Attempt(None, reason, _cut(error.lm_response))
+    except Exception as error:  # noqa: BLE001 -- whatever a program raises is the finding
+        reason = f"the program raised {type(error).__name__}: {_cut(str(error))}"
+        return Attempt(None, reason, "")
+    score = Score.of(metric(example, prediction))
+    history = dspy.settings.lm.history
+    raw = history[-1]["outputs"][0] if history else prediction
+    return Attempt(score, score.unusable, _cut(str(raw)))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + " ..."

@@ -1,0 +1,123 @@
+"""The embedded LM: on loopback, shared, stopped, and readable under a schema."""
+
+import json
+import os
+import socket
+import urllib.request
+
+import dspy
+import pytest
+
+from po_optimizer.errors import EmbeddedServerError
+from po_optimizer.lms import embedded, make_lm, stop_servers, use_lm
+from po_optimizer.lms.embedded import EmbeddedServer, default_threads, serve
+from po_optimizer.params import EmbeddedParams, LMParams
+from tests.weights import SMALL, needs_weights
+
+
+def small(**changes):
+    """An LM on the smallest weights."""
+    known = {"embedded": SMALL, "max_tokens": 60, "context_tokens": 1024}
+    return LMParams(**{**known, **changes})
+
+
+@pytest.fixture(autouse=True)
+def no_server_remains():
+    """Each test ends without a server."""
+    yield
+    stop_servers()
+
+
+def reachable(address):
+    """True if something listens there."""
+    host, port = address.removeprefix("http://").split(":")
+    with socket.socket() as probe:
+        return probe.connect_ex((host, int(port))) == 0
+
+
+def test_taken_port_is_refused(tmp_path):
+    """The error names lm.embedded.port, before the weights are read."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        params = EmbeddedParams(port=taken.getsockname()[1])
+        with pytest.raises(EmbeddedServerError, match=r"lm.embedded.port=\d+.*or 0"):
+            EmbeddedServer(tmp_path / "never-read.gguf", params, 512)
+
+
+def test_file_that_is_no_model_is_refused(tmp_path):
+    """The runtime's refusal becomes an error that names the file."""
+    path = tmp_path / "no.gguf"
+    path.write_bytes(b"not a model")
+    with pytest.raises(EmbeddedServerError, match=r"no\.gguf.*is a GGUF model"):
+        EmbeddedServer(path, EmbeddedParams(), 512)
+
+
+@pytest.mark.parametrize(("cores", "threads"), [(1, 1), (2, 1), (8, 4)])
+def test_decoding_takes_half_the_cores(monkeypatch, cores, threads):
+    """More is not faster on a busy machine; one is the least."""
+    monkeypatch.setattr("po_optimizer.lms.embedded._cores", lambda: cores)
+    assert default_threads() == threads
+
+
+def test_cores_are_counted_without_affinity_too(monkeypatch):
+    """Windows and macOS have no sched_getaffinity."""
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert default_threads() == 1
+
+
+@needs_weights
+def test_server_listens_on_loopback_and_is_shared():
+    """The same weights and size give the same server; another size another one."""
+    address = serve(SMALL, 512)
+    assert address.startswith("http://127.0.0.1:")
+    assert serve(SMALL, 512) == address
+    assert serve(SMALL, 768) != address
+
+
+@needs_weights
+def test_stopped_server_refuses_connections():
+    """After stop_servers nothing listens, and the next use starts a new one."""
+    address = serve(SMALL, 512)
+    assert reachable(address)
+    stop_servers()
+    assert not reachable(address)
+    assert reachable(serve(SMALL, 512))
+
+
+@needs_weights
+def test_chosen_port_is_used():
+    """`lm.embedded.port` is where the server listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    address = serve(SMALL.model_copy(update={"port": port}), 512)
+    assert address == f"http://127.0.0.1:{port}"
+    with urllib.request.urlopen(f"{address}/health") as answer:  # noqa: S310
+        assert json.load(answer)["status"] == "ok"
+
+
+@needs_weights
+def test_two_lms_share_one_server(tmp_path):
+    """task_lm and prompt_lm on the same weights load them once."""
+    task = make_lm(small(), tmp_path, run_id="r")
+    prompt = make_lm(small(temperature=0.7), tmp_path, run_id="r")
+    task("Say yes.", max_tokens=2)
+    prompt("Say no.", max_tokens=2)
+    assert len(embedded._running) == 1
+    assert task.meter.ledger.totals().paid == 2
+
+
+@needs_weights
+def test_answer_under_a_schema_is_readable(tmp_path):
+    """A typed output comes back typed, from 135 million parameters, with its usage."""
+    lm = make_lm(small(bounds={"items": 2}), tmp_path, run_id="r")
+    signature = dspy.Signature("text -> colors: list[str]", "Name the colors.")
+    with use_lm(lm, stage="test"):
+        answer = dspy.Predict(signature)(text="A red car and a blue bike.")
+    assert 0 <= len(answer.colors) <= 2
+    assert all(isinstance(color, str) for color in answer.colors)
+    (row,) = lm.meter.ledger.rows()
+    assert 0 < row.completion_tokens <= 60
+    assert row.cost_usd == 0.0

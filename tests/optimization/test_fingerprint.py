@@ -1,4 +1,8 @@
 import functools
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import dspy
 import pytest
@@ -116,3 +120,36 @@ def test_sources_beyond_the_package_count_too(make):
     bound = functools.partial(world.metric, trace=1)
     assert names(make(metric=bound), make(metric=world.metric)) == ["metric source"]
     assert names(make(metric=max), make(metric=min)) == ["metric source"]
+
+
+PRINT_IDENTITY = """
+import sys
+from pathlib import Path
+from po_optimizer.optimization.fingerprint import optimization_id, run_fingerprint
+from po_optimizer.optimization.setup import Setup
+from po_optimizer.params import RoleParams
+from po_optimizer.roles import load_metric, make_program
+from tests.optimization import world
+
+role, lm = RoleParams(), world.lm(Path(sys.argv[1]))
+examples = [e.copy(kinds={"a", "b", "c"}, other=world) for e in world.examples("t", 3)]
+setup = Setup(make_program(role), examples, [], load_metric(role), lm, lm,
+              world.settings())
+print(optimization_id(run_fingerprint(setup)))
+"""
+
+
+def test_every_process_finds_the_same_identity(tmp_path):
+    """Neither addresses nor the order of sets get into it: a resume finds its run."""
+    found = set()
+    for seed in ("1", "2"):
+        done = subprocess.run(  # noqa: S603 -- our own script
+            [sys.executable, "-c", PRINT_IDENTITY, str(tmp_path)],
+            cwd=Path(__file__).parents[2],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        found.add(done.stdout.strip())
+    assert len(found) == 1

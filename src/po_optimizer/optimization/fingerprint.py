@@ -6,6 +6,7 @@ import importlib.metadata
 import inspect
 import json
 import platform
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -77,9 +78,12 @@ def _digest(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    return (
-        value.model_dump(mode="json") if isinstance(value, BaseModel) else repr(value)
-    )
+    """The same text in every process: no address, no order of a set."""
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if isinstance(value, set | frozenset):
+        return sorted(map(repr, value))
+    return re.sub(r" at 0x[0-9a-f]+", "", repr(value))
 
 
 def _example(example: dspy.Example) -> list[Any]:
@@ -103,8 +107,9 @@ def _signatures(student: dspy.Module) -> list[Any]:
 def _metric(metric: Metric) -> list[Any]:
     if isinstance(metric, functools.partial):
         return [_metric(metric.func), metric.args, sorted(metric.keywords.items())]
-    kind = metric if inspect.isfunction(metric) else type(metric)
-    return [_package_source(kind), getattr(metric, "__dict__", {})]
+    if inspect.isroutine(metric):
+        return _package_source(inspect.unwrap(metric))
+    return [_package_source(type(metric)), getattr(metric, "__dict__", {})]
 
 
 def _package_source(thing: Any) -> list[str]:

@@ -1,0 +1,21 @@
+"""What the LM's provider needs, as checks: server, model, key, project, package."""
+
+from po_optimizer.lms import MeteredLM
+from po_optimizer.lms.providers import look_at_provider
+from po_optimizer.optimization.checks import Check
+
+
+def provider_checks(lm: MeteredLM) -> list[Check]:
+    """One check per finding; no token is asked for."""
+    findings = look_at_provider(lm.params, lm.meter.secret)
+    return [
+        Check(
+            name=f"{finding.name} ({lm.slug})",
+            setting=finding.setting,
+            value=finding.value,
+            allowed=finding.problem or "this",
+            passed=not finding.problem,
+            message=finding.remedy,
+        )
+        for finding in findings
+    ]

@@ -57,14 +57,20 @@ def check_records(text: str, record_type: type[RecordType]) -> CheckedRecords:
         else:
             rejected.append(problem)
     if not records:
-        first = f"; the first: line {rejected[0].line}, {rejected[0].reason}"
-        raise DataError(
-            "raw_records",
-            f"{len(rejected)} records",
-            "none can be used" + (first if rejected else ", the file is empty"),
-            "Give a JSON Lines file of the layout in data/01_raw/README.md.",
-        )
+        raise _none_usable(rejected)
     return CheckedRecords(records, rejected)
+
+
+def _none_usable(rejected: list[RejectedRecord]) -> DataError:
+    why = ", the file is empty"
+    if rejected:
+        why = f"; the first: line {rejected[0].line}, {rejected[0].reason}"
+    return DataError(
+        "raw_records",
+        f"{len(rejected)} records",
+        f"none can be used{why}",
+        "Give a JSON Lines file of the layout in data/01_raw/README.md.",
+    )
 
 
 def to_examples(
@@ -78,10 +84,14 @@ def _problem(
     line: str, number: int, record_type: type[RecordType]
 ) -> RejectedRecord | None:
     try:
-        record_type.model_validate(json.loads(line))
+        raw = json.loads(line)
     except json.JSONDecodeError as error:
         reason = f"not JSON: {error.msg} at column {error.colno}"
         return RejectedRecord(line=number, field="", reason=reason)
+    except (ValueError, RecursionError) as error:  # huge numbers, deep nesting
+        return RejectedRecord(line=number, field="", reason=f"not JSON: {error}")
+    try:
+        record_type.model_validate(raw)
     except ValidationError as error:
         field = ".".join(str(part) for part in error.errors()[0]["loc"])
         reason = "; ".join(field_problems(error))

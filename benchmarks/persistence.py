@@ -5,7 +5,6 @@ for absolute seconds depend on the machine and on what else runs on it.
 """
 
 import logging
-import pickle
 import statistics
 import sys
 import tempfile
@@ -14,8 +13,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
-import cloudpickle
-import dill
 import dspy
 from pydantic import BaseModel
 
@@ -148,17 +145,6 @@ def measure(name: str, made: Judge, rounds: int, folder: Path) -> None:
     print(f"load {dspy_load * 1e3:.1f} ms; verified save in a process {process:.2f} s")
     for what, ratio in rows.items():
         print(f"  {what:44s} {ratio:8.2f}x")
-
-
-FORMATS: dict[str, Callable[[Any], Any]] = {
-    "pickle": lambda made: pickle.loads(pickle.dumps(made)),  # noqa: S301 our own
-    "dill, plain": lambda made: dill.loads(dill.dumps(made)),  # noqa: S301 our own
-    "cloudpickle": lambda made: pickle.loads(cloudpickle.dumps(made)),  # noqa: S301
-    "snapshot": lambda made: snapshot.loads(snapshot.dumps(made)),
-    "components": lambda made: decoded(
-        fmt.file_bytes(extract_program_components(made))
-    ),
-}
 
 
 def main(rounds: int) -> None:

@@ -51,6 +51,10 @@ class WeightsError(SettingError):
     """The embedded LM's weights are missing, altered or cannot be fetched."""
 
 
+class LMSetupError(SettingError):
+    """The LM cannot be asked as it is configured; nothing was paid."""
+
+
 class EmbeddedServerError(SettingError):
     """The embedded LM did not start."""
 
@@ -221,13 +225,20 @@ class NotStorableError(ArtifactError):
 
 
 class SaveError(ArtifactError):
-    """A program was not saved; what was there before is untouched."""
+    """A program was not saved, or the disk did not confirm that it was."""
 
-    def __init__(self, path: str, problem: str, rescue: str) -> None:
-        super().__init__(
-            f"path={path!r}: the program was not saved: {problem} "
-            f"What was stored there before is untouched. {rescue}"
+    def __init__(
+        self, path: str, problem: str, rescue: str = "", *, in_place: bool = False
+    ) -> None:
+        state = (
+            "It is in place, but may be lost if the machine stops now: save it again."
+            if in_place
+            else "What was stored there before is untouched."
         )
+        super().__init__(
+            f"path={path!r}: the program was not saved: {problem} {state} {rescue}"
+        )
+        self.problem = problem
 
 
 class DamagedArtifactError(ArtifactError):
@@ -301,13 +312,6 @@ class NotCallableError(ArtifactError):
             f"predictors ({listed(predictors)}) work together is unknown. Install its "
             "package and allow it with allowed_packages, or pass program=..."
         )
-
-
-class CatalogFilepathError(ArtifactError):
-    """A dataset's setting has a value that is not allowed."""
-
-    def __init__(self, setting: str, value: object, allowed: Iterable[str]) -> None:
-        super().__init__(f"{setting}={value!r} is not one of {listed(allowed)}.")
 
 
 def listed(names: Iterable[str], limit: int = 10) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, ClassVar
 
 from fsspec.spec import AbstractFileSystem
 
@@ -14,8 +14,8 @@ from fsspec.spec import AbstractFileSystem
 class Store(BaseHTTPRequestHandler):
     """GET, PUT, DELETE, and COPY on the server; `fail` answers 503 to a method."""
 
-    objects: dict[str, bytes] = {}
-    fail: set[str] = set()
+    objects: ClassVar[dict[str, bytes]] = {}
+    fail: ClassVar[set[str]] = set()
 
     def log_message(self, *_args: Any) -> None:
         """Say nothing."""
@@ -26,7 +26,7 @@ class Store(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         """An object, or with a trailing slash the names under it."""
         path = urllib.parse.unquote(self.path)
         if path.endswith("/"):
@@ -37,21 +37,21 @@ class Store(BaseHTTPRequestHandler):
         else:
             self._answer(404)
 
-    def do_PUT(self) -> None:  # noqa: N802
+    def do_PUT(self) -> None:
         """Store an object, once all of it arrived."""
         body = self.rfile.read(int(self.headers["Content-Length"]))
         if "PUT" not in self.fail:
             self.objects[urllib.parse.unquote(self.path)] = body
         self._answer(200)
 
-    def do_COPY(self) -> None:  # noqa: N802
+    def do_COPY(self) -> None:
         """Copy an object to the name in the header, in one step."""
         if "COPY" not in self.fail:
             source = self.objects[urllib.parse.unquote(self.path)]
             self.objects[self.headers["Destination"]] = source
         self._answer(200)
 
-    def do_DELETE(self) -> None:  # noqa: N802
+    def do_DELETE(self) -> None:
         """Forget an object."""
         self.objects.pop(urllib.parse.unquote(self.path), None)
         self._answer(200)

@@ -67,13 +67,15 @@ def same(left: Any, right: Any) -> bool:
 
 
 class TestDSPyProgramDataset:
+    """Kedro's checklist for datasets."""
+
     def test_save_and_load(self, dataset: DSPyProgramDataset, program: Any) -> None:
         """What was saved is loaded, of the same class."""
         dataset.save(program)
         assert same(dataset.load(), program)
 
     def test_default_verifies_in_a_process(self, filepath: str, program: Any) -> None:
-        """Without options, a save is verified in a process and adds a snapshot."""
+        """By default a save is verified in a process and adds a snapshot."""
         dataset = DSPyProgramDataset(filepath=filepath)
         dataset.save(program)
         assert len(list(Path(filepath).parent.iterdir())) == 2
@@ -91,7 +93,7 @@ class TestDSPyProgramDataset:
             dataset.load()
 
     def test_save_of_what_cannot_be_stored(self, dataset: DSPyProgramDataset) -> None:
-        """A program that cannot be stored is a DatasetError that names the attribute."""
+        """What cannot be stored is a DatasetError that names the attribute."""
         with pytest.raises(DatasetError, match=r"self\.answer\.demos\[0\]"):
             dataset.save(zoo.with_demos(zoo.Plain(), {"question": object()}))
 
@@ -115,7 +117,7 @@ class TestDSPyProgramDataset:
                 assert parameter.default is not parameter.empty
 
     def test_credentials_are_not_shown(self, filepath: str) -> None:
-        """Neither `repr` nor `_describe` shows credentials or file system arguments."""
+        """Neither `repr` nor `_describe` shows credentials or `fs_args`."""
         fsspec.register_implementation("store", StoreFileSystem, clobber=True)
         dataset = DSPyProgramDataset(
             filepath="store://bucket/p.json",
@@ -194,7 +196,7 @@ class TestDSPyProgramDataset:
         """The path's protocol chooses the file system."""
         dataset = DSPyProgramDataset(filepath=path)
         assert isinstance(dataset._fs, kind)
-        assert str(dataset._filepath) == path.split(PROTOCOL_DELIMITER)[-1]
+        assert str(dataset._filepath) == path.rpartition(PROTOCOL_DELIMITER)[2]
 
     def test_path_may_be_path_like(self, tmp_path: Path) -> None:
         """A `Path` is as good as a string."""
@@ -203,6 +205,8 @@ class TestDSPyProgramDataset:
 
 
 class TestPreview:
+    """What kedro-viz shows."""
+
     def test_shows_instructions_fields_and_demos(
         self, dataset: DSPyProgramDataset, program: Any
     ) -> None:
@@ -226,6 +230,8 @@ class TestPreview:
 
 
 class TestVersioned:
+    """With Kedro's versions."""
+
     def test_save_and_load(self, versioned: DSPyProgramDataset, program: Any) -> None:
         """A version is saved and loaded."""
         versioned.save(program)
@@ -315,6 +321,8 @@ def store() -> Iterator[tuple[type[Store], DSPyProgramDataset]]:
 
 
 class TestRemote:
+    """On other file systems."""
+
     @pytest.mark.parametrize("check", ["process", "inline", "off"])
     def test_memory(self, check: Any, program: Any) -> None:
         """A program is stored and loaded in fsspec's memory file system."""

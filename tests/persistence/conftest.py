@@ -58,7 +58,7 @@ def fresh_prompts(
         path = folder / f"{i}.json"
         path.write_bytes(document_bytes(name))
         paths[name] = str(path)
-    done = subprocess.run(
+    done = subprocess.run(  # noqa: S603 our own interpreter
         [
             sys.executable,
             "-I",

@@ -23,8 +23,8 @@ from typing import Any
 import dspy
 
 from po_optimizer.errors import ArtifactError
-from po_optimizer.persistence import load_program, save_program
 from po_optimizer.persistence import format as fmt
+from po_optimizer.persistence import load_program, save_program
 
 OLD, NEW = "Old instructions." * 300, "New instructions." * 300
 
@@ -66,7 +66,7 @@ def traced_child(path: Path, mode: str, kill_at: int) -> bool:
     os.close(reader)
     inject = f"inject=all:signal=SIGKILL:when={kill_at}"
     command = ["strace", "-qq", "-o", "/dev/null", "-p", str(child), "-e", inject]
-    tracer = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    tracer = subprocess.Popen(command, stderr=subprocess.DEVNULL)  # noqa: S603
     while f"TracerPid:\t{tracer.pid}" not in Path(f"/proc/{child}/status").read_text():
         if tracer.poll() is not None:
             break
@@ -105,7 +105,7 @@ def main(mode: str, rounds: int, folder: Path) -> None:
     logging.disable(logging.WARNING)
     counts = {"old": 0, "new": 0}
     wrong: list[str] = []
-    dice = random.Random(9)
+    dice = random.Random(9)  # noqa: S311 no secret
     span = 0.0
     for n in itertools.count(1):
         path = folder / str(n) / "program.json"

@@ -37,6 +37,8 @@ CODE = ("tests",)
 
 @pytest.mark.parametrize("name", zoo.ZOO)
 class TestZoo:
+    """Each program of the zoo."""
+
     def test_renders_the_same_without_the_module(
         self, name: str, fresh_prompts: dict[str, dict[str, str]]
     ) -> None:
@@ -114,7 +116,7 @@ def test_search_history_is_not_stored() -> None:
 
 
 def test_importable_tool_comes_back_as_code() -> None:
-    """A tool function is listed as not stored, and is imported where that is allowed."""
+    """A tool function is listed as not stored, and imported where that is allowed."""
     stored = document("react function")
     loaded: Any = load_program_from_components(stored, allowed_packages=CODE)
     assert "tests.persistence.zoo:weather" in [n["what"] for n in stored["not_stored"]]

@@ -86,7 +86,9 @@ def test_snapshot_is_read_back_in_a_fresh_process(
     )
     command = [sys.executable, "-c", script]
     env = {"PYTHONPATH": str(ROOT / "src"), "HOME": str(tmp_path)}
-    done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
+    done = subprocess.run(  # noqa: S603 our own interpreter
+        command, env=env, capture_output=True, text=True, check=True
+    )
     assert "No module named 'gone'" in done.stdout
     entry = stored_document(tmp_path / "p.json")["snapshot"]
     assert "No module named 'gone'" in entry["missing"]

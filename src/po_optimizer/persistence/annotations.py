@@ -139,8 +139,6 @@ def _union(decoder: Decoder, node: dict[str, Any]) -> Any:
 def _generic(decoder: Decoder, node: dict[str, Any]) -> Any:
     origin = decode_annotation(decoder, node["of"])
     args = _args(decoder, node["args"])
-    if origin is typing.Callable or origin is collections.abc.Callable:
-        return origin[args[:-1] if args[:1] != (...,) else ..., args[-1]]
     return origin[args]
 
 

@@ -104,7 +104,7 @@ def compare(document: dict[str, Any], encoder: Encoder) -> None:
     again = Encoder(rescue=encoder.rescue)
     found = fmt.dump([again.encode(decoded, "self"), again.types])
     if found != fmt.dump([document["program"], document["types"]]):
-        raise SaveError("memory", "decoded again, it encodes differently.", "")
+        raise SaveError("memory", "decoded again, it encodes differently.")
 
 
 def decode(

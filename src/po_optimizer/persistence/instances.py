@@ -10,7 +10,6 @@ from typing import Any
 
 import dspy
 from pydantic import BaseModel, RootModel
-from pydantic_core import to_jsonable_python
 
 from po_optimizer.persistence.classes import decode_class, encode_class, has_serializers
 from po_optimizer.persistence.values import (
@@ -56,7 +55,7 @@ def _form(value: BaseModel) -> Any:
         return vars(value)["__stored_form__"]
     if isinstance(value, dspy.Type):
         return value.format()
-    return to_jsonable_python(value, fallback=str)
+    return value.model_dump(mode="json", fallback=str)  # as DSPy renders it
 
 
 @decodes("model")

@@ -4,7 +4,8 @@ Staged under another name, read back by the caller, then renamed. What stood the
 before is replaced in one step, so a reader sees the old file or the new one.
 """
 
-# ruff: noqa: PTH - one `os` call for each step, so that tests can fail each of them
+# One `os` call for each step, so that tests can fail each of them:
+# ruff: noqa: PTH102, PTH105, PTH108
 import os
 import secrets
 import tempfile
@@ -15,6 +16,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 _STALE_SECONDS = 3600.0
+
+
+class UnconfirmedError(OSError):
+    """A file got its name, but the disk did not confirm it."""
+
+    def __init__(self, name: str, problem: str) -> None:
+        super().__init__(problem)
+        self.name = name
 
 
 class Folder(Protocol):
@@ -86,9 +95,16 @@ class LocalFolder:
         yield self.folder / staged
 
     def commit(self, staged: str, name: str) -> None:
-        """Rename over what was there, then fsync the folder."""
+        """Rename over what was there, then fsync the folder.
+
+        Raises:
+            UnconfirmedError: The file is in place, but the fsync failed.
+        """
         os.replace(self.folder / staged, self.folder / name)
-        _sync_folder(self.folder)
+        try:
+            _sync_folder(self.folder)
+        except OSError as error:
+            raise UnconfirmedError(name, str(error)) from error
 
     def remove(self, name: str) -> None:
         """Delete a file if it is there and can be deleted."""

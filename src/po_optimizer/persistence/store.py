@@ -27,11 +27,16 @@ from po_optimizer.persistence.allowlist import DEFAULT_ALLOWED
 from po_optimizer.persistence.components import compare, encode, program_of
 from po_optimizer.persistence.fingerprint import fingerprint
 from po_optimizer.persistence.programs import PROVENANCE
-from po_optimizer.persistence.publish import Folder, LocalFolder
+from po_optimizer.persistence.publish import Folder, LocalFolder, UnconfirmedError
 from po_optimizer.persistence.values import Encoder
 from po_optimizer.persistence.verify import Findings, Verifier, read_back_inline
 
 logger = logging.getLogger(__name__)
+
+_FAILURES = (  # of ours, of the disk, and of a program's own serializers
+    *(ArtifactError, OSError, TypeError, ValueError, LookupError, AttributeError),
+    *(RuntimeError, ArithmeticError),
+)
 
 DillMode = Literal["off", "write", "load"]
 VerifyMode = Literal["process", "inline", "off"]
@@ -135,12 +140,12 @@ class Saving:
                 compare(document, encoder)
                 data = self._snapshot_bytes(program)
                 return self._publish(document, data, verifier, stack)
-            except (ArtifactError, OSError) as error:
+            except _FAILURES as error:
                 rescue = self._rescue(program)
                 problem = getattr(error, "problem", str(error))
-                raise SaveError(
-                    self.folder.shown(self.name), problem, rescue
-                ) from error
+                done = isinstance(error, UnconfirmedError) and error.name == self.name
+                where = self.folder.shown(self.name)
+                raise SaveError(where, problem, rescue, in_place=done) from error
 
     def _verifier(self, stack: ExitStack) -> Verifier | None:
         if self.verify != "process":
@@ -178,7 +183,7 @@ class Saving:
             staged_snapshot = self._stage(entry["file"], data, stack)
         findings = self._read_back(document, staged, staged_snapshot, verifier)
         if findings.problem:
-            raise SaveError(self.folder.shown(self.name), findings.problem, "")
+            raise SaveError(self.folder.shown(self.name), findings.problem)
         if findings.snapshot_problem:
             again = self._verifier(stack)
             return self._publish(document, findings.snapshot_problem, again, stack)
@@ -226,7 +231,7 @@ class Saving:
         name = f"{self.name}.{secrets.token_hex(4)}.rescue.json"
         try:
             data = fmt.file_bytes(encode(Encoder(rescue=True), program))
-        except (ArtifactError, TypeError, ValueError) as error:
+        except _FAILURES as error:
             return f"Nothing could be rescued ({error})."
         for folder in (self.folder, LocalFolder(Path(tempfile.gettempdir()))):
             try:

@@ -330,3 +330,38 @@ def test_providers_can_add_checks(tmp_path):
     with pytest.raises(PreflightError, match="ollama pull it"):
         check(lm, lm_checks=[pulled])
     assert lm.scripted.prompts == []
+
+
+@pytest.mark.parametrize("optimizer", ["gepa", "bootstrap_random_search"])
+def test_the_other_optimizers_pass_too(tmp_path, optimizer):
+    """Their arguments, demos and prompts are checked by the same preflight."""
+    report = check(world.lm(tmp_path), world.settings(optimizer))
+    names = {c.name for c in report.checks}
+    proposes = "prompt_lm_context (reflection_minibatch_size)" in names
+    assert proposes == (optimizer == "gepa")
+
+
+def test_the_original_run_is_refused(tmp_path):
+    """An unreadable program under a metric that pays 1/64 for nothing: no call made."""
+    lm = world.lm(tmp_path, lambda prompt: world.GARBAGE)
+    params = world.settings(miprov2={"minibatch": True, "num_trials": 4})
+    with pytest.raises(PreflightError) as raised:
+        check(lm, params, metric=generous)
+    assert failed(raised) == ["miprov2_minibatch", "metric_on_empty"]
+    assert lm.scripted.prompts == []
+
+
+def test_an_lm_lost_during_the_longest_prompt_is_named(tmp_path):
+    """The last call of the preflight may fail as any other."""
+    lm = world.lm(tmp_path, world.failing_after(3, LOST))
+    with pytest.raises(PreflightError, match="connection refused") as raised:
+        check(lm)
+    assert failed(raised) == ["lm_reads_longest_prompt"]
+
+
+def test_a_prompt_lm_of_its_own_that_answers_passes(tmp_path):
+    """It is asked for one word."""
+    prompt_lm = world.lm(tmp_path / "p")
+    prompt_lm.slug = "other"
+    report = check(world.lm(tmp_path), prompt_lm=prompt_lm)
+    assert "prompt_lm_answers" in {c.name for c in report.checks if c.passed}

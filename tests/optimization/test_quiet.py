@@ -1,9 +1,11 @@
 import logging
 
+import dspy
 import tqdm
 from dspy.teleprompt import bootstrap, utils
 
 from po_optimizer.optimization.quiet import quiet_dspy
+from tests.optimization import world
 
 
 def test_log_files_still_get_dspys_lines(tmp_path):
@@ -40,3 +42,29 @@ def test_a_print_to_a_file_of_its_own_is_printed(tmp_path):
     with quiet_dspy(), (tmp_path / "own.txt").open("w") as file:
         utils.print("kept", file=file)
     assert (tmp_path / "own.txt").read_text() == "kept\n"
+
+
+class Documented(dspy.Module):
+    """A program whose source DSPy's proposer looks at, and prints."""
+
+    class Ask(dspy.Signature):
+        """Answer."""
+
+        question: str = dspy.InputField()
+        answer: str = dspy.OutputField()
+
+    def __init__(self):
+        super().__init__()
+        self.predict = dspy.Predict(self.Ask)
+
+    def forward(self, question):
+        """Predicts."""
+        return self.predict(question=question)
+
+
+def test_the_proposers_look_at_the_source_is_silent(tmp_path, capfd):
+    """The program-aware proposer prints a signature's source; none of it shows."""
+    aware = {"program_aware_proposer": True, "data_aware_proposer": True}
+    params = world.settings(miprov2=aware)
+    world.run(tmp_path, world.lm(tmp_path), params, student=Documented())
+    assert capfd.readouterr() == ("", "")

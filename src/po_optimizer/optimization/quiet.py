@@ -22,6 +22,7 @@ _PRINTING = (
     "dspy.teleprompt.random_search",
     "dspy.propose.grounded_proposer",
     "dspy.propose.dataset_summary_generator",
+    "dspy.propose.utils",
 )
 _log = logging.getLogger("dspy.printed")
 

@@ -365,3 +365,18 @@ def test_a_prompt_lm_of_its_own_that_answers_passes(tmp_path):
     prompt_lm.slug = "other"
     report = check(world.lm(tmp_path), prompt_lm=prompt_lm)
     assert "prompt_lm_answers" in {c.name for c in report.checks if c.passed}
+
+
+def test_a_metric_that_breaks_on_real_outputs_is_named(tmp_path):
+    """References and empty outputs pass, what the LM really writes does not."""
+
+    def surprised(example, prediction, trace=None):
+        if getattr(prediction, "answer", "") not in ("", "9"):
+            msg = "never seen that"
+            raise KeyError(msg)
+        return world.metric(example, prediction)
+
+    lm = world.lm(tmp_path, lambda prompt: '{"answer": "4"}')
+    with pytest.raises(PreflightError, match="never seen that") as raised:
+        check(lm, metric=surprised)
+    assert "metric_on_outputs" in failed(raised)

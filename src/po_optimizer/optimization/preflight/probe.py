@@ -7,7 +7,9 @@ import dspy
 
 from po_optimizer.lms import CallRow, MeteredLM, StopRun, use_lm
 from po_optimizer.optimization.attempt import Attempt, attempt
+from po_optimizer.optimization.metric import GuardedMetric
 from po_optimizer.optimization.rendering import Messages, characters, rendered
+from po_optimizer.optimization.stops import MetricBroken
 from po_optimizer.roles import Metric
 
 _CALLS = 3
@@ -27,12 +29,14 @@ class Probe:
         chars_per_token: Of the prompts, by what the LM reported; None: it reported
             nothing, or every answer was cached.
         lost: Why the LM could not be asked; None: it answered.
+        broken: Why the metric gave no score; None: it gave one each time.
     """
 
     attempts: list[Attempt] = field(default_factory=list)
     paid: int = 0
     chars_per_token: float | None = None
     lost: str | None = None
+    broken: str | None = None
 
 
 class Prober:
@@ -48,11 +52,14 @@ class Prober:
     ) -> Probe:
         """Runs the student on the first examples, as the baseline's evaluation will."""
         found, sent = Probe(), 0
+        guarded = GuardedMetric(metric, lambda: None, lambda stop: None)
         try:
             with self._asking():
                 sent = characters(rendered(student, examples[0]))
                 for example in examples[:_CALLS]:
-                    found.attempts.append(attempt(student, example, metric))
+                    found.attempts.append(attempt(student, example, guarded))
+        except MetricBroken as broken:
+            found.broken = str(broken)
         except StopRun as stop:
             found.lost = str(stop)
         paid = self._paid()

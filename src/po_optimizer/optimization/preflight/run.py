@@ -101,6 +101,14 @@ def _with_lm(
         lost = Prober(setup.prompt_lm, identity).ping()
         yield _answers("prompt_lm", setup.prompt_lm, lost)
     if probe.lost is None:
+        yield check(
+            "metric_on_outputs",
+            "role.metric",
+            len(probe.attempts),
+            "a score in [0, 1] for each output of the probe",
+            passed=probe.broken is None,
+            remedy=probe.broken or "",
+        )
         yield _usable(probe, setup.params)
     context = ContextChecks(
         student=setup.student,

@@ -74,6 +74,16 @@ class NoConceptError(PoOptimizerError):
         )
 
 
+class NoProgramError(PoOptimizerError):
+    """A stage needs the optimized program of an LM that has none."""
+
+    def __init__(self, stage: str, slug: str) -> None:
+        super().__init__(
+            f"{stage}: no optimized program is stored for {slug}. "
+            "Make one with the same --env: kedro run --pipeline=persist"
+        )
+
+
 class UnusableAnswerError(PoOptimizerError):
     """The LM's answer does not have the program's outputs; nothing was replaced."""
 

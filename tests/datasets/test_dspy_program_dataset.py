@@ -390,3 +390,27 @@ class TestRemote:
         dataset.save(program)
         dataset.save(zoo.Plain())
         assert len(set(seen)) == 2
+
+
+class TestOptional:
+    """A dataset that may be empty."""
+
+    @pytest.mark.parametrize("version", [None, Version(None, None)])
+    def test_nothing_stored_is_none(
+        self, tmp_path: Path, version: Version | None
+    ) -> None:
+        """An optional dataset loads None as long as nothing is stored."""
+        dataset = DSPyProgramDataset(
+            filepath=str(tmp_path / "p.json"), optional=True, version=version
+        )
+        assert dataset.load() is None
+
+    def test_a_version_that_is_named_must_exist(self, tmp_path: Path) -> None:
+        """Optional or not, a version that somebody asked for is never None."""
+        dataset = DSPyProgramDataset(
+            filepath=str(tmp_path / "p.json"),
+            optional=True,
+            version=Version("2020-01-01T00.00.00.000Z", None),
+        )
+        with pytest.raises(DatasetError):
+            dataset.load()

@@ -42,7 +42,7 @@ from po_optimizer.persistence.store import (
 _PREVIEW_CHARS = 20_000  # of one text: kedro-viz loads previews with the page
 
 
-class DSPyProgramDataset(AbstractVersionedDataset[dspy.Module, dspy.Module]):
+class DSPyProgramDataset(AbstractVersionedDataset[dspy.Module, dspy.Module | None]):
     """Stores a `dspy.Module` as one JSON document, with a dill snapshot if wanted.
 
     Args:
@@ -53,6 +53,8 @@ class DSPyProgramDataset(AbstractVersionedDataset[dspy.Module, dspy.Module]):
             "process" (about 1.5 s), "inline", or not at all ("off").
         allowed_packages: Packages a document may cause to be imported, besides
             dspy, pydantic and this one: the package of the program.
+        optional: Load None when nothing is stored yet, instead of an error: for a
+            pipeline that has a baseline to fall back to.
         version: Kedro's versioning; old versions are kept.
         credentials: For the file system; never shown.
         fs_args: Arguments of the file system's constructor.
@@ -66,6 +68,7 @@ class DSPyProgramDataset(AbstractVersionedDataset[dspy.Module, dspy.Module]):
         dill: DillMode = "write",
         verify: VerifyMode = "process",
         allowed_packages: list[str] | None = None,
+        optional: bool = False,
         version: Version | None = None,
         credentials: dict[str, Any] | None = None,
         fs_args: dict[str, Any] | None = None,
@@ -86,6 +89,7 @@ class DSPyProgramDataset(AbstractVersionedDataset[dspy.Module, dspy.Module]):
         self._dill = dill
         self._verify = verify
         self._allowed = list(allowed_packages or [])
+        self._optional = optional
         super().__init__(
             filepath=PurePosixPath(path),
             version=version,
@@ -106,12 +110,15 @@ class DSPyProgramDataset(AbstractVersionedDataset[dspy.Module, dspy.Module]):
             raise DatasetError(str(error)) from error
         self._invalidate_cache()
 
-    def load(self) -> dspy.Module:
-        """The stored program.
+    def load(self) -> dspy.Module | None:
+        """The stored program; None if it is optional and there is none.
 
         Raises:
             DatasetError: It is missing, altered, unsafe or from a later version.
         """
+        named = self._version is not None and self._version.load is not None
+        if self._optional and not named and not self._exists():
+            return None
         path = self._get_load_path()
         allowed = (*DEFAULT_ALLOWED, *self._allowed)
         try:
@@ -141,6 +148,7 @@ class DSPyProgramDataset(AbstractVersionedDataset[dspy.Module, dspy.Module]):
             "dill": self._dill,
             "verify": self._verify,
             "allowed_packages": self._allowed,
+            "optional": self._optional,
             "version": self._version,
         }
 

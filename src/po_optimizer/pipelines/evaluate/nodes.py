@@ -5,6 +5,7 @@ from typing import Any
 import dspy
 import plotly.graph_objects as go
 
+from po_optimizer.errors import NoProgramError
 from po_optimizer.evaluation import (
     PredictionRecord,
     Promotion,
@@ -29,12 +30,14 @@ Records = list[dict[str, Any]]
 
 
 def predict_both(
-    optimized_program: dspy.Module,
+    optimized_program: dspy.Module | None,
     testset: Records,
     task_lm: MeteredLM,
     role: RoleParams,
 ) -> tuple[Records, Records]:
     """Both programs' answers to every testset example, scored: baseline, optimized."""
+    if optimized_program is None:
+        raise NoProgramError("evaluate", task_lm.slug)
     baseline = _predict(make_program(role), testset, task_lm, role, "baseline")
     return baseline, _predict(optimized_program, testset, task_lm, role, "optimized")
 

@@ -74,6 +74,10 @@ class LiveView:
         """Adds a trial's score."""
         self._trials.append(trial)
 
+    def end(self, how: str) -> None:
+        """Shows the last figures whatever their age."""
+        self.phase, self._polled = how, (0.0, None)
+
     def render(self) -> RenderableType:
         """The panel at this moment."""
         table = Table.grid(padding=(0, 2))

@@ -120,4 +120,4 @@ def _to_view(view: LiveView, event: Event) -> None:
         case Scored():
             view.add(event.trial)
         case Ended():
-            view.phase = event.ended
+            view.end(event.ended)

@@ -87,6 +87,14 @@ def test_stopped_server_refuses_connections():
 
 
 @needs_weights
+def test_server_can_be_stopped_as_soon_as_it_started():
+    """Without waiting for its queue, one of about ten such stops never returned."""
+    for _ in range(5):
+        serve(SMALL, 512)
+        stop_servers()
+
+
+@needs_weights
 def test_chosen_port_is_used():
     """`lm.embedded.port` is where the server listens."""
     with socket.socket() as probe:

@@ -8,6 +8,8 @@ import gc
 import os
 import socket
 import threading
+from contextlib import closing
+from http.client import HTTPConnection
 from logging import getLogger
 from pathlib import Path
 
@@ -60,6 +62,14 @@ class EmbeddedServer:
                 f"it and {settings.n_ctx} tokens of context.",
             ) from error
         self.address: str = self._server.listening_address
+        self._await_first_answer()
+
+    def _await_first_answer(self) -> None:
+        """Ended before its queue runs, llama.cpp's server would wait for ever."""
+        host, _, port = self.address.rpartition("/")[2].partition(":")
+        with closing(HTTPConnection(host, int(port), timeout=60)) as connection:
+            connection.request("GET", "/slots")  # answered by the queue itself
+            connection.getresponse().read()
 
     def stop(self) -> None:
         """Ends the server and frees its memory."""

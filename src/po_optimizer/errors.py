@@ -101,6 +101,18 @@ class ExecutionStopError(PoOptimizerError):
     exit_code = 3
 
 
+class EndedEarlyError(ExecutionStopError):
+    """The optimization ended before its last trial; its best program is stored."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"the optimization ended early: {reason.rstrip('. ')}. The best program so "
+            "far is stored as candidate_program. The same command resumes, with a "
+            "larger budget if that was the reason; "
+            "kedro run --from-nodes=release_program_node releases what there is."
+        )
+
+
 class DocumentError(PoOptimizerError, ValueError):
     """A document from outside (requirements, vision, review) cannot be read.
 

@@ -9,6 +9,7 @@ from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 
 from po_optimizer.datasets import LMDataset
+from po_optimizer.errors import EndedEarlyError
 from po_optimizer.lms import stop_servers
 from po_optimizer.terminal import show_summary
 
@@ -34,6 +35,30 @@ class RunHooks:
             if isinstance(dataset, LMDataset):
                 dataset.bind(parameters["parameters"], save_version)
 
+    def __init__(self) -> None:
+        self._ended_early: str | None = None
+
+    @hook_impl
+    def before_pipeline_run(self) -> None:
+        """Forgets the last run of this process."""
+        self._ended_early = None
+
+    @hook_impl
+    def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
+        """Stops after an interrupted optimization, once all of it is stored.
+
+        A reached budget lets the pipeline go on with the best program so far; the
+        exit code tells.
+
+        Raises:
+            EndedEarlyError: Ctrl-C ended the optimization.
+        """
+        if dataset_name != "optimization_report" or data["ended"] == "completed":
+            return
+        if data["ended"] == "interrupted":
+            raise EndedEarlyError(data["reason"])
+        self._ended_early = data["reason"]
+
     @hook_impl
     def after_pipeline_run(
         self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]
@@ -41,6 +66,8 @@ class RunHooks:
         """Stops what was started and shows what came of it."""
         stop_servers()
         show_summary(pipeline, catalog)
+        if self._ended_early is not None:
+            raise EndedEarlyError(self._ended_early)
 
     @hook_impl
     def on_pipeline_error(self) -> None:

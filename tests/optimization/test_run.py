@@ -98,22 +98,30 @@ def test_winner_is_named_by_instruction_and_demo_set(tmp_path):
 
 
 def test_changed_run_is_refused_by_name(tmp_path):
-    """Another seed over the same journal is an error that names the seed."""
-    world.run(tmp_path, world.lm(tmp_path))
+    """Another seed over an unfinished journal is an error that names the seed."""
+    _unfinished(tmp_path)
     with pytest.raises(ChangedRunError, match=r"optimize\.seed \(was 9, is 10\)"):
         world.run(tmp_path, world.lm(tmp_path), world.settings(seed=10))
 
 
 def test_changed_data_are_refused_by_name(tmp_path):
-    """Other examples over the same journal are an error that names the split."""
-    world.run(tmp_path, world.lm(tmp_path))
+    """Other examples over an unfinished journal are an error that names the split."""
+    _unfinished(tmp_path)
     with pytest.raises(ChangedRunError, match="valset"):
         world.run(tmp_path, world.lm(tmp_path), n_val=7)
 
 
+def test_another_run_follows_a_finished_one(tmp_path):
+    """After a run that came to its end, another seed needs no permission."""
+    world.run(tmp_path, world.lm(tmp_path))
+    result = world.run(tmp_path, world.lm(tmp_path), world.settings(seed=10))
+    assert result.report.seed == 10
+    assert len(read_journal(tmp_path / "trials.jsonl")) == result.report.n_trials
+
+
 def test_restart_starts_the_journal_anew(tmp_path):
     """on_change=restart replaces the journal of the changed run."""
-    world.run(tmp_path, world.lm(tmp_path))
+    _unfinished(tmp_path)
     params = world.settings(seed=10, on_change="restart", miprov2={"num_trials": 1})
     result = world.run(tmp_path, world.lm(tmp_path), params)
     assert len(read_journal(tmp_path / "trials.jsonl")) == result.report.n_trials == 2
@@ -252,3 +260,10 @@ def test_the_report_says_whether_it_improved(tmp_path):
     params = world.settings("bootstrap_random_search")
     report = world.run(tmp_path, world.lm(tmp_path), params).report
     assert report.improved == (report.best.score > report.baseline.score)
+
+
+def _unfinished(folder):
+    """A run that its budget ended after the baseline."""
+    bounded = world.settings(budget={"max_calls": 12})
+    result = world.run(folder, world.lm(folder), bounded)
+    assert result.report.ended == "budget"

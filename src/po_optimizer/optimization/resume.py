@@ -2,15 +2,21 @@
 
 import json
 import os
+from logging import getLogger
 from pathlib import Path
 
-from po_optimizer.errors import ChangedRunError
+from po_optimizer.errors import ChangedRunError, listed
 from po_optimizer.optimization.fingerprint import Fingerprint, changes
 from po_optimizer.optimization.journal import Journal
+
+_log = getLogger(__name__)
 
 
 def open_journal(path: Path, fingerprint: Fingerprint, on_change: str) -> Journal:
     """The journal of this run: continued if nothing has changed, else anew.
+
+    An earlier run that came to its end is not in danger: a changed one follows it
+    without a question, and its answers stay in the response cache.
 
     Args:
         path: The journal; its fingerprint lies beside it.
@@ -18,16 +24,29 @@ def open_journal(path: Path, fingerprint: Fingerprint, on_change: str) -> Journa
         on_change: `stop` or `restart`.
 
     Raises:
-        ChangedRunError: Something has changed and `on_change` is `stop`.
+        ChangedRunError: Something has changed since a run that did not come to
+            its end, and `on_change` is `stop`.
     """
     beside = path.with_suffix(".fingerprint.json")
     earlier = _read(beside)
     changed = changes(earlier, fingerprint) if earlier is not None else []
-    if changed and on_change == "stop":
+    if changed and on_change == "stop" and not _end_of(path).exists():
         raise ChangedRunError(str(path), changed)
+    if changed:
+        _end_of(path).unlink(missing_ok=True)
+        _log.info("a new optimization: %s", listed(changed))
     journal = Journal(path, resume=earlier is not None and not changed)
     _write(beside, fingerprint)
     return journal
+
+
+def mark_complete(path: Path) -> None:
+    """Notes that the run of this journal came to its end."""
+    _end_of(path).touch()
+
+
+def _end_of(path: Path) -> Path:
+    return path.with_suffix(".complete")
 
 
 def _read(path: Path) -> Fingerprint | None:

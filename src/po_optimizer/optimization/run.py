@@ -49,7 +49,7 @@ from po_optimizer.optimization.report import (
     OptimizationResult,
     compare,
 )
-from po_optimizer.optimization.resume import open_journal
+from po_optimizer.optimization.resume import mark_complete, open_journal
 from po_optimizer.optimization.setup import Setup
 from po_optimizer.optimization.stops import BudgetReached, Interrupted
 from po_optimizer.params import OptimizeParams
@@ -174,6 +174,8 @@ def _carry_out(run: _Run) -> OptimizationResult:
     if best is None:
         msg = f"{remark} The baseline was not evaluated, so there is no program yet."
         raise ExecutionStopError(msg)
+    if how == "completed":
+        mark_complete(run.journal.path)
     return OptimizationResult(best.program, _report(run, best, how, remark))
 
 

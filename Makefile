@@ -9,7 +9,7 @@ export DO_NOT_TRACK := true
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run po viz test test-exhaustive check format clean
+.PHONY: help install run po viz viz-build docs test test-browser test-exhaustive check format clean
 
 help:  ## list what one can do
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -33,11 +33,23 @@ po: install  ## run the Product Owner: CONCEPT="..." or REQUIREMENTS=file.yaml [
 viz: install  ## look at the pipeline and its results in a browser
 	$(BIN)/kedro viz run --env=$(ENV)
 
+viz-build: install  ## write that page into build/, without local paths
+	KEDRO_ENV=$(ENV) $(BIN)/kedro viz build --include-previews
+	$(BIN)/python -m po_optimizer.viz_build
+
 test: install  ## all tests, offline, under 10 minutes
 	$(BIN)/python -m pytest -m "not exhaustive and not live" --cov --cov-report=term --quiet
 
 test-exhaustive: install  ## the many-round tests behind docs/guarantees.md
 	$(BIN)/python -m pytest -m exhaustive --quiet
+
+test-browser: install  ## look at the built page with a headless browser (Debian)
+	@command -v chromedriver >/dev/null || { apt-get update && apt-get install --yes chromium chromium-driver; }
+	$(BIN)/python -m pytest -m browser --quiet
+
+docs: install  ## build the documentation into build/docs
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	$(BIN)/mkdocs build --strict --quiet
 
 check: install  ## format, lint, types, layers
 	$(BIN)/ruff format --check .

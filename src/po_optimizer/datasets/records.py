@@ -1,0 +1,57 @@
+"""Records as catalog entries that kedro-viz shows as tables."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from kedro_datasets._typing import TablePreview
+from kedro_datasets.text import TextDataset
+
+from po_optimizer.datasets.whole_file import WholeJSONDataset
+
+_CELL_CHARACTERS = 300
+
+
+class RecordsDataset(WholeJSONDataset):
+    """A local JSON list of records, replaced whole or not at all."""
+
+    def preview(self, num_records: int = 20) -> TablePreview:
+        """The first records, a column for each field."""
+        return _table(self.load()[:num_records])
+
+
+class RecordLinesDataset(TextDataset):
+    """The text of a JSON Lines file, on any file system that fsspec knows."""
+
+    def preview(self, num_records: int = 20) -> TablePreview:
+        """The first records, a column for each field; unreadable lines as text."""
+        lines = [line for line in self.load().splitlines() if line.strip()]
+        return _table([_parsed(line) for line in lines[:num_records]])
+
+
+def _parsed(line: str) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError:
+        return {"unreadable": line}
+
+
+def _table(records: list[Any]) -> TablePreview:
+    flat = [_flat(record) for record in records]
+    columns = list(dict.fromkeys(name for record in flat for name in record))
+    data = [[record.get(name, "") for name in columns] for record in flat]
+    return TablePreview(
+        {"index": list(range(len(data))), "columns": columns, "data": data}
+    )
+
+
+def _flat(value: Any, name: str = "") -> dict[str, str]:
+    if not isinstance(value, Mapping):
+        text = (
+            value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        )
+        return {name or "record": text[:_CELL_CHARACTERS]}
+    cells: dict[str, str] = {}
+    for key, inner in value.items():
+        cells |= _flat(inner, f"{name}.{key}" if name else str(key))
+    return cells

@@ -1,0 +1,160 @@
+"""A temporary copy of the project, and a server that answers as an LM would.
+
+Everything between the command line and the socket is the real thing: configuration,
+catalog, LMs, ledger, optimizer, datasets.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from shutil import copytree, ignore_patterns
+
+from po_optimizer.product_owner.schema import ProductOwnerReview, ProductVision
+
+ROOT = Path(__file__).parents[2]
+ENVIRONMENT = "openai-compatible"
+SLUG = "openai-scripted"
+
+Answer = Callable[[str], str]
+"""The whole prompt as text -> the LM's text."""
+
+
+def copy_project(target: Path) -> Path:
+    """A project of its own; Kedro refuses a linked source folder."""
+    target.mkdir(parents=True, exist_ok=True)
+    copytree(ROOT / "conf", target / "conf")
+    copytree(ROOT / "data" / "01_raw", target / "data" / "01_raw")
+    (target / "data" / "08_reporting").mkdir()
+    for name in ("pyproject.toml", ".telemetry"):
+        (target / name).write_bytes((ROOT / name).read_bytes())
+    for name in ("src", "examples"):
+        leave = ignore_patterns("__pycache__", "*.egg-info")
+        copytree(ROOT / name, target / name, ignore=leave)
+    return target
+
+
+@contextmanager
+def answering(answer: Answer) -> Iterator[str]:
+    """A chat-completions server on loopback; its base URL."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            prompt = "\n".join(_text(one) for one in json.loads(body)["messages"])
+            self._send(_completion(prompt, answer(prompt)))
+
+        def do_GET(self) -> None:
+            self._send({"object": "list", "data": [{"id": "scripted"}]})
+
+        def log_message(self, *args: object) -> None:
+            """Silent."""
+
+        def _send(self, document: object) -> None:
+            data = json.dumps(document).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/v1"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def kedro(
+    project: Path,
+    *arguments: str,
+    base_url: str | None = None,
+    environment: str | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """`kedro ...` in the project; with a base URL, LMs are asked there.
+
+    Args:
+        project: Where it is run.
+        arguments: Of the command.
+        base_url: Of the LM server.
+        environment: For commands without `--env`.
+    """
+    variables = {**os.environ, "DO_NOT_TRACK": "true", "COLUMNS": "200"}
+    if base_url:
+        variables |= {"PO_LM_BASE_URL": base_url, "PO_LM_MODEL": "scripted"}
+        variables |= {"PO_LM_API_KEY": "canary-not-a-key"}
+    if environment:
+        variables["KEDRO_ENV"] = environment
+    return subprocess.run(  # noqa: S603 -- our own interpreter
+        [sys.executable, "-m", "kedro", *arguments],
+        cwd=project,
+        env=variables,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def product_owner_answers(project: Path) -> Answer:
+    """Answers with the data set's references; to the proposer, with an instruction."""
+    lines = (project / "data/01_raw/product_owner.jsonl").read_text().splitlines()
+    references = {
+        record["input"]["concept"]: record["output"]
+        for record in map(json.loads, lines)
+    }
+
+    def answer(prompt: str) -> str:
+        if "product_owner_review" not in prompt.rsplit("Respond with", 1)[-1]:
+            return _proposal(prompt)
+        asked = max(references, key=prompt.rfind)
+        return json.dumps(_typed(references[asked]))
+
+    return answer
+
+
+def _typed(output: dict[str, str]) -> dict[str, object]:
+    return {
+        "product_vision": ProductVision.from_yaml(
+            output["product_vision"]
+        ).model_dump(),
+        "product_owner_review": ProductOwnerReview.from_yaml(
+            output["product_owner_review"]
+        ).model_dump(),
+    }
+
+
+def _proposal(prompt: str) -> str:
+    text = f"Judge every requirement with care, variant {len(prompt) % 100}."
+    names = ("proposed_instruction", "program_description", "module_description")
+    return json.dumps(dict.fromkeys([*names, "observations", "summary"], text))
+
+
+def _text(message: dict[str, object]) -> str:
+    content = message["content"]
+    if isinstance(content, str):
+        return content
+    return "".join(part.get("text", "") for part in content)  # type: ignore[attr-defined]
+
+
+def _completion(prompt: str, text: str) -> dict[str, object]:
+    used = {
+        "prompt_tokens": len(prompt.split()),
+        "completion_tokens": len(text.split()),
+    }
+    message = {"role": "assistant", "content": text}
+    return {
+        "id": "1",
+        "object": "chat.completion",
+        "created": 0,
+        "model": "scripted",
+        "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+        "usage": {**used, "total_tokens": sum(used.values())},
+    }

@@ -64,6 +64,13 @@ class DecodingBounds(Params):
     text_characters: PositiveInt = 180  # of any other string
 
 
+class VertexParams(Params):
+    """Where Vertex AI answers; credentials are never a parameter."""
+
+    project: str | None = None  # None: the one that the credentials name
+    location: str = "us-central1"
+
+
 class PriceParams(Params):
     """US dollars per million tokens; overrides the price table."""
 
@@ -90,6 +97,7 @@ class LMParams(Params):
     price: PriceParams | None = None
     bounds: DecodingBounds | None = None
     embedded: EmbeddedParams | None = None
+    vertex: VertexParams = VertexParams()
 
 
 class SplitSizes(Params):

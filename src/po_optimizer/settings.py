@@ -13,6 +13,8 @@ CONFIG_LOADER_CLASS = OmegaConfigLoader
 CONFIG_LOADER_ARGS = {
     "base_env": "base",
     "default_run_env": "base",
+    # an environment is one file: the catalog's paths need the LM's name too
+    "config_patterns": {"globals": ["parameters_lm.yml"]},
     # `--params lm.temperature=0` must not wipe the other keys of `lm`
     "merge_strategy": {"parameters": "soft", "globals": "soft"},
     "custom_resolvers": {

@@ -1,10 +1,12 @@
 """`task_lm` and `prompt_lm` as catalog entries: a dspy.LM from the parameters."""
 
+from pathlib import Path
 from typing import Any
 
 from kedro.io import AbstractDataset, DatasetError
 
-from po_optimizer.lms import MeteredLM, make_lm
+from po_optimizer.lms import MeteredLM, lm_slug, make_lm
+from po_optimizer.lms.roles import prompt_lm_params, task_lm_params
 from po_optimizer.params import LMParams
 
 
@@ -17,7 +19,8 @@ class LMDataset(AbstractDataset[None, MeteredLM]):
     Args:
         role: "task" for the LM that runs the program, "prompt" for the one that
             writes instructions: `lm` with `prompt_lm`'s keys over it.
-        folder: Where the ledger and the response cache of this LM lie.
+        folder: In a folder of it named by the LM's slug lie ledger and response
+            cache, so that two roles of one LM share them, and two LMs never do.
         credentials: `{"api_key": ...}`; kept in memory only.
         metadata: Free, for plugins.
     """
@@ -46,11 +49,10 @@ class LMDataset(AbstractDataset[None, MeteredLM]):
 
         Raises:
             pydantic.ValidationError: `lm` or `prompt_lm` has a wrong key or value.
+            LMSetupError: No model is named.
         """
-        chosen = dict(parameters.get("lm") or {})
-        if self._role == "prompt":
-            chosen = _over(chosen, parameters.get("prompt_lm") or {})
-        self._params = LMParams(**chosen)
+        made = prompt_lm_params if self._role == "prompt" else task_lm_params
+        self._params = made(parameters)
         self._run_id = run_id
 
     def load(self) -> MeteredLM:
@@ -58,9 +60,9 @@ class LMDataset(AbstractDataset[None, MeteredLM]):
         if self._params is None:
             msg = "LMDataset has no parameters: load it through the project's session"
             raise DatasetError(msg)
-        return make_lm(
-            self._params, self._folder, run_id=self._run_id, api_key=self._api_key
-        )
+        params = self._params
+        folder = Path(self._folder) / lm_slug(params.provider, params.model)
+        return make_lm(params, folder, run_id=self._run_id, api_key=self._api_key)
 
     def save(self, data: None) -> None:
         """An LM is configuration: it cannot be saved."""
@@ -73,11 +75,3 @@ class LMDataset(AbstractDataset[None, MeteredLM]):
     def _describe(self) -> dict[str, Any]:
         model = self._params and f"{self._params.provider}/{self._params.model}"
         return {"role": self._role, "model": model, "folder": self._folder}
-
-
-def _over(base: dict[str, Any], upper: dict[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
-    for key, value in upper.items():
-        both = isinstance(value, dict) and isinstance(base.get(key), dict)
-        merged[key] = _over(base[key], value) if both else value
-    return merged

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,9 @@ from po_optimizer.lms.embedded import serve
 from po_optimizer.lms.extra import ExtraEngine
 from po_optimizer.lms.ledger import Ledger
 from po_optimizer.lms.metered import Meter, MeteredEngine, MeteredLM
+from po_optimizer.lms.providers import look_at_provider, ollama, vertex
+from po_optimizer.lms.providers.litellm_answers import LiteLLMAnswers
+from po_optimizer.lms.providers.openai_compatible import v1
 from po_optimizer.params import LMParams
 
 _PREFIX = {
@@ -71,17 +75,30 @@ def endpoint_words(params: LMParams) -> str:
 
 
 def price(params: LMParams) -> Callable[[int | None, int | None], float | None]:
-    """(prompt tokens, completion tokens) -> US dollars, or None when unknown."""
+    """(prompt tokens, completion tokens) -> US dollars, or None when unknown.
+
+    The embedded LM costs nothing, nor does Ollama on one's own machine; what
+    Ollama runs in its makers' cloud is unknown. Vertex AI follows LiteLLM's table.
+    """
     rates = params.price
 
     def cost(prompt: int | None, completion: int | None) -> float | None:
         if params.provider == "embedded":
             return 0.0
-        if rates is None or prompt is None or completion is None:
+        if rates is None and params.provider == "ollama":
+            return None if params.model.endswith("cloud") else 0.0
+        if prompt is None or completion is None:
             return None
+        if rates is None:
+            table = vertex.cost if params.provider == "vertex" else _unknown
+            return table(params.model, prompt, completion)
         return (prompt * rates.prompt + completion * rates.completion) / 1e6
 
     return cost
+
+
+def _unknown(model: str, prompt: int, completion: int) -> None:
+    """No table has the prices of a server of somebody's own."""
 
 
 def _cache_name(params: LMParams) -> str:
@@ -100,11 +117,21 @@ def _connector(params: LMParams, api_key: str | None) -> Callable[[], Any]:
 
     def connect() -> Any:
         engine = plain()
-        if params.extra:
-            engine = ExtraEngine(engine, params.extra)
+        extra = _extra(params)
+        if extra:
+            engine = ExtraEngine(engine, extra)
         return BoundedEngine(engine, params.bounds) if params.bounds else engine
 
     return connect
+
+
+def _extra(params: LMParams) -> dict[str, Any]:
+    """What each request carries beside the chat."""
+    if params.provider == "ollama":
+        return ollama.extra_arguments(params)
+    if params.provider == "vertex":
+        return vertex.extra_arguments(params)
+    return params.extra
 
 
 def _plain_connector(params: LMParams, api_key: str | None) -> Callable[[], Any]:
@@ -141,10 +168,9 @@ def _openai_engine(params: LMParams, base: str | None, api_key: str | None) -> A
             "an OpenAI-compatible server needs its address",
             "Set it, or PO_LM_BASE_URL in the environment.",
         )
-    url = base.rstrip("/")
     config = RouterConfig(
         env={},  # an OPENAI_API_KEY lying about is not for this server
-        base_urls={"openai-chat": url if url.endswith("/v1") else f"{url}/v1"},
+        base_urls={"openai-chat": v1(base)},
         api_keys={"openai-chat": api_key or "none"},
         timeouts=timeouts_for(params.timeout_seconds),
     )
@@ -154,9 +180,15 @@ def _openai_engine(params: LMParams, base: str | None, api_key: str | None) -> A
 def _litellm_engine(params: LMParams, api_key: str | None) -> Any:
     from dspy.clients.engines.litellm_engine import LiteLLMEngine  # noqa: PLC0415
 
+    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # no network
+
+    for finding in look_at_provider(params, api_key):
+        if finding.problem:
+            raise finding.as_error()
     options: dict[str, Any] = {"timeout": params.timeout_seconds}
     if params.api_base is not None:
         options["api_base"] = params.api_base
-    if api_key is not None:
+    # Vertex AI knows people by their Google credentials, not by a key
+    if api_key is not None and params.provider != "vertex":
         options["api_key"] = api_key
-    return LiteLLMEngine(**options)
+    return LiteLLMAnswers(LiteLLMEngine(**options))

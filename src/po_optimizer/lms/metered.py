@@ -5,6 +5,7 @@ no answer: so a guard sees exactly the calls that are paid for, each retry inclu
 and the cache stays DSPy's own.
 """
 
+import re
 import sqlite3
 import threading
 import time
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from logging import getLogger
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from dspy.utils.exceptions import (
     ContextWindowExceededError,
     LMError,
     LMInvalidRequestError,
+    LMUnsupportedModelError,
 )
 
 from po_optimizer.errors import PoOptimizerError
@@ -34,7 +37,13 @@ from po_optimizer.lms.stop import (
 )
 from po_optimizer.params import LMParams
 
-_ANSWERS_TO_THE_PROGRAM = (ContextWindowExceededError, LMInvalidRequestError)
+logger = getLogger(__name__)
+
+_OF_THE_PROMPT = (None, 400, 413, 422)
+_TOLD = {
+    "length": "was cut at lm.max_tokens={most}; raise it if this happens often",
+    "content_filter": "was withheld by the server's filter",
+}
 
 
 @dataclass(frozen=True)
@@ -72,7 +81,8 @@ class Meter:
 
     def words(self, error: BaseException, most: int) -> str:
         """What an error says, without the secret, at most so many characters."""
-        text = str(error)
+        # the libraries' advice and tracebacks are about their own arguments
+        text = re.split(r"\n\n  |\nTraceback ", str(error), maxsplit=1)[0]
         return (text.replace(self.secret, "***") if self.secret else text)[:most]
 
     def check(self) -> None:
@@ -151,6 +161,7 @@ class MeteredEngine:
         self._connect = connect
         self._cost = cost
         self._engine: Any = None
+        self._told: set[str] = set()
         self._lock = threading.Lock()
 
     def complete(self, request: Request) -> Response:
@@ -173,7 +184,15 @@ class MeteredEngine:
             completion_tokens=usage.output_tokens,
             cost_usd=self._cost(usage.input_tokens, usage.output_tokens),
         )
+        self._tell(response.finish_reason, request.config.max_tokens)
         return response
+
+    def _tell(self, reason: str, most: int | None) -> None:
+        """Says once why an answer is not whole; what it is worth the metric says."""
+        if reason in _TOLD and reason not in self._told:
+            self._told.add(reason)
+            what = _TOLD[reason].format(most=most)
+            logger.warning("An answer of %s %s", self.meter.slug, what)
 
     def _record(self, started: datetime, clock: float, **rest: Any) -> None:
         seconds = time.perf_counter() - clock
@@ -236,9 +255,9 @@ class MeteredLM(dspy.LM):
         try:
             with endpoint(self.cache_folder):
                 answer = super().__call__(*args, **kwargs)
-        except _ANSWERS_TO_THE_PROGRAM:
-            raise  # this prompt was refused, the LM is there
         except LMError as error:
+            if _refuses_the_prompt(error):
+                raise  # the LM is there, and the next prompt may suit it
             stop = LMUnreachable(self.slug, self.where, self.meter.words(error, 300))
             self.meter.stopped = stop
             raise stop from error
@@ -249,6 +268,13 @@ class MeteredLM(dspy.LM):
             seconds = time.perf_counter() - clock
             self.meter.record(paid=False, started=started, seconds=seconds)
         return answer
+
+
+def _refuses_the_prompt(error: LMError) -> bool:
+    if isinstance(error, LMUnsupportedModelError):
+        return False  # no prompt is answered by a model that is not there
+    refused = isinstance(error, ContextWindowExceededError | LMInvalidRequestError)
+    return refused and error.status in _OF_THE_PROMPT
 
 
 @contextmanager

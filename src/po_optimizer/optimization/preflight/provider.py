@@ -13,9 +13,10 @@ def provider_checks(lm: MeteredLM) -> list[Check]:
             name=f"{finding.name} ({lm.slug})",
             setting=finding.setting,
             value=finding.value,
-            allowed=finding.problem or "this",
+            allowed=finding.needs,
             passed=not finding.problem,
-            message=finding.remedy,
+            message=f"Found: {finding.problem}. {finding.remedy}"
+            * bool(finding.problem),
         )
         for finding in findings
     ]

@@ -14,6 +14,7 @@ from po_optimizer.optimization import (
     show_progress,
 )
 from po_optimizer.optimization.journal import read_journal
+from po_optimizer.optimization.preflight.provider import provider_checks
 from po_optimizer.params import OptimizeParams, RoleParams
 from po_optimizer.persistence import save_program
 from po_optimizer.records import to_examples
@@ -44,6 +45,7 @@ def run_preflight(
         params=optimize_params,
         testset=to_examples(testset, record_type),
         disk_path=workspace,
+        lm_checks=[provider_checks],
     )
     return report.model_dump(mode="json")
 

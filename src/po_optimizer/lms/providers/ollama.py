@@ -1,0 +1,85 @@
+"""Ollama: is it there, is the model pulled, does it read the whole prompt.
+
+References:
+    The wire format: https://github.com/ollama/ollama/blob/main/docs/api.md
+"""
+
+from typing import Any
+
+from po_optimizer.lms.providers.finding import Finding
+from po_optimizer.lms.providers.http import get_json
+from po_optimizer.params import LMParams
+
+DEFAULT_ADDRESS = "http://127.0.0.1:11434"
+_KEEP_ALIVE = "30m"
+_REFUSED = {401, 403}
+
+
+def extra_arguments(params: LMParams) -> dict[str, Any]:
+    """What each request says beside the chat: the context that Ollama must keep.
+
+    Without `num_ctx` it cuts long prompts to its default context, without a word.
+    """
+    return {
+        "num_ctx": params.context_tokens,
+        "keep_alive": _KEEP_ALIVE,
+        **params.extra,
+    }
+
+
+def look(params: LMParams, api_key: str | None) -> list[Finding]:
+    """Each thing that keeps Ollama from answering, with the command that mends it."""
+    base = (params.api_base or DEFAULT_ADDRESS).rstrip("/")
+    context = _context(params)
+    if base.endswith("/v1"):
+        problem = "Ollama is asked at /api/chat, so the address ends before /v1"
+        remedy = f"OLLAMA_BASE_URL={base.removesuffix('/v1')}"
+        return [context, _answers(base, problem, remedy)]
+    reply = get_json(f"{base}/api/tags", api_key)
+    if reply.status is None:
+        remedy = (
+            "Start it: ollama serve; or say where it is: OLLAMA_BASE_URL=http://..."
+        )
+        return [context, _answers(base, f"no Ollama answers ({reply.problem})", remedy)]
+    if reply.status in _REFUSED:
+        problem = f"the server refuses the key (HTTP {reply.status})"
+        return [context, _answers(base, problem, "Set PO_LM_API_KEY.")]
+    names = _names(reply.document)
+    if names is None and reply.status in {200, 404}:
+        problem = "what answers there is not Ollama (no /api/tags)"
+        remedy = "Say the right port: OLLAMA_BASE_URL=http://127.0.0.1:11434"
+        return [context, _answers(base, problem, remedy)]
+    # any other status says nothing: the call itself, with its retries, will tell
+    found = [context, _answers(base, "", "")]
+    return found if names is None else [*found, _pulled(params.model, names)]
+
+
+def _answers(base: str, problem: str, remedy: str) -> Finding:
+    return Finding("ollama_answers", "lm.api_base", base, problem, remedy)
+
+
+def _pulled(model: str, names: list[str]) -> Finding:
+    wanted = model if ":" in model else f"{model}:latest"
+    if wanted in names:
+        return Finding("ollama_model_pulled", "lm.model", model)
+    there = ", ".join(names[:10]) or "none"
+    problem = f"the model is not pulled; pulled are: {there}"
+    remedy = f"Pull it: ollama pull {model}"
+    return Finding("ollama_model_pulled", "lm.model", model, problem, remedy)
+
+
+def _context(params: LMParams) -> Finding:
+    tokens = int(extra_arguments(params)["num_ctx"])
+    if tokens >= params.context_tokens:
+        return Finding("ollama_context", "lm.extra.num_ctx", tokens)
+    problem = f"Ollama would cut below lm.context_tokens={params.context_tokens}"
+    remedy = "Leave num_ctx out: lm.context_tokens is sent as num_ctx."
+    return Finding("ollama_context", "lm.extra.num_ctx", tokens, problem, remedy)
+
+
+def _names(document: Any) -> list[str] | None:
+    models = document.get("models") if isinstance(document, dict) else None
+    if not isinstance(models, list):
+        return None
+    entries = [entry for entry in models if isinstance(entry, dict)]
+    return sorted(str(entry.get("name") or entry.get("model")) for entry in entries)

@@ -1,0 +1,76 @@
+"""Which LM plays which role: `lm` runs the program, `prompt_lm` may differ."""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from po_optimizer.errors import LMSetupError
+from po_optimizer.params import DecodingBounds, LMParams
+
+_ADDRESS_VARIABLES = {"ollama": "OLLAMA_BASE_URL", "openai": "PO_LM_BASE_URL"}
+_OF_ONE_PROVIDER = {"api_base", "extra", "context_tokens", "structured_output"}
+_OF_ONE_MODEL = {"embedded", "bounds", "price", "seconds_per_example"}
+
+
+def task_lm_params(parameters: Mapping[str, Any]) -> LMParams:
+    """What the parameters say of the LM that runs the program.
+
+    Args:
+        parameters: All parameters of the run; `lm` is read.
+
+    Raises:
+        pydantic.ValidationError: `lm` has a wrong key or value.
+        LMSetupError: No model is named.
+    """
+    return _params(dict(parameters.get("lm") or {}))
+
+
+def prompt_lm_params(parameters: Mapping[str, Any]) -> LMParams:
+    """What the parameters say of the LM that writes instructions.
+
+    It is `lm` with `prompt_lm`'s keys over it. With a provider or a model of its own
+    it does not take from `lm` what is about that provider or model alone.
+
+    Args:
+        parameters: All parameters of the run; `lm` and `prompt_lm` are read.
+
+    Raises:
+        pydantic.ValidationError: `lm` or `prompt_lm` has a wrong key or value.
+        LMSetupError: No model is named.
+    """
+    task = dict(parameters.get("lm") or {})
+    own = dict(parameters.get("prompt_lm") or {})
+    dropped: set[str] = set()
+    if own.get("provider", task.get("provider")) != task.get("provider"):
+        dropped = _OF_ONE_PROVIDER | _OF_ONE_MODEL | {"model"}
+    elif own.get("model", task.get("model")) != task.get("model"):
+        dropped = _OF_ONE_MODEL
+    kept = {key: value for key, value in task.items() if key not in dropped}
+    if dropped and set(own.get("bounds") or {}) != set(DecodingBounds.model_fields):
+        own.pop("bounds", None)  # a part of bounds was meant to go over `lm`'s
+    if "model" in dropped and not own.get("model"):
+        own["model"] = None
+    return _params(_over(kept, own))
+
+
+def _params(chosen: dict[str, Any]) -> LMParams:
+    if "model" in chosen and chosen["model"] is None:
+        raise LMSetupError(
+            "lm.model",
+            None,
+            "no model is named",
+            "Set PO_LM_MODEL in the environment, or --params lm.model=... (of another "
+            "LM for the prompts: prompt_lm.model).",
+        )
+    variable = _ADDRESS_VARIABLES.get(str(chosen.get("provider")))
+    if variable and chosen.get("api_base") is None:
+        chosen["api_base"] = os.environ.get(variable) or None
+    return LMParams(**chosen)
+
+
+def _over(base: dict[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in upper.items():
+        both = isinstance(value, dict) and isinstance(base.get(key), dict)
+        merged[key] = _over(base[key], value) if both else value
+    return merged

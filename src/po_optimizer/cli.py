@@ -3,6 +3,7 @@
 import copy
 import functools
 import os
+import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -47,6 +48,8 @@ def with_plain_errors(command: Callable[..., Any]) -> Callable[..., Any]:
     def run(*args: Any, **kwargs: Any) -> Any:
         # `--pipeline` is what our users are told; both spellings work
         warnings.filterwarnings("ignore", message="Option '--pipeline' is deprecated")
+        if not sys.stdout.isatty():  # rich would break a log's lines at 80 columns
+            os.environ.setdefault("COLUMNS", "200")
         try:
             return command(*args, **kwargs)
         except KeyboardInterrupt as error:

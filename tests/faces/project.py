@@ -30,10 +30,10 @@ def copy_project(target: Path) -> Path:
     target.mkdir(parents=True, exist_ok=True)
     copytree(ROOT / "conf", target / "conf")
     copytree(ROOT / "data" / "01_raw", target / "data" / "01_raw")
-    (target / "data" / "08_reporting").mkdir()
+    (target / "data" / "08_reporting").mkdir()  # the log is in it
     for name in ("pyproject.toml", ".telemetry"):
         (target / name).write_bytes((ROOT / name).read_bytes())
-    for name in ("src", "examples"):
+    for name in ("src", "examples", "notebooks"):
         leave = ignore_patterns("__pycache__", "*.egg-info")
         copytree(ROOT / name, target / name, ignore=leave)
     return target
@@ -77,6 +77,7 @@ def kedro(
     *arguments: str,
     base_url: str | None = None,
     environment: str | None = None,
+    **more: str,
 ) -> subprocess.CompletedProcess[str]:
     """`kedro ...` in the project; with a base URL, LMs are asked there.
 
@@ -85,8 +86,9 @@ def kedro(
         arguments: Of the command.
         base_url: Of the LM server.
         environment: For commands without `--env`.
+        more: Environment variables.
     """
-    variables = {**os.environ, "DO_NOT_TRACK": "true", "COLUMNS": "200"}
+    variables = {**os.environ, "DO_NOT_TRACK": "true", "COLUMNS": "200", **more}
     if base_url:
         variables |= {"PO_LM_BASE_URL": base_url, "PO_LM_MODEL": "scripted"}
         variables |= {"PO_LM_API_KEY": "canary-not-a-key"}
@@ -113,7 +115,7 @@ def product_owner_answers(project: Path) -> Answer:
 
     def answer(prompt: str) -> str:
         if "product_owner_review" not in prompt.rsplit("Respond with", 1)[-1]:
-            return _proposal(prompt)
+            return proposal(prompt)
         asked = max(references, key=prompt.rfind)
         return json.dumps(_typed(references[asked]))
 
@@ -131,7 +133,8 @@ def _typed(output: dict[str, str]) -> dict[str, object]:
     }
 
 
-def _proposal(prompt: str) -> str:
+def proposal(prompt: str) -> str:
+    """What the proposer is answered: an instruction, or a text for each question."""
     text = f"Judge every requirement with care, variant {len(prompt) % 100}."
     names = ("proposed_instruction", "program_description", "module_description")
     return json.dumps(dict.fromkeys([*names, "observations", "summary"], text))

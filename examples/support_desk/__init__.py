@@ -1,0 +1,1 @@
+"""A second role: a support desk's triage."""

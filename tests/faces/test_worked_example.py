@@ -1,0 +1,60 @@
+import json
+import shutil
+
+import pytest
+
+from po_optimizer import load_program
+from tests.faces.project import ROOT, SLUG, answering, copy_project, kedro, proposal
+
+EXAMPLE = ROOT / "examples" / "support_desk"
+
+
+def _answer(prompt):
+    """Right once an instruction or demo helps; half right for the baseline."""
+    if "category" not in prompt.rsplit("Respond with", 1)[-1]:
+        return proposal(prompt)
+    lines = (EXAMPLE / "records.jsonl").read_text().splitlines()
+    records = {one["message"]: one for one in map(json.loads, lines)}
+    asked = records[max(records, key=prompt.rfind)]
+    helped = "with care" in prompt
+    urgency = asked["urgency"] if helped else "normal"
+    return json.dumps({"category": asked["category"], "urgency": urgency})
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A project whose evaluate ran for the second role."""
+    project = copy_project(tmp_path_factory.mktemp("role") / "project")
+    for conf in (EXAMPLE / "conf").iterdir():
+        shutil.copy(conf, project / "conf" / "openai-compatible")
+    with answering(_answer) as url:
+        done = kedro(
+            project,
+            "run",
+            "--env=openai-compatible",
+            "--pipeline=evaluate",
+            base_url=url,
+            PYTHONPATH="examples",
+        )
+    assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-2000:]
+    return project
+
+
+def test_another_role_is_optimized_and_judged(project):
+    """The stages take a second role from the parameters; all 4 answers are scored."""
+    report = json.loads(
+        (project / f"data/08_reporting/{SLUG}/score_report.json").read_text()
+    )
+    assert report["optimized"]["score"]["n"] == 4
+    assert report["optimized"]["n_failed"] == report["optimized"]["n_unscored"] == 0
+    assert set(report["optimized"]["components"]) == {"category", "urgency"}
+
+
+def test_another_role_is_stored(project, monkeypatch):
+    """Its program is released and loads as the class that it is."""
+    monkeypatch.syspath_prepend(str(EXAMPLE.parent))
+    folder = project / "data/06_models/support_desk/program.json"
+    path = next(folder.glob("*/program.json"))
+    program = load_program(path, allowed_packages=["dspy", "support_desk"])
+    assert type(program).__name__ == "Triage"
+    assert list(program.sort.signature.output_fields) == ["category", "urgency"]

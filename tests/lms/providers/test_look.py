@@ -1,0 +1,215 @@
+"""What stands in the way of an LM is said before it is asked, with what mends it."""
+
+import importlib.util
+import sys
+
+import pytest
+
+from po_optimizer.errors import LMSetupError
+from po_optimizer.lms.providers import look_at_provider, ollama, vertex
+from po_optimizer.lms.providers.http import get_json
+from po_optimizer.params import LMParams
+from tests.servers import google
+from tests.servers.wire import serving
+
+KEY = "sk-canary-0123456789"
+
+
+@pytest.fixture
+def server():
+    """A server of all three wire formats."""
+    with serving(lambda prompt: "{}") as running:
+        yield running
+
+
+def problems(key=None, **params):
+    """Name -> the sentence of each finding that stands in the way."""
+    findings = look_at_provider(LMParams(**params), key)
+    return {f.name: str(f.as_error()) for f in findings if f.problem}
+
+
+def test_embedded_lm_needs_no_look():
+    """It has no server of somebody else's."""
+    assert look_at_provider(LMParams()) == []
+
+
+def test_ollama_that_is_ready_has_no_problem(server):
+    """It answers, the model is pulled (`:latest` is implied), the context is sent."""
+    params = LMParams(provider="ollama", model="m", api_base=server.address)
+    findings = look_at_provider(params)
+    assert [f.name for f in findings if not f.problem] == [
+        "ollama_context",
+        "ollama_answers",
+        "ollama_model_pulled",
+    ]
+
+
+def test_ollama_that_does_not_run_is_to_be_started():
+    """The error has the command and the variable."""
+    found = problems(provider="ollama", model="m", api_base="http://127.0.0.1:9")
+    assert "ollama serve" in found["ollama_answers"]
+    assert "OLLAMA_BASE_URL=" in found["ollama_answers"]
+
+
+def test_model_that_is_not_pulled_is_to_be_pulled(server):
+    """The error has the command and what is there."""
+    found = problems(provider="ollama", model="granite4", api_base=server.address)
+    assert "ollama pull granite4" in found["ollama_model_pulled"]
+    assert "m:latest" in found["ollama_model_pulled"]
+
+
+def test_other_server_on_the_port_is_no_ollama(server):
+    """A wrong port is told from a missing model."""
+    base = f"{server.address}/other"
+    found = problems(provider="ollama", model="m", api_base=base)
+    assert "is not Ollama" in found["ollama_answers"]
+    assert "OLLAMA_BASE_URL=" in found["ollama_answers"]
+
+
+def test_ollama_address_under_v1_is_corrected():
+    """The error has the address that works."""
+    found = problems(provider="ollama", model="m", api_base="http://there:1/v1/")
+    assert "OLLAMA_BASE_URL=http://there:1" in found["ollama_answers"]
+
+
+def test_key_that_ollama_refuses_is_not_repeated(server):
+    """The variable is named, the key is not."""
+    server.key = "other"
+    found = problems(KEY, provider="ollama", model="m", api_base=server.address)
+    assert "PO_LM_API_KEY" in found["ollama_answers"]
+    assert KEY not in str(found)
+
+
+def test_context_below_the_prompt_is_refused(server):
+    """A num_ctx under lm.context_tokens cuts prompts."""
+    found = problems(
+        provider="ollama", model="m", api_base=server.address, extra={"num_ctx": 99}
+    )
+    assert "num_ctx=99" in found["ollama_context"]
+
+
+def test_ollama_is_sent_its_context_and_stays_loaded():
+    """What the parameters say beside it goes over it."""
+    params = LMParams(provider="ollama", model="m", extra={"keep_alive": "1h"})
+    assert ollama.extra_arguments(params) == {"num_ctx": 8192, "keep_alive": "1h"}
+
+
+def test_openai_server_that_is_ready_has_no_problem(server):
+    """It answers and lists the model."""
+    params = LMParams(provider="openai", model="m:latest", api_base=server.address)
+    findings = look_at_provider(params)
+    assert [f.name for f in findings] == ["server_answers", "server_has_model"]
+    assert not any(f.problem for f in findings)
+
+
+@pytest.mark.parametrize(
+    ("params", "name", "says"),
+    [
+        ({}, "server_answers", "PO_LM_BASE_URL"),
+        ({"api_base": "http://127.0.0.1:9"}, "server_answers", "PO_LM_BASE_URL"),
+        ({"api_base": "there:8000"}, "server_answers", "no http"),
+    ],
+)
+def test_openai_server_out_of_reach_names_the_variable(params, name, says):
+    """Missing, refused and malformed addresses."""
+    assert says in problems(provider="openai", model="m", **params)[name]
+
+
+def test_openai_server_with_other_models_lists_them(server):
+    """A wrong name would be answered by another model, or by none."""
+    found = problems(provider="openai", model="x", api_base=server.address)
+    assert "m:latest" in found["server_has_model"]
+    assert "PO_LM_MODEL" in found["server_has_model"]
+
+
+@pytest.mark.parametrize("key", [None, KEY])
+def test_missing_and_wrong_keys_name_the_variable(server, key):
+    """The key itself is not repeated."""
+    server.key = "other"
+    found = problems(key, provider="openai", model="m", api_base=server.address)
+    assert "PO_LM_API_KEY" in found["server_key"]
+    assert KEY not in str(found)
+
+
+def test_server_that_does_not_list_models_is_let_through(server):
+    """Gateways need not have /models; the first call will tell."""
+    base = f"{server.address}/gateway"
+    assert problems(provider="openai", model="m", api_base=base) == {}
+
+
+def test_vertex_that_is_ready_has_no_problem(server, tmp_path, monkeypatch):
+    """Package, credentials and the project that they name are found."""
+    google.log_in(monkeypatch, tmp_path, server.address)
+    findings = look_at_provider(LMParams(provider="vertex", model="gemini-2.5-flash"))
+    assert [f.name for f in findings if not f.problem] == [
+        "google_auth_installed",
+        "vertex_credentials",
+        "vertex_project",
+    ]
+    assert findings[-1].value == google.PROJECT
+
+
+def test_missing_google_package_is_named(monkeypatch):
+    """Without it LiteLLM's error would look like a broken connection."""
+    real = importlib.util.find_spec
+    module = sys.modules[vertex.__name__]
+    missing = lambda name: None if name == "google.auth" else real(name)  # noqa: E731
+    monkeypatch.setattr(module, "find_spec", missing)
+    found = problems(provider="vertex", model="gemini-2.5-flash")
+    assert "pip install" in found["google_auth_installed"]
+
+
+def test_package_whose_parent_is_missing_is_not_installed(monkeypatch):
+    """`google` may be missing altogether."""
+    assert not vertex._installed("no_such_parent.auth")
+
+
+@pytest.mark.parametrize("content", ["{}", "no json", f'{{"type": "{KEY}"}}'])
+def test_unusable_credentials_say_how_to_log_in(tmp_path, monkeypatch, content):
+    """The file's content is not repeated."""
+    path = tmp_path / "account.json"
+    path.write_text(content)
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(path))
+    found = problems(provider="vertex", model="gemini-2.5-flash")
+    assert "gcloud auth application-default login" in found["vertex_credentials"]
+    assert KEY not in str(found)
+
+
+def test_missing_project_names_the_variable(monkeypatch):
+    """Credentials of a person name no project."""
+    monkeypatch.setattr("google.auth.default", lambda scopes: (object(), None))
+    found = problems(provider="vertex", model="gemini-2.5-flash")
+    assert "GCP_PROJECT" in found["vertex_project"]
+
+
+def test_project_and_location_are_named_as_litellm_does():
+    """The project is left out where the credentials know it."""
+    place = {"project": "p", "location": "europe-west1"}
+    params = LMParams(provider="vertex", model="g", vertex=place)
+    assert vertex.extra_arguments(params) == {
+        "vertex_project": "p",
+        "vertex_location": "europe-west1",
+    }
+    bare = LMParams(provider="vertex", model="g")
+    assert vertex.extra_arguments(bare) == {"vertex_location": "us-central1"}
+
+
+def test_vertex_price_comes_from_the_table():
+    """Known models have a price, unknown ones have None, which is not zero."""
+    dollars = vertex.cost("gemini-2.5-flash", 1_000_000, 0)
+    assert dollars is not None and 0.01 < dollars < 10
+    assert vertex.cost("no-such-model", 10, 10) is None
+
+
+def test_answer_that_is_no_json_has_no_document(server):
+    """Nor has one that never came."""
+    assert get_json("http://127.0.0.1:9").status is None
+    assert get_json(f"{server.address}/nowhere").document is None
+
+
+def test_finding_becomes_the_error_of_its_setting():
+    """It names setting and value."""
+    finding = look_at_provider(LMParams(provider="openai", model="m"))[0]
+    assert isinstance(finding.as_error(), LMSetupError)
+    assert "lm.api_base=None" in str(finding.as_error())
+    assert finding.needs == "a server that answers"

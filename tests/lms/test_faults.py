@@ -1,0 +1,199 @@
+"""Faults on the wire: what the user reads, and what stands in the ledger."""
+
+import logging
+import time
+
+import dspy
+import pytest
+from dspy.utils.exceptions import AdapterParseError
+
+from po_optimizer.lms import LMNotReady, LMUnreachable, make_lm, use_lm
+from po_optimizer.params import LMParams
+from tests.servers import google
+from tests.servers.wire import serving
+
+KEY = "sk-canary-0123456789"
+PROVIDERS = ["openai", "ollama", "vertex"]
+
+
+@pytest.fixture
+def server():
+    """A server of all three wire formats that answers {"answer": "42"}."""
+    with serving(lambda prompt: '{"answer": "42"}') as running:
+        yield running
+
+
+@pytest.fixture
+def made(server, tmp_path, monkeypatch):
+    """A function that makes an LM of a provider on the server."""
+    monkeypatch.setattr("time.sleep", short(time.sleep))
+
+    def make(provider, **params):
+        if provider == "vertex":
+            google.log_in(monkeypatch, tmp_path, server.address)
+        model = "gemini-2.5-flash" if provider == "vertex" else "m"
+        chosen = {"api_base": server.address, "num_retries": 1, **params}
+        settings = LMParams(provider=provider, model=model, **chosen)
+        return make_lm(settings, tmp_path / provider, run_id="r", api_key=KEY)
+
+    return make
+
+
+def short(sleep):
+    """A sleep that remembers how long it was to be."""
+
+    def wait(seconds):
+        wait.asked.append(seconds)
+        sleep(min(seconds, 0.01))
+
+    wait.asked = []
+    return wait
+
+
+def ask(lm):
+    """One program call."""
+    with use_lm(lm, stage="test"):
+        return dspy.Predict("question -> answer")(question="why?").answer
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize(
+    "fault", ["429 with Retry-After", "429", "500", "503", "reset"]
+)
+def test_passing_fault_is_retried(server, made, provider, fault):
+    """Once more is enough: the answer comes, and both attempts are in the ledger."""
+    server.faults = [fault]
+    lm = made(provider)
+    assert ask(lm) == "42"
+    failed, answered = lm.meter.ledger.rows()
+    assert failed.error and failed.completion_tokens is None
+    assert answered.error is None and answered.prompt_tokens > 0
+    assert len(server.chats) == 2
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_retry_after_is_waited_for(server, made, provider):
+    """The server says two seconds; without it the wait would be one."""
+    server.faults = ["429 with Retry-After"]
+    ask(made(provider))
+    assert max(time.sleep.asked) == 2.0
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize("fault", ["429", "500", "reset", "401", "404"])
+def test_lasting_fault_stops_the_run(server, made, provider, fault):
+    """The program is not scored 0.0 for it; every attempt is in the ledger."""
+    server.faults = [fault] * 9
+    lm = made(provider)
+    with pytest.raises(LMUnreachable, match="the same command resumes") as stop:
+        ask(lm)
+    assert KEY not in str(stop.value)
+    assert "\n" not in str(stop.value)
+    rows = lm.meter.ledger.rows()
+    assert len(rows) == (1 if fault in {"401", "404"} else 2)
+    assert all(row.error for row in rows)
+
+
+@pytest.mark.parametrize("provider", ["ollama", "vertex"])
+def test_broken_json_is_retried(server, made, provider):
+    """An answer cut on its way is not the program's failure."""
+    server.faults = ["truncated JSON"]
+    assert ask(made(provider)) == "42"
+
+
+def test_broken_json_of_an_openai_server_stops_the_run(server, made):
+    """DSPy does not retry it; the program is not scored for it."""
+    server.faults = ["truncated JSON"]
+    with pytest.raises(LMUnreachable, match="not JSON"):
+        ask(made("openai"))
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize("fault", ["empty answer", "cut by length"])
+def test_unusable_answer_is_the_programs_failure(server, made, provider, fault):
+    """It was paid for and answered: the row has tokens and no error."""
+    server.faults = [fault] * 9
+    lm = made(provider)
+    with pytest.raises(AdapterParseError):
+        ask(lm)
+    assert all(row.error is None for row in lm.meter.ledger.rows())
+    assert lm.meter.ledger.totals().completion_tokens > 0
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        ("openai", "cut by length", "was cut at lm.max_tokens=1200"),
+        ("ollama", "cut by length", "was cut at lm.max_tokens=1200"),
+        ("vertex", "cut by length", "was cut at lm.max_tokens=1200"),
+        ("openai", "blocked", "withheld by the server's filter"),
+        ("vertex", "blocked", "withheld by the server's filter"),
+    ],
+)
+def test_answer_that_is_not_whole_is_said_once(server, made, case, caplog):
+    """The log names the cause and the setting."""
+    provider, fault, says = case
+    server.faults = [fault] * 9
+    lm = made(provider)
+    logger = logging.getLogger("po_optimizer.lms.metered")
+    logger.addHandler(caplog.handler)
+    for _ in range(2):
+        with caplog.at_level("WARNING"), pytest.raises(AdapterParseError):
+            ask(lm)
+    logger.removeHandler(caplog.handler)
+    said = {id(record) for record in caplog.records if says in record.getMessage()}
+    assert len(said) == 1
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_slow_answer_is_paid_once(server, made, provider):
+    """An answer within the timeout is waited for, not asked for again."""
+    server.faults = ["slow"]
+    lm = made(provider, timeout_seconds=30.0)
+    assert ask(lm) == "42"
+    assert len(server.chats) == len(lm.meter.ledger.rows()) == 1
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_silence_past_the_timeout_stops_the_run(server, made, provider):
+    """Every attempt is in the ledger."""
+    server.faults = ["slow"] * 9
+    lm = made(provider, timeout_seconds=0.2)
+    with pytest.raises(LMUnreachable):
+        ask(lm)
+    assert len(lm.meter.ledger.rows()) == 2
+
+
+def test_server_that_is_not_there_costs_nothing(made):
+    """Nothing is in the ledger, and the error has the command that mends it."""
+    lm = made("ollama", api_base="http://127.0.0.1:9")
+    with pytest.raises(LMNotReady, match="ollama serve"):
+        ask(lm)
+    assert lm.meter.ledger.rows() == []
+
+
+def test_wrong_model_costs_nothing(server, made):
+    """Ollama would answer 404 to each call."""
+    server.models = ["other:latest"]
+    with pytest.raises(LMNotReady, match="ollama pull m"):
+        ask(made("ollama"))
+    assert server.chats == []
+
+
+def test_local_answers_are_free_and_cloud_answers_priced(made):
+    """Ollama on one's own machine costs nothing; an OpenAI server is unknown."""
+    costs = {}
+    for provider in PROVIDERS:
+        lm = made(provider)
+        ask(lm)
+        costs[provider] = lm.meter.ledger.totals().cost_usd
+    assert costs["ollama"] == 0.0
+    assert costs["openai"] is None
+    assert costs["vertex"] > 0
+
+
+def test_key_of_another_environment_is_not_sent_to_google(server, made):
+    """Vertex AI gets the token of the Google credentials only."""
+    ask(made("vertex"))
+    sent = [str(headers) + str(body) for _, headers, body in server.requests]
+    assert not any(KEY in each for each in sent)

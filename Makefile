@@ -40,6 +40,13 @@ viz-build: install  ## write that page into build/, without local paths
 test: install  ## all tests, offline, under 10 minutes
 	$(BIN)/python -m pytest -m "not exhaustive and not live" --cov --cov-report=term --quiet
 
+test-servers: install  ## protocol tests against servers that others wrote (npm)
+	npm install --no-audit --no-fund --no-save --silent --prefix tests/servers/aimock @copilotkit/aimock@1.43.0
+	$(BIN)/python -m pytest tests/servers --quiet
+
+test-live: install  ## ask the real model of ENV=ollama, vertex, ... one example
+	PO_LIVE_ENV=$(ENV) $(BIN)/python -m pytest -m live --quiet
+
 test-exhaustive: install  ## the many-round tests behind docs/guarantees.md
 	$(BIN)/python -m pytest -m exhaustive --quiet
 

@@ -56,7 +56,7 @@ test-browser: install  ## look at the built page with a headless browser (Debian
 
 docs: install  ## build the documentation into build/docs
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 check: install  ## format, lint, types, layers
 	$(BIN)/ruff format --check .

@@ -1,0 +1,132 @@
+"""What README and docs tell people to type: it exists, and the cheap part is run."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from omegaconf import OmegaConf
+
+from po_optimizer.__main__ import group
+from po_optimizer.cli import run
+from po_optimizer.pipeline_registry import register_pipelines
+from tests.faces.project import ROOT, copy_project
+
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted(ROOT.glob("docs/**/*.md")),
+]
+BLOCK = re.compile(r"(<!-- run -->\n)?```(bash|python)\n(.*?)```", re.DOTALL)
+FREE = {"raw_records", "requirements", "existing_vision", "requirements_optional"}
+OURS = {"kedro": "run", "po-optimizer": "run"}
+
+
+def _blocks(language):
+    for page in PAGES:
+        for found in BLOCK.finditer(page.read_text()):
+            if found[2] == language:
+                yield page.relative_to(ROOT), bool(found[1]), found[3]
+
+
+def _commands():
+    """Every command line of the bash blocks: page and words, without assignments."""
+    for page, _, text in _blocks("bash"):
+        for line in text.splitlines():
+            words = shlex.split(line, comments=True)
+            while words and re.match(r"[A-Z_]+=", words[0]):
+                words.pop(0)
+            if words:
+                yield page, words
+
+
+RUNS = [
+    pytest.param(page, words, id=f"{page}: {' '.join(words)}")
+    for page, words in _commands()
+    if OURS.get(words[0]) in words[1:2]
+]
+MADE = [(page, words[1]) for page, words in _commands() if words[0] == "make"]
+KEYS = OmegaConf.merge(
+    *map(OmegaConf.load, (ROOT / "conf/base").glob("parameters*.yml"))
+)
+
+
+@pytest.mark.parametrize(("page", "words"), RUNS)
+def test_run_commands_name_what_exists(page, words):
+    """Options, pipelines, environments and parameters of a `run` line are there."""
+    with click.Context(run) as context:
+        options, _, _ = run.make_parser(context).parse_args(args=words[2:])
+    named = options.get("pipelines") or options.get("pipeline") or ""
+    assert set(filter(None, named.split(","))) <= set(register_pipelines())
+    environment = options.get("env", "base")
+    made_there = f"conf/{environment}/" in (ROOT / page).read_text()
+    assert (ROOT / "conf" / environment).is_dir() or made_there
+    for pair in filter(None, (options.get("params") or "").split(",")):
+        key = pair.partition("=")[0]
+        assert key in FREE or _has(key), key
+
+
+def _has(key):
+    """Whether the parameters have a key; its value may be null."""
+    parent, _, last = key.rpartition(".")
+    return last in (OmegaConf.select(KEYS, parent) if parent else KEYS)
+
+
+def test_make_targets_exist():
+    """Every `make` line names a target that `make help` lists."""
+    targets = re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.M)
+    assert {name for _, name in MADE if "=" not in name} <= set(targets)
+
+
+def test_our_own_commands_exist():
+    """Every `po-optimizer` line names a command or an option of the group."""
+    named = {words[1] for _, words in _commands() if words[0] == "po-optimizer"}
+    assert named <= {*group.commands, "--help", "--version"}
+
+
+@pytest.mark.parametrize("text", [text for _, _, text in _blocks("python")])
+def test_python_blocks_are_python(text):
+    """Every Python block compiles, and what it imports from us is there."""
+    compile(text, "docs", "exec")
+    imports = [one for one in text.splitlines() if one.startswith("from po_optimizer")]
+    exec("\n".join(imports), {})  # noqa: S102 -- our own documentation
+
+
+def test_marked_blocks_run(tmp_path):
+    """The blocks marked with `<!-- run -->` end with exit code 0, in their order."""
+    project = copy_project(tmp_path / "project")
+    (project / "Makefile").write_bytes((ROOT / "Makefile").read_bytes())
+    script = "\n".join(text for _, marked, text in _blocks("bash") if marked)
+    place = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(  # noqa: S603 -- our own documentation
+        ["bash", "-euc", script],  # noqa: S607
+        cwd=project,
+        env={**os.environ, "PATH": place, "DO_NOT_TRACK": "true"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "make viz-build" in done.stdout
+    assert (project / "data/05_model_input/testset.json").is_file()
+
+
+def test_site_builds_without_a_warning(tmp_path):
+    """`mkdocs build --strict` makes the site, with the parameters' table in it."""
+    pytest.importorskip("mkdocs", reason="the docs extra is not installed")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet"]
+    done = subprocess.run(  # noqa: S603 -- our own interpreter
+        [*command, "--site-dir", str(tmp_path)],
+        cwd=ROOT,
+        env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    table = (tmp_path / "reference/parameters/index.html").read_text()
+    assert "optimize.miprov2.num_trials" in table

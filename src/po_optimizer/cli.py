@@ -11,16 +11,9 @@ from typing import Any
 
 import click
 from kedro.framework.cli.project import run as kedro_run
-from kedro.io import DatasetError
-from kedro.validation.exceptions import ParameterValidationError
-from omegaconf.errors import OmegaConfBaseException
-from pydantic import ValidationError
 
-from po_optimizer.errors import (
-    DamagedArtifactError,
-    PoOptimizerError,
-    field_problems,
-)
+from po_optimizer.errors import DamagedArtifactError, PoOptimizerError
+from po_optimizer.explain import explain
 from po_optimizer.lms import StopRun
 from po_optimizer.persistence.components import inspect_program
 from po_optimizer.persistence.programs import predictors
@@ -67,44 +60,6 @@ def with_plain_errors(command: Callable[..., Any]) -> Callable[..., Any]:
             raise RunError(sentence, code) from error
 
     return run
-
-
-def explain(error: BaseException) -> str | None:
-    """The sentence for a failure of the user's making; None for a defect of ours."""
-    causes = _chain(error)
-    ours = [cause for cause in causes if isinstance(cause, PoOptimizerError)]
-    if ours:
-        return str(ours[0])
-    for cause in causes:
-        if isinstance(cause, ValidationError):
-            problems = "; ".join(field_problems(cause))
-            return f"the parameters cannot be used ({cause.title}): {problems}"
-    if isinstance(error, ParameterValidationError):
-        return f"the parameters cannot be used: {error}"
-    if isinstance(error, OmegaConfBaseException):
-        return f"the configuration cannot be read: {error}"
-    if isinstance(error, DatasetError | OSError | click.ClickException | ValueError):
-        return _kedro_sentence(error)
-    return None
-
-
-def _kedro_sentence(error: BaseException) -> str | None:
-    if isinstance(error, click.ClickException):
-        return error.message
-    if isinstance(error, OSError):
-        return f"{error.filename or 'a file'}: {error.strerror or error}"
-    if isinstance(error, DatasetError) or "pipeline" in str(error):
-        return str(error)
-    return None
-
-
-def _chain(error: BaseException) -> list[BaseException]:
-    chain: list[BaseException] = []
-    current: BaseException | None = error
-    while current is not None and current not in chain:
-        chain.append(current)
-        current = current.__cause__ or current.__context__
-    return chain
 
 
 @cli.command()

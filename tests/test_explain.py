@@ -1,0 +1,121 @@
+"""Failures become sentences; what Kedro says in many lines is said in one."""
+
+import click
+import pytest
+from kedro.config import MissingConfigException
+from kedro.io import DatasetError
+from kedro.validation.exceptions import ParameterValidationError
+from omegaconf.errors import OmegaConfBaseException
+
+from po_optimizer.errors import PoOptimizerError
+from po_optimizer.explain import explain
+from po_optimizer.params import DataPrepParams
+
+REPORT = """Parameter validation failed:
+- Parameter 'data_prep': Failed to instantiate P for parameter 'data_prep': 2 \
+validation errors for P
+sizes.train
+  Input should be a valid integer [type=int_parsing, input_value='a', input_type=str]
+    For further information visit https://errors.pydantic.dev/2/v/int_parsing
+seed
+  Value error, no seed [type=value_error, input_value='b', input_type=str]
+- Parameter 'role': value is None but type is not Optional"""
+
+
+def caused(error, cause):
+    """The error raised from its cause."""
+    error.__cause__ = cause
+    return error
+
+
+def validation_error():
+    """What a parameter model raises."""
+    try:
+        DataPrepParams(nosuch=1)
+    except ValueError as error:
+        return error
+
+
+def test_every_problem_of_the_parameters_is_told():
+    """Kedro's report is cut to field and finding, in its order."""
+    sentence = explain(ParameterValidationError(REPORT))
+    assert sentence == (
+        "the parameters cannot be used: "
+        "data_prep.sizes.train: Input should be a valid integer; "
+        "data_prep.seed: no seed; "
+        "role: value is None but type is not Optional. "
+        "Correct it in conf/ or in --params."
+    )
+
+
+def test_own_error_is_found_below_kedros():
+    """A dataset's error may hide ours; ours is the sentence."""
+    error = caused(DatasetError("Failed while saving"), PoOptimizerError("the reason"))
+    assert explain(error) == "the reason"
+
+
+def test_validation_error_is_found_below_another():
+    """Pydantic's finding is told with its field."""
+    sentence = explain(caused(RuntimeError("x"), validation_error()))
+    assert "nosuch: Extra inputs are not permitted" in sentence
+
+
+def test_chain_that_bites_its_tail_ends():
+    """A circular chain of causes is walked once."""
+    one, other = RuntimeError("one"), RuntimeError("other")
+    one.__context__, other.__context__ = other, one
+    assert explain(one) is None
+
+
+def test_unknown_environment_lists_the_known_ones(tmp_path):
+    """The folders of conf/ are what can be chosen."""
+    for name in ("base", "ollama"):
+        (tmp_path / name).mkdir()
+    error = MissingConfigException(f"Given configuration path: {tmp_path / 'nosuch'}")
+    assert "Choose one of base, ollama." in explain(error)
+
+
+def test_missing_configuration_without_a_folder_is_told_as_kedro_does():
+    """Nothing is made up about what is not understood."""
+    assert explain(MissingConfigException("No files found")) == "No files found"
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (OmegaConfBaseException("bad"), "the configuration cannot be read: bad"),
+        (DatasetError("broken file"), "broken file"),
+        (click.ClickException("wrong option"), "wrong option"),
+        (OSError(28, "No space left on device", "/f"), "/f: No space left on device"),
+        (OSError("strange"), "a file: strange"),
+    ],
+)
+def test_other_expected_failures_are_told_plainly(error, sentence):
+    """Configuration, datasets, options and the disk fail without a traceback."""
+    assert explain(error) == sentence
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (ValueError("Failed to find the pipeline named 'x'. It"), "pipeline='x' is"),
+        (ValueError("Pipeline does not contain nodes named ['x']."), "registry"),
+        (AttributeError("module 'kedro.runner' has no attribute 'x'"), "runner='x'"),
+    ],
+)
+def test_unknown_names_on_the_command_line_are_told(error, told):
+    """Pipelines, nodes and runners are chosen by name."""
+    assert told in explain(error)
+
+
+def test_missing_file_is_told_by_its_entry():
+    """The catalog entry and the path say what to correct."""
+    cause = FileNotFoundError(2, "No such file", "/there/x.jsonl")
+    error = caused(DatasetError("raw_records: Failed while loading"), cause)
+    assert explain(error).startswith("raw_records: there is no file /there/x.jsonl.")
+
+
+@pytest.mark.parametrize("error", [KeyError("x"), ValueError("y"), AttributeError("z")])
+def test_defect_has_no_sentence(error):
+    """What is not understood keeps its traceback."""
+    assert explain(error) is None

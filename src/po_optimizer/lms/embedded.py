@@ -16,6 +16,7 @@ from pathlib import Path
 import xllamacpp
 
 from po_optimizer.errors import EmbeddedServerError
+from po_optimizer.lms.memory import available_memory, check_memory
 from po_optimizer.lms.weights import find_weights
 from po_optimizer.params import EmbeddedParams
 
@@ -34,13 +35,15 @@ class EmbeddedServer:
         context_tokens: Of one request, prompt and answer together.
 
     Raises:
-        EmbeddedServerError: The port is taken, or the weights cannot be run.
+        EmbeddedServerError: The port is taken, the machine too small, or the
+            weights cannot be run.
     """
 
     def __init__(
         self, weights: Path, params: EmbeddedParams, context_tokens: int
     ) -> None:
         _check_port(params.port)
+        check_memory(weights, context_tokens * params.slots, available_memory())
         settings = xllamacpp.CommonParams()
         settings.model.path = str(weights)
         settings.hostnames = ["127.0.0.1"]

@@ -104,8 +104,8 @@ class SplitSizes(Params):
     """Number of examples in each split."""
 
     train: PositiveInt = 6
-    val: PositiveInt = 4
-    test: PositiveInt = 8
+    val: PositiveInt = 3
+    test: PositiveInt = 6
 
 
 class DataPrepParams(Params):

@@ -1,0 +1,142 @@
+"""The whole pipeline through each wire format, and no key in any byte it writes."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from po_optimizer.lms import Ledger
+from tests.servers import google
+from tests.servers.wire import serving
+
+PROJECT = Path(__file__).parents[2]
+RECORDS = PROJECT / "data/01_raw/product_owner.jsonl"
+KEY = "sk-canary-0123456789abcdef"
+PROMPT_KEY = "sk-prompt-canary-fedcba9876543210"
+SMALLEST = ",".join(
+    [
+        "data_prep.sizes.train=2",
+        "data_prep.sizes.val=2",
+        "data_prep.sizes.test=2",
+        "optimize.miprov2.num_candidates=2",
+        "optimize.miprov2.num_trials=1",
+        "lm.num_threads=1",
+    ]
+)
+
+
+def reference():
+    """The outputs of the first record, as a careful LM would write them."""
+    record = json.loads(RECORDS.read_text(encoding="utf-8").splitlines()[0])
+    return {name: yaml.safe_load(text) for name, text in record["output"].items()}
+
+
+def answers(prompt):
+    """The fields that the prompt asks for, the program's own from the reference."""
+    known = reference()
+    wanted = re.findall(r"`(\w+)`", prompt.rsplit("following order of fields", 1)[-1])
+    fields = {name: known.get(name, f"Words for {name}.") for name in wanted}
+    return json.dumps(fields, default=str)
+
+
+@pytest.fixture
+def server():
+    """A server of all three wire formats that answers like the reference."""
+    with serving(answers) as running:
+        running.models = ["mistral:7b-instruct", "served"]
+        yield running
+
+
+@pytest.fixture
+def project(tmp_path):
+    """The project as a user has it after cloning."""
+    folder = tmp_path / "project"
+    shutil.copytree(PROJECT / "conf", folder / "conf")
+    (folder / "src").mkdir()
+    (folder / "data/01_raw").mkdir(parents=True)
+    (folder / "data/08_reporting").mkdir()
+    for name in ("pyproject.toml", ".telemetry"):
+        if (PROJECT / name).exists():
+            shutil.copy(PROJECT / name, folder)
+    for path in (PROJECT / "data/01_raw").iterdir():
+        shutil.copy(path, folder / "data/01_raw")
+    return folder
+
+
+def run(project, env, variables, extra=""):
+    """`kedro run` in a process of its own."""
+    command = [sys.executable, "-m", "kedro", "run", f"--env={env}"]
+    command += ["--params", SMALLEST + extra]
+    environment = {
+        **{k: v for k, v in os.environ.items() if not k.startswith("COV")},
+        "DO_NOT_TRACK": "true",
+        "PO_LM_API_KEY": KEY,
+        "PO_PROMPT_LM_API_KEY": PROMPT_KEY,
+        **variables,
+    }
+    return subprocess.run(  # noqa: S603 -- the project's own command
+        command,
+        cwd=project,
+        env=environment,
+        capture_output=True,
+        timeout=240,
+        check=False,
+    )
+
+
+def bytes_of(folder, done):
+    """Everything that a run wrote, by file."""
+    files = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    return {**files, "stdout": done.stdout, "stderr": done.stderr}
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        ("ollama", "ollama-mistral-7b-instruct"),
+        ("openai-compatible", "openai-served"),
+        ("vertex", "vertex-gemini-2.5-flash"),
+    ],
+)
+def test_whole_pipeline_runs_and_writes_no_key(server, project, monkeypatch, case):
+    """All stages end; neither keys nor Google's private key stand in any byte."""
+    env, slug = case
+    private = google.log_in(monkeypatch, project.parent, server.address)
+    variables = {
+        "OLLAMA_BASE_URL": server.address,
+        "PO_LM_BASE_URL": server.address,
+        "PO_LM_MODEL": "served",
+    }
+    base = f",lm.api_base={server.address}" if env == "vertex" else ""
+    done = run(project, env, variables, base)
+    assert done.returncode == 0, done.stderr.decode()[-2000:]
+    for name in ("06_models", "07_model_output", "08_reporting"):
+        assert [p.name for p in (project / "data" / name).iterdir() if p.is_dir()] == [
+            slug
+        ]
+    assert (project / "planning/product_vision.yaml").exists()
+    ledger = Ledger(project / "data/07_model_output" / slug / "ledger.sqlite")
+    totals = ledger.totals()
+    assert totals.paid > 5
+    assert totals.failed == 0
+    secrets = [KEY, PROMPT_KEY, private.splitlines()[1], "ya29.t"]
+    for where, content in bytes_of(project, done).items():
+        assert not [s for s in secrets if s.encode() in content], where
+
+
+def test_refused_key_is_in_no_error_and_no_file(server, project):
+    """The server repeats the key that it refuses; nothing of ours does."""
+    server.key = "other"
+    variables = {"PO_LM_BASE_URL": server.address, "PO_LM_MODEL": "served"}
+    done = run(project, "openai-compatible", variables)
+    assert done.returncode == 1
+    assert b"PO_LM_API_KEY" in done.stderr
+    assert b"Traceback" not in done.stderr
+    for where, content in bytes_of(project, done).items():
+        assert KEY.encode() not in content, where

@@ -86,7 +86,7 @@ def _missing_file(error: BaseException) -> str:
                 f"{entry}: there is no file {cause.filename}. Correct its path in "
                 "conf/base/catalog.yml or in --params, or run the stage that makes it."
             )
-    return text
+    return " ".join(text.split())
 
 
 def _unknown_name(error: BaseException) -> str | None:

@@ -61,7 +61,11 @@ class WholeTextDataset(AbstractDataset[str, str]):
         """The text; "" if it is optional and missing."""
         if self._optional and not self._exists():
             return ""
-        return self._filepath.read_text(encoding="utf-8")
+        try:
+            return self._filepath.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            msg = f"{self._filepath} is no UTF-8 text: {error.reason} at byte "
+            raise DatasetError(f"{msg}{error.start}. Save it as UTF-8.") from error
 
     def save(self, data: str) -> None:
         """Replaces the file."""

@@ -1,0 +1,93 @@
+"""Every error owns a sentence that names the value and what to do."""
+
+import inspect
+import re
+
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from po_optimizer import errors
+from po_optimizer.errors import PoOptimizerError, field_problems, listed
+
+CLASSES = [
+    cls
+    for cls in vars(errors).values()
+    if isinstance(cls, type)
+    and issubclass(cls, PoOptimizerError)
+    and "__init__" in vars(cls)
+]
+
+
+def made(cls):
+    """An error of the class, its arguments chosen by their annotations."""
+    values = {}
+    for name, parameter in inspect.signature(cls).parameters.items():
+        kind = str(parameter.annotation)
+        values[name] = f"the {name}"
+        if "Iterable" in kind or "list" in kind:
+            values[name] = [f"the {name}"]
+        elif "int" in kind or "float" in kind:
+            values[name] = 3
+    return cls(**values)
+
+
+@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
+def test_sentence_is_polite_and_plain(cls):
+    """No "Please", no exclamation mark, no two spaces, no unfilled braces."""
+    sentence = str(made(cls))
+    assert "Please" not in sentence
+    assert not re.search("[!{}]|  ", sentence)
+
+
+@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
+def test_exit_code_says_that_the_run_failed(cls):
+    """A shell sees every error."""
+    assert made(cls).exit_code > 0
+
+
+def test_setting_error_names_setting_value_and_remedy():
+    """What happened, what is allowed, what to do."""
+    error = errors.SettingError("lm.x", 3, "at most 2", "Lower it.")
+    assert str(error) == "lm.x=3 cannot be used: at most 2. Lower it."
+    assert error.setting == "lm.x"
+
+
+def test_document_error_is_a_value_error():
+    """Pydantic takes it as the finding of a validator."""
+    assert isinstance(errors.DocumentError("vision", "no mapping"), ValueError)
+    assert "at line 3, column 4" in str(errors.DocumentError("v", "p", 3, 4))
+
+
+def test_unmeasured_bound_is_told_as_such():
+    """A bound on what was not measured is not a zero."""
+    error = errors.BelowBoundError("evaluate.fail_below.rubric", 0.9, None)
+    assert "was not measured" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("names", "shown"),
+    [([], ""), (["a", "b"], "a, b"), (range(12), "0, 1, 2 and 9 more")],
+)
+def test_long_lists_are_cut(names, shown):
+    """An error stays readable whatever it lists."""
+    assert listed(names, limit=3) == shown
+
+
+class Part(BaseModel):
+    """A nested field."""
+
+    numbers: list[int]
+
+
+class Whole(BaseModel):
+    """With a nested field."""
+
+    part: Part
+
+
+def test_field_problems_have_paths():
+    """Nested fields and list positions are written as people do."""
+    with pytest.raises(ValidationError) as raised:
+        Whole(part={"numbers": [1, "x"]})
+    (problem,) = field_problems(raised.value)
+    assert problem.startswith("part.numbers[1]: Input should be a valid integer")

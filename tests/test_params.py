@@ -1,0 +1,82 @@
+"""Parameters are typed, frozen and refuse what they do not know."""
+
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from po_optimizer import params
+
+MODELS = [
+    model
+    for model in vars(params).values()
+    if isinstance(model, type)
+    and issubclass(model, params.Params)
+    and all(not field.is_required() for field in model.model_fields.values())
+]
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
+def test_unknown_key_is_refused(model):
+    """A typo is an error and not a silent default."""
+    with pytest.raises(ValidationError, match="Extra inputs"):
+        model(nosuch=1)
+
+
+@pytest.mark.parametrize("model", MODELS[1:], ids=lambda model: model.__name__)
+def test_parameters_are_frozen(model):
+    """A node cannot change what the next one reads."""
+    name = next(iter(model.model_fields))
+    with pytest.raises(ValidationError, match="frozen"):
+        setattr(model(), name, None)
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
+def test_defaults_are_valid(model):
+    """What stands in the code passes its own checks."""
+    assert isinstance(model.model_validate(model().model_dump()), BaseModel)
+
+
+@pytest.mark.parametrize("word", ["1", "true", "YES", " on ", True])
+def test_switch_is_turned_on_by_the_usual_words(word):
+    """USE_DSPY_PO is written by people and scripts."""
+    assert params.FeaturesParams(use_dspy_product_owner=word).use_dspy_product_owner
+
+
+@pytest.mark.parametrize("word", ["0", "false", "No", "off", False])
+def test_switch_is_turned_off_by_the_usual_words(word):
+    """Off is off in each of its spellings."""
+    features = params.FeaturesParams(use_dspy_product_owner=word)
+    assert not features.use_dspy_product_owner
+
+
+@pytest.mark.parametrize("word", ["", "maybe", "2", None, 0.5])
+def test_other_words_are_no_switch(word):
+    """The error lists the words and names the variable."""
+    with pytest.raises(ValidationError, match=r"1/true/yes/on or 0.*USE_DSPY_PO"):
+        params.FeaturesParams(use_dspy_product_owner=word)
+
+
+@pytest.mark.parametrize(
+    ("model", "wrong"),
+    [
+        (params.LMParams, {"temperature": 2.1}),
+        (params.LMParams, {"max_tokens": 0}),
+        (params.LMParams, {"provider": "nosuch"}),
+        (params.SplitSizes, {"test": 0}),
+        (params.DataPrepParams, {"near_duplicate_similarity": 1.1}),
+        (params.OptimizeParams, {"floor_usable": -0.1}),
+        (params.PromotionParams, {"num_resamples": 999}),
+        (params.PromotionParams, {"confidence": 1.0}),
+        (params.FailBelow, {"uplift": -1.1}),
+        (params.EmbeddedParams, {"port": 65536}),
+    ],
+)
+def test_value_out_of_range_is_refused(model, wrong):
+    """Every number has its range."""
+    with pytest.raises(ValidationError):
+        model(**wrong)
+
+
+def test_override_says_who_and_why():
+    """A decision by hand is recorded with both."""
+    with pytest.raises(ValidationError):
+        params.PromotionOverride(decision="promote", by="", reason="because")

@@ -197,3 +197,13 @@ def test_key_of_another_environment_is_not_sent_to_google(server, made):
     ask(made("vertex"))
     sent = [str(headers) + str(body) for _, headers, body in server.requests]
     assert not any(KEY in each for each in sent)
+
+
+def test_server_that_reports_no_tokens_has_an_unknown_cost(made, monkeypatch):
+    """No prompt has 0 tokens: unknown is None, never 0.0 dollars."""
+    none = {"promptTokenCount": 0, "candidatesTokenCount": 0, "totalTokenCount": 0}
+    monkeypatch.setattr("tests.servers.wire._gemini_usage", lambda *sizes: none)
+    lm = made("vertex")
+    ask(lm)
+    (row,) = lm.meter.ledger.rows()
+    assert (row.prompt_tokens, row.completion_tokens, row.cost_usd) == (None,) * 3

@@ -216,9 +216,7 @@ def _openai(body: dict[str, Any], prompt: str, text: str, end: str) -> dict[str,
 
 
 def _gemini(body: dict[str, Any], prompt: str, text: str, end: str) -> dict[str, Any]:
-    sent, made = len(prompt) // 4, max(1, len(text) // 4)
-    usage = {"promptTokenCount": sent, "candidatesTokenCount": made}
-    usage["totalTokenCount"] = sent + made
+    usage = _gemini_usage(len(prompt) // 4, max(1, len(text) // 4))
     answer: dict[str, Any] = {"usageMetadata": usage, "modelVersion": "gemini"}
     if end == "blocked":
         return {**answer, "promptFeedback": {"blockReason": "SAFETY"}}
@@ -226,6 +224,14 @@ def _gemini(body: dict[str, Any], prompt: str, text: str, end: str) -> dict[str,
     reason = "MAX_TOKENS" if end == "length" else "STOP"
     candidate = {"index": 0, "content": content, "finishReason": reason}
     return {**answer, "candidates": [candidate]}
+
+
+def _gemini_usage(sent: int, made: int) -> dict[str, int]:
+    return {
+        "promptTokenCount": sent,
+        "candidatesTokenCount": made,
+        "totalTokenCount": sent + made,
+    }
 
 
 @contextlib.contextmanager

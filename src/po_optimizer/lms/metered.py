@@ -176,13 +176,15 @@ class MeteredEngine:
             words = self.meter.words(error, 400)
             self._record(started, clock, error=f"{type(error).__name__}: {words}")
             raise
-        usage = response.usage
+        # no prompt has 0 tokens: a server that says so reports none
+        sent = response.usage.input_tokens or None
+        made = response.usage.output_tokens if sent else None
         self._record(
             started,
             clock,
-            prompt_tokens=usage.input_tokens,
-            completion_tokens=usage.output_tokens,
-            cost_usd=self._cost(usage.input_tokens, usage.output_tokens),
+            prompt_tokens=sent,
+            completion_tokens=made,
+            cost_usd=self._cost(sent, made),
         )
         self._tell(response.finish_reason, request.config.max_tokens)
         return response

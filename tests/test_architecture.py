@@ -1,0 +1,156 @@
+"""The design as tests: layers, environments, catalog, one truth for every default."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from kedro.config import OmegaConfigLoader
+from kedro.io import DataCatalog
+
+from po_optimizer.lms.roles import prompt_lm_params, task_lm_params
+from po_optimizer.params import (
+    DataPrepParams,
+    DecodingBounds,
+    EvaluateParams,
+    FeaturesParams,
+    LMParams,
+    OptimizeParams,
+    PromotionParams,
+    RoleParams,
+)
+from po_optimizer.pipeline_registry import register_pipelines
+from po_optimizer.settings import CONFIG_LOADER_ARGS
+from tests.weights import SMALL
+
+ROOT = Path(__file__).parents[1]
+CONF = ROOT / "conf"
+ENVIRONMENTS = sorted(folder.name for folder in CONF.iterdir() if folder.is_dir())
+MODELS = {
+    "role": RoleParams,
+    "data_prep": DataPrepParams,
+    "optimize": OptimizeParams,
+    "promotion": PromotionParams,
+    "evaluate": EvaluateParams,
+    "features": FeaturesParams,
+}
+LAYERS = {
+    "raw",
+    "intermediate",
+    "primary",
+    "feature",
+    "model_input",
+    "models",
+    "model_output",
+    "reporting",
+}
+
+
+@pytest.fixture(autouse=True)
+def named_model(monkeypatch):
+    """The environment that takes its model from outside is given one."""
+    monkeypatch.setenv("PO_LM_MODEL", "some-model")
+
+
+def configuration(environment):
+    """What Kedro reads for an environment."""
+    return OmegaConfigLoader(str(CONF), env=environment, **CONFIG_LOADER_ARGS)
+
+
+def test_every_environment_is_found():
+    """Base and at least the models that the design names have a folder."""
+    assert {"base", "embedded-qwen", "ollama", "vertex", "test"} <= set(ENVIRONMENTS)
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_parameters_of_an_environment_are_valid(environment):
+    """Every value fits its model; no key is unknown."""
+    parameters = configuration(environment)["parameters"]
+    for name, model in MODELS.items():
+        assert model.model_validate(parameters[name])
+    assert task_lm_params(parameters).model
+    assert prompt_lm_params(parameters).model
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_catalog_of_an_environment_resolves(environment):
+    """Every entry has a path without an open reference, and can be made."""
+    loader = configuration(environment)
+    catalog = loader["catalog"]
+    assert "${" not in str(catalog)
+    made = DataCatalog.from_config(catalog, loader["credentials"])
+    assert {"task_lm", "optimized_program", "product_vision"} <= set(made.keys())
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_program_of_each_model_has_its_own_folder(environment):
+    """Two environments with different LMs never write into one another's folder."""
+    loader = configuration(environment)
+    lm = task_lm_params(loader["parameters"])
+    path = loader["catalog"]["optimized_program"]["filepath"]
+    slug = path.split("/")[-2]
+    assert slug.startswith(lm.provider)
+
+
+def test_environment_says_what_its_name_says():
+    """An environment named after a model chooses that model."""
+    for environment in ENVIRONMENTS:
+        lm = task_lm_params(configuration(environment)["parameters"])
+        provider, _, model = environment.partition("-")
+        if provider in {"ollama", "vertex", "embedded"}:
+            assert lm.provider == provider
+            assert lm.model.replace(":", "-").startswith(model)
+
+
+def test_every_entry_has_a_layer():
+    """kedro-viz draws each entry in its layer."""
+    for name, entry in configuration("base")["catalog"].items():
+        assert entry["metadata"]["kedro-viz"]["layer"] in LAYERS, name
+
+
+def test_every_dataset_of_the_pipelines_is_in_the_catalog():
+    """Nothing but choices inside a stage lives in memory only."""
+    loader = configuration("base")
+    catalog = DataCatalog.from_config(loader["catalog"], loader["credentials"])
+    used = register_pipelines()["__default__"].datasets()
+    outside = {
+        name
+        for name in used
+        if not name.startswith("params:") and catalog.get(name) is None
+    }
+    assert outside <= {"chosen_program", "choice"}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_defaults_are_those_of_the_configuration(name):
+    """What users read in conf/base is what the code does without it."""
+    parameters = configuration("base")["parameters"]
+    assert MODELS[name].model_validate(parameters[name]) == MODELS[name]()
+
+
+def test_lm_defaults_are_those_of_the_configuration():
+    """Bounds and weights, which only the embedded LM has, are compared apart."""
+    lm = task_lm_params(configuration("base")["parameters"])
+    apart = {"embedded", "bounds", "price"}
+    assert lm.model_dump(exclude=apart) == LMParams().model_dump(exclude=apart)
+    assert lm.bounds == DecodingBounds()
+    assert lm.embedded == SMALL
+
+
+def test_no_environment_holds_a_secret():
+    """Keys come from the operating system's environment, by name."""
+    for path in CONF.rglob("*.yml"):
+        for line in path.read_text().splitlines():
+            if "api_key" in line:
+                assert "${oc.env:" in line, path
+
+
+def test_imports_keep_to_the_layers():
+    """The contracts in pyproject.toml hold: the diagram is a test."""
+    command = shutil.which("lint-imports", path=str(Path(sys.executable).parent))
+    done = subprocess.run(  # noqa: S603 -- our own tool
+        [command, "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+    assert " 0 broken" in done.stdout

@@ -73,3 +73,10 @@ def test_error_messages_are_removed(tmp_path):
     scrub(tmp_path, tmp_path)
     left = json.loads(status.read_text())
     assert left["nodes"]["a"] == {"status": "failed", "error": None}
+
+
+def test_nothing_to_scrub_is_fine(tmp_path):
+    """A build without run status and without paths is left as it is."""
+    (tmp_path / "api").mkdir()
+    (tmp_path / "api" / "main").write_text("{}")
+    assert scrub(tmp_path, tmp_path / "project") == 0

@@ -140,3 +140,19 @@ def test_refused_key_is_in_no_error_and_no_file(server, project):
     assert b"Traceback" not in done.stderr
     for where, content in bytes_of(project, done).items():
         assert KEY.encode() not in content, where
+
+
+def test_other_prompt_lm_writes_the_instructions(server, project):
+    """Its calls stand in a ledger of its own, and carry its own key only."""
+    variables = {"OLLAMA_BASE_URL": server.address, "PO_LM_BASE_URL": server.address}
+    extra = ",prompt_lm.provider=openai,prompt_lm.model=served"
+    done = run(project, "ollama", variables, extra)
+    assert done.returncode == 0, done.stderr.decode()[-2000:]
+    output = project / "data/07_model_output"
+    rows = Ledger(output / "openai-served/ledger.sqlite").rows(stage="optimize")
+    assert rows
+    assert {row.lm for row in rows} == {"openai-served"}
+    models = [p.name for p in (project / "data/06_models").iterdir() if p.is_dir()]
+    assert models == ["ollama-mistral-7b-instruct"]
+    sent = [headers for path, headers, _ in server.requests if path.endswith("ions")]
+    assert {headers["Authorization"] for headers in sent} == {f"Bearer {PROMPT_KEY}"}

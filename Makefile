@@ -38,7 +38,7 @@ viz-build: install  ## write that page into build/, without local paths
 	$(BIN)/python -m po_optimizer.viz_build
 
 test: install  ## all tests, offline, under 10 minutes
-	$(BIN)/python -m pytest -m "not exhaustive and not live" --cov --cov-report=term --quiet
+	$(BIN)/python -m pytest -m "not exhaustive and not live and not browser" --numprocesses 2 --dist loadfile --cov --cov-report=term --quiet
 
 test-servers: install  ## protocol tests against servers that others wrote (npm)
 	npm install --no-audit --no-fund --no-save --silent --prefix tests/servers/aimock @copilotkit/aimock@1.43.0

@@ -8,7 +8,7 @@ from kedro.framework.hooks import hook_impl
 from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 
-from po_optimizer.datasets import LMDataset
+from po_optimizer.datasets import DSPyProgramDataset, LMDataset
 from po_optimizer.errors import EndedEarlyError
 from po_optimizer.lms import stop_servers
 from po_optimizer.terminal import show_summary
@@ -22,6 +22,9 @@ logger = getLogger(__name__)
 class RunHooks:
     """Kedro's hooks of this project."""
 
+    def __init__(self) -> None:
+        self._ended_early: str | None = None
+
     @hook_impl
     def after_catalog_created(
         self,
@@ -29,14 +32,19 @@ class RunHooks:
         parameters: dict[str, Any],
         save_version: str,
     ) -> None:
-        """Tells each LM entry what the parameters say of it."""
-        for name in ("task_lm", "prompt_lm"):
+        """Tells LM and program entries what the parameters say of them.
+
+        The program of the role is trusted already, being run: so its package is what
+        a stored program may import, besides what the catalog allows.
+        """
+        chosen = parameters["parameters"]
+        package = str((chosen.get("role") or {}).get("program", "")).partition(".")[0]
+        for name in ("task_lm", "prompt_lm", "candidate_program", "optimized_program"):
             dataset = catalog.get(name) if name in catalog else None
             if isinstance(dataset, LMDataset):
-                dataset.bind(parameters["parameters"], save_version)
-
-    def __init__(self) -> None:
-        self._ended_early: str | None = None
+                dataset.bind(chosen, save_version)
+            if isinstance(dataset, DSPyProgramDataset) and package:
+                dataset.allow(package)
 
     @hook_impl
     def before_pipeline_run(self) -> None:

@@ -83,7 +83,7 @@ def score_references(
     """The metric on the examples' own reference outputs: the ceiling, no program."""
     records = []
     for index, example in enumerate(examples):
-        reference = dspy.Prediction(**example.labels().toDict())
+        reference = dspy.Prediction(**dict(example.labels().items()))
         record = _blank(example, index, "reference")
         records.append(_scored(record, example, reference, metric))
     return records

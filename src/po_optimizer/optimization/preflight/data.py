@@ -24,7 +24,7 @@ def metric_checks(
 
 
 def _references(metric: Metric, examples: list[dspy.Example], least: float) -> Check:
-    pairs = [(e, dspy.Prediction(**e.labels().toDict())) for e in examples]
+    pairs = [(e, dspy.Prediction(**dict(e.labels().items()))) for e in examples]
     scores, problem = _scores(metric, pairs)
     mean = sum(scores) / len(pairs)
     return check(

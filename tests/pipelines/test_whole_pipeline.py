@@ -1,0 +1,130 @@
+"""data_prep to evaluate on the real embedded LM, and the same run again for nothing."""
+
+import json
+
+import pytest
+import yaml
+
+from po_optimizer import load_program
+from po_optimizer.lms import Ledger
+from tests.faces.project import ROOT, copy_project, kedro
+from tests.small_role import raw_record
+from tests.weights import needs_weights
+
+SLUG = "embedded-smollm2-135m-instruct"
+WORDS = {
+    "tool": "hammers nails and screws for the workshop at home",
+    "book": "pages of stories that one reads by the fire in winter",
+}
+SETTINGS = {
+    "role": {
+        "program": "tests.small_role.Labeler",
+        "metric": "tests.small_role.label_metric",
+        "record": "tests.small_role.LabelRecord",
+    },
+    "data_prep": {"sizes": {"train": 3, "val": 2, "test": 3}},
+    "optimize": {"miprov2": {"num_candidates": 2, "num_trials": 2}},
+    "lm": {"max_tokens": 60, "context_tokens": 2048, "seconds_per_example": 3},
+    "prompt_lm": {"max_tokens": 60, "bounds": {"text_characters": 120}},
+    "promotion": {"num_resamples": 1000},
+}
+
+pytestmark = pytest.mark.embedded
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A project whose environment `small` is the tests' own role."""
+    project = copy_project(tmp_path_factory.mktemp("whole") / "project")
+    settings = project / "conf" / "small" / "parameters_small.yml"
+    settings.parent.mkdir()
+    settings.write_text(yaml.safe_dump(SETTINGS))
+    kinds = list(WORDS) * 6
+    records = [
+        raw_record(n, kind, f"Item{n} number {n} has {n} {WORDS[kind]}")
+        for n, kind in enumerate(kinds)
+    ]
+    lines = "\n".join(json.dumps(record) for record in records)
+    (project / "data/01_raw/product_owner.jsonl").write_text(lines)
+    return project
+
+
+def run(project):
+    """`kedro run --pipeline=evaluate`; the paid calls of the LM after it."""
+    done = kedro(
+        project, "run", "--env=small", "--pipeline=evaluate", PYTHONPATH=str(ROOT)
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    ledger = Ledger(project / "data/07_model_output" / SLUG / "ledger.sqlite")
+    return ledger.totals()
+
+
+@pytest.fixture(scope="module")
+def first(project):
+    """The totals after the first run."""
+    return run(project)
+
+
+def document(project, path):
+    """A JSON document that the run made."""
+    return json.loads((project / "data" / path).read_text())
+
+
+@needs_weights
+def test_splits_have_the_sizes_that_were_asked(project, first):
+    """Records are checked and split by the role's own record type."""
+    sizes = [
+        len(document(project, f"05_model_input/{name}.json"))
+        for name in ("trainset", "valset", "testset")
+    ]
+    assert sizes == [3, 2, 3]
+
+
+@needs_weights
+def test_optimization_ran_its_trials(project, first):
+    """The baseline and two trials stand in the journal, each on the whole valset."""
+    trials = document(project, f"06_models/{SLUG}/trials.json")
+    assert trials[0]["kind"] == "baseline"
+    assert len(trials) >= 3
+    assert {trial["n"] for trial in trials} == {2}
+    report = document(project, f"06_models/{SLUG}/optimization_report.json")
+    assert report["ended"] == "completed"
+
+
+@needs_weights
+def test_program_reloads_with_its_provenance(project, first):
+    """The released artifact is a program, and says how it came about."""
+    (path,) = (project / "data/06_models" / SLUG / "program.json").glob("*/*.json")
+    program = load_program(path, allowed_packages=["dspy", "tests"])
+    assert type(program).__name__ == "Labeler"
+    assert list(program.label.signature.output_fields) == ["label"]
+    assert json.loads(path.read_text())["provenance"]["splits"]["testset"] == 3
+
+
+@needs_weights
+def test_scores_have_their_n(project, first):
+    """Both programs are scored on all of the testset."""
+    report = document(project, f"08_reporting/{SLUG}/score_report.json")
+    for which in ("baseline", "optimized"):
+        assert report[which]["score"]["n"] == 3
+        assert report[which]["n_unscored"] == 0
+        assert 0.0 <= report[which]["score"]["mean"] <= 1.0
+
+
+@needs_weights
+def test_decision_and_report_are_written(project, first):
+    """The promotion has its reasons; the page is whole."""
+    promotion = document(project, f"08_reporting/{SLUG}/promotion.json")
+    assert promotion["decision"] in {"promote", "keep_baseline", "inconclusive"}
+    assert promotion["reasons"]
+    page = (project / "data/08_reporting" / SLUG / "report.html").read_text()
+    assert page.rstrip().endswith("</html>")
+
+
+@needs_weights
+def test_same_run_again_pays_nothing(project, first):
+    """Every answer is kept: the second run asks the LM not once."""
+    again = run(project)
+    assert first.paid > 0
+    assert again.paid == first.paid
+    assert again.cached > first.cached

@@ -1,0 +1,100 @@
+"""What surrounds a run: LMs are bound, an early end is told, the result is shown."""
+
+import pytest
+from kedro.io import DataCatalog, MemoryDataset
+from kedro.pipeline import Pipeline
+
+from po_optimizer.datasets import DSPyProgramDataset, LMDataset
+from po_optimizer.errors import EndedEarlyError
+from po_optimizer.hooks import RunHooks
+from po_optimizer.roles import make_program
+from tests.small_role import Labeler
+from tests.test_small_role import ROLE
+
+PARAMETERS = {
+    "lm": {"provider": "openai", "model": "m"},
+    "role": {"program": ROLE.program},
+}
+
+
+def created(**datasets):
+    """A catalog that the hook has seen."""
+    catalog = DataCatalog(datasets)
+    given = {"parameters": PARAMETERS}
+    RunHooks().after_catalog_created(catalog, given, "run-1")
+    return catalog
+
+
+def report(ended):
+    """An optimization report that ended so."""
+    return {"ended": ended, "reason": f"it was {ended}"}
+
+
+def test_lm_entries_are_bound_to_the_parameters(tmp_path):
+    """Both LMs know their settings before a node runs."""
+    entries = {
+        f"{role}_lm": LMDataset(role=role, folder=str(tmp_path))
+        for role in ("task", "prompt")
+    }
+    catalog = created(**entries)
+    assert catalog.load("task_lm").model == "openai/m"
+    assert catalog.load("prompt_lm").meter.run_id == "run-1"
+
+
+def test_catalog_without_our_entries_is_left_alone():
+    """A project may replace an LM entry by its own dataset."""
+    assert created(task_lm=MemoryDataset("other")).load("task_lm") == "other"
+
+
+def test_package_of_the_roles_program_is_allowed(tmp_path):
+    """Naming a role is enough: its stored programs load as its class."""
+    dataset = DSPyProgramDataset(
+        filepath=str(tmp_path / "program.json"), dill="off", verify="inline"
+    )
+    dataset.save(make_program(ROLE))
+    loaded = created(optimized_program=dataset).load("optimized_program")
+    assert isinstance(loaded, Labeler)
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [("trials", []), ("optimization_report", report("completed"))],
+)
+def test_completed_optimization_goes_on(name, data):
+    """Nothing is told of what went as planned."""
+    hooks = RunHooks()
+    hooks.before_pipeline_run()
+    hooks.after_dataset_saved(name, data)
+    hooks.after_pipeline_run(Pipeline([]), DataCatalog())
+
+
+def test_interrupted_optimization_ends_the_run_once_it_is_stored():
+    """Ctrl-C does not go on to evaluate."""
+    with pytest.raises(EndedEarlyError, match="it was interrupted"):
+        RunHooks().after_dataset_saved("optimization_report", report("interrupted"))
+
+
+def test_reached_budget_is_told_at_the_end():
+    """The pipeline goes on with the best so far; the exit code tells."""
+    hooks = RunHooks()
+    hooks.after_dataset_saved("optimization_report", report("budget"))
+    with pytest.raises(EndedEarlyError, match="it was budget"):
+        hooks.after_pipeline_run(Pipeline([]), DataCatalog())
+
+
+def test_next_run_of_the_process_starts_afresh():
+    """A notebook runs the pipeline more than once."""
+    hooks = RunHooks()
+    hooks.after_dataset_saved("optimization_report", report("budget"))
+    hooks.before_pipeline_run()
+    hooks.after_pipeline_run(Pipeline([]), DataCatalog())
+
+
+@pytest.mark.parametrize("ending", ["after_pipeline_run", "on_pipeline_error"])
+def test_servers_are_stopped_however_a_run_ends(monkeypatch, ending):
+    """No embedded server outlives its run."""
+    stopped = []
+    monkeypatch.setattr("po_optimizer.hooks.stop_servers", lambda: stopped.append(1))
+    given = (Pipeline([]), DataCatalog()) if ending == "after_pipeline_run" else ()
+    getattr(RunHooks(), ending)(*given)
+    assert stopped == [1]

@@ -102,10 +102,6 @@ class DSPyProgramDataset(AbstractVersionedDataset[dspy.Module, dspy.Module | Non
         if package not in self._allowed:
             self._allowed.append(package)
 
-    def allow(self, package: str) -> None:
-        """Lets documents cause one more package to be imported."""
-        self._allowed.append(package)
-
     def save(self, data: dspy.Module) -> None:
         """Publish the program, whole or not at all.
 

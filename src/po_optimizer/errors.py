@@ -95,6 +95,17 @@ class UnusableAnswerError(PoOptimizerError):
         )
 
 
+class RefusedPromptError(PoOptimizerError):
+    """The LM is there and refuses this prompt; nothing was replaced."""
+
+    def __init__(self, stage: str, slug: str, problem: str) -> None:
+        super().__init__(
+            f"{stage}: {slug} refused the prompt: {problem}. The files that stood "
+            "there are untouched. Shorten the documents, or choose an LM with a larger "
+            "context window (lm.context_tokens)."
+        )
+
+
 class ExecutionStopError(PoOptimizerError):
     """A run ended early and in order; what is done is stored."""
 

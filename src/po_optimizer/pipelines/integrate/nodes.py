@@ -4,9 +4,9 @@ from logging import getLogger
 from typing import Any
 
 import dspy
-from dspy.utils.exceptions import AdapterParseError
+from dspy.utils.exceptions import AdapterParseError, LMInvalidRequestError
 
-from po_optimizer.errors import UnusableAnswerError
+from po_optimizer.errors import RefusedPromptError, UnusableAnswerError
 from po_optimizer.lms import MeteredLM, StopRun, use_lm
 from po_optimizer.params import FeaturesParams, RoleParams
 from po_optimizer.persistence import get_provenance
@@ -60,6 +60,9 @@ def write_vision_and_review(
         texts = {name: made.to_yaml() for name, made in _typed(vision, review).items()}
     except (AdapterParseError, AttributeError) as error:
         raise UnusableAnswerError("integrate", task_lm.slug) from error
+    except LMInvalidRequestError as error:
+        words = task_lm.meter.words(error, 300)
+        raise RefusedPromptError("integrate", task_lm.slug, words) from error
     except StopRun as stop:
         raise stop.as_error() from stop
     report = {

@@ -1,0 +1,128 @@
+"""Integrate: which program runs and why, and documents that are whole or not made."""
+
+import json
+
+import dspy
+import pytest
+import yaml
+from dspy.utils.exceptions import LMInvalidRequestError, LMTransportError
+
+from po_optimizer.errors import PoOptimizerError, UnusableAnswerError
+from po_optimizer.params import FeaturesParams, RoleParams
+from po_optimizer.persistence import attach_provenance
+from po_optimizer.pipelines.integrate.nodes import (
+    choose_program,
+    write_vision_and_review,
+)
+from po_optimizer.product_owner.schema import ProductOwnerReview, ProductVision
+from po_optimizer.roles import make_program
+from tests.product_owner.records import REQUIREMENTS, review, vision
+from tests.scripted import fixed_fields, scripted_lm
+
+ROLE = RoleParams()
+CHOICE = {"program": "baseline", "reason": "why", "provenance": {}}
+GOOD = fixed_fields(product_vision=vision(), product_owner_review=review())
+
+
+def promoted(decision="promote"):
+    """What evaluate decided."""
+    return {"decision": decision, "reasons": ["the interval holds 0"]}
+
+
+def choose(promotion, program, *, switch=True):
+    """The chosen program and the choice."""
+    features = FeaturesParams(use_dspy_product_owner=switch)
+    return choose_program(promotion, program, ROLE, features)
+
+
+def write(folder, answer, **changes):
+    """What the node writes when the LM answers so."""
+    inputs = {"requirements": REQUIREMENTS, "existing_vision": "", "concept": None}
+    lm = scripted_lm(answer, folder, num_retries=0)
+    return write_vision_and_review(
+        make_program(ROLE), CHOICE, **{**inputs, **changes}, task_lm=lm
+    )
+
+
+def test_promoted_program_is_used_with_its_provenance():
+    """Switch on, stored and promoted: the optimized program runs."""
+    program = attach_provenance(make_program(ROLE), {"seed": 9})
+    chosen, choice = choose(promoted(), program)
+    assert chosen is program
+    assert (choice["program"], choice["provenance"]) == ("optimized", {"seed": 9})
+
+
+@pytest.mark.parametrize(
+    ("promotion", "stored", "switch", "reason"),
+    [
+        (promoted(), True, False, "use_dspy_product_owner is off"),
+        (promoted(), False, True, "no optimized program is stored"),
+        (None, True, True, "has not been evaluated"),
+        (promoted("keep_baseline"), True, True, "keep_baseline: the interval holds 0"),
+        ({"decision": "inconclusive", "reasons": []}, True, True, "inconclusive"),
+    ],
+)
+def test_baseline_is_used_and_the_reason_is_told(promotion, stored, switch, reason):
+    """No fallback is silent: the choice says which program runs and why."""
+    optimized = make_program(ROLE) if stored else None
+    chosen, choice = choose(promotion, optimized, switch=switch)
+    assert chosen is not optimized
+    assert isinstance(chosen, dspy.Module)
+    assert (choice["program"], choice["provenance"]) == ("baseline", {})
+    assert reason in choice["reason"]
+
+
+def test_documents_are_yaml_of_the_typed_result(tmp_path):
+    """Never the LM's own text: both read back as what they are."""
+    made = write(tmp_path, GOOD)
+    assert ProductVision.from_yaml(made["product_vision"]).product_name == "ShedShare"
+    read = ProductOwnerReview.from_yaml(made["product_owner_review"])
+    assert read.status == "needs_adjustment"
+    assert yaml.safe_load(made["product_vision"])["non_goals"] == ["Selling tools"]
+
+
+def test_report_tells_program_lm_verdict_and_usage(tmp_path):
+    """The run can be understood from its report alone."""
+    report = write(tmp_path, GOOD)["integration_report"]
+    assert (report["program"], report["reason"]) == ("baseline", "why")
+    assert (report["lm"], report["status"]) == ("scripted", "needs_adjustment")
+    assert report["conflicts"] == review()["requirements_alignment"]["conflicts"]
+    assert report["usage"]["paid"] == 1
+    assert json.dumps(report)
+
+
+def test_warnings_reach_the_report(tmp_path):
+    """A concept that the document overrules is told."""
+    report = write(tmp_path, GOOD, concept="Something else")["integration_report"]
+    assert report["concept"] == "Lend garden tools between neighbors"
+    assert "CONCEPT differs" in report["warnings"][0]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda prompt: "I cannot do that.",
+        lambda prompt: "",
+        fixed_fields(product_vision=vision()),
+        fixed_fields(product_vision={}, product_owner_review=review()),
+        fixed_fields(product_vision=None, product_owner_review=None),
+    ],
+    ids=["talk", "nothing", "half", "empty vision", "nulls"],
+)
+def test_unusable_answer_writes_nothing(tmp_path, answer):
+    """The files that stood there stay; the error says what to change."""
+    with pytest.raises(UnusableAnswerError, match=r"scripted.*lm.max_tokens"):
+        write(tmp_path, answer)
+
+
+@pytest.mark.parametrize(
+    "failure", [LMTransportError("refused"), LMInvalidRequestError("too long")]
+)
+def test_failure_of_the_lm_is_told_in_a_sentence(tmp_path, failure):
+    """An LM out of reach, and one that refuses the prompt, are no traceback."""
+
+    def fail(prompt):
+        raise failure
+
+    with pytest.raises(PoOptimizerError, match=str(failure)):
+        write(tmp_path, fail)

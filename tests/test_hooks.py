@@ -17,10 +17,10 @@ PARAMETERS = {
 }
 
 
-def created(**datasets):
+def created(role=PARAMETERS["role"], **datasets):
     """A catalog that the hook has seen."""
     catalog = DataCatalog(datasets)
-    given = {"parameters": PARAMETERS}
+    given = {"parameters": {**PARAMETERS, "role": role}}
     RunHooks().after_catalog_created(catalog, given, "run-1")
     return catalog
 
@@ -46,13 +46,14 @@ def test_catalog_without_our_entries_is_left_alone():
     assert created(task_lm=MemoryDataset("other")).load("task_lm") == "other"
 
 
-def test_package_of_the_roles_program_is_allowed(tmp_path):
+@pytest.mark.parametrize("role", [ROLE, ROLE.model_dump()])
+def test_package_of_the_roles_program_is_allowed(tmp_path, role):
     """Naming a role is enough: its stored programs load as its class."""
     dataset = DSPyProgramDataset(
         filepath=str(tmp_path / "program.json"), dill="off", verify="inline"
     )
     dataset.save(make_program(ROLE))
-    loaded = created(optimized_program=dataset).load("optimized_program")
+    loaded = created(role, optimized_program=dataset).load("optimized_program")
     assert isinstance(loaded, Labeler)
 
 

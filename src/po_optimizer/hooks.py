@@ -11,6 +11,7 @@ from kedro.pipeline import Pipeline
 from po_optimizer.datasets import DSPyProgramDataset, LMDataset
 from po_optimizer.errors import EndedEarlyError
 from po_optimizer.lms import stop_servers
+from po_optimizer.params import RoleParams
 from po_optimizer.terminal import show_summary
 
 # LiteLLM fetches a price map from the network at import unless told not to
@@ -38,12 +39,14 @@ class RunHooks:
         a stored program may import, besides what the catalog allows.
         """
         chosen = parameters["parameters"]
-        package = str((chosen.get("role") or {}).get("program", "")).partition(".")[0]
+        # Kedro hands over what it validated already: a model, or the raw mapping
+        role = RoleParams.model_validate(chosen.get("role") or {})
+        package = role.program.partition(".")[0]
         for name in ("task_lm", "prompt_lm", "candidate_program", "optimized_program"):
             dataset = catalog.get(name) if name in catalog else None
             if isinstance(dataset, LMDataset):
                 dataset.bind(chosen, save_version)
-            if isinstance(dataset, DSPyProgramDataset) and package:
+            if isinstance(dataset, DSPyProgramDataset):
                 dataset.allow(package)
 
     @hook_impl

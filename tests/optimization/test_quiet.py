@@ -1,6 +1,7 @@
 import logging
 
 import dspy
+import pytest
 import tqdm
 from dspy.teleprompt import bootstrap, utils
 
@@ -62,6 +63,7 @@ class Documented(dspy.Module):
         return self.predict(question=question)
 
 
+@pytest.mark.usefixtures("without_our_lines")
 def test_the_proposers_look_at_the_source_is_silent(tmp_path, capfd):
     """The program-aware proposer prints a signature's source; none of it shows."""
     aware = {"program_aware_proposer": True, "data_aware_proposer": True}

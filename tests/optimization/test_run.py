@@ -245,6 +245,7 @@ def test_events_tell_the_run_in_order(tmp_path):
     assert words[-1].startswith("optimize: completed")
 
 
+@pytest.mark.usefixtures("without_our_lines")
 def test_nothing_of_dspy_reaches_the_terminal(tmp_path, capfd):
     """No tqdm bar, no print and no log line of DSPy, on stdout or stderr."""
     for optimizer in OPTIMIZERS:

@@ -9,7 +9,7 @@ from dspy.utils.exceptions import LMInvalidRequestError, LMTransportError
 
 from po_optimizer.errors import PoOptimizerError, UnusableAnswerError
 from po_optimizer.params import FeaturesParams, RoleParams
-from po_optimizer.persistence import attach_provenance
+from po_optimizer.persistence import attach_provenance, extract_program_components
 from po_optimizer.pipelines.integrate.nodes import (
     choose_program,
     write_vision_and_review,
@@ -24,9 +24,19 @@ CHOICE = {"program": "baseline", "reason": "why", "provenance": {}}
 GOOD = fixed_fields(product_vision=vision(), product_owner_review=review())
 
 
-def promoted(decision="promote"):
-    """What evaluate decided."""
-    return {"decision": decision, "reasons": ["the interval holds 0"]}
+def promoted(decision="promote", *, program=None):
+    """What evaluate decided on this program, by default the one that is stored."""
+    judged = extract_program_components(program or make_program(ROLE))["fingerprint"]
+    reasons = ["the interval holds 0"]
+    return {"decision": decision, "reasons": reasons, "program": judged}
+
+
+def changed():
+    """The Product Owner with other instructions."""
+    program = make_program(ROLE)
+    instructions = program.write.signature.with_instructions("Answer in JSON.")
+    program.write.signature = instructions
+    return program
 
 
 def choose(promotion, program, *, switch=True):
@@ -59,7 +69,8 @@ def test_promoted_program_is_used_with_its_provenance():
         (promoted(), False, True, "no optimized program is stored"),
         (None, True, True, "has not been evaluated"),
         (promoted("keep_baseline"), True, True, "keep_baseline: the interval holds 0"),
-        ({"decision": "inconclusive", "reasons": []}, True, True, "inconclusive"),
+        (promoted("inconclusive"), True, True, "inconclusive"),
+        (promoted(program=changed()), True, True, "that of another program"),
     ],
 )
 def test_baseline_is_used_and_the_reason_is_told(promotion, stored, switch, reason):

@@ -71,7 +71,13 @@ def made(tmp_path_factory):
     )
     promotion = PromotionParams(num_resamples=1000)
     made["score_report"], made["promotion"] = evaluate.compare_programs(
-        *made["predictions"], made["testset"], made["trials"], lm, ROLE, promotion
+        *made["predictions"],
+        made["optimized"],
+        made["testset"],
+        made["trials"],
+        lm,
+        ROLE,
+        promotion,
     )
     made["folder"] = folder
     return made

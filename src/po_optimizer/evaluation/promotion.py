@@ -39,6 +39,8 @@ class Promotion(Result):
         measured: What the measurement alone says.
         reasons: Why, one sentence each, the deciding ones first.
         override: Who decided otherwise and why; None if nobody did.
+        program: Fingerprint of the program that was judged, per predictor; a
+            promotion says nothing of another one. None if it is not known.
     """
 
     format_version: Literal[1] = 1
@@ -47,6 +49,7 @@ class Promotion(Result):
     reasons: list[str]
     evidence: Evidence
     override: PromotionOverride | None = None
+    program: dict[str, str] | None = None
 
 
 def decide(report: ScoreReport, params: PromotionParams) -> Promotion:

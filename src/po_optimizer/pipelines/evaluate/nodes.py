@@ -22,7 +22,7 @@ from po_optimizer.evaluation import (
 )
 from po_optimizer.lms import MeteredLM
 from po_optimizer.params import EvaluateParams, PromotionParams, RoleParams
-from po_optimizer.persistence import get_provenance
+from po_optimizer.persistence import extract_program_components, get_provenance
 from po_optimizer.records import to_examples
 from po_optimizer.roles import load_metric, load_record_type, make_program
 
@@ -60,13 +60,14 @@ def _predict(
 def compare_programs(
     baseline_predictions: Records,
     optimized_predictions: Records,
+    optimized_program: dspy.Module,
     testset: Records,
     trials: Records,
     task_lm: MeteredLM,
     role: RoleParams,
     promotion: PromotionParams,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The score report and the decision, each with its reasons."""
+    """The score report and the decision on this program, each with its reasons."""
     examples = to_examples(testset, load_record_type(role))
     stages = task_lm.meter.ledger.stages(task_lm.meter.run_id)
     full = [trial for trial in trials if trial["kind"] != "minibatch"]
@@ -87,7 +88,8 @@ def compare_programs(
             if f"evaluate {which}" in stages
         },
     )
-    decision = decide(report, promotion)
+    judged = extract_program_components(optimized_program)["fingerprint"]
+    decision = decide(report, promotion).model_copy(update={"program": judged})
     return report.model_dump(mode="json"), decision.model_dump(mode="json")
 
 

@@ -28,6 +28,7 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                 inputs=[
                     "baseline_predictions",
                     "optimized_predictions",
+                    "optimized_program",
                     "testset",
                     "trials",
                     "task_lm",

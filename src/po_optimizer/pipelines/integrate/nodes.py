@@ -9,7 +9,7 @@ from dspy.utils.exceptions import AdapterParseError, LMInvalidRequestError
 from po_optimizer.errors import RefusedPromptError, UnusableAnswerError
 from po_optimizer.lms import MeteredLM, StopRun, use_lm
 from po_optimizer.params import FeaturesParams, RoleParams
-from po_optimizer.persistence import get_provenance
+from po_optimizer.persistence import extract_program_components, get_provenance
 from po_optimizer.product_owner.request import read_request
 from po_optimizer.roles import make_program
 
@@ -29,6 +29,11 @@ def choose_program(
         used, reason = "baseline", "no optimized program is stored for this LM"
     elif promotion is None:
         used, reason = "baseline", "the optimized program has not been evaluated"
+    elif promotion["program"] != _fingerprint(optimized_program):
+        used, reason = (
+            "baseline",
+            "the promotion is that of another program: run evaluate",
+        )
     elif promotion["decision"] != "promote":
         first = promotion["reasons"][0] if promotion["reasons"] else ""
         used, reason = "baseline", f"{promotion['decision']}: {first}"
@@ -78,6 +83,11 @@ def write_vision_and_review(
         ).model_dump(),
     }
     return {**texts, "integration_report": report}
+
+
+def _fingerprint(program: dspy.Module) -> dict[str, str]:
+    found: dict[str, str] = extract_program_components(program)["fingerprint"]
+    return found
 
 
 def _typed(vision: Any, review: Any) -> dict[str, Any]:

@@ -123,7 +123,7 @@ class Miprov2Params(Params):
 
     auto: Literal["light", "medium", "heavy"] | None = None
     num_candidates: PositiveInt | None = 3
-    num_trials: PositiveInt | None = 3
+    num_trials: PositiveInt | None = 2
     max_bootstrapped_demos: Count = 1
     max_labeled_demos: Count = 1
     minibatch: bool = False

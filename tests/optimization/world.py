@@ -96,8 +96,9 @@ def lm(folder: Path, respond: Answer = answer, **params: Any) -> MeteredLM:
 
 
 def settings(optimizer: str = "miprov2", **changes: Any) -> OptimizeParams:
-    """Small defaults; `miprov2={...}` and the like change a part."""
+    """Three trials if nothing else; `miprov2={...}` and the like change a part."""
     budget = changes.pop("budget", {})
+    changes["miprov2"] = {"num_trials": 3, **changes.get("miprov2", {})}
     return OptimizeParams(optimizer=optimizer, budget=BudgetParams(**budget), **changes)
 
 

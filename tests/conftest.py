@@ -4,6 +4,13 @@ import os
 import shutil
 from pathlib import Path
 
+import hypothesis
+
+# CI judges a change by the same examples each time; elsewhere new ones are sought
+hypothesis.settings.register_profile("ci", derandomize=True, deadline=None)
+if os.environ.get("CI"):
+    hypothesis.settings.load_profile("ci")
+
 _MEMORY = Path("/dev/shm")  # noqa: S108 -- pytest makes its own folder in it
 _ENOUGH_BYTES = 2 * 10**9
 _SETTINGS = ("USE_DSPY_PO", "CONCEPT", "PO_LM_BASE_URL", "PO_LM_MODEL", "PO_LM_API_KEY")

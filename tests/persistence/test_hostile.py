@@ -26,6 +26,8 @@ from po_optimizer.persistence import (
     save_program,
 )
 from po_optimizer.persistence.allowlist import Imports
+from po_optimizer.persistence.annotations import decode_annotation
+from po_optimizer.persistence.values import Decoder
 from tests.persistence import zoo
 from tests.persistence.conftest import document
 
@@ -318,3 +320,10 @@ def test_altered_documents_load_or_fail_in_words(
 def test_many_altered_documents(which: int, position: int, junk: Any) -> None:
     """The same, two thousand times."""
     load_altered(which, position, junk)
+
+
+def test_literal_without_values_is_damage() -> None:
+    """An empty Literal is told as damage, where pydantic would assert."""
+    decoder = Decoder(Imports(("dspy",)), {})
+    with pytest.raises(DamagedArtifactError):
+        decode_annotation(decoder, {"literal": []})

@@ -148,10 +148,14 @@ def _annotated(decoder: Decoder, node: dict[str, Any]) -> Any:
     return typing.Annotated[(inner, *metadata)]
 
 
+def _literal(decoder: Decoder, node: dict[str, Any]) -> Any:
+    if not node["literal"]:  # pydantic would meet it with an AssertionError
+        raise DamagedArtifactError("annotation", f"{node!r:.80}")
+    return typing.Literal[tuple(decoder.decode(value) for value in node["literal"])]
+
+
 _BUILDERS: dict[str, Callable[[Decoder, dict[str, Any]], Any]] = {
-    "literal": lambda dec, node: typing.Literal[
-        tuple(dec.decode(value) for value in node["literal"])
-    ],
+    "literal": _literal,
     "or": _union,
     "of": _generic,
     "annotated": _annotated,

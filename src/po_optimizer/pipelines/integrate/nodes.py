@@ -23,27 +23,15 @@ def choose_program(
     features: FeaturesParams,
 ) -> tuple[dspy.Module, dict[str, Any]]:
     """The program that the switch and the promotion allow, and why it is that one."""
-    if not features.use_dspy_product_owner:
-        used, reason = "baseline", "features.use_dspy_product_owner is off"
-    elif optimized_program is None:
-        used, reason = "baseline", "no optimized program is stored for this LM"
-    elif promotion is None:
-        used, reason = "baseline", "the optimized program has not been evaluated"
-    elif promotion["program"] != _fingerprint(optimized_program):
-        used, reason = (
-            "baseline",
-            "the promotion is that of another program: run evaluate",
-        )
-    elif promotion["decision"] != "promote":
-        first = promotion["reasons"][0] if promotion["reasons"] else ""
-        used, reason = "baseline", f"{promotion['decision']}: {first}"
-    else:
-        used, reason = "optimized", "the optimized program is promoted"
+    against = _reason_for_the_baseline(promotion, optimized_program, features)
+    used = "optimized" if against is None else "baseline"
+    reason = against or "the optimized program is promoted"
     logger.info("The Product Owner runs the %s program: %s", used, reason)
-    if used == "optimized" and optimized_program is not None:
-        provenance = get_provenance(optimized_program)
-        return optimized_program, _choice(used, reason, provenance)
-    return make_program(role), _choice(used, reason, {})
+    if against is None and optimized_program is not None:
+        program, provenance = optimized_program, get_provenance(optimized_program)
+    else:
+        program, provenance = make_program(role), {}
+    return program, {"program": used, "reason": reason, "provenance": provenance}
 
 
 def write_vision_and_review(
@@ -62,7 +50,10 @@ def write_vision_and_review(
         with use_lm(task_lm, stage="integrate"):
             prediction = chosen_program(**request.inputs)
         vision, review = prediction.product_vision, prediction.product_owner_review
-        texts = {name: made.to_yaml() for name, made in _typed(vision, review).items()}
+        texts = {
+            "product_vision": vision.to_yaml(),
+            "product_owner_review": review.to_yaml(),
+        }
     except (AdapterParseError, AttributeError) as error:
         raise UnusableAnswerError("integrate", task_lm.slug) from error
     except LMInvalidRequestError as error:
@@ -85,14 +76,22 @@ def write_vision_and_review(
     return {**texts, "integration_report": report}
 
 
-def _fingerprint(program: dspy.Module) -> dict[str, str]:
-    found: dict[str, str] = extract_program_components(program)["fingerprint"]
-    return found
-
-
-def _typed(vision: Any, review: Any) -> dict[str, Any]:
-    return {"product_vision": vision, "product_owner_review": review}
-
-
-def _choice(used: str, reason: str, provenance: dict[str, Any]) -> dict[str, Any]:
-    return {"program": used, "reason": reason, "provenance": provenance}
+def _reason_for_the_baseline(
+    promotion: dict[str, Any] | None,
+    optimized_program: dspy.Module | None,
+    features: FeaturesParams,
+) -> str | None:
+    """Why the optimized program may not run; None if it may."""
+    if not features.use_dspy_product_owner:
+        return "features.use_dspy_product_owner is off"
+    if optimized_program is None:
+        return "no optimized program is stored for this LM"
+    if promotion is None:
+        return "the optimized program has not been evaluated"
+    judged = extract_program_components(optimized_program)["fingerprint"]
+    if promotion["program"] != judged:
+        return "the promotion is that of another program: run evaluate"
+    if promotion["decision"] != "promote":
+        first = promotion["reasons"][0] if promotion["reasons"] else ""
+        return f"{promotion['decision']}: {first}"
+    return None

@@ -1,6 +1,7 @@
 """Every error owns a sentence that names the value and what to do."""
 
 import inspect
+import pickle
 import re
 
 import pytest
@@ -43,6 +44,16 @@ def test_sentence_is_polite_and_plain(cls):
 def test_exit_code_says_that_the_run_failed(cls):
     """A shell sees every error."""
     assert made(cls).exit_code > 0
+
+
+@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
+def test_error_survives_the_way_to_another_process(cls):
+    """Class, sentence and attributes arrive as they were raised."""
+    error = made(cls)
+    arrived = pickle.loads(pickle.dumps(error))  # noqa: S301 -- made one line above
+    assert type(arrived) is cls
+    assert str(arrived) == str(error)
+    assert vars(arrived) == vars(error)
 
 
 def test_setting_error_names_setting_value_and_remedy():

@@ -6,11 +6,28 @@ never contains a secret. Errors of the user's making print without a traceback
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 from pydantic import ValidationError
 
 
-class PoOptimizerError(Exception):
+class Portable(BaseException):
+    """An exception that arrives in another process as it was raised.
+
+    Python would rebuild it by calling its class with the finished sentence, which
+    is not what a constructor that makes the sentence takes.
+    """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """The class, its finished arguments and its attributes."""
+        return _rebuilt, (type(self), self.args), self.__dict__
+
+
+def _rebuilt(cls: type[BaseException], args: tuple[Any, ...]) -> BaseException:
+    return cls.__new__(cls, *args)
+
+
+class PoOptimizerError(Portable, Exception):
     """Base of all errors that are shown to the user as one sentence."""
 
     exit_code: int = 1

@@ -1,9 +1,9 @@
 """What stops a run from inside DSPy, which swallows every ordinary exception."""
 
-from po_optimizer.errors import PoOptimizerError
+from po_optimizer.errors import PoOptimizerError, Portable
 
 
-class StopRun(BaseException):
+class StopRun(Portable):
     """Stops a run at the next LM call; DSPy's workers let a BaseException through.
 
     Outside DSPy it is caught by class and turned into `as_error()`.

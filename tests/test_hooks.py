@@ -2,7 +2,7 @@
 
 import pytest
 from kedro.io import DataCatalog, MemoryDataset
-from kedro.pipeline import Pipeline
+from kedro.pipeline import Node, Pipeline
 
 from po_optimizer.datasets import DSPyProgramDataset, LMDataset
 from po_optimizer.errors import EndedEarlyError
@@ -57,16 +57,18 @@ def test_package_of_the_roles_program_is_allowed(tmp_path, role):
     assert isinstance(loaded, Labeler)
 
 
-@pytest.mark.parametrize(
-    ("name", "data"),
-    [("trials", []), ("optimization_report", report("completed"))],
-)
-def test_completed_optimization_goes_on(name, data):
+def end_of_a_run(ended):
+    """The hook at the end of a run whose optimization ended so."""
+    node = Node(report, "how", "optimization_report", name="optimize")
+    catalog = DataCatalog({"optimization_report": MemoryDataset(report(ended))})
+    RunHooks().after_pipeline_run(Pipeline([node]), catalog)
+
+
+def test_completed_optimization_goes_on():
     """Nothing is told of what went as planned."""
-    hooks = RunHooks()
-    hooks.before_pipeline_run()
-    hooks.after_dataset_saved(name, data)
-    hooks.after_pipeline_run(Pipeline([]), DataCatalog())
+    RunHooks().after_dataset_saved("trials", [])
+    RunHooks().after_dataset_saved("optimization_report", report("completed"))
+    end_of_a_run("completed")
 
 
 def test_interrupted_optimization_ends_the_run_once_it_is_stored():
@@ -77,18 +79,9 @@ def test_interrupted_optimization_ends_the_run_once_it_is_stored():
 
 def test_reached_budget_is_told_at_the_end():
     """The pipeline goes on with the best so far; the exit code tells."""
-    hooks = RunHooks()
-    hooks.after_dataset_saved("optimization_report", report("budget"))
+    RunHooks().after_dataset_saved("optimization_report", report("budget"))
     with pytest.raises(EndedEarlyError, match="it was budget"):
-        hooks.after_pipeline_run(Pipeline([]), DataCatalog())
-
-
-def test_next_run_of_the_process_starts_afresh():
-    """A notebook runs the pipeline more than once."""
-    hooks = RunHooks()
-    hooks.after_dataset_saved("optimization_report", report("budget"))
-    hooks.before_pipeline_run()
-    hooks.after_pipeline_run(Pipeline([]), DataCatalog())
+        end_of_a_run("budget")
 
 
 @pytest.mark.parametrize("ending", ["after_pipeline_run", "on_pipeline_error"])

@@ -19,12 +19,21 @@ os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
 
 logger = getLogger(__name__)
 
+_TOLD = (
+    "task_lm",
+    "prompt_lm",
+    "candidate_program",
+    "optimized_program",
+    "chosen_program",
+)
+_REPORT = "optimization_report"
+
 
 class RunHooks:
-    """Kedro's hooks of this project."""
+    """Kedro's hooks of this project.
 
-    def __init__(self) -> None:
-        self._ended_early: str | None = None
+    They keep nothing: a node's hooks may be called in another process than the run's.
+    """
 
     @hook_impl
     def after_catalog_created(
@@ -42,7 +51,7 @@ class RunHooks:
         # Kedro hands over what it validated already: a model, or the raw mapping
         role = RoleParams.model_validate(chosen.get("role") or {})
         package = role.program.partition(".")[0]
-        for name in ("task_lm", "prompt_lm", "candidate_program", "optimized_program"):
+        for name in _TOLD:
             dataset = catalog.get(name) if name in catalog else None
             if isinstance(dataset, LMDataset):
                 dataset.bind(chosen, save_version)
@@ -50,35 +59,32 @@ class RunHooks:
                 dataset.allow(package)
 
     @hook_impl
-    def before_pipeline_run(self) -> None:
-        """Forgets the last run of this process."""
-        self._ended_early = None
-
-    @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
         """Stops after an interrupted optimization, once all of it is stored.
 
         A reached budget lets the pipeline go on with the best program so far; the
-        exit code tells.
+        exit code at the end tells.
 
         Raises:
             EndedEarlyError: Ctrl-C ended the optimization.
         """
-        if dataset_name != "optimization_report" or data["ended"] == "completed":
-            return
-        if data["ended"] == "interrupted":
+        if dataset_name == _REPORT and data["ended"] == "interrupted":
             raise EndedEarlyError(data["reason"])
-        self._ended_early = data["reason"]
 
     @hook_impl
     def after_pipeline_run(
         self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]
     ) -> None:
-        """Stops what was started and shows what came of it."""
+        """Stops what was started and shows what came of it.
+
+        Raises:
+            EndedEarlyError: A budget ended the optimization.
+        """
         stop_servers()
         show_summary(pipeline, catalog)
-        if self._ended_early is not None:
-            raise EndedEarlyError(self._ended_early)
+        report = catalog.load(_REPORT) if _REPORT in pipeline.all_outputs() else None
+        if report is not None and report["ended"] == "budget":
+            raise EndedEarlyError(report["reason"])
 
     @hook_impl
     def on_pipeline_error(self) -> None:

@@ -129,6 +129,12 @@ class ExecutionStopError(PoOptimizerError):
     exit_code = 3
 
 
+class InterruptedRunError(PoOptimizerError):
+    """Ctrl-C ended the run; every answer so far is kept."""
+
+    exit_code = 130  # what a shell reports for Ctrl-C
+
+
 class EndedEarlyError(ExecutionStopError):
     """The optimization ended before its last trial; its best program is stored."""
 

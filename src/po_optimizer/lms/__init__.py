@@ -2,10 +2,12 @@
 
 from po_optimizer.lms.connect import lm_slug, make_lm
 from po_optimizer.lms.embedded import stop_servers
+from po_optimizer.lms.interrupt import orderly_interrupt, stop_lms_in_use
 from po_optimizer.lms.ledger import CallRow, Ledger, Totals
 from po_optimizer.lms.metered import CallScope, Meter, MeteredEngine, MeteredLM, use_lm
 from po_optimizer.lms.stop import (
     CacheWriteFailed,
+    Interrupted,
     LedgerWriteFailed,
     LMNotReady,
     LMUnreachable,
@@ -16,6 +18,7 @@ __all__ = [
     "CacheWriteFailed",
     "CallRow",
     "CallScope",
+    "Interrupted",
     "LMNotReady",
     "LMUnreachable",
     "Ledger",
@@ -27,6 +30,8 @@ __all__ = [
     "Totals",
     "lm_slug",
     "make_lm",
+    "orderly_interrupt",
+    "stop_lms_in_use",
     "stop_servers",
     "use_lm",
 ]

@@ -55,7 +55,7 @@ class CallScope:
     optimization_id: str | None = None
 
 
-@dataclass
+@dataclass(eq=False)
 class Meter:
     """What all copies of one LM share.
 
@@ -69,6 +69,7 @@ class Meter:
             again, whatever DSPy made of the first.
         trial: The running trial, for calls whose scope names none.
         secret: The API key, which a server may repeat in its errors.
+        in_flight: Calls that have begun and not ended, in all threads.
     """
 
     ledger: Ledger
@@ -78,6 +79,27 @@ class Meter:
     stopped: StopRun | None = None
     trial: int | None = None
     secret: str | None = field(default=None, repr=False)
+    in_flight: int = field(default=0, init=False)
+    _changed: threading.Condition = field(
+        default_factory=threading.Condition, init=False, repr=False, compare=False
+    )
+
+    @contextmanager
+    def call(self) -> Iterator[None]:
+        """A call is in flight for the length of the block."""
+        with self._changed:
+            self.in_flight += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self.in_flight -= 1
+                self._changed.notify_all()
+
+    def wait_until_idle(self) -> None:
+        """Returns once no call is in flight: its answer is kept by then."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.in_flight == 0)
 
     def words(self, error: BaseException, most: int) -> str:
         """What an error says, without the secret, at most so many characters."""
@@ -217,6 +239,7 @@ class MeteredEngine:
 
 
 _paid = threading.local()
+_in_use: list[Meter] = []
 
 
 class MeteredLM(dspy.LM):
@@ -255,7 +278,7 @@ class MeteredLM(dspy.LM):
         started, clock = datetime.now(timezone.utc), time.perf_counter()
         _paid.happened = False
         try:
-            with endpoint(self.cache_folder):
+            with self.meter.call(), endpoint(self.cache_folder):
                 answer = super().__call__(*args, **kwargs)
         except LMError as error:
             if _refuses_the_prompt(error):
@@ -301,5 +324,14 @@ def use_lm(
     if callbacks is not None:
         settings["callbacks"] = callbacks
     lm.meter.resume()
-    with dspy.context(**settings, num_threads=lm.params.num_threads):
-        yield
+    _in_use.append(lm.meter)
+    try:
+        with dspy.context(**settings, num_threads=lm.params.num_threads):
+            yield
+    finally:
+        _in_use.remove(lm.meter)
+
+
+def meters_in_use() -> list[Meter]:
+    """The meters of all `use_lm` blocks that are open, in all threads."""
+    return list(_in_use)

@@ -1,6 +1,6 @@
 """What stops a run from inside DSPy, which swallows every ordinary exception."""
 
-from po_optimizer.errors import PoOptimizerError, Portable
+from po_optimizer.errors import InterruptedRunError, PoOptimizerError, Portable
 
 
 class StopRun(Portable):
@@ -12,6 +12,17 @@ class StopRun(Portable):
     def as_error(self) -> PoOptimizerError:
         """The ordinary error that the user reads."""
         return PoOptimizerError(str(self))
+
+
+class Interrupted(StopRun):
+    """The user asked to end; what was in flight was finished."""
+
+    def __init__(self) -> None:
+        super().__init__("interrupted by the user. The same command resumes.")
+
+    def as_error(self) -> PoOptimizerError:
+        """The error with the exit code of an interruption."""
+        return InterruptedRunError(str(self))
 
 
 class LMUnreachable(StopRun):

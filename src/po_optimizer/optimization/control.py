@@ -32,6 +32,11 @@ class Control:
         if stop is not None:
             raise stop
 
+    def wait_until_idle(self) -> None:
+        """Lets calls in flight end: DSPy leaves its threads running when stopped."""
+        for meter in self.meters:
+            meter.wait_until_idle()
+
     def begin_trial(self, trial: int | None) -> None:
         """Puts the calls that follow on a trial's account; None: on nobody's."""
         for meter in self.meters:

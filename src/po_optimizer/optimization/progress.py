@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -68,17 +69,27 @@ Progress = Callable[[Event], None]
 
 @contextmanager
 def show_progress(console: Console | None = None) -> Iterator[Progress]:
-    """A live display if the console is a terminal, else one log line per event."""
+    """A live display if the console is a terminal, else one log line per event.
+
+    A terminal has one display: of several optimizations at a time the others log.
+    """
     console = console or get_console()
-    if not (console.is_terminal and sys.stdout.isatty()):
+    on_terminal = console.is_terminal and sys.stdout.isatty()
+    if not (on_terminal and _display.acquire(blocking=False)):
         yield log_event
         return
-    with LiveView(console) as view:
+    try:
+        with LiveView(console) as view:
 
-        def show(event: Event) -> None:
-            _to_view(view, event)
+            def show(event: Event) -> None:
+                _to_view(view, event)
 
-        yield show
+            yield show
+    finally:
+        _display.release()
+
+
+_display = threading.Lock()
 
 
 def log_event(event: Event) -> None:

@@ -5,6 +5,7 @@ import functools
 import importlib
 import logging
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -46,8 +47,29 @@ def quiet_dspy() -> Iterator[None]:
 
     Loggers write to the files that the project's logging is configured with, and
     nowhere else; prints become DEBUG lines of the logger `dspy.printed`; tqdm bars
-    are made disabled.
+    are made disabled. All this belongs to the process: of several blocks in several
+    threads the first sets it up and the last takes it down.
     """
+    with _lock:
+        if not _open:
+            _patches.enter_context(_patched())
+        _open.append(threading.get_ident())
+    try:
+        yield
+    finally:
+        with _lock:
+            _open.pop()
+            if not _open:
+                _patches.close()
+
+
+_lock = threading.Lock()
+_open: list[int] = []
+_patches = ExitStack()
+
+
+@contextmanager
+def _patched() -> Iterator[None]:
     with ExitStack() as stack:
         for name in _LOGGERS:
             stack.enter_context(_to_files_only(logging.getLogger(name)))

@@ -13,7 +13,13 @@ from po_optimizer.errors import (
     OptimizerFailedError,
     PoOptimizerError,
 )
-from po_optimizer.lms import MeteredLM, StopRun, use_lm
+from po_optimizer.lms import (
+    Interrupted,
+    MeteredLM,
+    StopRun,
+    orderly_interrupt,
+    use_lm,
+)
 from po_optimizer.optimization.budget import Budget
 from po_optimizer.optimization.candidates import CandidateIndex
 from po_optimizer.optimization.control import Control
@@ -24,11 +30,6 @@ from po_optimizer.optimization.fingerprint import (
 )
 from po_optimizer.optimization.floor import stop_at_floor
 from po_optimizer.optimization.forecast import Forecast
-from po_optimizer.optimization.interrupt import (
-    orderly_interrupt,
-    pool_threads,
-    wait_for_calls_in_flight,
-)
 from po_optimizer.optimization.journal import Journal
 from po_optimizer.optimization.metric import GuardedMetric
 from po_optimizer.optimization.optimizers import Job, make_optimizer
@@ -51,7 +52,7 @@ from po_optimizer.optimization.report import (
 )
 from po_optimizer.optimization.resume import mark_complete, open_journal
 from po_optimizer.optimization.setup import Setup
-from po_optimizer.optimization.stops import BudgetReached, Interrupted
+from po_optimizer.optimization.stops import BudgetReached
 from po_optimizer.params import OptimizeParams
 from po_optimizer.roles import Metric
 
@@ -200,7 +201,6 @@ def _search(run: _Run) -> tuple[str, EndedHow]:
 
 @contextmanager
 def _surroundings(run: _Run) -> Iterator[None]:
-    pools = pool_threads()
     with ExitStack() as stack:
         stack.enter_context(quiet_dspy())
         stack.enter_context(
@@ -213,7 +213,7 @@ def _surroundings(run: _Run) -> Iterator[None]:
         )
         stack.enter_context(run.control.guarded(run.budget.check))
         stack.enter_context(orderly_interrupt(run.control.stop))
-        stack.callback(wait_for_calls_in_flight, pools)
+        stack.callback(run.control.wait_until_idle)
         yield
 
 

@@ -14,13 +14,6 @@ class BudgetReached(StopRun):
         )
 
 
-class Interrupted(StopRun):
-    """The user asked to end; what was in flight was finished."""
-
-    def __init__(self) -> None:
-        super().__init__("interrupted by the user. The same command resumes.")
-
-
 class RecordingFailed(StopRun):
     """The journal or the best program so far could not be stored."""
 

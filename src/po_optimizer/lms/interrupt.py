@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from po_optimizer.lms.stop import StopRun
-from po_optimizer.optimization.stops import Interrupted
+from po_optimizer.lms.metered import meters_in_use
+from po_optimizer.lms.stop import Interrupted, StopRun
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -43,13 +43,14 @@ def orderly_interrupt(stop: Callable[[StopRun], None]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def pool_threads() -> set[threading.Thread]:
-    """The living threads of DSPy's pools."""
-    prefix = "ThreadPoolExecutor"
-    return {t for t in threading.enumerate() if t.name.startswith(prefix)}
+def stop_lms_in_use(stop: StopRun) -> None:
+    """Refuses further paid calls in every thread that has an LM in use.
 
-
-def wait_for_calls_in_flight(before: set[threading.Thread]) -> None:
-    """Lets DSPy's pool threads finish: it leaves them running when a run is stopped."""
-    for thread in pool_threads() - before - {threading.current_thread()}:
-        thread.join()
+    Raises:
+        KeyboardInterrupt: None has: there is nothing to end in order.
+    """
+    meters = meters_in_use()
+    if not meters:
+        raise KeyboardInterrupt
+    for meter in meters:
+        meter.stopped = meter.stopped or stop

@@ -2,6 +2,7 @@
 
 import pytest
 from click.testing import CliRunner
+from kedro.io import DatasetError
 
 from po_optimizer.cli import RunError, cli, with_plain_errors
 from po_optimizer.errors import BelowBoundError, PoOptimizerError
@@ -124,6 +125,15 @@ def test_exit_code_is_the_errors_own():
     with pytest.raises(RunError) as ended:
         failing(BelowBoundError("evaluate.fail_below.rubric", 0.9, 0.5))()
     assert ended.value.exit_code == BelowBoundError.exit_code != 1
+
+
+def test_exit_code_is_found_below_kedros_error():
+    """What ends a stream of predictions arrives as the cause of a dataset's error."""
+    error = DatasetError("predictions: Failed while saving data")
+    error.__cause__ = BelowBoundError("evaluate.fail_below.rubric", 0.9, 0.5)
+    with pytest.raises(RunError, match=r"rubric=0.9 is not met") as ended:
+        failing(error)()
+    assert ended.value.exit_code == BelowBoundError.exit_code
 
 
 def test_defect_of_ours_keeps_its_traceback():

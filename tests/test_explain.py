@@ -115,6 +115,14 @@ def test_missing_file_is_told_by_its_entry():
     assert explain(error).startswith("raw_records: there is no file /there/x.jsonl.")
 
 
+def test_defect_below_a_stream_keeps_its_traceback():
+    """What a node makes while it is saved may fail: that is no dataset's mistake."""
+    failed = DatasetError("predictions: Failed while saving data to dataset X")
+    assert explain(caused(failed, AttributeError("no such field"))) is None
+    full = OSError(28, "No space left on device", "/there/x.json")
+    assert "Failed while saving" in explain(caused(failed, full))
+
+
 @pytest.mark.parametrize("error", [KeyError("x"), ValueError("y"), AttributeError("z")])
 def test_defect_has_no_sentence(error):
     """What is not understood keeps its traceback."""

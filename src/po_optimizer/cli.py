@@ -13,7 +13,7 @@ import click
 from kedro.framework.cli.project import run as kedro_run
 
 from po_optimizer.errors import DamagedArtifactError, PoOptimizerError
-from po_optimizer.explain import explain
+from po_optimizer.explain import causes, explain
 from po_optimizer.lms import StopRun
 from po_optimizer.persistence.components import inspect_program
 from po_optimizer.persistence.programs import predictors
@@ -56,8 +56,8 @@ def with_plain_errors(command: Callable[..., Any]) -> Callable[..., Any]:
             sentence = explain(error)
             if sentence is None:
                 raise
-            code = error.exit_code if isinstance(error, PoOptimizerError) else 1
-            raise RunError(sentence, code) from error
+            own = (one for one in causes(error) if isinstance(one, PoOptimizerError))
+            raise RunError(sentence, next((one.exit_code for one in own), 1)) from error
 
     return run
 

@@ -178,12 +178,13 @@ class NothingScoredError(PoOptimizerError):
 
 
 class UnpairedRecordsError(PoOptimizerError):
-    """Two lists of predictions that do not answer the same examples."""
+    """Predictions that do not answer the same examples."""
 
-    def __init__(self, n_baseline: int, n_optimized: int, first: str) -> None:
+    def __init__(self, sizes: Iterable[int], difference: str) -> None:
+        of = ("of the baseline", "of the optimized program", "examples in the testset")
+        counts = ", ".join(f"{n} {what}" for n, what in zip(sizes, of, strict=False))
         super().__init__(
-            f"the predictions cannot be paired: {n_baseline} of the baseline, "
-            f"{n_optimized} of the optimized program, {first}. "
+            f"the predictions cannot be paired: {counts}, {difference}. "
             "Both programs must answer the same testset in the same order: "
             "run the pipeline evaluate again."
         )

@@ -20,7 +20,7 @@ _CORRECT = "Correct it in conf/ or in --params."
 
 def explain(error: BaseException) -> str | None:
     """The sentence for a failure of the user's making; None for a defect of ours."""
-    for cause in _chain(error):
+    for cause in causes(error):
         if isinstance(cause, PoOptimizerError):
             return str(cause)
         if isinstance(cause, ValidationError):
@@ -31,7 +31,8 @@ def explain(error: BaseException) -> str | None:
     return None
 
 
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """The error, what it was raised from, and so on."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
@@ -77,9 +78,14 @@ def _missing_environment(error: BaseException) -> str:
     )
 
 
-def _missing_file(error: BaseException) -> str:
+def _failed_dataset(error: BaseException) -> str | None:
     text = str(error)
-    for cause in _chain(error):
+    chain = list(causes(error))
+    if "Failed while saving" in text and not any(
+        isinstance(cause, OSError) for cause in chain
+    ):
+        return None  # raised by a stream while it was saved: a defect of its maker
+    for cause in chain:
         if isinstance(cause, FileNotFoundError) and cause.filename:
             entry = text.partition(":")[0]
             return (
@@ -109,7 +115,7 @@ _SENTENCES: dict[type[BaseException], Callable[[Any], str | None]] = {
     ParameterValidationError: lambda error: _refused(_kedro_problems(str(error))),
     MissingConfigException: _missing_environment,
     OmegaConfBaseException: lambda error: f"the configuration cannot be read: {error}",
-    DatasetError: _missing_file,
+    DatasetError: _failed_dataset,
     click.ClickException: lambda error: str(error.message),
     OSError: lambda error: f"{error.filename or 'a file'}: {error.strerror or error}",
     ValueError: _unknown_name,

@@ -240,4 +240,5 @@ class FailBelow(Params):
 class EvaluateParams(Params):
     """How both programs are measured on the testset."""
 
+    num_shards: PositiveInt = 1  # parts of the testset, each a node of its own
     fail_below: FailBelow = FailBelow()

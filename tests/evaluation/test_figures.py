@@ -11,6 +11,7 @@ from po_optimizer.evaluation.figures import (
     usage_figure,
 )
 from po_optimizer.evaluation.score_report import Usage
+from po_optimizer.evaluation.shown import choose_cases
 from tests.evaluation.made import records, report
 
 BEFORE = [0.2, 0.5, 0.4, 0.6, None]
@@ -45,7 +46,9 @@ def test_components_show_both_programs_and_the_target() -> None:
 
 def test_slopes_are_grouped_by_direction() -> None:
     """Each scored pair is a line among better, equal or worse; unscored is in none."""
-    figure = slope_figure(records(BEFORE, "baseline"), records(AFTER, "optimized"))
+    figure = slope_figure(
+        choose_cases(records(BEFORE, "baseline"), records(AFTER, "optimized"))
+    )
     names = [trace.name for trace in figure.data]
     assert names == ["better (2)", "equal (1)", "worse (1)"]
     assert figure.data[0].customdata == (0, 0, 0, 3, 3, 3)

@@ -9,7 +9,11 @@ import pytest
 from dspy.lm15 import InvalidRequestError
 
 from po_optimizer.errors import NothingScoredError, PoOptimizerError
-from po_optimizer.evaluation.scoring import predict_all, score_references
+from po_optimizer.evaluation.scoring import (
+    EXAMPLES_AHEAD,
+    predict_all,
+    score_references,
+)
 from po_optimizer.lms.stop import StopRun
 from po_optimizer.score import Score
 from tests.scripted import scripted_lm
@@ -39,9 +43,17 @@ def _right(prompt: str) -> str:
 def _run(
     answer: Any, folder: Path, n: int = 3, metric: Any = _metric, **more: Any
 ) -> Any:
-    lm = scripted_lm(answer, folder, num_retries=0)
+    return _predict(scripted_lm(answer, folder, num_retries=0), n, metric, **more)
+
+
+def _predict(lm: Any, n: int, metric: Any = _metric, **more: Any) -> Any:
+    return list(_stream(lm, _examples(n), n, metric, **more))
+
+
+def _stream(lm: Any, examples: Any, n: int, metric: Any = _metric, **more: Any) -> Any:
     program = dspy.Predict("question -> answer")
-    return predict_all(program, _examples(n), metric, lm, stage="evaluate", **more)
+    more = {"stage": "evaluate", "positions": range(n), **more}
+    return predict_all(program, examples, metric, lm, **more)
 
 
 def test_a_right_answer_is_scored_with_its_parts(tmp_path: Path) -> None:
@@ -119,11 +131,8 @@ def test_a_stop_in_a_thread_ends_the_other_examples(tmp_path: Path) -> None:
         raise StopRun("max_calls=0 is reached")
 
     lm.meter.guards.append(guard)
-    program = dspy.Predict("question -> answer")
     with pytest.raises(PoOptimizerError, match="max_calls"):
-        predict_all(
-            program, _examples(40), _metric, lm, stage="evaluate", num_threads=2
-        )
+        _predict(lm, 40, num_threads=2)
     assert len(asked) == 1
 
 
@@ -139,6 +148,52 @@ def test_order_is_kept_with_several_threads(tmp_path: Path) -> None:
     assert all(record.score == 1.0 for record in records)
 
 
+def test_examples_are_drawn_no_further_than_the_window(tmp_path: Path) -> None:
+    """A long testset is never in memory: few examples are read ahead of a record."""
+    drawn: list[int] = []
+
+    def watched() -> Any:
+        for number, example in enumerate(_examples(100)):
+            drawn.append(number)
+            yield example
+
+    stream = _stream(scripted_lm(_right, tmp_path), watched(), 100, num_threads=2)
+    assert drawn == []
+    for record in stream:
+        assert len(drawn) <= record.index + 2 * EXAMPLES_AHEAD
+    assert len(drawn) == 100
+
+
+def test_a_closed_stream_asks_no_more(tmp_path: Path) -> None:
+    """Who cannot keep the records ends the threads that make them."""
+    lm = scripted_lm(_right, tmp_path)
+    stream = _stream(lm, _examples(100), 100, num_threads=2)
+    next(stream)
+    stream.close()
+    asked = len(lm.scripted.prompts)
+    time.sleep(0.05)
+    assert len(lm.scripted.prompts) == asked <= 2 * EXAMPLES_AHEAD
+
+
+def test_too_few_examples_are_noticed(tmp_path: Path) -> None:
+    """The places in the testset and the examples are of one number."""
+    with pytest.raises(ValueError, match="shorter"):
+        list(_stream(scripted_lm(_right, tmp_path), _examples(2), 3))
+
+
+def test_records_know_their_place_in_the_testset(tmp_path: Path) -> None:
+    """A part of the testset counts on from where it begins."""
+    records = _run(_right, tmp_path, n=3, positions=range(7, 10))
+    assert [record.index for record in records] == [7, 8, 9]
+
+
+def test_prompts_are_not_kept_in_memory(tmp_path: Path) -> None:
+    """DSPy's history would hold those of 10,000 calls."""
+    lm = scripted_lm(_right, tmp_path)
+    _predict(lm, 3)
+    assert lm.history == []
+
+
 def test_threads_see_the_stage(tmp_path: Path) -> None:
     """Calls made in worker threads stand in the ledger under the given stage."""
     names: list[str] = []
@@ -148,8 +203,7 @@ def test_threads_see_the_stage(tmp_path: Path) -> None:
         return _right(prompt)
 
     lm = scripted_lm(answer, tmp_path)
-    program = dspy.Predict("question -> answer")
-    predict_all(program, _examples(4), _metric, lm, stage="evaluate", num_threads=2)
+    _predict(lm, 4, num_threads=2)
     assert lm.meter.ledger.totals(stage="evaluate").paid == 4
     assert "MainThread" not in names
 
@@ -174,7 +228,7 @@ def test_the_metrics_own_error_is_raised(tmp_path: Path) -> None:
 
 def test_references_are_scored_without_a_program() -> None:
     """The ceiling is the metric on each example's own reference output."""
-    records = score_references(_examples(2), _metric)
+    records = list(score_references(_examples(2), _metric))
     assert [record.score for record in records] == [1.0, 1.0]
     assert {record.which for record in records} == {"reference"}
 

@@ -112,7 +112,7 @@ def test_marked_blocks_run(tmp_path):
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert "make viz-build" in done.stdout
-    assert (project / "data/05_model_input/testset.json").is_file()
+    assert (project / "data/05_model_input/testset.jsonl").is_file()
 
 
 def test_site_builds_without_a_warning(tmp_path):

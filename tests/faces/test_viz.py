@@ -33,7 +33,7 @@ def test_no_local_path_or_secret_is_published(build, finished):
 
 def test_records_are_shown_as_tables(datasets):
     """Raw records, splits and predictions have a table with a column a field."""
-    for name in ("product_owner.jsonl", "trainset.json", "optimized_predictions.json"):
+    for name in ("product_owner.jsonl", "trainset.json", "optimized_predictions.jsonl"):
         assert datasets[name]["preview_type"] == "TablePreview"
     assert "input.concept" in datasets["trainset.json"]["preview"]["columns"]
     assert len(datasets["product_owner.jsonl"]["preview"]["data"]) == 20

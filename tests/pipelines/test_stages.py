@@ -66,9 +66,8 @@ def made(tmp_path_factory):
         lm,
         ROLE,
     )
-    made["predictions"] = evaluate.predict_both(
-        made["optimized"], made["testset"], lm, ROLE
-    )
+    both = evaluate.predict_both(made["optimized"], made["testset"], lm, ROLE)
+    made["predictions"] = [list(answers) for answers in both]
     promotion = PromotionParams(num_resamples=1000)
     made["score_report"], made["promotion"] = evaluate.compare_programs(
         *made["predictions"],

@@ -17,7 +17,7 @@ class RecordsDataset(WholeJSONDataset):
 
     def preview(self, num_records: int = 20) -> TablePreview:
         """The first records, a column for each field."""
-        return _table(self.load()[:num_records])
+        return table(self.load()[:num_records])
 
 
 class RecordLinesDataset(TextDataset):
@@ -26,7 +26,7 @@ class RecordLinesDataset(TextDataset):
     def preview(self, num_records: int = 20) -> TablePreview:
         """The first records, a column for each field; unreadable lines as text."""
         lines = [line for line in self.load().splitlines() if line.strip()]
-        return _table([_parsed(line) for line in lines[:num_records]])
+        return table([_parsed(line) for line in lines[:num_records]])
 
 
 def _parsed(line: str) -> Any:
@@ -36,7 +36,8 @@ def _parsed(line: str) -> Any:
         return {"unreadable": line}
 
 
-def _table(records: list[Any]) -> TablePreview:
+def table(records: list[Any]) -> TablePreview:
+    """What kedro-viz shows of the records, nested fields as dotted columns."""
     flat = [_flat(record) for record in records]
     columns = list(dict.fromkeys(name for record in flat for name in record))
     data = [[record.get(name, "") for name in columns] for record in flat]

@@ -7,6 +7,8 @@ failure leaves a broken file where a good one was.
 import json
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,20 @@ def write_whole(path: Path, text: str) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Makes one sentence of what the disk refuses in the block.
+
+    Raises:
+        DatasetError: No room or no permission.
+    """
+    try:
+        yield
+    except OSError as error:
+        msg = f"{path} cannot be written: {error.strerror}. "
+        raise DatasetError(f"{msg}What stood there is untouched.") from error
 
 
 class WholeTextDataset(AbstractDataset[str, str]):
@@ -69,14 +85,11 @@ class WholeTextDataset(AbstractDataset[str, str]):
 
     def save(self, data: str) -> None:
         """Replaces the file."""
-        try:
+        with writing(self._filepath):
             if self._keep_previous and self._filepath.exists():
                 previous = self._filepath.with_name(f"{self._filepath.name}.previous")
                 write_whole(previous, self._filepath.read_text(encoding="utf-8"))
             write_whole(self._filepath, data)
-        except OSError as error:
-            msg = f"{self._filepath} cannot be written: {error.strerror}. "
-            raise DatasetError(f"{msg}What stood there is untouched.") from error
 
     def _exists(self) -> bool:
         return self._filepath.is_file()

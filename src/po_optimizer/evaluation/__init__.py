@@ -7,7 +7,7 @@ from po_optimizer.evaluation.checkup import (
 )
 from po_optimizer.evaluation.promotion import Promotion, check_fail_below, decide
 from po_optimizer.evaluation.prompt_diff import prompt_diff_html
-from po_optimizer.evaluation.records import PredictionRecord
+from po_optimizer.evaluation.records import PredictionRecord, Predictions
 from po_optimizer.evaluation.report import render_report, report_figures
 from po_optimizer.evaluation.score_report import (
     ScoreReport,
@@ -20,6 +20,7 @@ from po_optimizer.evaluation.scoring import predict_all, score_references
 __all__ = [
     "MetricReport",
     "PredictionRecord",
+    "Predictions",
     "Promotion",
     "ScoreReport",
     "Selection",

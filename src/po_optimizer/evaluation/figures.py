@@ -1,6 +1,6 @@
 """The report's figures: plotly, one style, legible on light and on dark ground."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -10,6 +10,7 @@ from pydantic import AliasChoices, ConfigDict, Field
 
 from po_optimizer.evaluation.records import PredictionRecord, Result
 from po_optimizer.evaluation.score_report import ScoreReport, Usage
+from po_optimizer.evaluation.shown import Case
 from po_optimizer.evaluation.statistics import Estimate
 
 # Okabe and Ito's palette: told apart without red-green vision, on white and on black.
@@ -84,15 +85,13 @@ def components_figure(report: ScoreReport) -> go.Figure:
     return _name_rows(figure, names)
 
 
-def slope_figure(
-    baseline: Sequence[PredictionRecord], optimized: Sequence[PredictionRecord]
-) -> go.Figure:
+def slope_figure(cases: Iterable[Case]) -> go.Figure:
     """A line for each example, from the baseline's score to the optimized one's."""
     figure = new_figure(11)
     pairs = [
-        (a, b, b.score - a.score)
-        for a, b in zip(baseline, optimized, strict=True)
-        if a.score is not None and b.score is not None
+        (case.before, case.after, case.difference)
+        for case in sorted(cases, key=lambda case: case.before.index)
+        if case.difference is not None
     ]
     groups = {
         "better": (BETTER, [pair for pair in pairs if pair[2] > 0]),

@@ -1,6 +1,6 @@
 """What one program did with one example, JSON-ready: the raw material of a report."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
@@ -62,6 +62,17 @@ class PredictionRecord(Result):
     def scored(self) -> bool:
         """Whether it counts in the means: ok or failed."""
         return self.status != "unscored"
+
+
+class Predictions:
+    """Stored records, read and checked one by one, as often as one likes."""
+
+    def __init__(self, stored: Iterable[Mapping[str, Any]]) -> None:
+        self._stored = stored
+
+    def __iter__(self) -> Iterator[PredictionRecord]:
+        """The records in the stored order."""
+        return map(PredictionRecord.model_validate, self._stored)
 
 
 def json_ready(values: Mapping[str, Any]) -> dict[str, JsonValue]:

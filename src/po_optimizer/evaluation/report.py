@@ -4,7 +4,7 @@ Everything that a program, an LM or a document said is escaped (Jinja's autoesca
 figures' JSON has no "<").
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
@@ -24,6 +24,7 @@ from po_optimizer.evaluation.promotion import Promotion
 from po_optimizer.evaluation.prompt_diff import environment
 from po_optimizer.evaluation.records import PredictionRecord, Result
 from po_optimizer.evaluation.score_report import ScoreReport, Usage
+from po_optimizer.evaluation.shown import Case, choose_cases, in_words
 from po_optimizer.evaluation.statistics import Estimate
 
 HEADLINES = {
@@ -42,19 +43,11 @@ class Measure(Result):
     uplift: Estimate | None
 
 
-class Case(Result):
-    """One example with both answers; `difference` is None if one is unscored."""
-
-    before: PredictionRecord
-    after: PredictionRecord
-    difference: float | None
-
-
 def render_report(
     report: ScoreReport,
     promotion: Promotion,
-    baseline: Sequence[PredictionRecord],
-    optimized: Sequence[PredictionRecord],
+    baseline: Iterable[PredictionRecord],
+    optimized: Iterable[PredictionRecord],
     *,
     title: str = "Score report",
     trials: Sequence[Mapping[str, Any]] = (),
@@ -68,7 +61,7 @@ def render_report(
     Args:
         report: Means, intervals, uplift.
         promotion: The decision that stands on top.
-        baseline: The baseline's records.
+        baseline: The baseline's records; read twice.
         optimized: The optimized program's records, paired with the baseline's.
         title: Of the page, e.g. with the LM's name.
         trials: The optimizer's journal (`TrialRow`).
@@ -78,7 +71,8 @@ def render_report(
         settings: Name to value: LM, versions, seeds, data hash.
     """
     usage = {name: Usage.model_validate(use) for name, use in (stages or {}).items()}
-    figures = report_figures(report, baseline, optimized, trials=trials, stages=usage)
+    cases = choose_cases(baseline, optimized)
+    figures = _figures(report, cases, trials, usage)
     data = {"uplift": report.uplift.score.n, "history": trials, "usage": usage}
     shown = {name: fig for name, fig in figures.items() if data.get(name, True)}
     template = environment().get_template("report.html.j2")
@@ -88,7 +82,8 @@ def render_report(
         report=report,
         promotion=promotion,
         measures=_measures(report),
-        cases=_cases(baseline, optimized),
+        cases=cases,
+        left_out=in_words(len(cases), report.baseline.n_examples),
         trials=[TrialRow.model_validate(trial) for trial in trials],
         usage=usage,
         prompt_diff=Markup(prompt_diff),  # noqa: S704 (escaped by prompt_diff_html)
@@ -102,8 +97,8 @@ def render_report(
 
 def report_figures(
     report: ScoreReport,
-    baseline: Sequence[PredictionRecord],
-    optimized: Sequence[PredictionRecord],
+    baseline: Iterable[PredictionRecord],
+    optimized: Iterable[PredictionRecord],
     *,
     trials: Sequence[Mapping[str, Any]] = (),
     stages: Mapping[str, Any] | None = None,
@@ -112,13 +107,7 @@ def report_figures(
 
     Arguments as in `render_report`.
     """
-    return {
-        "uplift": uplift_figure(report),
-        "components": components_figure(report),
-        "examples": slope_figure(baseline, optimized),
-        "history": history_figure(trials),
-        "usage": usage_figure(stages or {}),
-    }
+    return _figures(report, choose_cases(baseline, optimized), trials, stages or {})
 
 
 def verdict(report: ScoreReport, promotion: Promotion) -> str:
@@ -142,6 +131,22 @@ def verdict(report: ScoreReport, promotion: Promotion) -> str:
     )
 
 
+def _figures(
+    report: ScoreReport,
+    cases: Sequence[Case],
+    trials: Sequence[Mapping[str, Any]],
+    stages: Mapping[str, Any],
+) -> dict[str, go.Figure]:
+    left_out = in_words(len(cases), report.baseline.n_examples)
+    return {
+        "uplift": uplift_figure(report),
+        "components": components_figure(report),
+        "examples": slope_figure(cases).update_xaxes(title_text=left_out),
+        "history": history_figure(trials),
+        "usage": usage_figure(stages),
+    }
+
+
 def _measures(report: ScoreReport) -> list[Measure]:
     before, after, uplift = report.baseline, report.optimized, report.uplift
     rows = [("score", before.score, after.score, uplift.score)]
@@ -156,25 +161,6 @@ def _measures(report: ScoreReport) -> list[Measure]:
         Measure(name=name, before=a, after=b, uplift=difference)
         for name, a, b, difference in rows
     ]
-
-
-def _cases(
-    baseline: Sequence[PredictionRecord], optimized: Sequence[PredictionRecord]
-) -> list[Case]:
-    cases = [
-        Case(
-            before=before,
-            after=after,
-            difference=(
-                after.score - before.score
-                if after.score is not None and before.score is not None
-                else None
-            ),
-        )
-        for before, after in zip(baseline, optimized, strict=True)
-    ]
-    # What got worse first: it is what speaks against a promotion.
-    return sorted(cases, key=lambda c: (c.difference is None, c.difference or 0.0))
 
 
 def _json(figure: go.Figure) -> Markup:

@@ -4,12 +4,13 @@ All scores, components and rubrics lie in [0, 1], higher is better; an uplift is
 mean(optimized) - mean(baseline) over the pairs, in [-1, 1].
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
+import pandas as pd
 from pydantic import ConfigDict, Field
 
-from po_optimizer.errors import UnpairedRecordsError
+from po_optimizer.evaluation.columns import COMPONENT, STRATUM, tabulate
 from po_optimizer.evaluation.records import PredictionRecord, Result, Which
 from po_optimizer.evaluation.statistics import (
     Estimate,
@@ -20,8 +21,7 @@ from po_optimizer.evaluation.statistics import (
 )
 from po_optimizer.params import PromotionParams
 
-DIFFERENCE_BOUNDS = (-1.0, 1.0)
-Value = Callable[[PredictionRecord], float | None]
+SCORE_BOUNDS, DIFFERENCE_BOUNDS = (0.0, 1.0), (-1.0, 1.0)
 
 
 class Usage(Result):
@@ -129,34 +129,37 @@ class ScoreReport(Result):
 
 
 def compare(
-    baseline: Sequence[PredictionRecord],
-    optimized: Sequence[PredictionRecord],
+    baseline: Iterable[PredictionRecord],
+    optimized: Iterable[PredictionRecord],
     params: PromotionParams,
     *,
-    reference: Sequence[PredictionRecord] = (),
+    reference: Iterable[PredictionRecord] | None = None,
     selection: Selection | None = None,
     usage: Mapping[str, Any] | None = None,
 ) -> ScoreReport:
     """Both programs' means and the paired uplift between them.
+
+    The records are read once, and only their numbers are kept.
 
     Args:
         baseline: The baseline's records.
         optimized: The optimized program's records of the same examples in the
             same order.
         params: Target, confidence, number of resamples, seed.
-        reference: Records of the reference outputs (`score_references`).
+        reference: Records of the reference outputs (`score_references`), of the
+            same examples too.
         selection: How the optimized program was chosen.
         usage: "baseline" and "optimized" to their calls' totals (`Usage`).
 
     Raises:
-        UnpairedRecordsError: The two lists do not answer the same examples.
+        UnpairedRecordsError: The records do not answer the same examples.
     """
-    pairs = _paired(baseline, optimized)
-    every = [*baseline, *optimized, *reference]
-    names = sorted({name for record in every for name in record.components})
-    graded = any(record.rubric is not None for record in every)
+    ceiling = [] if reference is None else [reference]
+    before, after, *references = tables = tabulate(baseline, optimized, *ceiling)
+    names = sorted({name for table in tables for name in _named(table, COMPONENT)})
+    graded = any(table["rubric"].notna().any() for table in tables)
     given = usage or {}
-    uplift = _uplift(pairs, names, graded, params)
+    uplift = _uplift(before, after, names, graded, params)
     sd = uplift.score.sd
     floor = (
         noise_floor(selection.n_candidates, selection.n_valset, sd)
@@ -165,122 +168,108 @@ def compare(
     )
     return ScoreReport(
         **params.model_dump(exclude={"override"}),
-        baseline=_program(baseline, names, graded, params, given.get("baseline")),
-        optimized=_program(optimized, names, graded, params, given.get("optimized")),
+        baseline=_program(before, names, graded, params, given.get("baseline")),
+        optimized=_program(after, names, graded, params, given.get("optimized")),
         uplift=uplift,
         reference=(
-            _program(reference, names, graded, params, None) if reference else None
+            _program(references[0], names, graded, params, None) if references else None
         ),
         selection=selection,
         noise_floor=floor,
     )
 
 
-Pair = tuple[PredictionRecord, PredictionRecord]
-
-
-def _paired(
-    baseline: Sequence[PredictionRecord], optimized: Sequence[PredictionRecord]
-) -> list[Pair]:
-    sizes = len(baseline), len(optimized)
-    if not baseline or sizes[0] != sizes[1]:
-        raise UnpairedRecordsError(*sizes, "which is not the same number above 0")
-    pairs = list(zip(baseline, optimized, strict=True))
-    for before, after in pairs:
-        if (before.index, before.example_id) != (after.index, after.example_id):
-            first = f"first {before.example_id!r} beside {after.example_id!r}"
-            raise UnpairedRecordsError(*sizes, first)
-    return pairs
-
-
 def _program(
-    records: Sequence[PredictionRecord],
+    table: pd.DataFrame,
     names: Sequence[str],
     graded: bool,
     params: PromotionParams,
     usage: Any,
 ) -> ProgramScore:
-    scored = [record for record in records if record.scored]
-    paid = [r.seconds for r in scored if r.prompt_tokens or r.completion_tokens]
-
-    def mean_of(value: Value, of: Sequence[PredictionRecord] = scored) -> Estimate:
-        found = [value(record) for record in of]
-        return estimate([v for v in found if v is not None], params)
-
+    scored = table[_scored(table)]
+    paid = scored["seconds"][scored["paid"]].tolist()
     return ProgramScore(
-        which=records[0].which,
-        n_examples=len(records),
-        n_failed=sum(record.status == "failed" for record in records),
-        n_unscored=len(records) - len(scored),
-        coverage=len(scored) / len(records),
-        score=mean_of(_score),
-        rubric=mean_of(_rubric) if graded else None,
-        components={name: mean_of(_component(name)) for name in names},
-        strata={
-            field: {value: mean_of(_score, group) for value, group in groups.items()}
-            for field, groups in _by_stratum(scored, _strata_of).items()
-        },
+        which=table["which"][0],
+        n_examples=len(table),
+        n_failed=int((table["status"] == "failed").sum()),
+        n_unscored=len(table) - len(scored),
+        coverage=len(scored) / len(table),
         seconds_per_example=sum(paid) / len(paid) if paid else None,
         usage=None if usage is None else Usage.model_validate(usage),
+        **_estimates(
+            _values(scored, names), scored, params, names=names, graded=graded
+        ),
     )
 
 
 def _uplift(
-    pairs: Sequence[Pair], names: Sequence[str], graded: bool, params: PromotionParams
+    before: pd.DataFrame,
+    after: pd.DataFrame,
+    names: Sequence[str],
+    graded: bool,
+    params: PromotionParams,
 ) -> Uplift:
-    both = [(a, b) for a, b in pairs if a.scored and b.scored]
-
-    def mean_of(value: Value, of: Sequence[Pair] = both) -> Estimate:
-        return estimate(_differences(of, value), params, DIFFERENCE_BOUNDS)
-
-    differences = _differences(both, _score)
+    both = _scored(before) & _scored(after)
+    # Sums in another order differ in the 16th digit: that is no difference.
+    differences = (_values(after[both], names) - _values(before[both], names)).map(
+        lambda difference: round(difference, 12)
+    )
+    scores = differences["score"]
     return Uplift(
-        score=mean_of(_score),
-        test=paired_test(differences, params),
-        rubric=mean_of(_rubric) if graded else None,
-        components={name: mean_of(_component(name)) for name in names},
-        strata={
-            field: {value: mean_of(_score, group) for value, group in groups.items()}
-            for field, groups in _by_stratum(both, lambda p: p[0].strata).items()
-        },
-        n_better=sum(d > 0 for d in differences),
-        n_equal=sum(d == 0 for d in differences),
-        n_worse=sum(d < 0 for d in differences),
+        test=paired_test(scores.tolist(), params),
+        n_better=int((scores > 0).sum()),
+        n_equal=int((scores == 0).sum()),
+        n_worse=int((scores < 0).sum()),
+        **_estimates(
+            differences,
+            before[both],
+            params,
+            names=names,
+            graded=graded,
+            bounds=DIFFERENCE_BOUNDS,
+        ),
     )
 
 
-def _differences(pairs: Sequence[Pair], value: Value) -> list[float]:
-    both = [(value(before), value(after)) for before, after in pairs]
-    # Sums in another order differ in the 16th digit: that is no difference.
-    return [round(b - a, 12) for a, b in both if a is not None and b is not None]
+def _estimates(
+    values: pd.DataFrame,
+    table: pd.DataFrame,
+    params: PromotionParams,
+    *,
+    names: Sequence[str],
+    graded: bool,
+    bounds: tuple[float, float] = SCORE_BOUNDS,
+) -> dict[str, Any]:
+    """score, rubric, components and strata; what a record does not have is left out."""
+
+    def mean_of(column: "pd.Series[float]") -> Estimate:
+        return estimate(column.dropna().tolist(), params, bounds)
+
+    strata = {
+        field: {
+            value: mean_of(group)
+            for value, group in values["score"].groupby(table[STRATUM + field])
+        }
+        for field in _named(table, STRATUM)
+    }
+    return {
+        "score": mean_of(values["score"]),
+        "rubric": mean_of(values["rubric"]) if graded else None,
+        "components": {name: mean_of(values[COMPONENT + name]) for name in names},
+        "strata": {field: groups for field, groups in strata.items() if groups},
+    }
 
 
-def _strata_of(record: PredictionRecord) -> dict[str, str]:
-    return record.strata
+def _values(table: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+    columns = ["score", "rubric", *(COMPONENT + name for name in names)]
+    values = table.reindex(columns=columns).astype(float)
+    # An unreadable answer has no rubric and no parts of its own: they count as 0.0.
+    return values.mask(table["status"] == "failed", values.fillna(0.0))
 
 
-def _by_stratum(
-    items: Sequence[Any], strata_of: Callable[[Any], dict[str, str]]
-) -> dict[str, dict[str, list[Any]]]:
-    groups: dict[str, dict[str, list[Any]]] = {}
-    for item in items:
-        for field, value in strata_of(item).items():
-            groups.setdefault(field, {}).setdefault(value, []).append(item)
-    return {field: dict(sorted(found.items())) for field, found in groups.items()}
+def _scored(table: pd.DataFrame) -> "pd.Series[bool]":
+    return table["status"] != "unscored"
 
 
-def _score(record: PredictionRecord) -> float | None:
-    return record.score
-
-
-def _rubric(record: PredictionRecord) -> float | None:
-    # An unreadable answer has no rubric of its own and counts as 0.0.
-    return 0.0 if record.status == "failed" and record.rubric is None else record.rubric
-
-
-def _component(name: str) -> Value:
-    def value(record: PredictionRecord) -> float | None:
-        absent = 0.0 if record.status == "failed" else None
-        return record.components.get(name, absent)
-
-    return value
+def _named(table: pd.DataFrame, prefix: str) -> list[str]:
+    return [str(c).removeprefix(prefix) for c in table if str(c).startswith(prefix)]

@@ -1,10 +1,15 @@
-"""A program's answers to every example, in order, with nothing dropped."""
+"""A program's answers to every example, in order, with nothing dropped.
+
+Examples come in and records go out one by one: what is in memory does not grow with
+the testset.
+"""
 
 import contextvars
-import logging
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from itertools import islice
 from typing import Any, Literal
 
 import dspy
@@ -15,13 +20,12 @@ from dspy.utils.exceptions import (
 )
 
 from po_optimizer.errors import NothingScoredError
+from po_optimizer.evaluation.pace import Pace
 from po_optimizer.evaluation.records import PredictionRecord, Which, json_ready
 from po_optimizer.lms.metered import use_lm
 from po_optimizer.lms.stop import StopRun
 from po_optimizer.roles import Metric
 from po_optimizer.score import Score
-
-logger = logging.getLogger(__name__)
 
 ID_FIELDS = ("example_id", "record_id", "concept_id", "id")
 STRATA_FIELDS = ("tier", "language")
@@ -30,30 +34,38 @@ STRATA_FIELDS = ("tier", "language")
 # ValueError covers pydantic's ValidationError and parsers in a program's forward.
 PROGRAM_FAILURES = (AdapterParseError, ContextWindowExceededError, ValueError)
 
-Answer = Callable[[dspy.Example], PredictionRecord]
+# Drawn beyond the oldest example without an answer, per thread: one slow answer holds
+# back the records after it, but not yet the other threads.
+EXAMPLES_AHEAD = 8
+
+Answer = Callable[[int, dspy.Example], PredictionRecord]
 
 
 def predict_all(
     program: dspy.Module,
-    examples: Sequence[dspy.Example],
+    examples: Iterable[dspy.Example],
     metric: Metric,
     lm: Any,
     *,
     stage: str,
+    positions: range,
     which: Literal["baseline", "optimized"] = "baseline",
     num_threads: int = 1,
-) -> list[PredictionRecord]:
-    """One record for each example, in the examples' order.
+) -> Iterator[PredictionRecord]:
+    """One record for each example, in the examples' order, as they are asked for.
 
     An answer that cannot be used is failed: 0.0, counted. An example that the LM
-    could not be asked about is unscored: no score, counted apart.
+    could not be asked about is unscored: no score, counted apart. The examples are
+    drawn as they are needed, at most `EXAMPLES_AHEAD * num_threads` in advance. Who
+    does not read to the end closes the iterator, and so ends the threads.
 
     Args:
         program: The program that answers.
-        examples: The testset.
+        examples: All of the testset or a part of it.
         metric: `(example, prediction) -> score`; its own errors are raised.
         lm: The `MeteredLM` that answers.
         stage: The ledger's name for these calls.
+        positions: The examples' places in the testset, as many as there are.
         which: The program's part in the comparison.
         num_threads: Examples at a time, 1 or more.
 
@@ -61,52 +73,69 @@ def predict_all(
         NothingScoredError: The LM could not be asked about any example.
         PoOptimizerError: The LM stayed unreachable or a budget was reached.
     """
+    pace = Pace(stage, positions)
+    reason: str | None = None
+    n_scored = 0
 
-    def answer(index: int) -> PredictionRecord:
-        record = _answer(program, examples[index], metric, index, which)
-        _log(stage, record, len(examples))
+    def answer(index: int, example: dspy.Example) -> PredictionRecord:
+        record = _answer(program, example, metric, index, which)
+        pace.tell(record)
         return record
 
     try:
-        with use_lm(lm, stage=stage):
-            records = _in_order(answer, len(examples), num_threads)
+        # DSPy's history would keep the prompts of 10,000 calls
+        with use_lm(lm, stage=stage), dspy.context(disable_history=True):
+            numbered = zip(positions, examples, strict=True)
+            for record in _in_order(answer, numbered, num_threads):
+                n_scored += record.scored
+                reason = record.reason if reason is None else reason
+                yield record
     except StopRun as stop:
         raise stop.as_error() from stop
-    if records and not any(record.scored for record in records):
-        raise NothingScoredError(which, len(records), records[0].reason)
-    return records
+    if positions and not n_scored:
+        raise NothingScoredError(which, len(positions), reason or "")
 
 
 def score_references(
-    examples: Sequence[dspy.Example], metric: Metric
-) -> list[PredictionRecord]:
+    examples: Iterable[dspy.Example], metric: Metric
+) -> Iterator[PredictionRecord]:
     """The metric on the examples' own reference outputs: the ceiling, no program."""
-    records = []
     for index, example in enumerate(examples):
         reference = dspy.Prediction(**dict(example.labels().items()))
         record = _blank(example, index, "reference")
-        records.append(_scored(record, example, reference, metric))
-    return records
+        yield _scored(record, example, reference, metric)
 
 
 def _in_order(
-    answer: Callable[[int], PredictionRecord], n: int, num_threads: int
-) -> list[PredictionRecord]:
+    answer: Answer, examples: Iterable[tuple[int, dspy.Example]], num_threads: int
+) -> Iterator[PredictionRecord]:
     # Not dspy.Parallel: it gives up after max_errors, asks slow examples twice and
     # swallows what the worker raises.
     executor = ThreadPoolExecutor(max_workers=num_threads)
-    futures = [
-        executor.submit(contextvars.copy_context().run, answer, index)
-        for index in range(n)
-    ]
+    waiting = iter(examples)
+    window: deque[Future[PredictionRecord]] = deque()
     try:
-        wait(futures, return_when=FIRST_EXCEPTION)
-        for future in futures:
-            if future.done():
-                future.result()  # the first exception, before waiting for others
-        return [future.result() for future in futures]
+        while True:
+            room = EXAMPLES_AHEAD * num_threads - len(window)
+            for numbered in islice(waiting, room):
+                context = contextvars.copy_context()
+                window.append(executor.submit(context.run, answer, *numbered))
+            if not window:
+                return
+            _await_first(window)
+            yield window.popleft().result()
     finally:
         executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _await_first(window: Collection[Future[PredictionRecord]]) -> None:
+    """Returns once the first is done; raises what any raised before that."""
+    first = next(iter(window))
+    while not first.done():
+        wait([one for one in window if not one.done()], return_when=FIRST_COMPLETED)
+        for one in window:
+            if one.done():
+                one.result()
 
 
 def _answer(
@@ -135,20 +164,6 @@ def _answer(
     if prediction is None:
         return record
     return _scored(record, example, prediction, metric)
-
-
-def _log(stage: str, record: PredictionRecord, n: int) -> None:
-    score = "none" if record.score is None else f"{record.score:.3f}"
-    logger.info(
-        "%s: example %d of %d, %s %s, score=%s, %.1f s",
-        stage,
-        record.index + 1,
-        n,
-        record.example_id,
-        record.status,
-        score,
-        record.seconds,
-    )
 
 
 def _blank(example: dspy.Example, index: int, which: Which) -> PredictionRecord:

@@ -4,6 +4,7 @@ from po_optimizer.records.checking import (
     CheckedRecords,
     RejectedRecord,
     check_records,
+    iter_examples,
     to_examples,
 )
 from po_optimizer.records.splits import Splits, data_hash, split_records
@@ -14,6 +15,7 @@ __all__ = [
     "Splits",
     "check_records",
     "data_hash",
+    "iter_examples",
     "split_records",
     "to_examples",
 ]

@@ -1,6 +1,7 @@
 """Raw JSONL text to checked records; what cannot be used is kept with the reason."""
 
 import json
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,10 +75,17 @@ def _none_usable(rejected: list[RejectedRecord]) -> DataError:
 
 
 def to_examples(
-    records: list[dict[str, Any]], record_type: type[RecordType]
+    records: Iterable[Mapping[str, Any]], record_type: type[RecordType]
 ) -> list[dspy.Example]:
     """Checked records as examples with their inputs marked, in the same order."""
-    return [record_type.model_validate(record).to_example() for record in records]
+    return list(iter_examples(records, record_type))
+
+
+def iter_examples(
+    records: Iterable[Mapping[str, Any]], record_type: type[RecordType]
+) -> Iterator[dspy.Example]:
+    """Like `to_examples`, each made when it is asked for."""
+    return (record_type.model_validate(record).to_example() for record in records)
 
 
 def _problem(

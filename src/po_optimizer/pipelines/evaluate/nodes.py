@@ -1,13 +1,16 @@
 """Nodes of evaluate: both programs on the testset, compared and decided."""
 
-from typing import Any
+from collections.abc import Iterator
+from itertools import chain, islice
+from typing import Any, Literal
 
 import dspy
 import plotly.graph_objects as go
 
+from po_optimizer.datasets.record_stream import RecordStream
 from po_optimizer.errors import NoProgramError
 from po_optimizer.evaluation import (
-    PredictionRecord,
+    Predictions,
     Promotion,
     ScoreReport,
     Selection,
@@ -23,57 +26,92 @@ from po_optimizer.evaluation import (
 from po_optimizer.lms import MeteredLM
 from po_optimizer.params import EvaluateParams, PromotionParams, RoleParams
 from po_optimizer.persistence import extract_program_components, get_provenance
-from po_optimizer.records import to_examples
+from po_optimizer.records import iter_examples
 from po_optimizer.roles import load_metric, load_record_type, make_program
 
-Records = list[dict[str, Any]]
+Answers = Iterator[dict[str, Any]]
 
 
 def predict_both(
     optimized_program: dspy.Module | None,
-    testset: Records,
+    testset: RecordStream,
     task_lm: MeteredLM,
     role: RoleParams,
-) -> tuple[Records, Records]:
+) -> tuple[Answers, Answers]:
     """Both programs' answers to every testset example, scored: baseline, optimized."""
+    return predict_shard(optimized_program, testset, task_lm, role, 1, 1)
+
+
+def predict_shard(
+    optimized_program: dspy.Module | None,
+    testset: RecordStream,
+    task_lm: MeteredLM,
+    role: RoleParams,
+    shard: int,
+    num_shards: int,
+) -> tuple[Answers, Answers]:
+    """Both programs' answers to one part of the testset, the `shard`-th from 1.
+
+    The answers are made while they are saved: all of the baseline's, then all of the
+    optimized program's. Each program's prompts have their beginning in common, and a
+    server that keeps the last prompt's reads only what is new.
+    """
     if optimized_program is None:
         raise NoProgramError("evaluate", task_lm.slug)
-    baseline = _predict(make_program(role), testset, task_lm, role, "baseline")
-    return baseline, _predict(optimized_program, testset, task_lm, role, "optimized")
+    n = len(testset)
+    part = range(n * (shard - 1) // num_shards, n * shard // num_shards)
+    baseline = _predict(make_program(role), testset, part, task_lm, role, "baseline")
+    return baseline, _predict(
+        optimized_program, testset, part, task_lm, role, "optimized"
+    )
+
+
+def join_shards(*predictions: RecordStream) -> tuple[Answers, Answers]:
+    """The parts in order: first all of the baseline's, then the optimized program's."""
+    half = len(predictions) // 2
+    baseline, optimized = predictions[:half], predictions[half:]
+    return chain.from_iterable(baseline), chain.from_iterable(optimized)
 
 
 def _predict(
-    program: dspy.Module, testset: Records, lm: MeteredLM, role: RoleParams, which: Any
-) -> Records:
-    records = predict_all(
+    program: dspy.Module,
+    testset: RecordStream,
+    part: range,
+    lm: MeteredLM,
+    role: RoleParams,
+    which: Literal["baseline", "optimized"],
+) -> Answers:
+    records = islice(testset, part.start, part.stop)
+    predictions = predict_all(
         program,
-        to_examples(testset, load_record_type(role)),
+        iter_examples(records, load_record_type(role)),
         load_metric(role),
         lm,
         stage=f"evaluate {which}",
+        positions=part,
         which=which,
         num_threads=lm.params.num_threads,
     )
-    return [record.model_dump(mode="json") for record in records]
+    return (record.model_dump(mode="json") for record in predictions)
 
 
 def compare_programs(
-    baseline_predictions: Records,
-    optimized_predictions: Records,
+    baseline_predictions: RecordStream,
+    optimized_predictions: RecordStream,
     optimized_program: dspy.Module,
-    testset: Records,
-    trials: Records,
+    testset: RecordStream,
+    trials: list[dict[str, Any]],
     task_lm: MeteredLM,
     role: RoleParams,
     promotion: PromotionParams,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The score report and the decision on this program, each with its reasons."""
-    examples = to_examples(testset, load_record_type(role))
+    examples = iter_examples(testset, load_record_type(role))
     stages = task_lm.meter.ledger.stages(task_lm.meter.run_id)
     full = [trial for trial in trials if trial["kind"] != "minibatch"]
     report = compare(
-        [PredictionRecord.model_validate(one) for one in baseline_predictions],
-        [PredictionRecord.model_validate(one) for one in optimized_predictions],
+        Predictions(baseline_predictions),
+        Predictions(optimized_predictions),
         promotion,
         reference=score_references(examples, load_metric(role)),
         selection=Selection(
@@ -95,17 +133,17 @@ def compare_programs(
 
 def draw_figures(
     score_report: dict[str, Any],
-    baseline_predictions: Records,
-    optimized_predictions: Records,
-    trials: Records,
+    baseline_predictions: RecordStream,
+    optimized_predictions: RecordStream,
+    trials: list[dict[str, Any]],
     task_lm: MeteredLM,
 ) -> dict[str, go.Figure]:
     """The report's figures, each a catalog entry that kedro-viz shows."""
     meter = task_lm.meter
     figures = report_figures(
         ScoreReport.model_validate(score_report),
-        [PredictionRecord.model_validate(one) for one in baseline_predictions],
-        [PredictionRecord.model_validate(one) for one in optimized_predictions],
+        Predictions(baseline_predictions),
+        Predictions(optimized_predictions),
         trials=trials,
         stages=meter.ledger.stages(meter.run_id),
     )
@@ -115,9 +153,9 @@ def draw_figures(
 def write_report(
     score_report: dict[str, Any],
     promotion: dict[str, Any],
-    baseline_predictions: Records,
-    optimized_predictions: Records,
-    trials: Records,
+    baseline_predictions: RecordStream,
+    optimized_predictions: RecordStream,
+    trials: list[dict[str, Any]],
     preflight_report: dict[str, Any],
     optimized_program: dspy.Module,
     role: RoleParams,
@@ -128,8 +166,8 @@ def write_report(
     return render_report(
         ScoreReport.model_validate(score_report),
         Promotion.model_validate(promotion),
-        [PredictionRecord.model_validate(one) for one in baseline_predictions],
-        [PredictionRecord.model_validate(one) for one in optimized_predictions],
+        Predictions(baseline_predictions),
+        Predictions(optimized_predictions),
         title=f"{role.program.rpartition('.')[2]} on {task_lm.slug}",
         trials=trials,
         stages=meter.ledger.stages(meter.run_id),

@@ -1,5 +1,6 @@
 """Nodes of optimize: say what it costs, prove that it can succeed, do it."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ Records = list[dict[str, Any]]
 def run_preflight(
     trainset: Records,
     valset: Records,
-    testset: Records,
+    testset: Iterable[dict[str, Any]],
     task_lm: MeteredLM,
     prompt_lm: MeteredLM,
     role: RoleParams,

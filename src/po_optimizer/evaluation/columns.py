@@ -1,0 +1,77 @@
+"""Records as tables of numbers: all that means and intervals need of them."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice, zip_longest
+from typing import Any
+
+import pandas as pd
+
+from po_optimizer.errors import UnpairedRecordsError
+from po_optimizer.evaluation.records import PredictionRecord
+
+COMPONENT, STRATUM = "component ", "stratum "  # before the names of such columns
+_ROWS = 1000  # turned into arrays at a time
+
+
+def tabulate(*streams: Iterable[PredictionRecord]) -> list[pd.DataFrame]:
+    """A table of each program's records, one row an example, NaN where there is none.
+
+    Columns: which, status, score, rubric, seconds, paid, and one for each component
+    and each field of the strata. The streams are read once and side by side.
+
+    Args:
+        streams: The baseline's records, the optimized program's, and if wanted those
+            of the reference outputs.
+
+    Raises:
+        UnpairedRecordsError: They are not of the same examples in the same order.
+    """
+    parts: list[list[pd.DataFrame]] = [[] for _ in streams]
+    rows = ([_row(one) for one in records] for records in side_by_side(*streams))
+    while chunk := list(islice(rows, _ROWS)):
+        for part, mine in zip(parts, zip(*chunk, strict=True), strict=True):
+            part.append(pd.DataFrame(list(mine)))
+    return [pd.concat(part, ignore_index=True) for part in parts]
+
+
+def side_by_side(
+    *streams: Iterable[PredictionRecord],
+) -> Iterator[tuple[PredictionRecord, ...]]:
+    """What every stream says of the first example, then of the second, and so on.
+
+    Raises:
+        UnpairedRecordsError: At the end, if there was a difference or no record.
+    """
+    sizes = [0] * len(streams)
+    difference = ""
+    for records in zip_longest(*streams):
+        sizes = [n + (one is not None) for n, one in zip(sizes, records, strict=True)]
+        difference = difference or _difference(records)
+        if not difference:
+            yield records
+    if difference or not sizes[0]:
+        raise UnpairedRecordsError(sizes, difference or "which is none")
+
+
+def _difference(records: Sequence[PredictionRecord | None]) -> str:
+    known = [one for one in records if one is not None]
+    if len(known) < len(records):
+        return "which is not the same number"
+    first = known[0]
+    for one in known:
+        if (one.index, one.example_id) != (first.index, first.example_id):
+            return f"first {first.example_id!r} beside {one.example_id!r}"
+    return ""
+
+
+def _row(record: PredictionRecord) -> dict[str, Any]:
+    return {
+        "which": record.which,
+        "status": record.status,
+        "score": record.score,
+        "rubric": record.rubric,
+        "seconds": record.seconds,
+        "paid": bool(record.prompt_tokens or record.completion_tokens),
+        **{f"{COMPONENT}{name}": value for name, value in record.components.items()},
+        **{f"{STRATUM}{field}": value for field, value in record.strata.items()},
+    }

@@ -1,0 +1,65 @@
+"""Which examples a reader sees: all of a small testset, the telling ones of a large."""
+
+from collections.abc import Iterable
+from heapq import nlargest, nsmallest
+
+from po_optimizer.evaluation.columns import side_by_side
+from po_optimizer.evaluation.records import PredictionRecord, Result
+
+LOSSES, GAINS, NOT_OK = 80, 60, 60
+MOST_SHOWN = LOSSES + GAINS + NOT_OK  # a page of more is slow to open
+
+
+class Case(Result):
+    """One example with both answers; `difference` is None if one is unscored."""
+
+    before: PredictionRecord
+    after: PredictionRecord
+    difference: float | None
+
+
+def choose_cases(
+    baseline: Iterable[PredictionRecord], optimized: Iterable[PredictionRecord]
+) -> list[Case]:
+    """All examples, losses first; of more than `MOST_SHOWN` the telling ones.
+
+    Those are the largest losses, the largest gains, and the first that failed or are
+    unscored. Both streams are read twice, and only what is shown is kept.
+
+    Raises:
+        UnpairedRecordsError: The records are not of the same examples.
+    """
+    known = [
+        (_difference(before, after), position, {before.status, after.status} != {"ok"})
+        for position, (before, after) in enumerate(side_by_side(baseline, optimized))
+    ]
+    wanted = {position for _, position, _ in known}
+    if len(known) > MOST_SHOWN:
+        scored = [(d, position) for d, position, _ in known if d is not None]
+        losses = nsmallest(LOSSES, [one for one in scored if one[0] < 0.0])
+        gains = nlargest(GAINS, [one for one in scored if one[0] > 0.0])
+        not_ok = [position for _, position, found in known if found][:NOT_OK]
+        wanted = {position for _, position in losses + gains} | set(not_ok)
+    cases = [
+        Case(before=before, after=after, difference=_difference(before, after))
+        for position, (before, after) in enumerate(side_by_side(baseline, optimized))
+        if position in wanted
+    ]
+    # What got worse first: it is what speaks against a promotion.
+    return sorted(cases, key=lambda c: (c.difference is None, c.difference or 0.0))
+
+
+def in_words(n_shown: int, n_examples: int) -> str:
+    """Which examples are left out; "" if none is."""
+    if n_shown == n_examples:
+        return ""
+    return (
+        f"{n_shown:,} of {n_examples:,} examples: up to {LOSSES} largest losses, "
+        f"{GAINS} largest gains, {NOT_OK} failed or unscored"
+    )
+
+
+def _difference(before: PredictionRecord, after: PredictionRecord) -> float | None:
+    if before.score is None or after.score is None:
+        return None
+    return after.score - before.score

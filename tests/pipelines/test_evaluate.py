@@ -1,0 +1,139 @@
+"""The pipeline evaluate through Kedro: whole, in shards, killed and run again."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from dspy.lm15 import InvalidRequestError
+from kedro.io import DatasetError
+
+from po_optimizer.errors import NothingScoredError
+from po_optimizer.explain import causes
+from po_optimizer.pipelines.evaluate import create_pipeline
+from tests.pipelines.evaluating import answer, catalog_in, evaluate, records
+from tests.scripted import scripted_lm
+
+ROOT = Path(__file__).parents[2]
+NAMES = ("baseline_predictions", "optimized_predictions")
+N = 20
+
+
+@pytest.fixture
+def lm(tmp_path, monkeypatch):
+    """A scripted LM; the working directory is a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    return scripted_lm(answer, tmp_path / "lm", num_threads=2)
+
+
+def answers(catalog):
+    """Both programs' predictions without what differs from run to run."""
+    leave = {"seconds", "prompt_tokens", "completion_tokens"}
+    return [
+        [{k: v for k, v in one.items() if k not in leave} for one in catalog.load(name)]
+        for name in NAMES
+    ]
+
+
+def test_one_shard_is_the_node_that_the_docs_name():
+    """Without shards the pipeline is what it was."""
+    names = {node.name for node in create_pipeline().nodes}
+    assert names == {node.name for node in create_pipeline(num_shards=1).nodes}
+    assert "predict_both_node" in names
+
+
+def test_all_answers_stand_in_the_order_of_the_testset(lm):
+    """Whatever finished first, record k answers example k, for both programs."""
+    catalog = catalog_in(lm, records(N))
+    evaluate(catalog)
+    for found in answers(catalog):
+        assert [one["index"] for one in found] == list(range(N))
+    report = catalog.load("score_report")
+    assert report["optimized"]["score"]["n"] == N
+    assert report["uplift"]["n_equal"] == 3  # 0, 7 and 14 are wrong with both
+
+
+@pytest.mark.parametrize("num_shards", [2, 3, 30])
+def test_shards_give_what_one_node_gives(lm, num_shards):
+    """The same predictions and scores, asked for once; 30 shards leave some empty."""
+    catalog = catalog_in(lm, records(N))
+    evaluate(catalog)
+    whole, report = answers(catalog), catalog.load("score_report")
+    asked = lm.meter.ledger.totals().paid
+    evaluate(catalog, num_shards)
+    assert answers(catalog) == whole
+    assert lm.meter.ledger.totals().paid == asked
+    for which in ("baseline", "optimized", "uplift"):
+        left = {"usage", "seconds_per_example"}
+        mine = catalog.load("score_report")[which]
+        for key in set(mine) - left:
+            assert mine[key] == report[which][key]
+
+
+def test_a_shard_asks_one_program_after_the_other(lm):
+    """The prompts of one program follow each other, for the server's prefix cache."""
+    evaluate(catalog_in(lm, records(N)), num_shards=2)
+    careful = ["with care" in prompt for prompt in lm.scripted.prompts]
+    half = N // 2
+    assert careful == [False] * half + [True] * half + [False] * half + [True] * half
+
+
+def test_every_shard_has_entries_of_its_own(lm):
+    """What nodes hand on is in the catalog, so workers can exchange it."""
+    catalog = catalog_in(lm, records(4))
+    pipeline = create_pipeline(num_shards=2)
+    assert all(name in catalog for name in pipeline.datasets())
+    names = {node.name for node in pipeline.nodes}
+    assert {"predict_shard_1_node", "predict_shard_2_node", "join_shards_node"} < names
+
+
+def test_error_of_the_lm_is_the_cause_of_the_failed_run(lm):
+    """What ends a stream is found below Kedro's error, and no half file stands."""
+
+    def refusing(prompt):
+        raise InvalidRequestError("content filter")
+
+    lm.scripted.answer = refusing
+    catalog = catalog_in(lm, records(3))
+    with pytest.raises(DatasetError) as caught:
+        evaluate(catalog)
+    assert any(isinstance(one, NothingScoredError) for one in causes(caught.value))
+    assert not catalog.exists("baseline_predictions")
+
+
+def start(folder, **options):
+    """One evaluation in a process of its own."""
+    command = [sys.executable, "-m", "tests.pipelines.evaluating", str(folder)]
+    command += [f"--{name}={value}" for name, value in options.items()]
+    log = (folder / "run.log").open("a")
+    return subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)  # noqa: S603 -- our own module
+
+
+def finished_lines(folder):
+    """How many answers of the optimized program the running process has written."""
+    parts = folder.rglob("optimized_predictions.jsonl.part")
+    return sum(part.read_text().count("\n") for part in parts)
+
+
+def test_killed_evaluation_asks_again_only_for_calls_in_flight(lm, tmp_path):
+    """SIGKILL: the rerun repeats one call a thread at most; both files are whole."""
+    run = {"n": 40, "threads": 4, "seconds": 0.05}
+    killed = start(tmp_path, **run)
+    while finished_lines(tmp_path) < 8 and killed.poll() is None:
+        time.sleep(0.005)
+    killed.send_signal(signal.SIGKILL)
+    assert killed.wait() == -signal.SIGKILL
+    catalog = catalog_in(lm, records(40))
+    assert catalog.exists("baseline_predictions")
+    assert not catalog.exists("optimized_predictions")
+
+    assert start(tmp_path, **run).wait() == 0
+    asked = (tmp_path / "asked").read_text().count("asked")
+    assert 80 <= asked <= 80 + 4
+    again = answers(catalog)
+    assert [len(found) for found in again] == [40, 40]
+    evaluate(catalog)  # by this process's own LM, which finds every answer kept
+    assert answers(catalog) == again
+    assert lm.scripted.prompts == []

@@ -24,6 +24,7 @@ PIPELINES = {
     "evaluate": "both programs on the testset, and a decision",
     "integrate": "a requirements document to a vision and a review",
     "forecast": "what an optimization would cost, without paying it",
+    "sweep": "several configurations side by side, and which is best",
     "metric_report": "is the metric worth optimizing? asks no LM",
 }
 """What `po-optimizer run --pipeline=<name>` takes, each with one line."""

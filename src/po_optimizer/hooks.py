@@ -1,18 +1,28 @@
 """What surrounds a run: LMs are bound, servers stopped, the result is shown."""
 
 import os
+from contextlib import ExitStack
 from logging import getLogger
 from typing import Any
 
+from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
+from kedro.framework.project import pipelines
 from kedro.io import CatalogProtocol
-from kedro.pipeline import Pipeline
+from kedro.pipeline import Node, Pipeline
 
 from po_optimizer.datasets import DSPyProgramDataset, LMDataset
 from po_optimizer.errors import EndedEarlyError
-from po_optimizer.lms import stop_servers
+from po_optimizer.lms import orderly_interrupt, stop_lms_in_use, stop_servers
 from po_optimizer.params import RoleParams
-from po_optimizer.terminal import show_summary
+from po_optimizer.pipeline_registry import make_pipelines
+from po_optimizer.shape import (
+    Shape,
+    by_namespace,
+    check_program_from,
+    with_configurations,
+)
+from po_optimizer.terminal import name_log_lines, show_summary
 
 # LiteLLM fetches a price map from the network at import unless told not to
 os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
@@ -36,6 +46,13 @@ class RunHooks:
     """
 
     @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        """Gives the pipelines the form that the parameters ask for."""
+        parameters = context.config_loader["parameters"]
+        context.config_loader["parameters"] = with_configurations(parameters)
+        pipelines.update(make_pipelines(Shape.of(parameters)))
+
+    @hook_impl
     def after_catalog_created(
         self,
         catalog: CatalogProtocol[Any, Any],
@@ -51,12 +68,30 @@ class RunHooks:
         # Kedro hands over what it validated already: a model, or the raw mapping
         role = RoleParams.model_validate(chosen.get("role") or {})
         package = role.program.partition(".")[0]
-        for name in _TOLD:
-            dataset = catalog.get(name) if name in catalog else None
-            if isinstance(dataset, LMDataset):
-                dataset.bind(chosen, save_version)
-            if isinstance(dataset, DSPyProgramDataset):
-                dataset.allow(package)
+        for prefix, its_own in by_namespace(chosen).items():
+            for name in _TOLD:
+                entry = f"{prefix}{name}"
+                dataset = catalog.get(entry) if entry in catalog else None
+                if isinstance(dataset, LMDataset):
+                    dataset.bind(dict(its_own), f"{save_version} {prefix}".strip(" ."))
+                if isinstance(dataset, DSPyProgramDataset):
+                    dataset.allow(package)
+
+    @hook_impl
+    def before_pipeline_run(
+        self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]
+    ) -> None:
+        """Checks that there is the program that the run is about.
+
+        Raises:
+            SettingError: `program_from` names no program, or the run would make one.
+        """
+        check_program_from(catalog.load("parameters"), pipeline, catalog)
+
+    @hook_impl
+    def before_node_run(self, node: Node) -> None:
+        """Lets log lines say which configuration of a sweep they are about."""
+        name_log_lines(node.namespace or "")
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
@@ -68,7 +103,8 @@ class RunHooks:
         Raises:
             EndedEarlyError: Ctrl-C ended the optimization.
         """
-        if dataset_name == _REPORT and data["ended"] == "interrupted":
+        name = dataset_name.rpartition(".")[2]
+        if name == _REPORT and data["ended"] == "interrupted":
             raise EndedEarlyError(data["reason"])
 
     @hook_impl
@@ -82,11 +118,39 @@ class RunHooks:
         """
         stop_servers()
         show_summary(pipeline, catalog)
-        report = catalog.load(_REPORT) if _REPORT in pipeline.all_outputs() else None
-        if report is not None and report["ended"] == "budget":
-            raise EndedEarlyError(report["reason"])
+        for entry in sorted(pipeline.all_outputs()):
+            if entry.rpartition(".")[2] == _REPORT:
+                report = catalog.load(entry)
+                if report["ended"] == "budget":
+                    raise EndedEarlyError(report["reason"])
 
     @hook_impl
     def on_pipeline_error(self) -> None:
         """Stops what was started."""
         stop_servers()
+
+
+class InterruptHooks:
+    """Ctrl-C where nodes run in threads, which no signal reaches.
+
+    With Kedro's SequentialRunner a node is in the main thread and sees to it itself.
+    """
+
+    def __init__(self) -> None:
+        self._around = ExitStack()
+
+    @hook_impl
+    def before_pipeline_run(self, run_params: dict[str, Any]) -> None:
+        """Ends the LM calls of all threads in order on the first Ctrl-C."""
+        if "ThreadRunner" in str(run_params.get("runner")):
+            self._around.enter_context(orderly_interrupt(stop_lms_in_use))
+
+    @hook_impl
+    def after_pipeline_run(self) -> None:
+        """Gives the signals back."""
+        self._around.close()
+
+    @hook_impl
+    def on_pipeline_error(self) -> None:
+        """Gives the signals back."""
+        self._around.close()

@@ -14,6 +14,7 @@ from pydantic import (
     Field,
     PositiveFloat,
     PositiveInt,
+    field_validator,
 )
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -205,7 +206,20 @@ class PromotionParams(Params):
     confidence: Annotated[float, Field(gt=0.5, lt=1.0)] = 0.95
     num_resamples: Annotated[int, Field(ge=1000)] = 9999
     seed: int = 9
+    num_compared: PositiveInt = 1  # programs of which one is picked on this testset
     override: PromotionOverride | None = None
+
+    def corrected(self) -> "PromotionParams":
+        """The same with a confidence that holds for all compared programs together.
+
+        Whoever picks the best of M programs by their testset scores would otherwise
+        promote a lucky one M times as often.
+
+        References:
+            Dunn, O. J. (1961). Multiple comparisons among means. JASA 56(293).
+        """
+        alpha = (1.0 - self.confidence) / self.num_compared
+        return self.model_copy(update={"confidence": 1.0 - alpha})
 
 
 _TRUE = ("1", "true", "yes", "on")
@@ -235,6 +249,38 @@ class FailBelow(Params):
 
     rubric: Fraction | None = None
     uplift: Annotated[float, Field(ge=-1.0, le=1.0)] | None = None
+
+
+class SweepConfiguration(Params):
+    """One optimization of a sweep: its name, and what differs from the rest."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]
+    data_prep: dict[str, Any] | None = None  # sizes.train and sizes.val only
+    optimize: dict[str, Any] | None = None
+    lm: dict[str, Any] | None = None
+    prompt_lm: dict[str, Any] | None = None
+
+
+class SweepParams(BaseModel):
+    """The configurations of a sweep; their own parameters lie beside the list."""
+
+    model_config = ConfigDict(frozen=True)
+
+    configurations: list[SweepConfiguration] = Field(default_factory=list)
+
+    @field_validator("configurations")
+    @classmethod
+    def _names_differ(
+        cls, configurations: list[SweepConfiguration]
+    ) -> list[SweepConfiguration]:
+        names = [each.name for each in configurations]
+        taken = sorted(
+            {n for n in names if names.count(n) > 1 or n in cls.model_fields}
+        )
+        if taken:
+            msg = f"each needs a name of its own, taken twice: {', '.join(taken)}"
+            raise ValueError(msg)
+        return configurations
 
 
 class EvaluateParams(Params):

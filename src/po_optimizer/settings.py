@@ -4,10 +4,11 @@ import os
 
 from kedro.config import OmegaConfigLoader
 
-from po_optimizer.hooks import RunHooks
+from po_optimizer.hooks import InterruptHooks, RunHooks
 from po_optimizer.lms import lm_slug
+from po_optimizer.shape import results_folder
 
-HOOKS = (RunHooks(),)
+HOOKS = (RunHooks(), InterruptHooks())
 
 CONFIG_LOADER_CLASS = OmegaConfigLoader
 CONFIG_LOADER_ARGS = {
@@ -19,6 +20,7 @@ CONFIG_LOADER_ARGS = {
     "merge_strategy": {"parameters": "soft", "globals": "soft"},
     "custom_resolvers": {
         "lm_slug": lm_slug,
+        "results_folder": results_folder,
         "from_env": lambda name, default: os.environ.get(name) or default,
     },
 }

@@ -1,5 +1,7 @@
 """What a user reads at the end of a run: scores with n, and where everything lies."""
 
+import logging
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +12,41 @@ from rich.table import Table
 
 from po_optimizer.optimization import Forecast
 
+_namespace: ContextVar[str] = ContextVar("po_node_namespace", default="")
+
 _FILES = {
     "data_report": "data report",
     "candidate_program": "candidate program",
     "optimized_program": "program",
     "report": "report",
+    "leaderboard": "leaderboard",
     "metric_report": "metric report",
     "product_vision": "product vision",
     "product_owner_review": "review",
 }
+
+
+class _Named(logging.Filter):
+    """Puts the namespace of the node before each line that it logs."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """True; the record's message is changed once."""
+        name = _namespace.get()
+        if name and not hasattr(record, "named"):
+            record.msg, record.named = f"{name}: {record.msg}", True
+        return True
+
+
+def name_log_lines(namespace: str) -> None:
+    """Log lines from here on say that they are about this namespace; "": none.
+
+    It holds for this thread and what it starts with its context: of several
+    optimizations at a time each has its own.
+    """
+    _namespace.set(namespace)
+    for handler in logging.getLogger("po_optimizer").handlers:
+        if not any(isinstance(each, _Named) for each in handler.filters):
+            handler.addFilter(_Named())
 
 
 def show_summary(pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> None:
@@ -27,6 +55,8 @@ def show_summary(pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> None
     made = pipeline.all_outputs()
     if "score_report" in made:
         _show_scores(console, catalog.load("score_report"), catalog.load("promotion"))
+    if "leaderboard" in made:
+        _show_leaderboard(console, catalog.load("leaderboard"))
     if "metric_report" in made:
         _show_families(console, catalog.load("metric_report"))
     if "forecast" in made and "trials" not in made:
@@ -65,6 +95,20 @@ def _show_families(console: Console, report: dict[str, Any]) -> None:
         noticed = "-" if share is None else f"{share:.0%}"
         table.add_row(family["name"], str(family["n"]), *shown, noticed)
     console.print(table)
+
+
+def _show_leaderboard(console: Console, board: dict[str, Any]) -> None:
+    title = f"Objective on the testset, {board['confidence']:.1%} intervals, best first"
+    table = Table(title=title)
+    for column in ("configuration", "LM", "baseline", "optimized", "uplift", "decision"):
+        table.add_column(column, justify="left" if column[0] in "cLd" else "right")
+    for entry in board["entries"]:
+        means = (entry[name] for name in ("baseline", "optimized", "uplift"))
+        shown = [_with_interval(each) for each in means]
+        table.add_row(entry["name"], entry["lm"], *shown, entry["decision"])
+    console.print(table)
+    for sentence in board["sentences"]:
+        console.print(sentence, highlight=False)
 
 
 def _row(which: str, program: dict[str, Any]) -> list[str]:

@@ -5,6 +5,12 @@ from po_optimizer.evaluation.checkup import (
     metric_figure,
     metric_report,
 )
+from po_optimizer.evaluation.leaderboard import (
+    Finished,
+    Leaderboard,
+    leaderboard_figure,
+    rank,
+)
 from po_optimizer.evaluation.promotion import Promotion, check_fail_below, decide
 from po_optimizer.evaluation.prompt_diff import prompt_diff_html
 from po_optimizer.evaluation.records import PredictionRecord, Predictions
@@ -18,6 +24,8 @@ from po_optimizer.evaluation.score_report import (
 from po_optimizer.evaluation.scoring import predict_all, score_references
 
 __all__ = [
+    "Finished",
+    "Leaderboard",
     "MetricReport",
     "PredictionRecord",
     "Predictions",
@@ -28,10 +36,12 @@ __all__ = [
     "check_fail_below",
     "compare",
     "decide",
+    "leaderboard_figure",
     "metric_figure",
     "metric_report",
     "predict_all",
     "prompt_diff_html",
+    "rank",
     "render_report",
     "report_figures",
     "score_references",

@@ -48,12 +48,12 @@ def uplift_figure(report: ScoreReport) -> go.Figure:
     figure.add_vline(x=0.0, line={"color": INK, "width": 1.5})
     colors = [_color(found.mean or 0.0) for _, found in rows]
     names = [f"{escape(name)} (n={found.n})" for name, found in rows]
-    _add_dots(figure, names, [found for _, found in rows], "uplift", color=colors)
+    add_dots(figure, names, [found for _, found in rows], "uplift", color=colors)
     figure.update_xaxes(
         title_text=f"uplift, {report.confidence:.0%} interval",
         range=_span(found for _, found in rows),
     )
-    return _name_rows(figure, names)
+    return name_rows(figure, names)
 
 
 def components_figure(report: ScoreReport) -> go.Figure:
@@ -61,7 +61,7 @@ def components_figure(report: ScoreReport) -> go.Figure:
     before, after = _measures(report.baseline), _measures(report.optimized)
     names = [escape(name) for name in before]
     figure = new_figure(len(names) * 1.3)
-    _add_dots(
+    add_dots(
         figure,
         names,
         list(before.values()),
@@ -70,7 +70,7 @@ def components_figure(report: ScoreReport) -> go.Figure:
         symbol="circle-open",
         offset=-0.15,
     )
-    _add_dots(
+    add_dots(
         figure, names, list(after.values()), "optimized", color=OPTIMIZED, offset=0.15
     )
     if report.optimized.rubric is not None:
@@ -82,7 +82,7 @@ def components_figure(report: ScoreReport) -> go.Figure:
         title_text=f"mean on the testset, n={report.optimized.score.n} (0 to 1)",
         range=[-0.02, 1.02],
     )
-    return _name_rows(figure, names)
+    return name_rows(figure, names)
 
 
 def slope_figure(cases: Iterable[Case]) -> go.Figure:
@@ -224,14 +224,15 @@ def _style(figure: go.Figure, rows: float) -> None:
     figure.update_yaxes(gridcolor=GRID, zeroline=False, automargin=True)
 
 
-def _name_rows(figure: go.Figure, names: Sequence[str]) -> go.Figure:
+def name_rows(figure: go.Figure, names: Sequence[str]) -> go.Figure:
+    """The figure with a name at each row, the first at the top."""
     rows = list(range(len(names)))
     span = [len(names) - 0.4, -0.6]  # from the top down
     figure.update_yaxes(tickvals=rows, ticktext=names, range=span, autorange=False)
     return figure
 
 
-def _add_dots(
+def add_dots(
     figure: go.Figure,
     names: Sequence[str],
     found: Sequence[Estimate],
@@ -241,6 +242,7 @@ def _add_dots(
     symbol: str = "circle",
     offset: float = 0.0,
 ) -> None:
+    """Adds a mean with its interval to each row, `offset` rows below its middle."""
     spans = [one.interval for one in found]
     means = [one.mean for one in found]
     bars = [

@@ -110,6 +110,9 @@ class ScoreReport(Result):
 
     Attributes:
         target_rubric: What the rubric's mean is compared with.
+        confidence: Of every interval, in (0.5, 1).
+        num_compared: Programs of which one is picked on this testset; the confidence
+            holds for all of them together.
         reference: The metric on the reference outputs: the ceiling, no program.
         noise_floor: Points that choosing the best of K equal candidates on the
             valset adds by chance; None if the selection is not known.
@@ -118,6 +121,7 @@ class ScoreReport(Result):
     format_version: Literal[1] = 1
     target_rubric: float
     confidence: float
+    num_compared: int = 1
     num_resamples: int
     seed: int
     baseline: ProgramScore

@@ -106,6 +106,7 @@ def compare_programs(
     promotion: PromotionParams,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The score report and the decision on this program, each with its reasons."""
+    promotion = promotion.corrected()
     examples = iter_examples(testset, load_record_type(role))
     stages = task_lm.meter.ledger.stages(task_lm.meter.run_id)
     full = [trial for trial in trials if trial["kind"] != "minibatch"]

@@ -1,0 +1,199 @@
+"""The configurations of a sweep by their testset scores, corrected for the choice.
+
+Whoever tries M configurations and keeps the best sees more than is there. So each is
+judged at a confidence that holds for all M together (Bonferroni, `num_compared`), and
+the points that the best of M equally good programs seems to gain stand beside it.
+"""
+
+from collections.abc import Mapping
+from html import escape
+from typing import Any, Literal
+
+import plotly.graph_objects as go
+
+from po_optimizer.evaluation.figures import (
+    BASELINE,
+    OPTIMIZED,
+    add_dots,
+    name_rows,
+    new_figure,
+)
+from po_optimizer.evaluation.promotion import Promotion
+from po_optimizer.evaluation.records import Result
+from po_optimizer.evaluation.score_report import DIFFERENCE_BOUNDS, ScoreReport
+from po_optimizer.evaluation.statistics import Estimate, estimate, noise_floor
+from po_optimizer.params import PromotionParams
+
+Decision = Literal["promote", "keep_baseline", "inconclusive"]
+
+
+class Entry(Result):
+    """One configuration; scores are testset means in [0, 1], higher is better.
+
+    Attributes:
+        lm: Slug of the LM that ran the program.
+        valset_best: What the optimizer saw of the program it chose.
+        optimized: The objective of its optimized program.
+        baseline: The objective of the unoptimized one on the same LM.
+        uplift: Paired, in [-1, 1].
+        behind: The best entry's objective minus this one's, paired; None: the best.
+        tied: True if `behind`'s interval does not lie above 0.
+        calls_paid: LM calls of its optimization, over all restarts.
+        seconds: Wall time of its optimization.
+        cost_usd: None: unknown.
+    """
+
+    name: str
+    lm: str
+    optimizer: str
+    seed: int
+    valset_best: float
+    optimized: Estimate
+    rubric: Estimate | None
+    baseline: Estimate
+    uplift: Estimate
+    behind: Estimate | None
+    tied: bool
+    decision: Decision
+    calls_paid: int
+    seconds: float
+    cost_usd: float | None
+
+
+class Leaderboard(Result):
+    """The entries, best first, and what may be said of the first.
+
+    Attributes:
+        confidence: Of every interval, so that all hold together as often as one
+            alone would at `1 - num_compared * (1 - confidence)`.
+        num_compared: Configurations of which one is picked.
+        noise_floor: Points that the best of so many equally good programs seems to
+            gain on this testset; None if it cannot be told.
+        winner: The best entry that may be promoted; None: no uplift is proven.
+        sentences: The result in words.
+    """
+
+    format_version: Literal[1] = 1
+    confidence: float
+    num_compared: int
+    noise_floor: float | None
+    entries: list[Entry]
+    winner: str | None
+    sentences: list[str]
+
+
+class Finished(Result):
+    """What one configuration left.
+
+    Attributes:
+        scores: The optimized program's objective on each testset example, in the
+            testset's order; None: unscored.
+        search: Its optimization report.
+    """
+
+    report: ScoreReport
+    promotion: Promotion
+    search: dict[str, Any]
+    scores: list[float | None]
+
+
+def rank(finished: Mapping[str, Finished]) -> Leaderboard:
+    """The leaderboard of one testset.
+
+    Args:
+        finished: Name of a configuration to what it left; all were evaluated on the
+            same examples in the same order. At least one.
+    """
+    order = sorted(finished, key=lambda name: -_mean(finished[name].report))
+    best = finished[order[0]]
+    entries = [_entry(name, finished[name], best) for name in order]
+    sd = best.report.uplift.score.sd
+    floor = noise_floor(len(order), len(best.scores), sd) if sd is not None else None
+    promoted = [entry.name for entry in entries if entry.decision == "promote"]
+    board = Leaderboard(
+        confidence=best.report.confidence,
+        num_compared=len(order),
+        noise_floor=floor,
+        entries=entries,
+        winner=promoted[0] if promoted else None,
+        sentences=[],
+    )
+    return board.model_copy(update={"sentences": _sentences(board)})
+
+
+def leaderboard_figure(board: Leaderboard) -> go.Figure:
+    """Each configuration's objective before and after, with intervals, best first."""
+    figure = new_figure(len(board.entries) * 1.3)
+    names = [f"{escape(entry.name)} (n={entry.optimized.n})" for entry in board.entries]
+    before = [entry.baseline for entry in board.entries]
+    after = [entry.optimized for entry in board.entries]
+    add_dots(figure, names, before, "baseline", color=BASELINE, offset=-0.15)
+    add_dots(figure, names, after, "optimized", color=OPTIMIZED, offset=0.15)
+    figure.update_xaxes(
+        title_text=f"objective (0 to 1), {board.confidence:.1%} intervals",
+        range=[-0.02, 1.02],
+    )
+    return name_rows(figure, names)
+
+
+def _entry(name: str, finished: Finished, best: Finished) -> Entry:
+    report, search = finished.report, finished.search
+    behind = None if finished is best else _behind(best, finished)
+    spent = search["spent"]
+    return Entry(
+        name=name,
+        lm=search["fingerprint"]["task_lm.slug"],
+        optimizer=search["optimizer"],
+        seed=search["seed"],
+        valset_best=search["best"]["score"],
+        optimized=report.optimized.score,
+        rubric=report.optimized.rubric,
+        baseline=report.baseline.score,
+        uplift=report.uplift.score,
+        behind=behind,
+        tied=behind is not None
+        and (behind.interval is None or behind.interval.low <= 0.0),
+        decision=finished.promotion.decision,
+        calls_paid=spent["calls_paid"],
+        seconds=search["seconds"],
+        cost_usd=spent["cost_usd"],
+    )
+
+
+def _behind(best: Finished, other: Finished) -> Estimate:
+    """The paired difference best - other, at the best one's confidence."""
+    report = best.report
+    params = PromotionParams(
+        confidence=report.confidence,
+        num_resamples=report.num_resamples,
+        seed=report.seed,
+    )
+    differences = [
+        first - second
+        for first, second in zip(best.scores, other.scores, strict=True)
+        if first is not None and second is not None
+    ]
+    return estimate(differences, params, DIFFERENCE_BOUNDS)
+
+
+def _mean(report: ScoreReport) -> float:
+    mean = report.optimized.score.mean
+    return -1.0 if mean is None else mean
+
+
+def _sentences(board: Leaderboard) -> list[str]:
+    first = board.entries[0]
+    found = []
+    if board.winner is None:
+        found.append("No configuration's uplift over its baseline is proven.")
+    else:
+        found.append(f"{board.winner} may be promoted.")
+    tied = [entry.name for entry in board.entries if entry.tied]
+    if tied:
+        found.append(f"{first.name} cannot be told from {', '.join(tied)}.")
+    if board.noise_floor is not None and board.num_compared > 1:
+        found.append(
+            f"Of {board.num_compared} equally good programs the best would seem "
+            f"{board.noise_floor:.3f} better on these n={first.optimized.n} examples."
+        )
+    return found

@@ -19,9 +19,11 @@ from po_optimizer.params import (
     OptimizeParams,
     PromotionParams,
     RoleParams,
+    SweepParams,
 )
-from po_optimizer.pipeline_registry import register_pipelines
+from po_optimizer.pipeline_registry import make_pipelines, register_pipelines
 from po_optimizer.settings import CONFIG_LOADER_ARGS
+from po_optimizer.shape import Shape
 from tests.weights import SMALL
 
 ROOT = Path(__file__).parents[1]
@@ -51,6 +53,12 @@ LAYERS = {
 def named_model(monkeypatch):
     """The environment that takes its model from outside is given one."""
     monkeypatch.setenv("PO_LM_MODEL", "some-model")
+
+
+def test_sweep_of_the_configuration_is_valid():
+    """What `kedro run --pipeline=sweep` does without a parameter."""
+    sweep = SweepParams.model_validate(configuration("base")["parameters"]["sweep"])
+    assert len(sweep.configurations) > 1
 
 
 def configuration(environment):
@@ -119,6 +127,23 @@ def test_every_dataset_of_the_pipelines_is_in_the_catalog():
         for name in used
         if not name.startswith("params:") and catalog.get(name) is None
     }
+    assert not outside
+
+
+def test_every_dataset_of_a_sweep_has_a_pattern_in_a_folder_of_its_own():
+    """Two configurations never write into one another's folder, nor into the LM's."""
+    loader = configuration("base")
+    catalog = DataCatalog.from_config(loader["catalog"], loader["credentials"])
+    pipeline = make_pipelines(Shape(configurations=("a", "b")))["sweep"]
+    names = [name for name in pipeline.datasets() if not name.startswith("params:")]
+    paths = [
+        str(path)
+        for name in names
+        if (path := getattr(catalog.get(name), "_filepath", None)) is not None
+    ]
+    assert len(paths) > 40
+    assert len(set(paths)) == len(paths)
+    outside = {name for name in names if catalog.get(name) is None}
     assert not outside
 
 

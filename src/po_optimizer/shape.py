@@ -15,7 +15,7 @@ from kedro.pipeline import Pipeline
 from omegaconf import OmegaConf
 
 from po_optimizer.errors import SettingError, listed
-from po_optimizer.params import SweepConfiguration, SweepParams
+from po_optimizer.params import PromotionParams, SweepConfiguration, SweepParams
 
 SWEEP = "sweep"
 """Namespace of the sweep's configurations, and the parameter that lists them."""
@@ -84,8 +84,12 @@ def check_program_from(
         known = listed(_stored(catalog, source))
         remedy = f"Choose one of: {known or 'none is stored yet'}."
         raise SettingError("program_from", source, "no program is stored there", remedy)
-    num_compared = _value(parameters.get("promotion"), "num_compared")
-    if "score_report" in outputs and f"/{SWEEP}/" in source and num_compared == 1:
+    promotion = PromotionParams.model_validate(parameters.get("promotion") or {})
+    if (
+        "score_report" in outputs
+        and f"/{SWEEP}/" in source
+        and promotion.num_compared == 1
+    ):
         problem = "it was picked among the programs of a sweep"
         remedy = (
             "Say among how many, so that its uplift is not overstated: "
@@ -100,11 +104,6 @@ def _stored(catalog: CatalogProtocol[Any, Any], source: str) -> list[str]:
     models = program.parents[len(Path(source).parts)]
     found = [each.parent for each in models.rglob(program.name) if each.is_dir()]
     return sorted({str(folder.relative_to(models)) for folder in found})
-
-
-def _value(params: Any, name: str) -> Any:
-    """Of a validated model, or of the raw mapping that Kedro did not validate."""
-    return params.get(name, 1) if isinstance(params, Mapping) else getattr(params, name)
 
 
 def results_folder(slug: str, program: str) -> str:

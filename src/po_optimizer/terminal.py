@@ -100,7 +100,14 @@ def _show_families(console: Console, report: dict[str, Any]) -> None:
 def _show_leaderboard(console: Console, board: dict[str, Any]) -> None:
     title = f"Objective on the testset, {board['confidence']:.1%} intervals, best first"
     table = Table(title=title)
-    for column in ("configuration", "LM", "baseline", "optimized", "uplift", "decision"):
+    for column in (
+        "configuration",
+        "LM",
+        "baseline",
+        "optimized",
+        "uplift",
+        "decision",
+    ):
         table.add_column(column, justify="left" if column[0] in "cLd" else "right")
     for entry in board["entries"]:
         means = (entry[name] for name in ("baseline", "optimized", "uplift"))

@@ -40,8 +40,8 @@ def copy_project(target: Path) -> Path:
 
 
 @contextmanager
-def answering(answer: Answer) -> Iterator[str]:
-    """A chat-completions server on loopback; its base URL."""
+def answering(answer: Answer, model: str = "scripted") -> Iterator[str]:
+    """A chat-completions server on loopback that lists one model; its base URL."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -50,7 +50,7 @@ def answering(answer: Answer) -> Iterator[str]:
             self._send(_completion(prompt, answer(prompt)))
 
         def do_GET(self) -> None:
-            self._send({"object": "list", "data": [{"id": "scripted"}]})
+            self._send({"object": "list", "data": [{"id": model}]})
 
         def log_message(self, *args: object) -> None:
             """Silent."""
@@ -88,10 +88,11 @@ def kedro(
         environment: For commands without `--env`.
         more: Environment variables.
     """
-    variables = {**os.environ, "DO_NOT_TRACK": "true", "COLUMNS": "200", **more}
+    variables = {**os.environ, "DO_NOT_TRACK": "true", "COLUMNS": "200"}
     if base_url:
         variables |= {"PO_LM_BASE_URL": base_url, "PO_LM_MODEL": "scripted"}
         variables |= {"PO_LM_API_KEY": "canary-not-a-key"}
+    variables |= more
     if environment:
         variables["KEDRO_ENV"] = environment
     return subprocess.run(  # noqa: S603 -- our own interpreter

@@ -22,7 +22,13 @@ PAGES = [
     *sorted(ROOT.glob("docs/**/*.md")),
 ]
 BLOCK = re.compile(r"(<!-- run -->\n)?```(bash|python)\n(.*?)```", re.DOTALL)
-FREE = {"raw_records", "requirements", "existing_vision", "requirements_optional"}
+FREE = {
+    "raw_records",
+    "program_from",
+    "requirements",
+    "existing_vision",
+    "requirements_optional",
+}
 OURS = {"kedro": "run", "po-optimizer": "run"}
 
 

@@ -80,3 +80,16 @@ def test_durations_are_read_at_a_glance():
     """Seconds up to a minute and a half, then minutes."""
     assert minutes(42) == "42 s"
     assert minutes(600) == "10 min"
+
+
+def test_second_optimization_at_a_time_logs(monkeypatch, caplog):
+    """A terminal has one live display; the other one's events are lines."""
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    terminal = Console(file=io.StringIO(), force_terminal=True)
+    with show_progress(terminal), show_progress(terminal) as second:
+        second(Phase("trials"))
+    assert caplog.messages == ["optimize: trials"]
+    with show_progress(terminal) as again:
+        again(Phase("trials"))
+    assert len(caplog.messages) == 1

@@ -1,4 +1,5 @@
 import logging
+from contextlib import ExitStack
 
 import dspy
 import pytest
@@ -70,3 +71,15 @@ def test_the_proposers_look_at_the_source_is_silent(tmp_path, capfd):
     params = world.settings(miprov2=aware)
     world.run(tmp_path, world.lm(tmp_path), params, student=Documented())
     assert capfd.readouterr() == ("", "")
+
+
+def test_quiet_lasts_until_the_last_of_several_blocks_ends():
+    """Two optimizations in two threads end in any order."""
+    first, second = quiet_dspy(), quiet_dspy()
+    with ExitStack() as stack:
+        first.__enter__()
+        stack.callback(second.__exit__, None, None, None)
+        second.__enter__()
+        first.__exit__(None, None, None)
+        assert "print" in vars(utils)
+    assert "print" not in vars(utils)

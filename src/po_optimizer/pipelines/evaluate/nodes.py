@@ -163,18 +163,22 @@ def write_report(
     task_lm: MeteredLM,
 ) -> str:
     """The whole result as one self-contained page."""
-    meter = task_lm.meter
+    meter, provenance = task_lm.meter, get_provenance(optimized_program)
+    origin = provenance.get("task_lm", task_lm.slug)
+    title = f"{role.program.rpartition('.')[2]} on {task_lm.slug}"
+    if origin != task_lm.slug:
+        title = f"{title}, optimized on {origin}"
     return render_report(
         ScoreReport.model_validate(score_report),
         Promotion.model_validate(promotion),
         Predictions(baseline_predictions),
         Predictions(optimized_predictions),
-        title=f"{role.program.rpartition('.')[2]} on {task_lm.slug}",
+        title=title,
         trials=trials,
         stages=meter.ledger.stages(meter.run_id),
         prompt_diff=prompt_diff_html(make_program(role), optimized_program),
         preflight=preflight_report["checks"],
-        settings=get_provenance(optimized_program),
+        settings=provenance,
     )
 
 

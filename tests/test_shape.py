@@ -34,6 +34,13 @@ def test_form_without_parameters_is_that_of_one_program():
     assert not make_pipelines(Shape())["sweep"].nodes
 
 
+def test_evaluation_has_as_many_shards_as_the_parameters_say():
+    """Each may go to another worker."""
+    shape = Shape.of({"evaluate": {"num_shards": 3}})
+    names = {node.short_name for node in make_pipelines(shape)["evaluate"].nodes}
+    assert {f"predict_shard_{shard}_node" for shard in (1, 2, 3)} < names
+
+
 def test_configuration_has_the_rest_under_what_differs():
     """Its own keys win; what it does not name is that of the whole project."""
     base = {"seed": 1, "optimizer": "gepa"}

@@ -49,6 +49,7 @@ def prompt_text(request: Request) -> str:
 def scripted_lm(answer: Answer, folder: Path, **params: Any) -> MeteredLM:
     """A MeteredLM that answers by `answer`; its engine is `lm.scripted`."""
     params.setdefault("model", "scripted")
+    params.setdefault("num_threads", 1)
     settings = LMParams(**{"provider": "openai", **params})
     scripted = ScriptedEngine(answer)
     meter = Meter(Ledger(folder / "ledger.sqlite"), "test-run", "scripted")

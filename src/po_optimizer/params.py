@@ -92,7 +92,7 @@ class LMParams(Params):
     context_tokens: PositiveInt = 8192  # prompt and answer together
     timeout_seconds: PositiveFloat = 600.0  # silence of the server
     num_retries: Count = 3
-    num_threads: PositiveInt = 1  # LM calls at a time
+    num_threads: Count = 0  # LM calls at a time; 0: as many as the server answers
     seconds_per_example: PositiveFloat = 25.0  # first guess of the forecast
     extra: dict[str, str | int | float | bool] = Field(default_factory=dict)
     price: PriceParams | None = None

@@ -38,6 +38,7 @@ class WireServer(ThreadingHTTPServer):
         self.faults: list[str] = []
         self.requests: list[tuple[str, dict[str, str], dict[str, Any]]] = []
         self.finish: str | None = None
+        self.props: Any = None
         self.address = f"http://127.0.0.1:{self.server_port}"
 
     @property
@@ -64,6 +65,8 @@ class Handler(BaseHTTPRequestHandler):
         elif self.path == "/v1/models":
             data = [{"id": name, "object": "model"} for name in self.server.models]
             self._reply({"object": "list", "data": data})
+        elif self.path == "/props" and self.server.props is not None:
+            self._reply(self.server.props)  # as llama.cpp's server does
         else:
             self._reply({"error": "not found"}, 404)
 

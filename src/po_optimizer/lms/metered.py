@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from functools import cached_property
 from logging import getLogger
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ from po_optimizer.lms.stop import (
     LMUnreachable,
     StopRun,
 )
+from po_optimizer.lms.threads import num_threads
 from po_optimizer.params import LMParams
 
 logger = getLogger(__name__)
@@ -273,6 +275,11 @@ class MeteredLM(dspy.LM):
         self.where = where
         self.cache_folder = cache_folder
 
+    @cached_property
+    def num_threads(self) -> int:
+        """Calls that are asked at a time."""
+        return num_threads(self.params, self.meter.secret)
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """DSPy's call; a cache hit is recorded, an LM out of reach stops the run."""
         started, clock = datetime.now(timezone.utc), time.perf_counter()
@@ -326,7 +333,7 @@ def use_lm(
     lm.meter.resume()
     _in_use.append(lm.meter)
     try:
-        with dspy.context(**settings, num_threads=lm.params.num_threads):
+        with dspy.context(**settings, num_threads=lm.num_threads):
             yield
     finally:
         _in_use.remove(lm.meter)

@@ -8,7 +8,9 @@ from po_optimizer.errors import LMSetupError
 from po_optimizer.params import DecodingBounds, LMParams
 
 _ADDRESS_VARIABLES = {"ollama": "OLLAMA_BASE_URL", "openai": "PO_LM_BASE_URL"}
-_OF_ONE_PROVIDER = {"api_base", "extra", "context_tokens", "structured_output"}
+_OF_ONE_PROVIDER = {
+    *("api_base", "extra", "context_tokens", "structured_output", "num_threads"),
+}
 _OF_ONE_MODEL = {"embedded", "bounds", "price", "seconds_per_example"}
 
 

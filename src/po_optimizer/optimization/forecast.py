@@ -111,7 +111,7 @@ def forecast(
     sizes = Sizes(len(student.predictors()), len(trainset), val)
     calls = optimizer.calls(sizes)
     task_rate, prompt_rate = _rate(task_lm), _rate(prompt_lm)
-    threads = task_lm.params.num_threads
+    threads = task_lm.num_threads
     task_seconds = calls.task.expected * task_rate.seconds / threads
     made = Forecast(
         optimizer=params.optimizer,

@@ -223,7 +223,7 @@ def _evaluate_baseline(run: _Run) -> None:
     evaluate = dspy.Evaluate(
         devset=job.valset,
         metric=job.metric,
-        num_threads=job.task_lm.params.num_threads,
+        num_threads=job.task_lm.num_threads,
         max_errors=NEVER_GIVE_UP,
         failure_score=0.0,
     )

@@ -4,8 +4,10 @@ References:
     The wire format: https://github.com/ollama/ollama/blob/main/docs/api.md
 """
 
+import os
 from typing import Any
 
+from po_optimizer.errors import SettingError
 from po_optimizer.lms.providers.finding import Finding
 from po_optimizer.lms.providers.http import get_json
 from po_optimizer.params import LMParams
@@ -25,6 +27,20 @@ def extra_arguments(params: LMParams) -> dict[str, Any]:
         "keep_alive": _KEEP_ALIVE,
         **params.extra,
     }
+
+
+def parallel() -> int:
+    """Requests that Ollama answers at a time, as its own variable says; else 1.
+
+    Raises:
+        SettingError: The variable is no number.
+    """
+    value = os.environ.get("OLLAMA_NUM_PARALLEL") or "1"
+    if not value.isdigit():
+        raise SettingError(
+            "OLLAMA_NUM_PARALLEL", value, "it is no number", "Set it to 1 or more."
+        )
+    return max(1, int(value))  # 0 leaves it to Ollama, which does not tell
 
 
 def look(params: LMParams, api_key: str | None) -> list[Finding]:

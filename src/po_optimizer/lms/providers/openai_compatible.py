@@ -15,6 +15,16 @@ def v1(base: str) -> str:
     return url if url.endswith("/v1") else f"{url}/v1"
 
 
+def slots(params: LMParams, api_key: str | None) -> int | None:
+    """Requests that a llama.cpp server answers at a time; None: it does not tell."""
+    if params.api_base is None:
+        return None
+    root = v1(params.api_base).removesuffix("/v1")
+    told = get_json(f"{root}/props", api_key).document
+    total = told.get("total_slots") if isinstance(told, dict) else None
+    return total if isinstance(total, int) and total > 0 else None
+
+
 def look(params: LMParams, api_key: str | None) -> list[Finding]:
     """Address and key; the model only where the server lists what it has."""
     if params.api_base is None:

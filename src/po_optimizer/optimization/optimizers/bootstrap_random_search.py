@@ -45,7 +45,7 @@ class BootstrapRandomSearch:
             max_labeled_demos=params.max_labeled_demos,
             max_rounds=params.max_rounds,
             num_candidate_programs=params.num_candidate_programs,
-            num_threads=job.task_lm.params.num_threads,
+            num_threads=job.task_lm.num_threads,
             max_errors=NEVER_GIVE_UP,
             # DSPy compares percentages
             stop_at_score=None if stop_at is None else stop_at * 100,

@@ -43,7 +43,7 @@ class Gepa:
         optimizer = dspy.GEPA(
             metric=FeedbackMetric(job.metric),
             reflection_lm=job.prompt_lm,
-            num_threads=job.task_lm.params.num_threads,
+            num_threads=job.task_lm.num_threads,
             seed=self._seed,
             **self._params.model_dump(),
         )

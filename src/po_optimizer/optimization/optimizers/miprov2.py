@@ -88,7 +88,7 @@ class Miprov2:
             max_labeled_demos=params.max_labeled_demos,
             auto=params.auto,
             num_candidates=params.num_candidates,
-            num_threads=job.task_lm.params.num_threads,
+            num_threads=job.task_lm.num_threads,
             max_errors=NEVER_GIVE_UP,
             seed=self._seed,
             init_temperature=params.init_temperature,

@@ -90,7 +90,7 @@ def _predict(
         stage=f"evaluate {which}",
         positions=part,
         which=which,
-        num_threads=lm.params.num_threads,
+        num_threads=lm.num_threads,
     )
     return (record.model_dump(mode="json") for record in predictions)
 

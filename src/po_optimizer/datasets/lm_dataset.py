@@ -54,6 +54,8 @@ class LMDataset(AbstractDataset[None, MeteredLM]):
         made = prompt_lm_params if self._role == "prompt" else task_lm_params
         self._params = made(parameters)
         self._run_id = run_id
+        # one ledger and one cache, whatever folder a worker process runs in
+        self._folder = str(Path(self._folder).absolute())
 
     def load(self) -> MeteredLM:
         """The LM; nothing is asked or started before its first call."""

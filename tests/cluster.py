@@ -1,6 +1,7 @@
 """A real Dask scheduler with worker processes on loopback, and nodes to run there."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 from distributed import Client
 
 from po_optimizer.errors import BelowBoundError, DataError
+from po_optimizer.lms import MeteredLM, use_lm
 from tests.faces.project import ROOT
 
 _CODE = os.pathsep.join([str(ROOT / "src"), str(ROOT)])
@@ -61,28 +63,65 @@ def add_one(number: int) -> int:
     return number + 1
 
 
-def refuse(number: int) -> None:
+def add_another(number: int) -> int:
+    """The number after, once more."""
+    return add_one(number)
+
+
+def refuse(number: int) -> int:
     """Fails as a stage does when the records cannot be used."""
     raise DataError("number", number, "it is too small", "Give a larger one.")
 
 
-def miss(number: int) -> None:
-    """Fails as a gate does."""
-    raise BelowBoundError("evaluate.fail_below.rubric", 0.9, 0.5)
+def miss(number: int) -> int:
+    """Fails as a gate does, with an exit code of its own and a cause."""
+    try:
+        return number // 0
+    except ZeroDivisionError as error:
+        raise BelowBoundError("evaluate.fail_below.rubric", 0.9, 0.5) from error
 
 
-def divide(number: int) -> float:
+def divide(number: int) -> int:
     """A defect."""
-    return number / 0
+    return number // 0
 
 
-def meet(folder: Path, mine: str, other: str) -> int:
+def lose(number: int) -> int:
+    """Ends its process, as the system does when memory runs out."""
+    os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def interrupted(number: int) -> dict[str, str]:
+    """The report of an optimization that Ctrl-C ended."""
+    return {"ended": "interrupted", "reason": "interrupted by the user"}
+
+
+def meet(folder: str, mine: str, other: str) -> int:
     """Waits for the node that writes `other`; the process that ran this one."""
-    (folder / mine).touch()
-    end = time.monotonic() + 30
-    while not (folder / other).exists():
-        if time.monotonic() > end:
-            msg = f"no node wrote {other}"
-            raise TimeoutError(msg)
-        time.sleep(0.02)
+    Path(folder, mine).touch()
+    _await(Path(folder, other))
     return os.getpid()
+
+
+def ask(lm: MeteredLM, folder: str) -> int:
+    """Asks an LM a hundred questions, and says when the first is answered."""
+    with use_lm(lm, stage="ask"):
+        for number in range(100):
+            lm(f"What comes after {number}?")
+            Path(folder, "asked").touch()
+    return 100
+
+
+def refuse_later(folder: str) -> int:
+    """Fails once the other node has an answer."""
+    _await(Path(folder, "asked"))
+    return refuse(0)
+
+
+def _await(path: Path) -> None:
+    end = time.monotonic() + 30
+    while not path.exists():
+        if time.monotonic() > end:
+            raise TimeoutError(path)
+        time.sleep(0.02)

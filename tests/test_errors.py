@@ -25,7 +25,9 @@ def made(cls):
     for name, parameter in inspect.signature(cls).parameters.items():
         kind = str(parameter.annotation)
         values[name] = f"the {name}"
-        if "Iterable" in kind or "list" in kind:
+        if "Mapping" in kind:
+            values[name] = {f"the {name}": f"the {name}"}
+        elif "Iterable" in kind or "list" in kind:
             values[name] = [f"the {name}"]
         elif "int" in kind or "float" in kind:
             values[name] = 3

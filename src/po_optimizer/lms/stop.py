@@ -15,10 +15,10 @@ class StopRun(Portable):
 
 
 class Interrupted(StopRun):
-    """The user asked to end; what was in flight was finished."""
+    """Someone asked to end, mostly the user; what was in flight was finished."""
 
-    def __init__(self) -> None:
-        super().__init__("interrupted by the user. The same command resumes.")
+    def __init__(self, why: str = "interrupted by the user") -> None:
+        super().__init__(f"{why}. The same command resumes.")
 
     def as_error(self) -> PoOptimizerError:
         """The error with the exit code of an interruption."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from distributed import Client, LocalCluster, Security, rpc
 from kedro.framework import project
 
-from po_optimizer.errors import NoClusterError, listed
+from po_optimizer.errors import NoClusterError, SchedulerLostError, listed
 from po_optimizer.params import DaskParams
 from po_optimizer.runner.on_worker import ProjectPlugin
 
@@ -19,7 +19,7 @@ logger = getLogger(__name__)
 
 
 @contextmanager
-def project_cluster(params: DaskParams, run_id: str) -> Iterator[Client]:
+def project_cluster(params: DaskParams, run: str) -> Iterator[Client]:
     """A client whose workers know the project, until the run ends.
 
     Raises:
@@ -29,10 +29,15 @@ def project_cluster(params: DaskParams, run_id: str) -> Iterator[Client]:
         client = stack.enter_context(_client(params))
         _await_workers(client, params)
         plugin = ProjectPlugin(
-            str(project.PACKAGE_NAME), run_id, ours=params.address is None
+            str(project.PACKAGE_NAME), run, ours=params.address is None
         )
         _prepare_workers(client, plugin)
-        stack.callback(client.unregister_worker_plugin, plugin.name)
+
+        def forget(kind: type[BaseException] | None, *rest: object) -> None:
+            if kind is not SchedulerLostError:  # then nobody is there to be told
+                client.unregister_worker_plugin(plugin.name)
+
+        stack.push(forget)
         yield client
 
 

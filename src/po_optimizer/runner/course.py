@@ -33,7 +33,7 @@ class Course:
         client: Of a cluster whose workers know the project.
         pipeline: What is run.
         tasks: Of each node by name, as `run_node` takes it.
-        run_id: Of the Kedro run.
+        run: No other run has this name.
         release: Told the name of each dataset that a worker has saved, so that what
             this process knows of it is looked up anew.
     """
@@ -43,12 +43,12 @@ class Course:
         client: Client,
         pipeline: Pipeline,
         tasks: Mapping[str, bytes],
-        run_id: str,
+        run: str,
         release: Callable[[str], None],
     ) -> None:
         self._client = client
         self._tasks = tasks
-        self._run_id = run_id
+        self._run = run
         self._release = release
         self._total = len(pipeline.nodes)
         self._waiting: dict[Node, set[Node]] = dict(pipeline.node_dependencies)
@@ -80,6 +80,8 @@ class Course:
                 if isinstance(error, ExecutionStopError):
                     raise error from None
             raise
+        except SchedulerLostError:
+            raise
         except BaseException:
             self._end("another node failed")
             raise
@@ -90,8 +92,8 @@ class Course:
         ready = [node for node, needs in self._waiting.items() if needs <= self._done]
         for node in ready:
             del self._waiting[node]
-            key = f"{node.name}-{self._run_id}"
-            work = NodeWork(self._run_id, self._tasks[node.name])
+            key = f"{node.name}-{self._run}"
+            work = NodeWork(self._run, self._tasks[node.name])
             self._running[key] = node
             self._futures.add(self._client.submit(run_node, work, key=key))
 
@@ -131,13 +133,13 @@ class Course:
 
         An LM call in flight is finished and kept; a second Ctrl-C does not wait for it.
         """
-        if not self._running or self._client.status != "running":
+        if not self._running:
             return []
         logger.warning(
             "ending %s at their next LM call; Ctrl-C leaves at once",
             listed(node.name for node in self._running.values()),
         )
-        self._client.run(end_run, self._run_id, why, on_error="ignore")
+        self._client.run(end_run, self._run, why, on_error="ignore")
         ends = [self._take(future)[1] for future in self._futures]
         return [error for error in ends if error is not None]
 
@@ -164,4 +166,8 @@ class Course:
         ]
         if lost and not told.get("expected"):
             names = listed(node.name for node in lost)
-            logger.warning("worker %s died; again elsewhere: %s", told["worker"], names)
+            logger.warning(
+                "worker %s died; on the next free one runs again: %s",
+                told["worker"],
+                names,
+            )

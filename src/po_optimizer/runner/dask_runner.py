@@ -59,11 +59,11 @@ class DaskRunner(AbstractRunner):
         from po_optimizer.runner.cluster import project_cluster  # noqa: PLC0415 -- extra
         from po_optimizer.runner.course import Course  # noqa: PLC0415
 
-        run_id = run_id or uuid4().hex
+        run = uuid4().hex  # a session's id may come twice, in tests or by hand
         _refuse_memory(pipeline, catalog)
         tasks = _packed(pipeline, catalog, run_id, is_async=self._is_async)
-        with project_cluster(self._params, run_id) as client:
-            course = Course(client, pipeline, tasks, run_id, catalog.release)
+        with project_cluster(self._params, run) as client:
+            course = Course(client, pipeline, tasks, run, catalog.release)
             course.run(keep_going=self._params.keep_going)
 
 
@@ -82,7 +82,7 @@ def _refuse_memory(pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> No
 def _packed(
     pipeline: Pipeline,
     catalog: CatalogProtocol[Any, Any],
-    run_id: str,
+    run_id: str | None,
     *,
     is_async: bool,
 ) -> dict[str, bytes]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import cloudpickle
+import rich
 from distributed import Worker, WorkerPlugin
 from kedro.framework.hooks import hook_impl
 from kedro.framework.hooks.manager import (
@@ -21,7 +22,7 @@ from kedro.framework.hooks.manager import (
     _register_hooks,
     _register_hooks_entry_points,
 )
-from kedro.framework.project import configure_project, settings
+from kedro.framework.project import configure_project, settings, validate_settings
 from kedro.runner import Task
 from pluggy import PluginManager
 from tblib import pickling_support
@@ -29,19 +30,19 @@ from tblib import pickling_support
 from po_optimizer.errors import PoOptimizerError
 from po_optimizer.explain import explain
 
-_ended: dict[str, str] = {}  # run id -> why it ended
-_running: list[str] = []  # run ids of the nodes that this process runs
+_ended: dict[str, str] = {}  # run -> why it ended
+_running: list[str] = []  # the runs whose nodes this process runs now
 
 
 @dataclass(frozen=True)
 class NodeWork:
-    """A node on its way to a worker.
+    """A node of a run on its way to a worker.
 
     Its task holds the catalog, credentials too. Dask shows and logs what it is sent:
     so here it is bytes that no representation contains.
     """
 
-    run_id: str
+    run: str
     task: bytes = field(repr=False)
 
 
@@ -62,8 +63,8 @@ def run_node(work: NodeWork) -> NodeEnd:
     from po_optimizer.lms import StopRun  # noqa: PLC0415 -- not on the scheduler
 
     where = f"{socket.gethostname()}, process {os.getpid()}"
-    guard = EndGuard(work.run_id)
-    _running.append(work.run_id)
+    guard = EndGuard(work.run)
+    _running.append(work.run)
     try:
         guard.check()
         task: Task = pickle.loads(work.task)  # noqa: S301 -- our own client made it
@@ -74,13 +75,13 @@ def run_node(work: NodeWork) -> NodeEnd:
     except Exception as error:  # noqa: BLE001 -- the client raises it again
         return NodeEnd(where, _portable(error))
     finally:
-        _running.remove(work.run_id)
+        _running.remove(work.run)
     return NodeEnd(where)
 
 
-def end_run(run_id: str, why: str) -> None:
+def end_run(run: str, why: str) -> None:
     """Forbids this process every further paid LM call of a run."""
-    _ended.setdefault(run_id, why)
+    _ended.setdefault(run, why)
 
 
 class EndGuard:
@@ -89,8 +90,8 @@ class EndGuard:
     Dask cannot interrupt what runs; an LM call in flight is finished and kept.
     """
 
-    def __init__(self, run_id: str) -> None:
-        self._run_id = run_id
+    def __init__(self, run: str) -> None:
+        self._run = run
 
     @hook_impl
     def after_dataset_loaded(self, data: Any) -> None:
@@ -103,12 +104,10 @@ class EndGuard:
 
     def check(self) -> None:
         """Raises the StopRun if the run has ended."""
-        if self._run_id in _ended:
-            from po_optimizer.optimization.stops import (  # noqa: PLC0415 -- likewise
-                Interrupted,
-            )
+        if self._run in _ended:
+            from po_optimizer.lms import Interrupted  # noqa: PLC0415 -- likewise
 
-            raise Interrupted(_ended[self._run_id])
+            raise Interrupted(_ended[self._run])
 
 
 class ProjectPlugin(WorkerPlugin):
@@ -116,35 +115,41 @@ class ProjectPlugin(WorkerPlugin):
 
     Args:
         package: Of the Kedro project; it is importable on the workers.
-        run_id: The run; its tasks' keys end with it.
+        run: No other run has this name; its tasks' keys end with it.
         ours: The workers are this run's own children. Ctrl-C reaches them too then,
             and it is the client that ends them in order.
     """
 
-    def __init__(self, package: str, run_id: str, *, ours: bool) -> None:
-        self.name = f"kedro-{run_id}"
+    def __init__(self, package: str, run: str, *, ours: bool) -> None:
+        self.name = f"kedro-{run}"
         self._package = package
-        self._run_id = run_id
+        self._run = run
         self._ours = ours
 
     async def setup(self, worker: Worker) -> None:
         """Configures the project; in a thread, for its imports take seconds."""
+        rich.reconfigure(force_terminal=False)  # no live displays of several processes
         if self._ours:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
-        await asyncio.to_thread(configure_project, self._package)
+        await asyncio.to_thread(self._load_project)
+
+    def _load_project(self) -> None:
+        configure_project(self._package)
+        validate_settings()  # else a settings module that is missing is passed over
 
     def transition(self, key: str, start: str, finish: str, **rest: object) -> None:
         """Ends the run here when the client is gone: Dask then releases its tasks."""
         if (start, finish) == ("executing", "released") and str(key).endswith(
-            self._run_id
+            self._run
         ):
-            end_run(self._run_id, "the run's client is gone")
+            end_run(self._run, "the run's client is gone")
 
     def teardown(self, worker: Worker) -> None:
-        """Stops the embedded LMs of this process, unless another run uses them."""
+        """Ends the run here, and the embedded LMs unless another run uses them."""
         from po_optimizer.lms import stop_servers  # noqa: PLC0415 -- likewise
 
-        if all(run_id == self._run_id for run_id in _running):
+        end_run(self._run, "the worker is closing")
+        if all(run == self._run for run in _running):
             stop_servers()
 
 

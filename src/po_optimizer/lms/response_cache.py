@@ -16,6 +16,7 @@ import diskcache
 import dspy
 from dspy.clients.cache import Cache
 
+from po_optimizer.lms.single_flight import SingleFlight
 from po_optimizer.lms.stop import CacheWriteFailed
 
 _folder: ContextVar[Path | None] = ContextVar("po_response_cache_folder", default=None)
@@ -24,7 +25,11 @@ _DISK_ERRORS = (OSError, sqlite3.Error, diskcache.Timeout)
 
 
 class EndpointCache(Cache):
-    """The cache of one endpoint; a write that fails stops the run."""
+    """The cache of one endpoint; a write that fails stops the run.
+
+    Who misses an answer is the one to ask for it: others who want it wait until it
+    is put, or until the call of the first ends without.
+    """
 
     def __init__(self, folder: Path) -> None:
         super().__init__(
@@ -34,6 +39,23 @@ class EndpointCache(Cache):
             disk_size_limit_bytes=_SIZE_LIMIT_BYTES,
             restrict_pickle=True,
         )
+        self.flight = SingleFlight(folder / "in_flight.lock")
+
+    def get(
+        self,
+        request: dict[str, Any],
+        ignored_args_for_cache_key: list[str] | None = None,
+    ) -> Any:
+        """The kept answer, or None to the one who is to ask for it."""
+        answer = super().get(request, ignored_args_for_cache_key)
+        if answer is not None:
+            return answer
+        key = self.cache_key(request, ignored_args_for_cache_key)
+        if self.flight.take(key):
+            answer = super().get(request, ignored_args_for_cache_key)
+            if answer is not None:
+                self.flight.release(key)
+        return answer
 
     def put(
         self,
@@ -52,6 +74,7 @@ class EndpointCache(Cache):
             self.disk_cache.set(key, value, retry=True)
         with self._lock:
             self.memory_cache[key] = value
+        self.flight.release(key)
 
 
 class ResponseCache:
@@ -90,6 +113,12 @@ class ResponseCache:
         """Keeps an answer."""
         self._current().put(request, value, *args)
 
+    def end_call(self) -> None:
+        """Lets others ask for what this thread's call has no answer to."""
+        cache = self._caches.get(_folder.get() or Path())
+        if cache is not None:
+            cache.flight.release_mine()
+
     def __getattr__(self, name: str) -> Any:
         """Everything else DSPy's Cache offers, from the current endpoint's cache."""
         return getattr(self._current(), name)
@@ -108,21 +137,23 @@ def _heard(folder: Path | None) -> Iterator[None]:
 
 @contextmanager
 def endpoint(folder: Path) -> Iterator[None]:
-    """Sends the LM calls of this block to one endpoint's cache folder."""
-    if not isinstance(dspy.cache, ResponseCache):
-        install()
+    """Sends the LM call of this block to one endpoint's cache folder."""
+    router = _installed()
     token = _folder.set(folder)
     try:
         yield
     finally:
+        router.end_call()
         _folder.reset(token)
 
 
-def install() -> None:
-    """Puts the router into `dspy.cache`, once per process."""
+def _installed() -> ResponseCache:
+    """The router in `dspy.cache`, put there once per process."""
     with _install_lock:
         if not isinstance(dspy.cache, ResponseCache):
             dspy.cache = ResponseCache(dspy.cache)
+        router: ResponseCache = dspy.cache
+        return router
 
 
 _install_lock = threading.Lock()

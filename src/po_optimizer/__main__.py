@@ -25,6 +25,7 @@ PIPELINES = {
     "integrate": "a requirements document to a vision and a review",
     "forecast": "what an optimization would cost, without paying it",
     "sweep": "several configurations side by side, and which is best",
+    "compare": "every LM's results side by side; asks no LM",
     "metric_report": "is the metric worth optimizing? asks no LM",
 }
 """What `po-optimizer run --pipeline=<name>` takes, each with one line."""

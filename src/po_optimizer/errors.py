@@ -252,6 +252,16 @@ class NothingScoredError(PoOptimizerError):
         )
 
 
+class NothingToCompareError(PoOptimizerError):
+    """No run has left a score report."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "compare: no score report is stored below data/08_reporting. Make one for "
+            "each LM: kedro run --pipeline=evaluate --env=<environment>"
+        )
+
+
 class UnpairedRecordsError(PoOptimizerError):
     """Predictions that do not answer the same examples."""
 

@@ -3,6 +3,7 @@
 from kedro.pipeline import Pipeline
 
 from po_optimizer.pipelines import (
+    compare,
     data_prep,
     evaluate,
     integrate,
@@ -45,6 +46,7 @@ def make_pipelines(shape: Shape) -> dict[str, Pipeline]:
         "evaluate": evaluated,
         "integrate": integrated,
         "forecast": optimized.to_outputs("forecast"),
+        "compare": compare.create_pipeline(),
         "metric_report": prepared + metric_report.create_pipeline(),
         "sweep": sweep.create_pipeline(
             shape.configurations,

@@ -20,6 +20,8 @@ _FILES = {
     "optimized_program": "program",
     "report": "report",
     "leaderboard": "leaderboard",
+    "comparison_page": "comparison",
+    "comparison_table": "as a table",
     "metric_report": "metric report",
     "product_vision": "product vision",
     "product_owner_review": "review",
@@ -57,6 +59,8 @@ def show_summary(pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> None
         _show_scores(console, catalog.load("score_report"), catalog.load("promotion"))
     if "leaderboard" in made:
         _show_leaderboard(console, catalog.load("leaderboard"))
+    if "comparison" in made:
+        _show_comparison(console, catalog.load("comparison"))
     if "metric_report" in made:
         _show_families(console, catalog.load("metric_report"))
     if "forecast" in made and "trials" not in made:
@@ -115,6 +119,26 @@ def _show_leaderboard(console: Console, board: dict[str, Any]) -> None:
         table.add_row(entry["name"], entry["lm"], *shown, entry["decision"])
     console.print(table)
     for sentence in board["sentences"]:
+        console.print(sentence, highlight=False)
+
+
+def _show_comparison(console: Console, comparison: dict[str, Any]) -> None:
+    table = Table(title="Objective on the testset, in [0, 1], higher is better")
+    for column in ("LM", "n", "baseline", "optimized", "decision", "s per example"):
+        table.add_column(column, justify="left" if column[0] in "Ld" else "right")
+    for row in comparison["rows"]:
+        origin = f", program of {row['program_of']}" if row["program_of"] else ""
+        seconds = row["seconds_per_example"]
+        table.add_row(
+            f"{row['lm']}{origin}",
+            str(row["optimized"]["n"]),
+            _with_interval(row["baseline"]),
+            _with_interval(row["optimized"]),
+            row["decision"] or "-",
+            "unknown" if seconds is None else f"{seconds:.1f}",
+        )
+    console.print(table)
+    for sentence in comparison["sentences"]:
         console.print(sentence, highlight=False)
 
 

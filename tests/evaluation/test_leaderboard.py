@@ -95,5 +95,5 @@ def test_figure_names_every_configuration_with_n():
     """A row each, the best at the top."""
     board = rank({"low": finished(BASELINE), "high": finished(better(0.3))})
     figure = leaderboard_figure(board)
-    assert list(figure.layout.yaxis.ticktext) == ["high (n=10)", "low (n=10)"]
+    assert list(figure.layout.yaxis.ticktext) == ["high<br>n=10", "low<br>n=10"]
     assert "98.3%" in figure.layout.xaxis.title.text

@@ -5,6 +5,7 @@ from po_optimizer.datasets.folder_dataset import FolderDataset
 from po_optimizer.datasets.lm_dataset import LMDataset
 from po_optimizer.datasets.record_stream import RecordStreamDataset
 from po_optimizer.datasets.records import RecordLinesDataset, RecordsDataset
+from po_optimizer.datasets.runs_dataset import RunsDataset
 from po_optimizer.datasets.whole_file import (
     WholeHTMLDataset,
     WholeJSONDataset,
@@ -18,6 +19,7 @@ __all__ = [
     "RecordLinesDataset",
     "RecordStreamDataset",
     "RecordsDataset",
+    "RunsDataset",
     "WholeHTMLDataset",
     "WholeJSONDataset",
     "WholeTextDataset",

@@ -17,6 +17,7 @@ from po_optimizer.evaluation.statistics import Estimate
 BASELINE, OPTIMIZED = "#8f8f8f", "#2f8fd0"
 BETTER, WORSE, EQUAL = "#009e73", "#d55e00", "#8f8f8f"
 INK, GRID = "#808080", "rgba(128,128,128,0.25)"
+COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 ROW = 34  # pixels
 
 
@@ -48,12 +49,12 @@ def uplift_figure(report: ScoreReport) -> go.Figure:
     figure.add_vline(x=0.0, line={"color": INK, "width": 1.5})
     colors = [_color(found.mean or 0.0) for _, found in rows]
     names = [f"{escape(name)} (n={found.n})" for name, found in rows]
-    add_dots(figure, names, [found for _, found in rows], "uplift", color=colors)
+    _add_dots(figure, names, [found for _, found in rows], "uplift", color=colors)
     figure.update_xaxes(
         title_text=f"uplift, {report.confidence:.0%} interval",
         range=_span(found for _, found in rows),
     )
-    return name_rows(figure, names)
+    return _name_rows(figure, names)
 
 
 def components_figure(report: ScoreReport) -> go.Figure:
@@ -61,7 +62,7 @@ def components_figure(report: ScoreReport) -> go.Figure:
     before, after = _measures(report.baseline), _measures(report.optimized)
     names = [escape(name) for name in before]
     figure = new_figure(len(names) * 1.3)
-    add_dots(
+    _add_dots(
         figure,
         names,
         list(before.values()),
@@ -70,7 +71,7 @@ def components_figure(report: ScoreReport) -> go.Figure:
         symbol="circle-open",
         offset=-0.15,
     )
-    add_dots(
+    _add_dots(
         figure, names, list(after.values()), "optimized", color=OPTIMIZED, offset=0.15
     )
     if report.optimized.rubric is not None:
@@ -82,7 +83,7 @@ def components_figure(report: ScoreReport) -> go.Figure:
         title_text=f"mean on the testset, n={report.optimized.score.n} (0 to 1)",
         range=[-0.02, 1.02],
     )
-    return name_rows(figure, names)
+    return _name_rows(figure, names)
 
 
 def slope_figure(cases: Iterable[Case]) -> go.Figure:
@@ -204,6 +205,27 @@ def new_figure(rows: float, *, legend: bool = True) -> go.Figure:
     return figure
 
 
+def before_and_after(
+    names: Sequence[str],
+    before: Sequence[Estimate],
+    after: Sequence[Estimate],
+    title: str,
+) -> go.Figure:
+    """A row a name with two means in [0, 1] and their intervals.
+
+    Args:
+        names: HTML, two lines at most.
+        before: The baseline's means, in the names' order.
+        after: The optimized programs' means.
+        title: Of the axis.
+    """
+    figure = new_figure(len(names) * 1.6)
+    _add_dots(figure, names, before, "baseline", color=BASELINE, offset=-0.15)
+    _add_dots(figure, names, after, "optimized", color=OPTIMIZED, offset=0.15)
+    figure.update_xaxes(title_text=title, range=[-0.02, 1.02])
+    return _name_rows(figure, names)
+
+
 def _style(figure: go.Figure, rows: float) -> None:
     figure.update_layout(
         height=int(120 + ROW * rows),
@@ -224,15 +246,14 @@ def _style(figure: go.Figure, rows: float) -> None:
     figure.update_yaxes(gridcolor=GRID, zeroline=False, automargin=True)
 
 
-def name_rows(figure: go.Figure, names: Sequence[str]) -> go.Figure:
-    """The figure with a name at each row, the first at the top."""
+def _name_rows(figure: go.Figure, names: Sequence[str]) -> go.Figure:
     rows = list(range(len(names)))
     span = [len(names) - 0.4, -0.6]  # from the top down
     figure.update_yaxes(tickvals=rows, ticktext=names, range=span, autorange=False)
     return figure
 
 
-def add_dots(
+def _add_dots(
     figure: go.Figure,
     names: Sequence[str],
     found: Sequence[Estimate],
@@ -242,7 +263,6 @@ def add_dots(
     symbol: str = "circle",
     offset: float = 0.0,
 ) -> None:
-    """Adds a mean with its interval to each row, `offset` rows below its middle."""
     spans = [one.interval for one in found]
     means = [one.mean for one in found]
     bars = [

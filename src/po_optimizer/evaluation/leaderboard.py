@@ -11,13 +11,7 @@ from typing import Any, Literal
 
 import plotly.graph_objects as go
 
-from po_optimizer.evaluation.figures import (
-    BASELINE,
-    OPTIMIZED,
-    add_dots,
-    name_rows,
-    new_figure,
-)
+from po_optimizer.evaluation.figures import before_and_after
 from po_optimizer.evaluation.promotion import Promotion
 from po_optimizer.evaluation.records import Result
 from po_optimizer.evaluation.score_report import DIFFERENCE_BOUNDS, ScoreReport
@@ -123,17 +117,13 @@ def rank(finished: Mapping[str, Finished]) -> Leaderboard:
 
 def leaderboard_figure(board: Leaderboard) -> go.Figure:
     """Each configuration's objective before and after, with intervals, best first."""
-    figure = new_figure(len(board.entries) * 1.3)
-    names = [f"{escape(entry.name)} (n={entry.optimized.n})" for entry in board.entries]
-    before = [entry.baseline for entry in board.entries]
-    after = [entry.optimized for entry in board.entries]
-    add_dots(figure, names, before, "baseline", color=BASELINE, offset=-0.15)
-    add_dots(figure, names, after, "optimized", color=OPTIMIZED, offset=0.15)
-    figure.update_xaxes(
-        title_text=f"objective (0 to 1), {board.confidence:.1%} intervals",
-        range=[-0.02, 1.02],
+    entries = board.entries
+    return before_and_after(
+        [f"{escape(entry.name)}<br>n={entry.optimized.n}" for entry in entries],
+        [entry.baseline for entry in entries],
+        [entry.optimized for entry in entries],
+        f"objective (0 to 1), {board.confidence:.1%} intervals",
     )
-    return name_rows(figure, names)
 
 
 def _entry(name: str, finished: Finished, best: Finished) -> Entry:

@@ -12,6 +12,11 @@ import plotly.graph_objects as go
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from po_optimizer.evaluation.comparison import (
+    Comparison,
+    comparison_figure,
+    price_figure,
+)
 from po_optimizer.evaluation.figures import (
     TrialRow,
     components_figure,
@@ -92,6 +97,26 @@ def render_report(
         figures={name: _json(figure) for name, figure in shown.items()},
         style=_style(),
         plotly=Markup(get_plotlyjs()),  # noqa: S704 (the library itself)
+    )
+
+
+def comparison_page(comparison: Comparison) -> str:
+    """Every LM's figures on one page of the same style."""
+    drawn = {
+        "comparison": comparison_figure(comparison),
+        "price": price_figure(comparison),
+    }
+    sizes = {took.examples for row in comparison.rows for took in row.durations}
+    return (
+        environment()
+        .get_template("comparison.html.j2")
+        .render(
+            comparison=comparison,
+            sizes=sorted(sizes),
+            figures={name: _json(figure) for name, figure in drawn.items()},
+            style=_style(),
+            plotly=Markup(get_plotlyjs()),  # noqa: S704 (the library itself)
+        )
     )
 
 

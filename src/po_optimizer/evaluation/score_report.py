@@ -105,6 +105,20 @@ class Selection(Result):
     best_score: float | None = None
 
 
+class Origin(Result):
+    """What a report was measured with; two reports compare only if it is the same.
+
+    Attributes:
+        testset: sha256 over the testset's records in their order.
+        metric: Import path and arguments.
+        program: Import path of the program's class.
+    """
+
+    testset: str
+    metric: str
+    program: str
+
+
 class ScoreReport(Result):
     """What `score_report.json` holds.
 
@@ -116,6 +130,7 @@ class ScoreReport(Result):
         reference: The metric on the reference outputs: the ceiling, no program.
         noise_floor: Points that choosing the best of K equal candidates on the
             valset adds by chance; None if the selection is not known.
+        origin: Testset and metric; None in reports of before it was recorded.
     """
 
     format_version: Literal[1] = 1
@@ -130,6 +145,7 @@ class ScoreReport(Result):
     reference: ProgramScore | None = None
     selection: Selection | None = None
     noise_floor: float | None = None
+    origin: Origin | None = None
 
 
 def compare(

@@ -7,7 +7,7 @@ from po_optimizer.records.checking import (
     iter_examples,
     to_examples,
 )
-from po_optimizer.records.splits import Splits, data_hash, split_records
+from po_optimizer.records.splits import Splits, data_hash, records_hash, split_records
 
 __all__ = [
     "CheckedRecords",
@@ -16,6 +16,7 @@ __all__ = [
     "check_records",
     "data_hash",
     "iter_examples",
+    "records_hash",
     "split_records",
     "to_examples",
 ]

@@ -4,6 +4,7 @@ import hashlib
 import json
 import random
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,6 +84,15 @@ def data_hash(splits: dict[str, list[dict[str, Any]]]) -> str:
     """sha256 over the splits' canonical JSON: what an optimization was made from."""
     text = json.dumps(splits, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def records_hash(records: Iterable[dict[str, Any]]) -> str:
+    """sha256 over records in their order, read one at a time."""
+    digest = hashlib.sha256()
+    for record in records:
+        text = json.dumps(record, sort_keys=True, ensure_ascii=False)
+        digest.update(text.encode() + b"\n")
+    return digest.hexdigest()
 
 
 def _counts(strata: dict[int, tuple[str, ...]], chosen: list[int]) -> dict[str, int]:

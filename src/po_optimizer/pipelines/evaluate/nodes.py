@@ -1,5 +1,6 @@
 """Nodes of evaluate: both programs on the testset, compared and decided."""
 
+import json
 from collections.abc import Iterator
 from itertools import chain, islice
 from typing import Any, Literal
@@ -10,6 +11,7 @@ import plotly.graph_objects as go
 from po_optimizer.datasets.record_stream import RecordStream
 from po_optimizer.errors import NoProgramError
 from po_optimizer.evaluation import (
+    Origin,
     Predictions,
     Promotion,
     ScoreReport,
@@ -26,7 +28,7 @@ from po_optimizer.evaluation import (
 from po_optimizer.lms import MeteredLM
 from po_optimizer.params import EvaluateParams, PromotionParams, RoleParams
 from po_optimizer.persistence import extract_program_components, get_provenance
-from po_optimizer.records import iter_examples
+from po_optimizer.records import iter_examples, records_hash
 from po_optimizer.roles import load_metric, load_record_type, make_program
 
 Answers = Iterator[dict[str, Any]]
@@ -127,6 +129,12 @@ def compare_programs(
             if f"evaluate {which}" in stages
         },
     )
+    origin = Origin(
+        testset=records_hash(testset),
+        metric=f"{role.metric} {json.dumps(role.metric_args, sort_keys=True)}",
+        program=role.program,
+    )
+    report = report.model_copy(update={"origin": origin})
     judged = extract_program_components(optimized_program)["fingerprint"]
     decision = decide(report, promotion).model_copy(update={"program": judged})
     return report.model_dump(mode="json"), decision.model_dump(mode="json")

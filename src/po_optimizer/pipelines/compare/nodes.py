@@ -1,0 +1,119 @@
+"""Nodes of compare: what runs have left, side by side."""
+
+from typing import Any
+
+import plotly.graph_objects as go
+
+from po_optimizer.errors import NothingToCompareError
+from po_optimizer.evaluation import (
+    QUOTED_SECONDS,
+    Comparison,
+    Duration,
+    Row,
+    ScoreReport,
+    compare_lms,
+    comparison_figure,
+    comparison_page,
+    comparison_table,
+    price_figure,
+)
+from po_optimizer.optimization.optimizers import Sizes, make_optimizer
+from po_optimizer.params import OptimizeParams
+
+SIZES = {60: (38, 22), 142: (91, 51)}
+"""Examples of an optimization: trainset and valset, in the original run's 60 to 34."""
+
+
+def compare_runs(
+    finished_runs: list[dict[str, Any]], optimize: OptimizeParams
+) -> dict[str, Any]:
+    """The rows of every LM, ranked where they may be.
+
+    Raises:
+        NothingToCompareError: No run has left a score report.
+    """
+    if not finished_runs:
+        raise NothingToCompareError
+    rows = [_row(run, optimize) for run in finished_runs]
+    return compare_lms(rows).model_dump(mode="json")
+
+
+def draw_comparison(comparison: dict[str, Any]) -> dict[str, go.Figure]:
+    """Objectives with intervals, and against the seconds that they cost."""
+    found = Comparison.model_validate(comparison)
+    return {
+        "comparison_figure": comparison_figure(found),
+        "price_figure": price_figure(found),
+    }
+
+
+def write_comparison(comparison: dict[str, Any]) -> tuple[str, str]:
+    """The table as CSV and the whole comparison as one self-contained page."""
+    found = Comparison.model_validate(comparison)
+    return comparison_table(found), comparison_page(found)
+
+
+def _row(run: dict[str, Any], optimize: OptimizeParams) -> Row:
+    report = ScoreReport.model_validate(run["score_report"])
+    search = run["optimization_report"]
+    predictors = len(search["instructions"]) if search else 1
+    # a baseline that stayed the best is answered from the cache the second time
+    each = _per_example(run["calls"].get("evaluate optimized"), predictors)
+    each = each or _per_example(run["calls"].get("evaluate baseline"), predictors)
+    seconds = report.optimized.seconds_per_example or each.get("seconds")
+    return Row(
+        lm=run["lm"],
+        program_of=run["program_of"],
+        origin=report.origin,
+        baseline=report.baseline.score,
+        optimized=report.optimized.score,
+        baseline_rubric=report.baseline.rubric,
+        rubric=report.optimized.rubric,
+        uplift=report.uplift.score,
+        decision=run["promotion"]["decision"] if run["promotion"] else None,
+        seconds_per_example=seconds,
+        quoted_seconds=QUOTED_SECONDS.get(run["lm"]),
+        tokens_per_example=each.get("tokens"),
+        cost_per_1000=each.get("cost_per_1000"),
+        durations=_durations(run, optimize, predictors),
+    )
+
+
+def _per_example(
+    calls: dict[str, Any] | None, predictors: int
+) -> dict[str, float | None]:
+    """Seconds, tokens and US dollars of one example, over the calls that were paid."""
+    answered = calls["paid"] - calls["failed"] if calls else 0
+    if calls is None or answered <= 0:
+        return {}
+    examples, cost = answered / predictors, calls["cost_usd"]
+    tokens = calls["prompt_tokens"] + calls["completion_tokens"]
+    return {
+        "seconds": calls["seconds"] / examples,
+        "tokens": tokens / examples if tokens else None,
+        "cost_per_1000": None if cost is None else 1000 * cost / examples,
+    }
+
+
+def _durations(
+    run: dict[str, Any], optimize: OptimizeParams, predictors: int
+) -> list[Duration]:
+    """Wall time of each of SIZES: measured if it was run to its end, else forecast."""
+    search, calls = run["optimization_report"], run["calls"].get("optimize")
+    answered = calls["paid"] - calls["failed"] if calls else 0
+    if search is None or calls is None or answered <= 0:
+        return []
+    splits = run["splits"] or {}
+    ran = splits.get("trainset", 0) + splits.get("valset", 0)
+    threads = (search["forecast"] or {}).get("num_threads", 1)
+    found = []
+    for examples, (train, val) in SIZES.items():
+        if ran == examples and search["ended"] == "completed":
+            took, basis = search["seconds"], "measured"
+        else:
+            sizes = Sizes(predictors=predictors, train=train, val=val)
+            expected = make_optimizer(optimize).calls(sizes)
+            parallel = expected.task.expected / threads + expected.prompt.expected
+            took, basis = parallel * calls["seconds"] / answered, "forecast"
+        found.append(Duration(examples=examples, seconds=took, basis=basis))
+    return found

@@ -2,7 +2,6 @@
 
 import json
 import os
-from pathlib import Path
 
 import pytest
 from kedro.io import DatasetError
@@ -21,6 +20,12 @@ def full_disk(monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", refuse)
+
+
+def kept_beside(path):
+    """The texts that stood in the file before, in the order of their dates."""
+    kept = sorted(path.parent.glob(f"{path.stem}.*Z{path.suffix}"))
+    return [one.read_text() for one in kept]
 
 
 class TestWholeTextDataset:
@@ -80,14 +85,15 @@ class TestWholeTextDataset:
         with pytest.raises(DatasetError):
             dataset.save("third")
         assert dataset.load() == "second"
-        assert Path(f"{path}.previous").read_text() == "first"
+        assert kept_beside(path) == ["first"]
 
     def test_previous_text_is_kept_when_asked(self, path):
-        """`<name>.previous` is what stood there before the last save."""
+        """Every text that ever stood there is beside it, the oldest first."""
         dataset = WholeTextDataset(filepath=str(path), keep_previous=True)
-        for text in ("first", "second", "third"):
+        for text in ("first", "second", "second", "third"):
             dataset.save(text)
-        assert Path(f"{path}.previous").read_text() == "second"
+        assert dataset.load() == "third"
+        assert kept_beside(path) == ["first", "second"]
 
     def test_previous_text_is_not_kept_otherwise(self, path):
         """By default there is one file."""

@@ -92,6 +92,19 @@ def test_documents_are_yaml_of_the_typed_result(tmp_path):
     assert yaml.safe_load(made["product_vision"])["non_goals"] == ["Selling tools"]
 
 
+def test_documents_hold_exactly_the_fields_of_their_schema(tmp_path):
+    """No comment, no field of ours: who wrote them stands in a file beside them."""
+    made = write(tmp_path, GOOD)
+    for name, schema in (
+        ("product_vision", ProductVision),
+        ("product_owner_review", ProductOwnerReview),
+    ):
+        assert set(yaml.safe_load(made[name])) == set(schema.model_fields)
+        assert "#" not in made[name]
+    origin = yaml.safe_load(made["provenance"])
+    assert (origin["program"], origin["lm"]) == ("baseline", "scripted")
+
+
 def test_report_tells_program_lm_verdict_and_usage(tmp_path):
     """The run can be understood from its report alone."""
     report = write(tmp_path, GOOD)["integration_report"]

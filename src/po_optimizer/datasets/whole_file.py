@@ -9,6 +9,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,8 @@ class WholeTextDataset(AbstractDataset[str, str]):
 
     Args:
         filepath: The file.
-        keep_previous: Keep what stood there as `<name>.previous`.
+        keep_previous: Keep what stood there beside it, under the time (UTC) of its
+            last change, if the new text is another one: nothing is ever lost.
         optional: Load "" when there is no file, instead of an error.
         metadata: Free, for plugins.
     """
@@ -87,9 +89,17 @@ class WholeTextDataset(AbstractDataset[str, str]):
         """Replaces the file."""
         with writing(self._filepath):
             if self._keep_previous and self._filepath.exists():
-                previous = self._filepath.with_name(f"{self._filepath.name}.previous")
-                write_whole(previous, self._filepath.read_text(encoding="utf-8"))
+                self._keep_what_stands(data)
             write_whole(self._filepath, data)
+
+    def _keep_what_stands(self, new: str) -> None:
+        text = self._filepath.read_text(encoding="utf-8")
+        if text == new:
+            return
+        changed = datetime.fromtimestamp(self._filepath.stat().st_mtime, timezone.utc)
+        name = f"{self._filepath.stem}.{changed:%Y-%m-%dT%H.%M.%S.%f}Z"
+        kept = self._filepath.with_name(f"{name}{self._filepath.suffix}")
+        write_whole(kept, text)
 
     def _exists(self) -> bool:
         return self._filepath.is_file()

@@ -4,6 +4,7 @@ from logging import getLogger
 from typing import Any
 
 import dspy
+import yaml
 from dspy.utils.exceptions import AdapterParseError, LMInvalidRequestError
 
 from po_optimizer.errors import RefusedPromptError, UnusableAnswerError
@@ -42,7 +43,11 @@ def write_vision_and_review(
     concept: str | None,
     task_lm: MeteredLM,
 ) -> dict[str, Any]:
-    """Vision and review as YAML text made from the typed result, and the report."""
+    """Vision and review as YAML text made from the typed result, and the report.
+
+    The two documents hold the schema's fields and nothing else: which program and LM
+    wrote them stands in a file beside them.
+    """
     request = read_request(requirements, concept, existing_vision)
     for warning in request.warnings:
         logger.warning("%s", warning)
@@ -73,7 +78,9 @@ def write_vision_and_review(
             run_id=task_lm.meter.run_id, stage="integrate"
         ).model_dump(),
     }
-    return {**texts, "integration_report": report}
+    origin = {**choice, "lm": task_lm.slug, "concept": request.inputs["concept"]}
+    provenance = yaml.safe_dump(origin, sort_keys=False, allow_unicode=True)
+    return {**texts, "integration_report": report, "provenance": provenance}
 
 
 def _reason_for_the_baseline(

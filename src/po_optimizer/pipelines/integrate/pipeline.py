@@ -34,6 +34,7 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                     "product_vision": "product_vision",
                     "product_owner_review": "product_owner_review",
                     "integration_report": "integration_report",
+                    "provenance": "provenance",
                 },
                 name="write_vision_and_review_node",
             ),

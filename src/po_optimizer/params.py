@@ -94,6 +94,8 @@ class LMParams(Params):
     timeout_seconds: PositiveFloat = 600.0  # silence of the server
     num_retries: Count = 3
     num_threads: Count = 0  # LM calls at a time; 0: as many as the server answers
+    requests_per_minute: PositiveInt | None = None
+    tokens_per_minute: PositiveInt | None = None  # prompt and completion together
     seconds_per_example: PositiveFloat = 25.0  # first guess of the forecast
     extra: dict[str, str | int | float | bool] = Field(default_factory=dict)
     price: PriceParams | None = None

@@ -13,10 +13,12 @@ References:
 import contextlib
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+RATE_SECONDS = 0.75
 OLLAMA_DEFAULT_CONTEXT = 4096  # tokens; what Ollama keeps when num_ctx is not sent
 _CHATS = ("/api/chat", "/v1/chat/completions", ":generateContent")
 
@@ -39,7 +41,24 @@ class WireServer(ThreadingHTTPServer):
         self.requests: list[tuple[str, dict[str, str], dict[str, Any]]] = []
         self.finish: str | None = None
         self.props: Any = None
+        self.rate: dict[str, int] = {}  # requests or tokens in any RATE_SECONDS
+        self.refused = 0
+        self._served: list[tuple[float, int]] = []
+        self._lock = threading.Lock()
         self.address = f"http://127.0.0.1:{self.server_port}"
+
+    def admits(self, tokens: int) -> bool:
+        """False if the window would hold more than the rate."""
+        with self._lock:
+            begin = time.monotonic() - RATE_SECONDS
+            recent = [one for one in self._served if one[0] > begin]
+            requests, spent = len(recent) + 1, tokens + sum(one[1] for one in recent)
+            most = self.rate.get("requests", requests), self.rate.get("tokens", spent)
+            if requests > most[0] or spent > most[1]:
+                self.refused += 1
+                return False
+            self._served.append((time.monotonic(), tokens))
+            return True
 
     @property
     def chats(self) -> list[dict[str, Any]]:
@@ -101,6 +120,9 @@ class Handler(BaseHTTPRequestHandler):
         if fault is None:
             return
         prompt = _prompt(body)
+        if not self.server.admits(len(prompt) // 4):
+            self.fail(429)
+            return
         text = "" if fault == "empty" else self.server.answer(prompt)
         finish = fault if fault in {"length", "blocked"} else "stop"
         if finish == "length":

@@ -29,6 +29,7 @@ from dspy.utils.exceptions import (
 
 from po_optimizer.errors import PoOptimizerError
 from po_optimizer.lms.ledger import CallRow, Ledger
+from po_optimizer.lms.rate_limit import RateLimit
 from po_optimizer.lms.response_cache import endpoint
 from po_optimizer.lms.stop import (
     LedgerWriteFailed,
@@ -164,6 +165,7 @@ class MeteredEngine:
         cost: (prompt tokens, completion tokens) -> US dollars or None.
         json_schema: The LM takes a JSON schema as response format.
         json_object: The LM takes the plain JSON response format.
+        limit: What each attempt waits for; None: for nothing.
     """
 
     supports_function_calling = False
@@ -177,6 +179,7 @@ class MeteredEngine:
         *,
         json_schema: bool,
         json_object: bool,
+        limit: RateLimit | None = None,
     ) -> None:
         self.meter = meter
         self.supports_response_schema = json_schema
@@ -184,6 +187,7 @@ class MeteredEngine:
         self.supported_params = frozenset({"temperature", "max_tokens"} | formats)
         self._connect = connect
         self._cost = cost
+        self._limit = limit
         self._engine: Any = None
         self._told: set[str] = set()
         self._lock = threading.Lock()
@@ -193,6 +197,7 @@ class MeteredEngine:
         self.meter.check()
         _paid.happened = True
         engine = self._connected()
+        turn = self._await_turn(request)
         started, clock = datetime.now(timezone.utc), time.perf_counter()
         try:
             response: Response = engine.complete(request)
@@ -210,8 +215,15 @@ class MeteredEngine:
             completion_tokens=made,
             cost_usd=self._cost(sent, made),
         )
+        if self._limit and turn and sent:
+            self._limit.settle(turn, sent + (made or 0))
         self._tell(response.finish_reason, request.config.max_tokens)
         return response
+
+    def _await_turn(self, request: Request) -> int | None:
+        if self._limit is None:
+            return None
+        return self._limit.take_turn(request, self.meter.check)
 
     def _tell(self, reason: str, most: int | None) -> None:
         """Says once why an answer is not whole; what it is worth the metric says."""

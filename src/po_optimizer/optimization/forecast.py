@@ -45,7 +45,8 @@ class Forecast(BaseModel):
         prompt: Calls of the prompt LM.
         trials: Evaluations that the journal will hold.
         tokens: Of the expected calls; None: unknown.
-        seconds: Wall time of the expected calls with `num_threads` at a time.
+        seconds: Wall time of the expected calls with `num_threads` at a time, as the
+            LM's limits per minute allow.
         cost_usd: Of the expected calls; None: unknown.
         over_budget: Bounds of the budget that the expected calls pass, in words.
     """
@@ -112,7 +113,8 @@ def forecast(
     calls = optimizer.calls(sizes)
     task_rate, prompt_rate = _rate(task_lm), _rate(prompt_lm)
     threads = task_lm.num_threads
-    task_seconds = calls.task.expected * task_rate.seconds / threads
+    seconds = _seconds(task_lm, calls.task.expected, task_rate, threads)
+    seconds += _seconds(prompt_lm, calls.prompt.expected, prompt_rate, 1)
     made = Forecast(
         optimizer=params.optimizer,
         task=calls.task,
@@ -124,13 +126,23 @@ def forecast(
         tokens=_weighted(
             calls.task, task_rate.tokens, calls.prompt, prompt_rate.tokens
         ),
-        seconds=task_seconds + calls.prompt.expected * prompt_rate.seconds,
+        seconds=seconds,
         cost_usd=_weighted(
             calls.task, task_rate.cost_usd, calls.prompt, prompt_rate.cost_usd
         ),
         over_budget=[],
     )
     return made.model_copy(update={"over_budget": _over(made, params.budget)})
+
+
+def _seconds(lm: MeteredLM, n_calls: int, rate: Rate, threads: int) -> float:
+    requests, tokens = lm.params.requests_per_minute, lm.params.tokens_per_minute
+    minutes = [n_calls * rate.seconds / threads / 60]
+    if requests is not None:
+        minutes.append(n_calls / requests)
+    if tokens is not None and rate.tokens is not None:
+        minutes.append(n_calls * rate.tokens / tokens)
+    return 60 * max(minutes)
 
 
 def _rate(lm: MeteredLM) -> Rate:

@@ -109,6 +109,40 @@ def test_short_texts_are_compared_too(text):
     assert len(split(raw, (1, 1, 1)).rejected) == 1
 
 
+def compared_each_with_each(raw, similarity):
+    """Which records are rejected, and for which: the plain way, for small numbers."""
+    kept, found = [], {}
+    sets = []
+    for record in raw:
+        words = record["text"].lower().split()
+        last = max(1, len(words) - 2)
+        sets.append({tuple(words[i : i + 3]) for i in range(last)})
+    for n, mine in enumerate(sets):
+        alike = (len(mine & sets[k]) / len(mine | sets[k]) for k in kept)
+        twins = (k for k, a in zip(kept, alike, strict=True) if a >= similarity)
+        twin = next(twins, None)
+        if twin is None:
+            kept.append(n)
+        else:
+            found[n + 1] = f"near-duplicate of usable record {twin + 1}"
+    return found
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.lists(st.sampled_from("abcde"), min_size=1, max_size=12), min_size=3),
+    st.sampled_from([0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0]),
+)
+def test_duplicates_are_those_of_comparing_each_with_each(texts, similarity):
+    """Comparing only what can be alike finds the same twins, the first of several."""
+    raw = [raw_record(n, text=" ".join(words)) for n, words in enumerate(texts)]
+    expected = compared_each_with_each(raw, similarity)
+    if len(raw) - len(expected) < 3:
+        return  # too few for the splits
+    rejected = split(raw, (1, 1, 1), near_duplicate_similarity=similarity).rejected
+    assert {one.line: one.reason for one in rejected} == expected
+
+
 def test_too_few_records_are_an_error():
     """The error counts what is asked, what is there and the duplicates."""
     raw = [*records(9), records(1)[0]]

@@ -172,3 +172,19 @@ def test_every_figure_can_be_stored_even_without_data() -> None:
     figures = report_figures(compare(before, after, QUICK), before, after)
     assert list(figures) == ["uplift", "components", "examples", "history", "usage"]
     assert "figure-uplift" not in Page(_page(before=before, after=after)).ids()
+
+
+def test_a_large_testset_is_shown_in_part_and_says_so() -> None:
+    """Page and figure hold at most 200 examples; how many there are stands there."""
+    scores = [i / 3000 for i in range(3000)]
+    before = records(scores, "baseline")
+    after = records(scores[::-1], "optimized")
+    page = _page(before=before, after=after)
+    shown = [one for one in Page(page).ids() if str(one).startswith("example-")]
+    assert len(shown) == 140
+    said = "140 of 3,000 examples: up to 80 largest losses"
+    assert f"Shown are {said}" in _text(page)
+    assert "closed form (ABC) from 2,000 values on" in _text(page)
+    figures = report_figures(compare(before, after, QUICK), before, after)
+    assert said in figures["examples"].layout.xaxis.title.text
+    assert len(figures["examples"].data[0].x) == 3 * 60

@@ -1,8 +1,10 @@
+from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pytest
 
 from po_optimizer.errors import UnpairedRecordsError
+from po_optimizer.evaluation.records import PredictionRecord, Which
 from po_optimizer.evaluation.score_report import ScoreReport, Selection, compare
 from tests.evaluation.made import QUICK, record, records, report
 
@@ -59,6 +61,35 @@ def test_records_of_other_examples_are_refused() -> None:
         compare(before, [record(0, 0.5, example_id="X"), before[1]], QUICK)
     with pytest.raises(UnpairedRecordsError, match="2 of the baseline, 1 of"):
         compare(before, before[:1], QUICK)
+
+
+def test_a_reference_of_other_examples_is_refused() -> None:
+    """Predictions of another testset are noticed by their number or their ids."""
+    with pytest.raises(UnpairedRecordsError, match="3 examples in the testset"):
+        report(LOW, HIGH, reference=records([0.9] * 3, "reference"))
+
+
+def test_records_are_read_once_and_side_by_side() -> None:
+    """Streams do: no list of records is made of them."""
+    drawn: list[int] = []
+
+    def stream(which: Which) -> Iterator[PredictionRecord]:
+        for one in records(LOW, which):
+            drawn.append(one.index)
+            yield one
+
+    found = compare(stream("baseline"), stream("optimized"), QUICK)
+    assert found == compare(records(LOW, "baseline"), records(LOW, "optimized"), QUICK)
+    assert drawn == [index for index in range(len(LOW)) for _ in range(2)]
+
+
+def test_more_records_than_a_block_are_one_table() -> None:
+    """Components that only some blocks have are those records' own."""
+    before = records([0.5] * 2500, "baseline")
+    before[2400] = record(2400, 0.5, components={"rare": 1.0})
+    found = compare(before, before, QUICK).baseline
+    assert (found.n_examples, found.components["rare"].n) == (2500, 1)
+    assert found.components["schema"].n == 2499
 
 
 def test_a_metric_without_rubric_has_no_rubric_mean() -> None:

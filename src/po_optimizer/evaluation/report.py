@@ -30,7 +30,7 @@ from po_optimizer.evaluation.prompt_diff import environment
 from po_optimizer.evaluation.records import PredictionRecord, Result
 from po_optimizer.evaluation.score_report import ScoreReport, Usage
 from po_optimizer.evaluation.shown import Case, choose_cases, in_words
-from po_optimizer.evaluation.statistics import Estimate
+from po_optimizer.evaluation.statistics import LARGE_N, Estimate
 
 HEADLINES = {
     "promote": "Promote the optimized program",
@@ -85,6 +85,7 @@ def render_report(
         title=title,
         verdict=verdict(report, promotion),
         report=report,
+        large_n=LARGE_N,
         promotion=promotion,
         measures=_measures(report),
         cases=cases,

@@ -147,7 +147,8 @@ def _answer(
 ) -> PredictionRecord:
     record = _blank(example, index, which)
     started = time.perf_counter()
-    with dspy.track_usage() as tracker:
+    # DSPy's own trace, of all examples, would keep 10,000 predictions
+    with dspy.context(trace=[]), dspy.track_usage() as tracker:
         try:
             prediction = program(**example.inputs())
         except PROGRAM_FAILURES as error:

@@ -21,6 +21,7 @@ from po_optimizer.lms.stop import CacheWriteFailed
 
 _folder: ContextVar[Path | None] = ContextVar("po_response_cache_folder", default=None)
 _SIZE_LIMIT_BYTES = 2**40  # diskcache evicts beyond it: answers are never evicted
+_IN_MEMORY = 1000  # answers; DSPy's million would hold all of a large evaluation
 _DISK_ERRORS = (OSError, sqlite3.Error, diskcache.Timeout)
 
 
@@ -37,6 +38,7 @@ class EndpointCache(Cache):
             enable_memory_cache=True,
             disk_cache_dir=str(folder),
             disk_size_limit_bytes=_SIZE_LIMIT_BYTES,
+            memory_max_entries=_IN_MEMORY,
             restrict_pickle=True,
         )
         self.flight = SingleFlight(folder / "in_flight.lock")

@@ -1,0 +1,71 @@
+import random
+
+import pytest
+
+from po_optimizer.errors import UnpairedRecordsError
+from po_optimizer.evaluation.shown import (
+    GAINS,
+    LOSSES,
+    MOST_SHOWN,
+    NOT_OK,
+    choose_cases,
+    in_words,
+)
+from tests.evaluation.made import record, records
+
+N = 1000
+
+
+def _many() -> tuple[list, list]:
+    """Scores of a thousand examples; 0 to 9 are unscored, 10 to 99 failed."""
+    rng = random.Random(1)  # noqa: S311 -- made-up scores
+    before = records([rng.random() for _ in range(N)], "baseline")
+    after = records([rng.random() for _ in range(N)], "optimized")
+    after[:10] = [record(i, None, which="optimized") for i in range(10)]
+    after[10:100] = [record(i, 0.0, status="failed") for i in range(10, 100)]
+    return before, after
+
+
+def test_all_of_a_small_testset_are_shown() -> None:
+    """Nothing is left out, and nothing is said about it."""
+    before = records([0.5] * MOST_SHOWN, "baseline")
+    assert len(choose_cases(before, before)) == MOST_SHOWN
+    assert in_words(MOST_SHOWN, MOST_SHOWN) == ""
+
+
+def test_of_a_large_one_the_telling_are_shown() -> None:
+    """The largest losses and gains are there, and some that failed or are unscored."""
+    before, after = _many()
+    cases = choose_cases(before, after)
+    assert MOST_SHOWN - NOT_OK <= len(cases) <= MOST_SHOWN
+    every = sorted(
+        (b.score - a.score, a.index)
+        for a, b in zip(before, after, strict=True)
+        if b.score is not None
+    )
+    shown = {case.before.index for case in cases}
+    assert {index for _, index in every[:LOSSES]} <= shown
+    assert {index for _, index in every[-GAINS:]} <= shown
+    assert set(range(10)) <= shown
+
+
+def test_losses_come_first_and_unscored_last() -> None:
+    """It is what speaks against a promotion."""
+    cases = choose_cases(*_many())
+    differences = [case.difference for case in cases if case.difference is not None]
+    assert differences == sorted(differences)
+    assert [case.difference for case in cases[-10:]] == [None] * 10
+
+
+def test_an_example_without_a_change_tells_nothing() -> None:
+    """A thousand equal scores give no case to look at."""
+    before = records([0.5] * N, "baseline")
+    assert choose_cases(before, before) == []
+    assert in_words(0, N).startswith("0 of 1,000 examples: up to 80 largest losses")
+
+
+def test_records_of_other_examples_are_refused() -> None:
+    """Two lists that do not pair are no cases."""
+    before = records([0.5, 0.5], "baseline")
+    with pytest.raises(UnpairedRecordsError):
+        choose_cases(before, before[:1])

@@ -42,7 +42,7 @@ test: install  ## all tests, offline, under 10 minutes
 
 test-servers: install  ## protocol tests against servers that others wrote (npm)
 	npm install --no-audit --no-fund --no-save --silent --prefix tests/servers/aimock @copilotkit/aimock@1.43.0
-	$(BIN)/python -m pytest tests/servers --quiet
+	$(BIN)/python -m pytest tests/servers/test_aimock.py --quiet
 
 test-live: install  ## ask the real model of ENV=ollama, vertex, ... one example
 	PO_LIVE_ENV=$(ENV) $(BIN)/python -m pytest -m live --quiet

@@ -6,6 +6,7 @@ The same defaults stand in conf/base, where users read them.
 """
 
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
@@ -102,6 +103,19 @@ class LMParams(Params):
     bounds: DecodingBounds | None = None
     embedded: EmbeddedParams | None = None
     vertex: VertexParams = VertexParams()
+
+    @field_validator("api_base")
+    @classmethod
+    def _holds_no_secret(cls, api_base: str | None) -> str | None:
+        """An address stands in errors and reports, so no key may stand in it."""
+        parts = urlsplit(api_base or "")
+        if "@" in parts.netloc or parts.query:
+            msg = (
+                "the address holds a user, a password or a query, which would be "
+                "written into reports; give the key as PO_LM_API_KEY"
+            )
+            raise ValueError(msg)
+        return api_base
 
 
 class SplitSizes(Params):

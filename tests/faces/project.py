@@ -118,12 +118,13 @@ def product_owner_answers(project: Path) -> Answer:
         if "product_owner_review" not in prompt.rsplit("Respond with", 1)[-1]:
             return proposal(prompt)
         asked = max(references, key=prompt.rfind)
-        return json.dumps(_typed(references[asked]))
+        return json.dumps(typed(references[asked]))
 
     return answer
 
 
-def _typed(output: dict[str, str]) -> dict[str, object]:
+def typed(output: dict[str, str]) -> dict[str, object]:
+    """A record's reference outputs as the program's typed fields."""
     return {
         "product_vision": ProductVision.from_yaml(
             output["product_vision"]

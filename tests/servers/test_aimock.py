@@ -5,14 +5,17 @@ import socket
 import subprocess
 import time
 import urllib.request
+from contextlib import contextmanager
 from pathlib import Path
 
 import dspy
 import pytest
 
-from po_optimizer.lms import LMUnreachable, connect, make_lm, use_lm
+from po_optimizer.lms import Ledger, LMUnreachable, connect, make_lm, use_lm
 from po_optimizer.params import LMParams
+from tests.faces.project import ROOT, copy_project, kedro, typed
 from tests.servers import google
+from tests.servers.test_whole_runs import SMALLEST
 from tests.servers.wire import serving
 
 COMMAND = Path(__file__).parent / "aimock/node_modules/.bin/llmock"
@@ -23,18 +26,15 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-@pytest.fixture(scope="module")
-def aimock(tmp_path_factory):
-    """The address of a running aimock that always answers {"answer": "42"}."""
-    fixtures = tmp_path_factory.mktemp("fixtures") / "all.json"
-    usage = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
-    response = {"content": '{"answer": "42"}', "usage": usage}
-    answer = {"match": {}, "response": response}
-    fixtures.write_text(json.dumps({"fixtures": [answer]}))
+@contextmanager
+def running(fixtures, folder):
+    """The address of an aimock with these fixtures; the first that fits answers."""
+    path = folder / "fixtures.json"
+    path.write_text(json.dumps({"fixtures": fixtures}))
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [str(COMMAND), "-p", str(port), "-f", str(fixtures)]
+    command = [str(COMMAND), "-p", str(port), "-f", str(path)]
     with subprocess.Popen([*command, "--log-level", "silent"]) as process:  # noqa: S603
         address = f"http://127.0.0.1:{port}"
         for _ in range(100):
@@ -44,6 +44,44 @@ def aimock(tmp_path_factory):
             time.sleep(0.1)
         yield address
         process.terminate()
+
+
+@pytest.fixture(scope="module")
+def aimock(tmp_path_factory):
+    """The address of a running aimock that always answers {"answer": "42"}."""
+    usage = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
+    response = {"content": '{"answer": "42"}', "usage": usage}
+    folder = tmp_path_factory.mktemp("fixtures")
+    with running([{"match": {}, "response": response}], folder) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def product_owner(tmp_path_factory):
+    """The address of an aimock that knows the references of the shipped records."""
+    lines = (ROOT / "data/01_raw/product_owner.jsonl").read_text().splitlines()
+    instruction = {"proposed_instruction": "Name each conflict by its id."}
+    fixtures = [
+        {
+            "match": {"userMessage": "proposed_instruction"},
+            "response": {"content": json.dumps(instruction)},
+        },
+        *(known(json.loads(line)) for line in lines),
+    ]
+    # aimock lists the models that fixtures name as the ones it has
+    others = [{"model": "mistral:7b-instruct"}, {"model": "served"}, {}]
+    response = known(json.loads(lines[0]))["response"]
+    fixtures += [{"match": match, "response": response} for match in others]
+    folder = tmp_path_factory.mktemp("product_owner")
+    with running(fixtures, folder) as address:
+        yield address
+
+
+def known(record):
+    """A fixture that answers a record's concept with the reference."""
+    content = json.dumps(typed(record["output"]))
+    match = {"userMessage": record["input"]["concept"]}
+    return {"match": match, "response": {"content": content}}
 
 
 @pytest.fixture
@@ -105,3 +143,89 @@ def test_lasting_fault_stops_the_run(made, aimock, provider, fault):
     finally:
         chaos(aimock)
     assert all(row.error for row in lm.meter.ledger.rows())
+
+
+ENVIRONMENTS = {
+    "ollama": "ollama-mistral-7b-instruct",
+    "openai-compatible": "openai-served",
+    "vertex": "vertex-gemini-2.5-flash",
+}
+
+
+CHATS = {
+    "ollama": "/api/chat",
+    "openai-compatible": "/v1/chat/completions",
+    "vertex": ":generateContent",
+}
+
+
+@pytest.fixture
+def whole_run(product_owner, tmp_path, monkeypatch):
+    """A function that runs all five stages in an environment, on aimock."""
+    project = copy_project(tmp_path / "project")
+    with serving(str) as tokens:
+        google.log_in(monkeypatch, tmp_path, tokens.address)
+
+        def run(env, extra=""):
+            base = f",lm.api_base={product_owner}" if env == "vertex" else ""
+            done = kedro(
+                project,
+                "run",
+                f"--env={env}",
+                f"--params={SMALLEST}{base}{extra}",
+                OLLAMA_BASE_URL=product_owner,
+                PO_LM_BASE_URL=product_owner,
+                PO_LM_MODEL="served",
+                PO_LM_API_KEY="key-for-aimock",
+            )
+            slug = ENVIRONMENTS[env]
+            ledger = Ledger(project / f"data/07_model_output/{slug}/ledger.sqlite")
+            return done, ledger, project
+
+        yield run
+        chaos(product_owner)
+
+
+def journal(address):
+    """The requests that aimock has answered, oldest first."""
+    with urllib.request.urlopen(f"{address}/__aimock/journal?limit=1000") as answer:  # noqa: S310
+        return json.loads(answer.read())
+
+
+@pytest.mark.parametrize("env", ENVIRONMENTS)
+def test_whole_pipeline_on_a_server_of_another_author(whole_run, product_owner, env):
+    """Five stages on aimock's idea of the format: stored, scored, written."""
+    done, ledger, project = whole_run(env)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert (project / "planning/product_vision.yaml").exists()
+    report = project / f"data/08_reporting/{ENVIRONMENTS[env]}/score_report.json"
+    scored = json.loads(report.read_text())["optimized"]
+    assert scored["n_failed"] == scored["n_unscored"] == 0
+    assert scored["score"]["mean"] > 0.9
+    assert ledger.totals().paid > 5
+    asked = [each for each in journal(product_owner) if each["method"] == "POST"]
+    mine = [each for each in asked if each["path"].endswith(CHATS[env])]
+    assert len(mine) >= ledger.totals().paid
+    if env == "vertex":
+        assert not any("key-for-aimock" in json.dumps(each["headers"]) for each in mine)
+
+
+@pytest.mark.parametrize("env", ENVIRONMENTS)
+def test_passing_faults_are_overcome_in_a_whole_run(whole_run, product_owner, env):
+    """Every fifth answer is a 500: asked again, each attempt in the ledger."""
+    chaos(product_owner, dropRate=0.2)
+    done, ledger, _ = whole_run(env, ",lm.num_retries=6")
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert ledger.totals().failed == sum(bool(r.error) for r in ledger.rows())
+
+
+@pytest.mark.parametrize("env", ENVIRONMENTS)
+def test_lasting_fault_ends_a_whole_run_in_a_sentence(whole_run, product_owner, env):
+    """A server that always fails: one line, no zero scored, every attempt recorded."""
+    chaos(product_owner, dropRate=1.0)
+    done, ledger, project = whole_run(env, ",lm.num_retries=1")
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: ")
+    assert "Traceback" not in done.stdout + done.stderr
+    assert ledger.totals().failed == ledger.totals().paid == 2
+    assert not (project / f"data/08_reporting/{ENVIRONMENTS[env]}").exists()

@@ -1,12 +1,15 @@
 """The whole pipeline through each wire format, and no key in any byte it writes."""
 
+import base64
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 import yaml
@@ -69,10 +72,10 @@ def project(tmp_path):
     return folder
 
 
-def run(project, env, variables, extra=""):
+def run(project, env, variables, extra="", options=()):
     """`kedro run` in a process of its own."""
     command = [sys.executable, "-m", "kedro", "run", f"--env={env}"]
-    command += ["--params", SMALLEST + extra]
+    command += ["--params", SMALLEST + extra, *options]
     environment = {
         **{k: v for k, v in os.environ.items() if not k.startswith("COV")},
         "DO_NOT_TRACK": "true",
@@ -90,10 +93,20 @@ def run(project, env, variables, extra=""):
     )
 
 
-def bytes_of(folder, done):
-    """Everything that a run wrote, by file."""
-    files = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
-    return {**files, "stdout": done.stdout, "stderr": done.stderr}
+def holders(folder, secrets, *more):
+    """What of a folder's files and of these texts holds a secret, in any spelling."""
+    spelled = [
+        form
+        for secret in secrets
+        for form in (
+            secret.encode(),
+            quote(secret, safe="").encode(),
+            base64.b64encode(secret.encode()).rstrip(b"="),
+        )
+    ]
+    files = {str(p): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    texts = {**files, **dict(enumerate(more))}
+    return [name for name, text in texts.items() if any(s in text for s in spelled)]
 
 
 @pytest.mark.parametrize(
@@ -126,8 +139,100 @@ def test_whole_pipeline_runs_and_writes_no_key(server, project, monkeypatch, cas
     assert totals.paid > 5
     assert totals.failed == 0
     secrets = [KEY, PROMPT_KEY, private.splitlines()[1], "ya29.t"]
-    for where, content in bytes_of(project, done).items():
-        assert not [s for s in secrets if s.encode() in content], where
+    assert not holders(project, secrets, done.stdout, done.stderr)
+
+
+def test_search_finds_a_secret_in_any_spelling(tmp_path):
+    """The canary would sing: plain, in a URL, in base64."""
+    (tmp_path / "a").write_text(f"key={KEY}")
+    (tmp_path / "b").write_text(base64.b64encode(KEY.encode()).decode())
+    (tmp_path / "c").write_text("nothing")
+    found = holders(tmp_path, [KEY, "p@ss word"], b"https://u:p%40ss%20word@host")
+    assert len(found) == 3
+
+
+def test_published_page_holds_no_key(server, project):
+    """kedro-viz with previews, built with the keys in its environment."""
+    shutil.copytree(PROJECT / "src", project / "src", dirs_exist_ok=True)
+    variables = {"PO_LM_BASE_URL": server.address, "PO_LM_MODEL": "served"}
+    done = run(project, "openai-compatible", variables)
+    assert done.returncode == 0, done.stderr.decode()[-2000:]
+    variables |= {"KEDRO_ENV": "openai-compatible", "DO_NOT_TRACK": "true"}
+    keys = {"PO_LM_API_KEY": KEY, "PO_PROMPT_LM_API_KEY": PROMPT_KEY}
+    built = subprocess.run(
+        [sys.executable, "-m", "kedro", "viz", "build", "--include-previews"],
+        cwd=project,
+        env={**os.environ, **variables, **keys},
+        capture_output=True,
+        timeout=240,
+        check=False,
+    )
+    assert built.returncode == 0, built.stderr.decode()[-2000:]
+    assert (project / "build/api/main").exists()
+    assert not holders(project, [KEY, PROMPT_KEY], built.stdout, built.stderr)
+
+
+def test_killed_run_leaves_no_key(server, project):
+    """SIGKILL in the middle: nothing half-written holds one, nor does the next run."""
+    ledger = project / "data/07_model_output/openai-served/ledger.sqlite"
+    server.answer = lambda prompt: time.sleep(0.2) or answers(prompt)
+    variables = {"PO_LM_BASE_URL": server.address, "PO_LM_MODEL": "served"}
+    keys = {"PO_LM_API_KEY": KEY, "PO_PROMPT_LM_API_KEY": PROMPT_KEY}
+    command = ["kedro", "run", "--env=openai-compatible", f"--params={SMALLEST}"]
+    running = subprocess.Popen(  # noqa: S603 -- the project's own command
+        [sys.executable, "-m", *command],
+        cwd=project,
+        env={**os.environ, "DO_NOT_TRACK": "true", **keys, **variables},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and running.poll() is None:
+        if ledger.exists() and Ledger(ledger).totals(stage="optimize").paid > 1:
+            break
+        time.sleep(0.05)
+    running.kill()
+    running.wait()
+    assert ledger.exists()
+    assert not holders(project, [KEY, PROMPT_KEY])
+    done = run(project, "openai-compatible", variables)
+    assert done.returncode == 0, done.stderr.decode()[-2000:]
+    assert not holders(project, [KEY, PROMPT_KEY], done.stdout, done.stderr)
+
+
+@pytest.mark.parametrize("traceback", ["", "1"])
+@pytest.mark.parametrize("stage", ["preflight", "optimize", "evaluate", "integrate"])
+def test_failure_at_any_stage_tells_no_key(server, project, stage, traceback):
+    """The server repeats the key in its refusal; PO_TRACEBACK=1 shows none either."""
+    asked = {"preflight": 0, "optimize": 4, "evaluate": 7, "integrate": 0}[stage]
+
+    def until(prompt):
+        if len(server.chats) > asked:
+            server.key = "another one"
+        return answers(prompt)
+
+    server.answer = until
+    if not asked:
+        server.key = "another one"
+    variables = {"PO_LM_BASE_URL": server.address, "PO_LM_MODEL": "served"}
+    variables |= {"PO_TRACEBACK": traceback} if traceback else {}
+    options = ["--pipeline=integrate"] if stage == "integrate" else []
+    done = run(project, "openai-compatible", variables, options=options)
+    assert done.returncode == 1
+    assert not holders(project, [KEY, PROMPT_KEY], done.stdout, done.stderr)
+
+
+@pytest.mark.parametrize(
+    "address", ["http://u:{}@127.0.0.1:9", "http://127.0.0.1:9?k={}"]
+)
+def test_key_in_the_address_is_refused_and_not_repeated(project, address):
+    """An address is written into reports, so it may hold no secret."""
+    variables = {"PO_LM_BASE_URL": address.format(KEY), "PO_LM_MODEL": "served"}
+    done = run(project, "openai-compatible", variables)
+    assert done.returncode == 1
+    assert b"lm.api_base" in done.stderr
+    assert b"PO_LM_API_KEY" in done.stderr
+    assert not holders(project, [KEY], done.stdout, done.stderr)
 
 
 def test_refused_key_is_in_no_error_and_no_file(server, project):
@@ -138,8 +243,7 @@ def test_refused_key_is_in_no_error_and_no_file(server, project):
     assert done.returncode == 1
     assert b"PO_LM_API_KEY" in done.stderr
     assert b"Traceback" not in done.stderr
-    for where, content in bytes_of(project, done).items():
-        assert KEY.encode() not in content, where
+    assert not holders(project, [KEY], done.stdout, done.stderr)
 
 
 def test_other_prompt_lm_writes_the_instructions(server, project):

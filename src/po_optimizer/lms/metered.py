@@ -31,6 +31,7 @@ from po_optimizer.errors import PoOptimizerError
 from po_optimizer.lms.ledger import CallRow, Ledger
 from po_optimizer.lms.rate_limit import RateLimit
 from po_optimizer.lms.response_cache import endpoint
+from po_optimizer.lms.secret import scrub, without
 from po_optimizer.lms.stop import (
     LedgerWriteFailed,
     LMNotReady,
@@ -108,7 +109,7 @@ class Meter:
         """What an error says, without the secret, at most so many characters."""
         # the libraries' advice and tracebacks are about their own arguments
         text = re.split(r"\n\n  |\nTraceback ", str(error), maxsplit=1)[0]
-        return (text.replace(self.secret, "***") if self.secret else text)[:most]
+        return without(self.secret, text)[:most]
 
     def check(self) -> None:
         """Lets a paid attempt pass, or raises the StopRun that forbids it."""
@@ -202,6 +203,7 @@ class MeteredEngine:
         try:
             response: Response = engine.complete(request)
         except Exception as error:
+            scrub(error, self.meter.secret)
             words = self.meter.words(error, 400)
             self._record(started, clock, error=f"{type(error).__name__}: {words}")
             raise

@@ -1,0 +1,27 @@
+"""Keeps a key out of what a server said: some repeat the key that they refuse."""
+
+MASK = "***"
+
+
+def without(secret: str | None, text: str) -> str:
+    """The text with every occurrence of the secret masked."""
+    return text.replace(secret, MASK) if secret else text
+
+
+def scrub(error: BaseException, secret: str | None) -> None:
+    """Masks the secret in an error and in all that stands behind it.
+
+    Tracebacks show the whole chain, and plugins write tracebacks to files.
+    """
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while secret and current is not None and id(current) not in seen:
+        seen.add(id(current))
+        current.args = tuple(_masked(secret, value) for value in current.args)
+        for name, value in vars(current).items():
+            setattr(current, name, _masked(secret, value))
+        current = current.__cause__ or current.__context__
+
+
+def _masked(secret: str, value: object) -> object:
+    return without(secret, value) if isinstance(value, str) else value

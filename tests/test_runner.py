@@ -396,7 +396,9 @@ def test_error_of_a_worker_is_the_commands_one_sentence(address, project):
     assert done.returncode == 1
     assert done.stderr.startswith("Error: raw_records=")
     assert done.stderr.count("\n") == 1
-    assert "node check_raw_records_node: ended with an error on" in done.stdout
+    assert (
+        "node data_prep.check_raw_records_node: ended with an error on" in done.stdout
+    )
 
 
 def test_killed_worker_costs_the_call_it_held(tmp_path):
@@ -429,7 +431,7 @@ def test_killed_worker_costs_the_call_it_held(tmp_path):
                 base_url=url,
             )
     assert done.returncode == 0, done.stderr
-    assert "runs again: optimize_program_node" in done.stdout
+    assert "runs again: optimize.optimize_program_node" in done.stdout
     assert "done, 14 of 14" in done.stdout
     ledger = Ledger(project / "data/07_model_output" / SLUG / "ledger.sqlite").totals()
     assert ledger.failed == 0

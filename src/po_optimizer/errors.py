@@ -218,7 +218,8 @@ class EndedEarlyError(ExecutionStopError):
             f"the optimization ended early: {reason.rstrip('. ')}. The best program so "
             "far is stored as candidate_program. The same command resumes, with a "
             "larger budget if that was the reason; "
-            "kedro run --from-nodes=release_program_node releases what there is."
+            "kedro run --from-nodes=persist.release_program_node releases what "
+            "there is."
         )
 
 

@@ -91,7 +91,7 @@ class RunHooks:
     @hook_impl
     def before_node_run(self, node: Node) -> None:
         """Lets log lines say which configuration of a sweep they are about."""
-        name_log_lines(node.namespace or "")
+        name_log_lines((node.namespace or "").rpartition(".")[0])
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any) -> None:

@@ -36,6 +36,7 @@ def _prefixes(project: Path) -> dict[str, str]:
     places = {
         **dict.fromkeys((f"{code}/", f"{code.resolve()}/"), "src/"),
         **dict.fromkeys((f"{project.absolute()}/", f"{project.resolve()}/"), ""),
+        f'"{project.resolve().name}/src/': '"src/',
         f"{Path(sys.prefix)}/": "",
         f"{Path.home()}/": "~/",
     }

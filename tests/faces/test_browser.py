@@ -18,13 +18,8 @@ pytestmark = [
     ),
 ]
 
-STAGE_NODES = (
-    "split_checked_records_node",
-    "optimize_program_node",
-    "release_program_node",
-    "compare_programs_node",
-    "choose_program_node",
-)
+STAGES = ("data_prep", "optimize", "persist", "evaluate", "integrate")
+LAYERS = ["raw", "model_input", "models", "reporting"]  # of what stages exchange
 SECONDS = 20
 
 
@@ -68,21 +63,48 @@ def _nodes_named(browser, name):
     return [node for node in nodes if node.text.strip() == name]
 
 
-def _preview(browser):
-    shown = browser.find_elements(By.CSS_SELECTOR, ".pipeline-metadata__preview-html")
-    return shown[0].text if shown else ""
+def _preview_of(browser, name, kind):
+    """What the page shows of a dataset after a click on it, once it is there."""
+    dataset = _wait_for(browser, lambda b: _nodes_named(b, name))[0]
+    click = "arguments[0].dispatchEvent(new MouseEvent('click', {bubbles: true}))"
+    browser.execute_script(click, dataset)
+    title = (By.CSS_SELECTOR, ".pipeline-metadata__title")
+    _wait_for(browser, lambda b: b.find_element(*title).text.strip() == name)
+    shown = _wait_for(browser, lambda b: b.find_elements(By.CSS_SELECTOR, kind))
+    return shown[0]
 
 
-@pytest.mark.parametrize("name", STAGE_NODES)
+@pytest.mark.parametrize("name", STAGES)
 def test_every_stage_is_drawn(browser, name):
-    """A node of each of the five stages is in the drawing."""
+    """The page opens with the five stages by name."""
     assert _wait_for(browser, lambda b: _nodes_named(b, name))
 
 
+def test_layers_go_from_raw_to_reporting(browser):
+    """The layers stand in the order of the folders, from top to bottom."""
+    found = browser.find_elements(By.CSS_SELECTOR, ".pipeline-layer-name")
+    shown = [layer.get_attribute("textContent") for layer in found]
+    assert [layer for layer in shown if layer in LAYERS] == LAYERS
+
+
 def test_instructions_can_be_read(browser):
-    """A visitor who clicks on the program reads the instructions that it has."""
-    program = _wait_for(browser, lambda b: _nodes_named(b, "optimized_program"))[0]
-    click = "arguments[0].dispatchEvent(new MouseEvent('click', {bubbles: true}))"
-    browser.execute_script(click, program)
-    text = _wait_for(browser, _preview)
+    """A visitor who clicks on the program reads instructions and field names."""
+    kind = ".pipeline-metadata__preview-html"
+    text = _preview_of(browser, "optimized_program", kind).text
     assert "You are the Product Owner" in text or "Judge every requirement" in text
+    assert "requirements_yaml" in text
+    assert "product_owner_review" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "word"),
+    [
+        ("trainset", "table", "input.concept"),
+        ("score_report", ".pipeline-metadata__preview-json", "target_rubric"),
+        ("uplift_figure", ".js-plotly-plot", "uplift, 95% interval"),
+        ("product_vision", ".pipeline-metadata__preview-html", "key_capabilities"),
+    ],
+)
+def test_what_is_stored_can_be_looked_at(browser, name, kind, word):
+    """Records are a table, a report is a tree, a figure is drawn, YAML is text."""
+    assert word in _preview_of(browser, name, kind).get_attribute("textContent")

@@ -1,10 +1,13 @@
 import json
+import re
 import sys
 
 import pytest
 
 from po_optimizer.viz_build import scrub
 from tests.faces.project import ROOT, SLUG
+
+STAGES = ("data_prep", "optimize", "persist", "evaluate", "integrate")
 
 
 @pytest.fixture(scope="module")
@@ -44,23 +47,43 @@ def test_program_is_shown_as_its_prompt(datasets):
     program = datasets["program.json"]
     assert program["preview_type"] == "HTMLPreview"
     assert "<pre>" in program["preview"]
-    assert "requirements_yaml" in program["preview"]
+    shown = re.sub(r"<[^>]*>", "", program["preview"])
+    assert "requirements_yaml" in shown
 
 
 def test_reports_and_figures_are_shown(datasets):
     """Score report as JSON, the page as HTML, five figures as plotly."""
     assert json.loads(datasets["score_report.json"]["preview"])["optimized"]
-    assert "<html" in datasets["report.html"]["preview"]
+    assert "Before and after" in datasets["report.html"]["preview"]
     figures = [
         node for node in datasets.values() if node["preview_type"] == "PlotlyPreview"
     ]
     assert len([one for one in figures if one["preview"]]) == 5
 
 
-def test_paths_stay_readable(datasets):
-    """A dataset's path is given within the project."""
+def test_written_documents_are_shown(datasets):
+    """The vision's YAML is the preview, line by line."""
+    assert "<br>target_" in datasets["product_vision.yaml"]["preview"]
+
+
+def test_stages_stand_between_what_they_exchange(build):
+    """Closed, the drawing has five stages, their inputs and what they hand on."""
+    page = json.loads((build / "api/main").read_text())
+    stages = page["modular_pipelines"]
+    names = {node["id"]: node["name"] for node in page["nodes"]}
+    assert set(stages) - {"__root__"} == set(STAGES)
+    handed_on = {names[each] for each in stages["evaluate"]["outputs"]}
+    assert {"score_report", "promotion", "report"} < handed_on
+
+
+def test_paths_stay_readable(build, datasets):
+    """Paths of data and of code are given within the project."""
     path = datasets["score_report.json"]["filepath"]
     assert path == f"data/08_reporting/{SLUG}/score_report.json"
+    nodes = [json.loads(one.read_text()) for one in (build / "api/nodes").iterdir()]
+    code = [node["filepath"] for node in nodes if "code" in node]
+    assert code
+    assert all(each.startswith("src/po_optimizer/pipelines/") for each in code)
 
 
 def test_error_messages_are_removed(tmp_path):

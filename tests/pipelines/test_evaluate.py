@@ -41,7 +41,7 @@ def test_one_shard_is_the_node_that_the_docs_name():
     """Without shards the pipeline is what it was."""
     names = {node.name for node in create_pipeline().nodes}
     assert names == {node.name for node in create_pipeline(num_shards=1).nodes}
-    assert "predict_both_node" in names
+    assert "evaluate.predict_both_node" in names
 
 
 def test_all_answers_stand_in_the_order_of_the_testset(lm):
@@ -85,7 +85,7 @@ def test_every_shard_has_entries_of_its_own(lm):
     catalog = catalog_in(lm, records(4))
     pipeline = create_pipeline(num_shards=2)
     assert all(name in catalog for name in pipeline.datasets())
-    names = {node.name for node in pipeline.nodes}
+    names = {node.short_name for node in pipeline.nodes}
     assert {"predict_shard_1_node", "predict_shard_2_node", "join_shards_node"} < names
 
 

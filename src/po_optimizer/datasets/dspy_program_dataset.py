@@ -26,6 +26,7 @@ from kedro.io.core import (
 )
 from kedro_datasets._typing import HTMLPreview
 
+from po_optimizer.datasets.html_preview import html_preview
 from po_optimizer.errors import ArtifactError
 from po_optimizer.persistence.allowlist import DEFAULT_ALLOWED
 from po_optimizer.persistence.components import inspect_program
@@ -138,7 +139,7 @@ class DSPyProgramDataset(AbstractVersionedDataset[dspy.Module, dspy.Module | Non
         data = folder.read(path.name)
         program = inspect_program(data or b"", folder.shown(path.name))
         parts = [_section(where, p) for where, p in predictors(program).items()]
-        return HTMLPreview("\n".join(parts))
+        return html_preview("".join(parts))
 
     def _folder(self, path: PurePosixPath) -> Folder:
         if self._protocol == "file":

@@ -10,11 +10,14 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
+from html import escape
 from pathlib import Path
 from typing import Any
 
 from kedro.io import AbstractDataset, DatasetError
 from kedro_datasets._typing import HTMLPreview, JSONPreview
+
+from po_optimizer.datasets.html_preview import html_preview
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -101,6 +104,10 @@ class WholeTextDataset(AbstractDataset[str, str]):
         kept = self._filepath.with_name(f"{name}{self._filepath.suffix}")
         write_whole(kept, text)
 
+    def preview(self) -> HTMLPreview:
+        """The text, line by line."""
+        return html_preview(f"<pre>{escape(self.load())}</pre>")
+
     def _exists(self) -> bool:
         return self._filepath.is_file()
 
@@ -109,11 +116,11 @@ class WholeTextDataset(AbstractDataset[str, str]):
 
 
 class WholeHTMLDataset(WholeTextDataset):
-    """A local HTML page, replaced whole or not at all; kedro-viz shows it."""
+    """A local HTML page, replaced whole or not at all; kedro-viz shows its text."""
 
     def preview(self) -> HTMLPreview:
-        """The page."""
-        return HTMLPreview(self.load())
+        """The page, without its figures: kedro-viz runs no script of a preview."""
+        return html_preview(self.load())
 
 
 class WholeJSONDataset(AbstractDataset[Any, Any]):

@@ -33,4 +33,6 @@ def create_pipeline(**kwargs: object) -> Pipeline:
             ),
         ],
         tags="data_prep",
+        namespace="data_prep",
+        prefix_datasets_with_namespace=False,
     )

@@ -40,4 +40,6 @@ def create_pipeline(**kwargs: object) -> Pipeline:
             ),
         ],
         tags="integrate",
+        namespace="integrate",
+        prefix_datasets_with_namespace=False,
     )

@@ -59,4 +59,6 @@ def create_pipeline(**kwargs: object) -> Pipeline:
             ),
         ],
         tags="optimize",
+        namespace="optimize",
+        prefix_datasets_with_namespace=False,
     )

@@ -30,4 +30,6 @@ def create_pipeline(**kwargs: object) -> Pipeline:
             ),
         ],
         tags="persist",
+        namespace="persist",
+        prefix_datasets_with_namespace=False,
     )

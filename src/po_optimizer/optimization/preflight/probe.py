@@ -1,7 +1,9 @@
 """A few real calls: does the LM answer, what does it read, can it be used."""
 
+import time
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from logging import getLogger
 
 import dspy
 
@@ -11,6 +13,8 @@ from po_optimizer.optimization.metric import GuardedMetric
 from po_optimizer.optimization.rendering import Messages, characters, rendered
 from po_optimizer.optimization.stops import MetricBroken
 from po_optimizer.roles import Metric
+
+_log = getLogger(__name__)
 
 _CALLS = 3
 _PING = [{"role": "user", "content": "Answer with the word ready."}]
@@ -56,8 +60,15 @@ class Prober:
         try:
             with self._asking():
                 sent = characters(rendered(student, examples[0]))
-                for example in examples[:_CALLS]:
+                asked = examples[:_CALLS]
+                _log.info(
+                    "preflight: %s is asked %d examples", self._lm.slug, len(asked)
+                )
+                for number, example in enumerate(asked, start=1):
+                    clock = time.monotonic()
                     found.attempts.append(attempt(student, example, guarded))
+                    took = time.monotonic() - clock
+                    _log.info("preflight: %d of %d, %.1f s", number, len(asked), took)
         except MetricBroken as broken:
             found.broken = str(broken)
         except StopRun as stop:

@@ -1,10 +1,13 @@
 """Nodes of data_prep: check the records, split them."""
 
+from logging import getLogger
 from typing import Any
 
 from po_optimizer.params import DataPrepParams, RoleParams
 from po_optimizer.records import check_records, split_records
 from po_optimizer.roles import load_record_type
+
+logger = getLogger(__name__)
 
 Records = list[dict[str, Any]]
 
@@ -32,6 +35,16 @@ def split_checked_records(
         "rejected": rejected_records,
         "duplicates": duplicates,
     }
+    logger.info(
+        "data_prep: %d usable records, %d rejected, %d duplicates; train %d, val %d, "
+        "test %d",
+        splits.report["n_usable"],
+        len(rejected_records),
+        len(duplicates),
+        len(splits.trainset),
+        len(splits.valset),
+        len(splits.testset),
+    )
     return {
         "trainset": splits.trainset,
         "valset": splits.valset,

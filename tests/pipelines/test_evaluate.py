@@ -119,9 +119,9 @@ def finished_lines(folder):
 
 def test_killed_evaluation_asks_again_only_for_calls_in_flight(lm, tmp_path):
     """SIGKILL: the rerun repeats one call a thread at most; both files are whole."""
-    run = {"n": 40, "threads": 4, "seconds": 0.05}
+    run = {"n": 40, "threads": 4, "seconds": 0.15}
     killed = start(tmp_path, **run)
-    while finished_lines(tmp_path) < 8 and killed.poll() is None:
+    while finished_lines(tmp_path) < 4 and killed.poll() is None:
         time.sleep(0.005)
     killed.send_signal(signal.SIGKILL)
     assert killed.wait() == -signal.SIGKILL

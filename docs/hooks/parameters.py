@@ -1,8 +1,11 @@
 """Puts the table of all parameters into the page that asks for it."""
 
 import inspect
+import json
 import re
-from typing import Any
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
@@ -16,7 +19,10 @@ _GROUPS = {
     "evaluate": params.EvaluateParams,
     "promotion": params.PromotionParams,
     "features": params.FeaturesParams,
+    "sweep.configurations": params.SweepConfiguration,
 }
+_FILES = sorted(Path("conf/base").glob("parameters*.yml"))
+_CONF = "\n".join(path.read_text(encoding="utf-8") for path in _FILES)
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
@@ -29,7 +35,7 @@ def tables() -> str:
     parts = []
     for group, model in _GROUPS.items():
         summary = (inspect.getdoc(model) or "").splitlines()[0]
-        parts.append(f"## {group}\n\n{summary}\n\n| key | type | default | |")
+        parts.append(f"## {group}\n\n{summary}\n\n| key | meaning | type | default |")
         parts.append("|---|---|---|---|")
         parts += [f"| {' | '.join(row)} |" for row in _rows(group, model)]
         parts.append("")
@@ -44,12 +50,18 @@ def _rows(prefix: str, model: type[BaseModel]) -> list[tuple[str, ...]]:
         if inner is not None:
             rows += _rows(f"{prefix}.{name}", inner)
             continue
-        found = re.search(rf"^    {name}:.*?#\s*(.+)$", source, re.MULTILINE)
         value = field.get_default(call_default_factory=True)
-        default = "required" if field.is_required() else f"`{value!r}`"
+        default = "required" if field.is_required() else f"`{json.dumps(value)}`"
         kind = _words(field.annotation)
-        rows.append((f"`{prefix}.{name}`", kind, default, found[1] if found else ""))
+        meaning = _comment(name, source) or _comment(name, _CONF)
+        rows.append((f"`{prefix}.{name}`", meaning, kind, default))
     return rows
+
+
+def _comment(name: str, text: str) -> str:
+    """What stands behind a parameter in the models or in the configuration."""
+    found = re.search(rf"^ +{name}:[^#\n]*#\s*(.+)$", text, re.MULTILINE)
+    return found[1] if found else ""
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:
@@ -60,7 +72,14 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
 
 
 def _words(annotation: Any) -> str:
-    text = annotation.__name__ if isinstance(annotation, type) else str(annotation)
-    text = re.sub(r"typing\.|Annotated\[(\w+)[^\]]*\)\]", r"\1", text)
-    text = re.sub(r"Literal\[(.*?)\]", lambda m: m[1].replace("'", ""), text)
-    return "`" + text.replace(" | ", " or ").replace("|", "or") + "`"
+    """A type as a reader of YAML knows it."""
+    inner = get_args(annotation)
+    if get_origin(annotation) is Annotated:
+        return _words(inner[0])
+    if get_origin(annotation) is Literal:
+        return ", ".join(map(str, inner))
+    if get_origin(annotation) in {Union, UnionType}:
+        return " or ".join(map(_words, inner))
+    if annotation is NoneType:
+        return "null"
+    return (get_origin(annotation) or annotation).__name__

@@ -136,14 +136,24 @@ class DataPrepParams(Params):
     )
 
 
-class Miprov2Params(Params):
+class DemoParams(Params):
+    """How many demos a program may have."""
+
+    max_bootstrapped_demos: Count = 1
+    max_labeled_demos: Count = 1
+
+    @property
+    def max_demos(self) -> int:
+        """Labeled demos fill up bootstrapped ones, they do not add to them."""
+        return max(self.max_bootstrapped_demos, self.max_labeled_demos)
+
+
+class Miprov2Params(DemoParams):
     """MIPROv2's knobs, under DSPy's names."""
 
     auto: Literal["light", "medium", "heavy"] | None = None
     num_candidates: PositiveInt | None = 3
     num_trials: PositiveInt | None = 2
-    max_bootstrapped_demos: Count = 1
-    max_labeled_demos: Count = 1
     minibatch: bool = False
     minibatch_size: PositiveInt = 35
     minibatch_full_eval_steps: PositiveInt = 5
@@ -166,11 +176,9 @@ class GepaParams(Params):
     use_merge: bool = False
 
 
-class BootstrapRandomSearchParams(Params):
+class BootstrapRandomSearchParams(DemoParams):
     """BootstrapFewShotWithRandomSearch's knobs, under DSPy's names."""
 
-    max_bootstrapped_demos: Count = 1
-    max_labeled_demos: Count = 1
     max_rounds: PositiveInt = 1
     num_candidate_programs: PositiveInt = 4
     stop_at_score: Fraction | None = None

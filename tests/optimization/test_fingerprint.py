@@ -12,7 +12,6 @@ from po_optimizer.optimization.fingerprint import (
     optimization_id,
     run_fingerprint,
 )
-from po_optimizer.optimization.setup import Setup
 from tests.optimization import world
 
 
@@ -22,16 +21,7 @@ def make(tmp_path):
 
     def fingerprint(params=None, lm_params=None, **changed):
         lm = world.lm(tmp_path, **(lm_params or {}))
-        parts = {
-            "student": world.student(),
-            "trainset": world.examples("t", 4),
-            "valset": world.examples("v", 4),
-            "metric": world.metric,
-            "task_lm": lm,
-            "prompt_lm": lm,
-            "params": params or world.settings(),
-        }
-        return run_fingerprint(Setup(**{**parts, **changed}))
+        return run_fingerprint(world.setup(lm, params, n_train=4, n_val=4, **changed))
 
     return fingerprint
 

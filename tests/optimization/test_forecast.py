@@ -36,14 +36,7 @@ CONFIGURATIONS = [
 
 def foretell(lm, params, n_train=12, n_val=12):
     """The forecast of the small world."""
-    return forecast(
-        world.student(),
-        world.examples("t", n_train),
-        world.examples("v", n_val),
-        params=params,
-        task_lm=lm,
-        prompt_lm=lm,
-    )
+    return forecast(world.setup(lm, params, n_train=n_train, n_val=n_val))
 
 
 @pytest.mark.parametrize(("optimizer", "changes"), CONFIGURATIONS)

@@ -17,16 +17,9 @@ LOST = LMTransportError("connection refused")
 
 def check(lm, params=None, **changes):
     """One preflight of the small world."""
-    arguments = {
-        "student": world.student(),
-        "trainset": world.examples("t", 8),
-        "valset": world.examples("v", 8),
-        "metric": world.metric,
-        "task_lm": lm,
-        "prompt_lm": lm,
-        "params": params or world.settings(),
-    }
-    return preflight(**{**arguments, **changes})
+    asked = ("testset", "disk_path", "lm_checks")
+    asks = {name: changes.pop(name) for name in asked if name in changes}
+    return preflight(world.setup(lm, params, **changes), **asks)
 
 
 def failed(raised):
@@ -62,14 +55,7 @@ def test_the_forecast_learns_from_the_probe(tmp_path):
     """Seconds and tokens of the first forecast are the probe's."""
     lm = world.lm(tmp_path, world.slow(0.01))
     check(lm)
-    made = forecast(
-        world.student(),
-        world.examples("t", 8),
-        world.examples("v", 8),
-        params=world.settings(),
-        task_lm=lm,
-        prompt_lm=lm,
-    )
+    made = forecast(world.setup(lm))
     assert made.task_rate.basis == "probe"
     assert made.tokens is not None
 

@@ -5,18 +5,19 @@ import json
 import re
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import dspy
 
 from po_optimizer.lms import MeteredLM
-from po_optimizer.optimization import OptimizationResult, optimize
+from po_optimizer.optimization import OptimizationResult, Setup, optimize
 from po_optimizer.params import BudgetParams, OptimizeParams
 from po_optimizer.persistence import extract_program_components
 from po_optimizer.score import Score
 from tests.scripted import Answer, scripted_lm
+
+_PARTS = ("student", "metric", "prompt_lm")
 
 GARBAGE = "I would rather talk about the weather."
 
@@ -113,6 +114,27 @@ class Shelf:
         self.saved.append((program, known))
 
 
+def setup(
+    task_lm: MeteredLM,
+    params: OptimizeParams | None = None,
+    *,
+    n_train: int = 8,
+    n_val: int = 8,
+    **changes: Any,
+) -> Setup:
+    """The small world's optimization, with some parts changed."""
+    parts: dict[str, Any] = {
+        "student": student(),
+        "trainset": examples("t", n_train),
+        "valset": examples("v", n_val),
+        "metric": metric,
+        "task_lm": task_lm,
+        "prompt_lm": task_lm,
+        "params": params or settings(),
+    }
+    return Setup(**{**parts, **changes})
+
+
 def run(
     folder: Path,
     task_lm: MeteredLM,
@@ -123,18 +145,14 @@ def run(
     **more: Any,
 ) -> OptimizationResult:
     """One optimization of the student."""
+    parts = {name: more.pop(name) for name in _PARTS if name in more}
+    made = setup(task_lm, params, n_train=n_train, n_val=n_val, **parts)
     arguments: dict[str, Any] = {
-        "task_lm": task_lm,
-        "prompt_lm": task_lm,
-        "params": params or settings(),
         "journal_path": folder / "trials.jsonl",
         "save_best": Shelf(),
         **more,
     }
-    score: Callable[..., Any] = arguments.pop("metric", metric)
-    train, val = examples("t", n_train), examples("v", n_val)
-    baseline = arguments.pop("student", None) or student()
-    return optimize(baseline, train, val, score, **arguments)
+    return optimize(made, **arguments)
 
 
 def document(program: Any) -> str:

@@ -1,12 +1,6 @@
-"""Text and JSON files that are replaced whole or not at all.
-
-Kedro's own datasets open the target before the data is known to be writable: a
-failure leaves a broken file where a good one was.
-"""
+"""Datasets for text and JSON files that are replaced whole or not at all."""
 
 import json
-import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
@@ -18,26 +12,7 @@ from kedro.io import AbstractDataset, DatasetError
 from kedro_datasets._typing import HTMLPreview, JSONPreview
 
 from po_optimizer.datasets.html_preview import html_preview
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Writes beside the target, reaches the disk, then renames.
-
-    Raises:
-        OSError: No room or no permission; the old file is untouched.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)  # mkstemp makes it unreadable for others
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+from po_optimizer.whole_file import write_whole
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from po_optimizer.optimization.preflight import LMCheck, PreflightReport, prefli
 from po_optimizer.optimization.progress import log_event, show_progress
 from po_optimizer.optimization.report import OptimizationReport, OptimizationResult
 from po_optimizer.optimization.run import optimize
+from po_optimizer.optimization.setup import Setup
 
 __all__ = [
     "Check",
@@ -15,6 +16,7 @@ __all__ = [
     "OptimizationReport",
     "OptimizationResult",
     "PreflightReport",
+    "Setup",
     "Trial",
     "forecast",
     "log_event",

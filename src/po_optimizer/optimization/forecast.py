@@ -2,16 +2,12 @@
 
 from typing import Literal
 
-import dspy
 from pydantic import BaseModel, ConfigDict
 
 from po_optimizer.lms import MeteredLM, Totals
-from po_optimizer.optimization.optimizers import (
-    CallRange,
-    Sizes,
-    make_optimizer,
-)
-from po_optimizer.params import BudgetParams, OptimizeParams
+from po_optimizer.optimization.optimizers import CallRange, make_optimizer
+from po_optimizer.optimization.setup import Setup
+from po_optimizer.params import BudgetParams
 
 Basis = Literal["ledger", "probe", "setting"]
 
@@ -92,24 +88,15 @@ class Forecast(BaseModel):
         )
 
 
-def forecast(
-    student: dspy.Module,
-    trainset: list[dspy.Example],
-    valset: list[dspy.Example],
-    *,
-    params: OptimizeParams,
-    task_lm: MeteredLM,
-    prompt_lm: MeteredLM,
-) -> Forecast:
+def forecast(setup: Setup) -> Forecast:
     """The forecast for one optimization; it makes no LM call.
 
     Seconds, tokens and cost come from the ledger's paid calls of this LM in earlier
     optimizations, else from those of the preflight's probe, else from
     `lm.seconds_per_example`.
     """
-    optimizer = make_optimizer(params)
-    val = len(optimizer.choose_valset(valset))
-    sizes = Sizes(len(student.predictors()), len(trainset), val)
+    params, task_lm, prompt_lm = setup.params, setup.task_lm, setup.prompt_lm
+    optimizer, sizes = make_optimizer(params), setup.sizes()
     calls = optimizer.calls(sizes)
     task_rate, prompt_rate = _rate(task_lm), _rate(prompt_lm)
     threads = task_lm.num_threads

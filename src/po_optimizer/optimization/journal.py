@@ -2,9 +2,11 @@
 
 import os
 from pathlib import Path
-from typing import Literal, TextIO
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+
+from po_optimizer.whole_file import write_whole
 
 Kind = Literal["baseline", "minibatch", "full_eval"]
 
@@ -62,10 +64,9 @@ class Journal:
     def __init__(self, path: Path, *, resume: bool) -> None:
         self.path = path
         self.trials: list[Trial] = []
-        path.parent.mkdir(parents=True, exist_ok=True)
         self._earlier = read_journal(path) if resume else []
         self.n_earlier = len(self._earlier)
-        self._rewrite(self._earlier)
+        write_whole(path, _lines(self._earlier))
 
     @property
     def best_earlier(self) -> float:
@@ -81,18 +82,13 @@ class Journal:
                 self.trials.append(earlier)
                 return earlier
             self._earlier = []
-            self._rewrite(self.trials)
+            write_whole(self.path, _lines(self.trials))
         with self.path.open("a", encoding="utf-8") as file:
-            _write_through(file, trial.model_dump_json() + "\n")
+            file.write(_lines([trial]))
+            file.flush()
+            os.fsync(file.fileno())
         self.trials.append(trial)
         return trial
-
-    def _rewrite(self, trials: list[Trial]) -> None:
-        """Replaces the file, whole or not at all."""
-        partial = self.path.with_name(self.path.name + ".partial")
-        with partial.open("w", encoding="utf-8") as file:
-            _write_through(file, "".join(t.model_dump_json() + "\n" for t in trials))
-        partial.replace(self.path)
 
 
 def read_journal(path: Path) -> list[Trial]:
@@ -108,7 +104,5 @@ def read_journal(path: Path) -> list[Trial]:
     return trials
 
 
-def _write_through(file: TextIO, text: str) -> None:
-    file.write(text)
-    file.flush()
-    os.fsync(file.fileno())
+def _lines(trials: list[Trial]) -> str:
+    return "".join(trial.model_dump_json() + "\n" for trial in trials)

@@ -1,13 +1,13 @@
 """Whether a stored run may be continued, by its fingerprint beside the journal."""
 
 import json
-import os
 from logging import getLogger
 from pathlib import Path
 
 from po_optimizer.errors import ChangedRunError, listed
 from po_optimizer.optimization.fingerprint import Fingerprint, changes
 from po_optimizer.optimization.journal import Journal
+from po_optimizer.whole_file import write_whole
 
 _log = getLogger(__name__)
 
@@ -36,7 +36,7 @@ def open_journal(path: Path, fingerprint: Fingerprint, on_change: str) -> Journa
         _end_of(path).unlink(missing_ok=True)
         _log.info("a new optimization: %s", listed(changed))
     journal = Journal(path, resume=earlier is not None and not changed)
-    _write(beside, fingerprint)
+    write_whole(beside, json.dumps(fingerprint, indent=1, ensure_ascii=False))
     return journal
 
 
@@ -54,12 +54,3 @@ def _read(path: Path) -> Fingerprint | None:
         return None
     stored: Fingerprint = json.loads(path.read_text(encoding="utf-8"))
     return stored
-
-
-def _write(path: Path, fingerprint: Fingerprint) -> None:
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("w", encoding="utf-8") as file:
-        json.dump(fingerprint, file, indent=1, ensure_ascii=False)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)

@@ -15,7 +15,6 @@ from po_optimizer.errors import (
 )
 from po_optimizer.lms import (
     Interrupted,
-    MeteredLM,
     StopRun,
     orderly_interrupt,
     use_lm,
@@ -53,8 +52,6 @@ from po_optimizer.optimization.report import (
 from po_optimizer.optimization.resume import mark_complete, open_journal
 from po_optimizer.optimization.setup import Setup
 from po_optimizer.optimization.stops import BudgetReached
-from po_optimizer.params import OptimizeParams
-from po_optimizer.roles import Metric
 
 
 @dataclass(frozen=True)
@@ -74,14 +71,8 @@ class _Run:
 
 
 def optimize(
-    student: dspy.Module,
-    trainset: list[dspy.Example],
-    valset: list[dspy.Example],
-    metric: Metric,
+    setup: Setup,
     *,
-    task_lm: MeteredLM,
-    prompt_lm: MeteredLM,
-    params: OptimizeParams,
     journal_path: Path,
     save_best: SaveBest,
     progress: Progress = log_event,
@@ -94,13 +85,7 @@ def optimize(
     end the search in order, with the best program so far.
 
     Args:
-        student: The baseline program; it is not changed.
-        trainset: Demos come from it.
-        valset: Candidates are chosen on it.
-        metric: (example, prediction, trace) -> score in [0, 1].
-        task_lm: Runs the program.
-        prompt_lm: Writes instructions.
-        params: The optimizer, its arguments and its bounds.
+        setup: What is optimized, on what, by what; its student is not changed.
         journal_path: JSONL of trials; the run's fingerprint lies beside it.
         save_best: Called with each program that beats all before on the whole valset.
         progress: Told what happens.
@@ -111,7 +96,6 @@ def optimize(
             OptimizerFailedError; an ExecutionStopError if it ended before the
             baseline was evaluated; the LM stayed unreachable or the disk refused.
     """
-    setup = Setup(student, trainset, valset, metric, task_lm, prompt_lm, params)
     run = _prepare(setup, journal_path, save_best, progress, forecast)
     return _carry_out(run)
 

@@ -112,9 +112,8 @@ class BootstrapRandomSearch:
         ]
 
     def max_demos(self) -> int:
-        """Labeled demos fill up bootstrapped ones, they do not add to them."""
-        params = self._params
-        return max(params.max_bootstrapped_demos, params.max_labeled_demos)
+        """As its parameters say."""
+        return self._params.max_demos
 
     def prompt_lm_characters(
         self, student: dspy.Module, trainset: list[dspy.Example]

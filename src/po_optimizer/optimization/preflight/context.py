@@ -5,11 +5,12 @@ from dataclasses import dataclass
 
 import dspy
 
-from po_optimizer.lms import MeteredLM, StopRun, use_lm
+from po_optimizer.lms import StopRun, use_lm
 from po_optimizer.optimization.checks import Check, check
-from po_optimizer.optimization.optimizers import Optimizer
+from po_optimizer.optimization.optimizers import Optimizer, make_optimizer
 from po_optimizer.optimization.preflight.probe import Probe, Prober
 from po_optimizer.optimization.rendering import Messages, characters, rendered
+from po_optimizer.optimization.setup import Setup
 
 _ASSUMED_CHARS_PER_TOKEN = 4.0
 _IMPLAUSIBLE_CHARS_PER_TOKEN = 9.0
@@ -26,13 +27,13 @@ class ContextChecks:
         probe: How many characters make a token.
     """
 
-    student: dspy.Module
-    trainset: list[dspy.Example]
+    setup: Setup
     others: list[dspy.Example]
-    optimizer: Optimizer
-    task_lm: MeteredLM
-    prompt_lm: MeteredLM
     probe: Probe
+
+    @property
+    def _optimizer(self) -> Optimizer:
+        return make_optimizer(self.setup.params)
 
     @property
     def _per_token(self) -> float:
@@ -40,17 +41,19 @@ class ContextChecks:
 
     def make(self, optimization_id: str) -> Iterator[Check]:
         """Each check; the last one may ask the task LM once."""
-        with use_lm(self.task_lm, stage="preflight"):
+        setup = self.setup
+        with use_lm(setup.task_lm, stage="preflight"):
             longest = longest_messages(
-                self.student, self.trainset, self.others, self.optimizer.max_demos()
+                setup.student, setup.trainset, self.others, self._optimizer.max_demos()
             )
         window = self._task_window(longest)
         yield self._reads_plausibly()
         yield window
         yield from self._prompt_windows()
         asked = self.probe.paid and self.probe.lost is None
-        if asked and window.passed and self.task_lm.params.provider in _CUTS_SILENTLY:
-            yield self._reads_it_all(longest, Prober(self.task_lm, optimization_id))
+        provider = setup.task_lm.params.provider
+        if asked and window.passed and provider in _CUTS_SILENTLY:
+            yield self._reads_it_all(longest, Prober(setup.task_lm, optimization_id))
 
     def _reads_plausibly(self) -> Check:
         ratio = self.probe.chars_per_token
@@ -64,9 +67,11 @@ class ContextChecks:
         )
 
     def _task_window(self, longest: Messages) -> Check:
-        params, demos = self.task_lm.params, self.optimizer.max_demos()
+        optimizer, params = self._optimizer, self.setup.task_lm.params
+        demos = optimizer.max_demos()
         prompt = round(characters([longest]) / self._per_token)
-        proposed = self.prompt_lm.params.max_tokens if self.optimizer.proposes else 0
+        written = self.setup.prompt_lm.params.max_tokens
+        proposed = written if optimizer.proposes else 0
         needed = prompt + proposed + params.max_tokens
         return check(
             "task_lm_context",
@@ -80,8 +85,8 @@ class ContextChecks:
         )
 
     def _prompt_windows(self) -> Iterator[Check]:
-        params = self.prompt_lm.params
-        lengths = self.optimizer.prompt_lm_characters(self.student, self.trainset)
+        setup, params = self.setup, self.setup.prompt_lm.params
+        lengths = self._optimizer.prompt_lm_characters(setup.student, setup.trainset)
         for setting, chars in lengths.items():
             prompt = round(chars / self._per_token)
             yield check(

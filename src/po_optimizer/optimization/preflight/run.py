@@ -23,21 +23,14 @@ from po_optimizer.optimization.preflight.report import PreflightReport
 from po_optimizer.optimization.quiet import quiet_dspy
 from po_optimizer.optimization.setup import Setup
 from po_optimizer.params import OptimizeParams
-from po_optimizer.roles import Metric
 
 LMCheck = Callable[[MeteredLM], list[Check]]
 """A check that only some providers need, e.g. whether Ollama has pulled the model."""
 
 
 def preflight(
-    student: dspy.Module,
-    trainset: list[dspy.Example],
-    valset: list[dspy.Example],
-    metric: Metric,
+    setup: Setup,
     *,
-    task_lm: MeteredLM,
-    prompt_lm: MeteredLM,
-    params: OptimizeParams,
     testset: Sequence[dspy.Example] = (),
     disk_path: Path = Path(),
     lm_checks: Sequence[LMCheck] = (),
@@ -48,13 +41,7 @@ def preflight(
     The probe's answers are the first of the baseline's evaluation.
 
     Args:
-        student: The baseline program.
-        trainset: Demos come from it.
-        valset: Candidates are chosen on it.
-        metric: (example, prediction, trace) -> score in [0, 1].
-        task_lm: Runs the program.
-        prompt_lm: Writes instructions.
-        params: The optimizer, its arguments, and what the preflight asks.
+        setup: The optimization that is to start.
         testset: Checked to be disjoint from the others, else untouched.
         disk_path: Where answers and programs will be written.
         lm_checks: More checks per LM, made before it is asked.
@@ -63,15 +50,18 @@ def preflight(
         PreflightError: A check failed; its `report` holds all of them.
     """
     clock = time.monotonic()
-    setup = Setup(student, trainset, valset, metric, task_lm, prompt_lm, params)
     with quiet_dspy():
         checks = split_checks(
-            {"trainset": trainset, "valset": valset, "testset": list(testset)}
+            {
+                "trainset": setup.trainset,
+                "valset": setup.valset,
+                "testset": list(testset),
+            }
         )
         if checks[0].passed:
             checks += _without_lm(setup)
-        checks.append(disk_check(disk_path, params.preflight.min_free_disk_mb))
-        for lm in {id(lm): lm for lm in (task_lm, prompt_lm)}.values():
+        checks.append(disk_check(disk_path, setup.params.preflight.min_free_disk_mb))
+        for lm in {id(lm): lm for lm in (setup.task_lm, setup.prompt_lm)}.values():
             checks += [found for look in lm_checks for found in look(lm)]
         identity = optimization_id(run_fingerprint(setup))
         if all(each.passed for each in checks):
@@ -110,15 +100,7 @@ def _with_lm(
             remedy=probe.broken or "",
         )
         yield _usable(probe, setup.params)
-    context = ContextChecks(
-        student=setup.student,
-        trainset=setup.trainset,
-        others=[*setup.valset, *testset],
-        optimizer=optimizer,
-        task_lm=task_lm,
-        prompt_lm=setup.prompt_lm,
-        probe=probe,
-    )
+    context = ContextChecks(setup, [*setup.valset, *testset], probe)
     yield from context.make(identity)
 
 

@@ -9,6 +9,7 @@ import dspy
 from po_optimizer.lms import MeteredLM
 from po_optimizer.optimization import (
     Forecast,
+    Setup,
     forecast,
     optimize,
     preflight,
@@ -35,16 +36,9 @@ def run_preflight(
     workspace: Path,
 ) -> dict[str, Any]:
     """The preflight report; raises what would make the optimization fail later."""
-    record_type = load_record_type(role)
     report = preflight(
-        make_program(role),
-        to_examples(trainset, record_type),
-        to_examples(valset, record_type),
-        load_metric(role),
-        task_lm=task_lm,
-        prompt_lm=prompt_lm,
-        params=optimize_params,
-        testset=to_examples(testset, record_type),
+        _setup(trainset, valset, task_lm, prompt_lm, role, optimize_params),
+        testset=to_examples(testset, load_record_type(role)),
         disk_path=workspace,
         lm_checks=[provider_checks],
     )
@@ -61,16 +55,8 @@ def make_forecast(
     preflight_report: dict[str, Any],
 ) -> dict[str, Any]:
     """LM calls, tokens, time and cost to come, from the ledger or from the probe."""
-    record_type = load_record_type(role)
-    made = forecast(
-        make_program(role),
-        to_examples(trainset, record_type),
-        to_examples(valset, record_type),
-        params=optimize_params,
-        task_lm=task_lm,
-        prompt_lm=prompt_lm,
-    )
-    return made.model_dump(mode="json")
+    setup = _setup(trainset, valset, task_lm, prompt_lm, role, optimize_params)
+    return forecast(setup).model_dump(mode="json")
 
 
 def optimize_program(
@@ -87,7 +73,7 @@ def optimize_program(
 
     The workspace keeps the journal and the best program so far while the node runs.
     """
-    record_type = load_record_type(role)
+    setup = _setup(trainset, valset, task_lm, prompt_lm, role, optimize_params)
 
     def save_best(program: dspy.Module, known: dict[str, Any]) -> None:
         path = workspace / "best_program_so_far.json"
@@ -96,13 +82,7 @@ def optimize_program(
     journal_path = workspace / "trials.jsonl"
     with show_progress() as progress:
         result = optimize(
-            make_program(role),
-            to_examples(trainset, record_type),
-            to_examples(valset, record_type),
-            load_metric(role),
-            task_lm=task_lm,
-            prompt_lm=prompt_lm,
-            params=optimize_params,
+            setup,
             journal_path=journal_path,
             save_best=save_best,
             progress=progress,
@@ -115,3 +95,23 @@ def optimize_program(
         ],
         "optimization_report": result.report.model_dump(mode="json"),
     }
+
+
+def _setup(
+    trainset: Records,
+    valset: Records,
+    task_lm: MeteredLM,
+    prompt_lm: MeteredLM,
+    role: RoleParams,
+    optimize_params: OptimizeParams,
+) -> Setup:
+    record_type = load_record_type(role)
+    return Setup(
+        student=make_program(role),
+        trainset=to_examples(trainset, record_type),
+        valset=to_examples(valset, record_type),
+        metric=load_metric(role),
+        task_lm=task_lm,
+        prompt_lm=prompt_lm,
+        params=optimize_params,
+    )

@@ -1,0 +1,29 @@
+"""A text file that is replaced whole or not at all.
+
+Opening the target first, as Kedro's own datasets do, leaves a broken file where a good
+one was if the data turns out not to be writable.
+"""
+
+import os
+import tempfile
+from pathlib import Path
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Writes beside the target, reaches the disk, then renames.
+
+    Raises:
+        OSError: No room or no permission; the old file is untouched.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)  # mkstemp makes it unreadable for others
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,3 +1,6 @@
+import json
+from pathlib import Path
+
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -6,6 +9,8 @@ from pydantic import BaseModel
 from po_optimizer.errors import DocumentError
 from po_optimizer.product_owner import yaml_text
 from po_optimizer.product_owner.yaml_text import read_yaml, write_yaml
+
+ROOT = Path(__file__).parents[2]
 
 
 class Note(BaseModel):
@@ -138,6 +143,20 @@ def test_written_yaml_reads_back(zeta: str, alpha: list[str]) -> None:
     """What is written is read back unchanged, whatever characters it holds."""
     note = Note(zeta=zeta, alpha=alpha)
     assert read_yaml(write_yaml(note)) == note.model_dump()
+
+
+def test_both_loaders_read_the_same() -> None:
+    """The fast one, on the documents that are shipped, gives what PyYAML gives."""
+    lines = (ROOT / "data/01_raw/product_owner.jsonl").read_text().splitlines()
+    outputs = [json.loads(line)["output"] for line in lines[::6]]
+    for text in (text for output in outputs for text in output.values()):
+        fast, slow = yaml_text._FastTextLoader(text), yaml_text._TextLoader(text)
+        assert yaml_text._loaded(fast) == yaml_text._loaded(slow)
+
+
+def test_tab_between_words_is_read() -> None:
+    """PyYAML refuses it, YAML does not."""
+    assert read_yaml("a: one\ttwo") == {"a": "one\ttwo"}
 
 
 def test_written_yaml_is_clean() -> None:

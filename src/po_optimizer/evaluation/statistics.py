@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
+import scipy  # its parts load when they are used; stats takes a second
 from numpy.typing import NDArray
-from scipy import integrate, stats
 
 from po_optimizer.evaluation.records import Result
 from po_optimizer.params import PromotionParams
@@ -110,7 +110,7 @@ def paired_test(differences: Sequence[float], params: PromotionParams) -> Paired
         return PairedTest(p_value=1.0, method=method)
     if len(data) >= LARGE_N:
         return PairedTest(p_value=_flipped(data, params), method=method)
-    result = stats.permutation_test(
+    result = scipy.stats.permutation_test(
         (data,),
         np.mean,
         permutation_type="samples",
@@ -146,10 +146,10 @@ def expected_maximum(num_candidates: int) -> float:
     """The expected maximum of K independent standard normals; 0.0 for K=1."""
 
     def density(x: float) -> float:
-        others = stats.norm.cdf(x) ** (num_candidates - 1)
-        return float(x * num_candidates * stats.norm.pdf(x) * others)
+        others = scipy.stats.norm.cdf(x) ** (num_candidates - 1)
+        return float(x * num_candidates * scipy.stats.norm.pdf(x) * others)
 
-    value, _ = integrate.quad(density, -10.0, 10.0)
+    value, _ = scipy.integrate.quad(density, -10.0, 10.0)
     return max(0.0, float(value)) if num_candidates > 1 else 0.0
 
 
@@ -161,7 +161,7 @@ def examples_needed(uplift: float, sd: float, confidence: float) -> int | None:
     """
     if uplift <= 0.0:
         return None
-    z = stats.norm.ppf(0.5 + confidence / 2) + stats.norm.ppf(0.8)
+    z = scipy.stats.norm.ppf(0.5 + confidence / 2) + scipy.stats.norm.ppf(0.8)
     return math.ceil((float(z) * sd / uplift) ** 2)
 
 
@@ -171,7 +171,7 @@ def examples_at_least(confidence: float) -> int:
 
 
 def _bca(data: NDArray[np.float64], params: PromotionParams) -> Interval | None:
-    result = stats.bootstrap(
+    result = scipy.stats.bootstrap(
         (data,),
         np.mean,
         confidence_level=params.confidence,
@@ -201,7 +201,7 @@ def _abc(data: NDArray[np.float64], params: PromotionParams) -> Interval:
     squares = float((deviations**2).sum())
     error = math.sqrt(squares) / len(data)
     acceleration = float((deviations**3).sum()) / (6.0 * squares**1.5)
-    z = float(stats.norm.ppf(0.5 + params.confidence / 2))
+    z = float(scipy.stats.norm.ppf(0.5 + params.confidence / 2))
     low, high = (
         float(data.mean()) + error * w / (1.0 - acceleration * w) ** 2
         for w in (acceleration - z, acceleration + z)

@@ -104,6 +104,19 @@ _TextLoader.add_constructor(
 )
 
 
+class _FastTextLoader(_TextLoader, yaml.CSafeLoader):
+    """The same on the events of libyaml, six times as fast."""
+
+    check_event = yaml.CSafeLoader.check_event
+    get_event = yaml.CSafeLoader.get_event
+    peek_event = yaml.CSafeLoader.peek_event
+    dispose = yaml.CSafeLoader.dispose
+
+    def __init__(self, text: str) -> None:
+        super().__init__("")
+        yaml.CSafeLoader.__init__(self, text)
+
+
 def _refusal(problem: str, place: Any) -> yaml.MarkedYAMLError:
     return yaml.MarkedYAMLError(problem=problem, problem_mark=place.start_mark)
 
@@ -143,7 +156,14 @@ def read_yaml(text: str, document: str = "the document") -> dict[str, Any]:
 
 
 def _load(text: str) -> Any:
-    loader = _TextLoader(text)
+    try:
+        return _loaded(_FastTextLoader(text))
+    except (yaml.YAMLError, ValueError, OverflowError):
+        # libyaml counts bytes, and its words differ: PyYAML says what is wrong
+        return _loaded(_TextLoader(text))
+
+
+def _loaded(loader: _TextLoader) -> Any:
     try:
         return loader.get_single_data()
     finally:

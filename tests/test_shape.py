@@ -13,6 +13,7 @@ from po_optimizer.shape import (
     Shape,
     by_namespace,
     check_program_from,
+    configuration_of,
     results_folder,
     with_configurations,
 )
@@ -112,6 +113,21 @@ def test_every_configuration_has_nodes_of_its_own():
         "rank_configurations_node",
         "draw_leaderboard_node",
     }
+
+
+@pytest.mark.parametrize(
+    ("node_namespace", "configuration"),
+    [
+        ("optimize", ""),
+        ("", ""),
+        ("sweep.a.optimize", "sweep.a"),
+        ("sweep.a", "sweep.a"),
+        ("sweep", "sweep"),
+    ],
+)
+def test_log_lines_name_the_configuration_alone(node_namespace, configuration):
+    """The stage is left out: what is said names it already."""
+    assert configuration_of(node_namespace) == configuration
 
 
 def test_namespaces_have_their_own_parameters():

@@ -4,6 +4,7 @@ Kedro's convention for packaged projects is kept: `po-optimizer --env=ollama` ru
 pipelines, `main(["--env", "ollama"])` does it from a scheduler.
 """
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,7 @@ group.add_command(show, name="show")
 
 def main(*args: Any, **kwargs: Any) -> Any:
     """The commands; arguments are click's."""
+    os.environ.setdefault("DO_NOT_TRACK", "true")  # no .telemetry outside the project
     configure_project(Path(__file__).parent.name)
     kwargs.setdefault("standalone_mode", not hasattr(sys, "ps1"))
     kwargs.setdefault("prog_name", _NAME)

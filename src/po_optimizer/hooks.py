@@ -20,6 +20,7 @@ from po_optimizer.shape import (
     Shape,
     by_namespace,
     check_program_from,
+    configuration_of,
     with_configurations,
 )
 from po_optimizer.terminal import name_log_lines, show_summary
@@ -91,7 +92,7 @@ class RunHooks:
     @hook_impl
     def before_node_run(self, node: Node) -> None:
         """Lets log lines say which configuration of a sweep they are about."""
-        name_log_lines((node.namespace or "").rpartition(".")[0])
+        name_log_lines(configuration_of(node.namespace or ""))
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any) -> None:

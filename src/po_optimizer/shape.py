@@ -131,6 +131,12 @@ def namespace(configuration: str) -> str:
     return f"{SWEEP}.{configuration}"
 
 
+def configuration_of(node_namespace: str) -> str:
+    """The configuration's namespace that a node is in; "" outside of a sweep."""
+    parts = node_namespace.split(".")
+    return ".".join(parts[:2]) if parts[0] == SWEEP else ""
+
+
 def with_configurations(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """The parameters, with each configuration's own ones under its name in `sweep`.
 

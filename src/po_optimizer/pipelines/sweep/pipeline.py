@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from kedro.pipeline import Node, Pipeline
 
-from po_optimizer.shape import namespace
+from po_optimizer.shape import SWEEP, namespace
 
 from .nodes import draw_leaderboard, rank_configurations
 
@@ -47,12 +47,14 @@ def create_pipeline(
             inputs=["params:sweep.configurations", *collected],
             outputs="leaderboard",
             name="rank_configurations_node",
+            namespace=SWEEP,
         ),
         Node(
             draw_leaderboard,
             inputs="leaderboard",
             outputs="leaderboard_figure",
             name="draw_leaderboard_node",
+            namespace=SWEEP,
         ),
     ]
     return Pipeline([shared, *branches, Pipeline(ranking)], tags="sweep")

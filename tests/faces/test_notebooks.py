@@ -11,7 +11,7 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook_runs(path, finished, monkeypatch):
-    """Every cell of the notebook runs on a finished project."""
+    """Every cell runs on a finished project, and shows no log line and no path."""
     monkeypatch.setenv("KEDRO_ENV", ENVIRONMENT)
     monkeypatch.setenv("PO_LM_MODEL", "scripted")
     monkeypatch.setenv("PO_LM_BASE_URL", "http://127.0.0.1:9/v1")
@@ -19,7 +19,11 @@ def test_notebook_runs(path, finished, monkeypatch):
     notebook = nbformat.read(path, as_version=4)
     resources = {"metadata": {"path": str(finished / "notebooks")}}
     NotebookClient(notebook, timeout=120, resources=resources).execute()
-    assert any(cell.get("outputs") for cell in notebook.cells)
+    outputs = [one for cell in notebook.cells for one in cell.get("outputs", [])]
+    assert "execute_result" in {one.output_type for one in outputs}
+    shown = [one.get("text") or one.data.get("text/plain", "") for one in outputs]
+    for noise in ("INFO", "WARNING", str(finished)):
+        assert not any(noise in text for text in shown), noise
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -10,10 +10,14 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
+NAMES = ("chromium", "google-chrome", "chromium-browser")
+CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
+CHROMEDRIVER = shutil.which("chromedriver")
+
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(
-        not (shutil.which("chromium") and shutil.which("chromedriver")),
+        not (CHROMIUM and CHROMEDRIVER),
         reason="chromium and chromedriver are missing: make test-browser",
     ),
 ]
@@ -43,11 +47,11 @@ def page(build):
 def browser(page):
     """A headless Chromium with the page open."""
     options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium")
+    options.binary_location = CHROMIUM
     flags = "--headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage"
     for flag in [*flags.split(), "--window-size=1600,1000"]:
         options.add_argument(flag)
-    service = webdriver.ChromeService(shutil.which("chromedriver"))
+    service = webdriver.ChromeService(CHROMEDRIVER)
     driver = webdriver.Chrome(options=options, service=service)
     driver.get(page)
     yield driver

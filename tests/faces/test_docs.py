@@ -139,3 +139,13 @@ def test_site_builds_without_a_warning(tmp_path):
     assert done.returncode == 0, done.stderr[-2000:]
     table = (tmp_path / "reference/parameters/index.html").read_text()
     assert "optimize.miprov2.num_trials" in table
+
+
+def test_code_that_contributors_are_sent_to_is_there():
+    """Files and folders that CONTRIBUTING names exist, in the root or the package."""
+    text = re.sub(r"```.*?```", "", (ROOT / "CONTRIBUTING.md").read_text(), flags=re.S)
+    words = [word for name in re.findall(r"`([^`]+)`", text) for word in name.split()]
+    paths = [word for word in words if "/" in word and "<" not in word]
+    bases = (ROOT, ROOT / "src/po_optimizer", ROOT / "src/po_optimizer/lms")
+    assert len(paths) > 15
+    assert [p for p in paths if not any((base / p).exists() for base in bases)] == []

@@ -31,10 +31,10 @@ po: install  ## run the Product Owner: CONCEPT="..." or REQUIREMENTS=file.yaml [
 	$(BIN)/kedro run --pipeline=integrate --env=$(ENV) --params "$(if $(REQUIREMENTS),requirements=$(REQUIREMENTS),requirements=planning/requirements.yaml,requirements_optional=true)$(if $(VISION),$(comma)existing_vision=$(VISION))"
 
 viz: install  ## look at the pipeline and its results in a browser
-	$(BIN)/kedro viz run --env=$(ENV)
+	$(BIN)/kedro viz run --include-hooks --env=$(ENV)
 
 viz-build: install  ## write that page into build/, without local paths
-	KEDRO_ENV=$(ENV) $(BIN)/kedro viz build --include-previews
+	KEDRO_ENV=$(ENV) $(BIN)/kedro viz build --include-hooks --include-previews
 	$(BIN)/python -m po_optimizer.viz_build
 
 test: install  ## all tests, offline, under 10 minutes

@@ -29,6 +29,7 @@ def build(finished):
         finished,
         "viz",
         "build",
+        "--include-hooks",
         "--include-previews",
         base_url="http://canary.invalid/v1",
         environment=ENVIRONMENT,

@@ -7,6 +7,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
@@ -24,7 +25,7 @@ pytestmark = [
 
 STAGES = ("data_prep", "optimize", "persist", "evaluate", "integrate")
 LAYERS = ["raw", "model_input", "models", "reporting"]  # of what stages exchange
-SECONDS = 20
+SECONDS = 40
 
 
 class _Quiet(SimpleHTTPRequestHandler):
@@ -59,23 +60,36 @@ def browser(page):
 
 
 def _wait_for(browser, condition):
-    return WebDriverWait(browser, SECONDS).until(condition)
+    wait = WebDriverWait(
+        browser, SECONDS, ignored_exceptions=[StaleElementReferenceException]
+    )
+    return wait.until(condition)
 
 
 def _nodes_named(browser, name):
     nodes = browser.find_elements(By.CSS_SELECTOR, ".pipeline-node")
-    return [node for node in nodes if node.text.strip() == name]
+    return [node for node in nodes if _text(node) == name]
+
+
+def _text(element):
+    """Its text, also where the drawing is being moved."""
+    return element.get_attribute("textContent").strip()
 
 
 def _preview_of(browser, name, kind):
-    """What the page shows of a dataset after a click on it, once it is there."""
-    dataset = _wait_for(browser, lambda b: _nodes_named(b, name))[0]
+    """Text that the page shows of a dataset after a click on it, once it is there."""
     click = "arguments[0].dispatchEvent(new MouseEvent('click', {bubbles: true}))"
-    browser.execute_script(click, dataset)
-    title = (By.CSS_SELECTOR, ".pipeline-metadata__title")
-    _wait_for(browser, lambda b: b.find_element(*title).text.strip() == name)
-    shown = _wait_for(browser, lambda b: b.find_elements(By.CSS_SELECTOR, kind))
-    return shown[0]
+
+    def shown(driver):
+        titles = driver.find_elements(By.CSS_SELECTOR, ".pipeline-metadata__title")
+        if [_text(title) for title in titles] != [name]:
+            driver.execute_script(click, _nodes_named(driver, name)[0])
+            return None
+        found = driver.find_elements(By.CSS_SELECTOR, kind)
+        return _text(found[0]) if found else None
+
+    _wait_for(browser, lambda b: _nodes_named(b, name))
+    return _wait_for(browser, shown)
 
 
 @pytest.mark.parametrize("name", STAGES)
@@ -87,14 +101,14 @@ def test_every_stage_is_drawn(browser, name):
 def test_layers_go_from_raw_to_reporting(browser):
     """The layers stand in the order of the folders, from top to bottom."""
     found = browser.find_elements(By.CSS_SELECTOR, ".pipeline-layer-name")
-    shown = [layer.get_attribute("textContent") for layer in found]
+    shown = [_text(layer) for layer in found]
     assert [layer for layer in shown if layer in LAYERS] == LAYERS
 
 
 def test_instructions_can_be_read(browser):
     """A visitor who clicks on the program reads instructions and field names."""
     kind = ".pipeline-metadata__preview-html"
-    text = _preview_of(browser, "optimized_program", kind).text
+    text = _preview_of(browser, "optimized_program", kind)
     assert "You are the Product Owner" in text or "Judge every requirement" in text
     assert "requirements_yaml" in text
     assert "product_owner_review" in text
@@ -111,4 +125,4 @@ def test_instructions_can_be_read(browser):
 )
 def test_what_is_stored_can_be_looked_at(browser, name, kind, word):
     """Records are a table, a report is a tree, a figure is drawn, YAML is text."""
-    assert word in _preview_of(browser, name, kind).get_attribute("textContent")
+    assert word in _preview_of(browser, name, kind)

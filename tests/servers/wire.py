@@ -36,6 +36,7 @@ class WireServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.answer = answer
         self.models = ["m:latest"]
+        self.model_info: dict[str, Any] = {}  # of /api/show
         self.key: str | None = None
         self.faults: list[str] = []
         self.requests: list[tuple[str, dict[str, str], dict[str, Any]]] = []
@@ -108,8 +109,10 @@ class Handler(BaseHTTPRequestHandler):
             self._reply({"error": "not found"}, 404)
 
     def _show(self, body: dict[str, Any]) -> None:
-        if (body.get("model") or body.get("name")) in self.server.models:
-            self._reply({"details": {}, "model_info": {}, "capabilities": []})
+        name = body.get("model") or body.get("name")
+        if name in self.server.models or f"{name}:latest" in self.server.models:
+            known = {"details": {}, "capabilities": []}
+            self._reply({**known, "model_info": self.server.model_info})
         else:
             self._reply({"error": "model not found"}, 404)
 

@@ -88,6 +88,25 @@ def test_context_below_the_prompt_is_refused(server):
     assert "num_ctx=99" in found["ollama_context"]
 
 
+@pytest.mark.parametrize(("length", "refused"), [(4096, True), (8192, False)])
+def test_context_above_the_model_s_own_is_refused(server, length, refused):
+    """Ollama would cut at what the model reads, whatever num_ctx says."""
+    server.model_info = {
+        "general.architecture": "llama",
+        "llama.context_length": length,
+    }
+    found = problems(provider="ollama", model="m", api_base=server.address)
+    assert ("ollama_model_context" in found) is refused
+    assert ("lm.context_tokens=4096 or less" in str(found)) is refused
+
+
+@pytest.mark.parametrize("told", [{}, {"llama.context_length": "long"}, [1], None])
+def test_model_whose_context_is_not_told_is_taken(server, told):
+    """An older server, or another answer, stops nobody."""
+    server.model_info = told
+    assert problems(provider="ollama", model="m", api_base=server.address) == {}
+
+
 def test_ollama_is_sent_its_context_and_stays_loaded():
     """What the parameters say beside it goes over it."""
     params = LMParams(provider="ollama", model="m", extra={"keep_alive": "1h"})

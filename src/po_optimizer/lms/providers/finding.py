@@ -8,6 +8,7 @@ _NEEDS = {
     "ollama_answers": "an Ollama server that answers",
     "ollama_context": "a num_ctx of lm.context_tokens or more",
     "ollama_model_pulled": "a model that is pulled",
+    "ollama_model_context": "at most the context that the model has",
     "server_answers": "a server that answers",
     "server_key": "the server's key",
     "server_has_model": "a model that the server has",

@@ -1,4 +1,4 @@
-"""One small GET, whose every outcome is a value: reached, refused, or not JSON."""
+"""One small question, whose every outcome is a value: reached, refused, or not JSON."""
 
 import http.client
 import json
@@ -27,13 +27,20 @@ class Reply:
     problem: str = ""
 
 
-def get_json(address: str, api_key: str | None = None) -> Reply:
-    """Asks once; a server that does not answer is a finding, not an exception."""
+def get_json(address: str, api_key: str | None = None, *, body: Any = None) -> Reply:
+    """Asks once; a server that does not answer is a finding, not an exception.
+
+    Args:
+        address: http or https.
+        api_key: Sent as a bearer token.
+        body: Posted as JSON; None: a GET.
+    """
     if urlsplit(address).scheme not in {"http", "https"}:
         return Reply(None, problem="it is no http(s) address")
     headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
     try:
-        request = urllib.request.Request(address, headers=headers)  # noqa: S310
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(address, data, headers)  # noqa: S310
         with urllib.request.urlopen(request, timeout=_PATIENCE_SECONDS) as answer:  # noqa: S310
             return Reply(answer.status, _parsed(answer.read(_LARGEST_BYTES)))
     except urllib.error.HTTPError as error:

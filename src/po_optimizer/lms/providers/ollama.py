@@ -67,7 +67,11 @@ def look(params: LMParams, api_key: str | None) -> list[Finding]:
         return [context, _answers(base, problem, remedy)]
     # any other status says nothing: the call itself, with its retries, will tell
     found = [context, _answers(base, "", "")]
-    return found if names is None else [*found, _pulled(params.model, names)]
+    if names is None:
+        return found
+    pulled = _pulled(params.model, names)
+    more = [] if pulled.problem else _model_context(params, base, api_key)
+    return [*found, pulled, *more]
 
 
 def _answers(base: str, problem: str, remedy: str) -> Finding:
@@ -91,6 +95,25 @@ def _context(params: LMParams) -> Finding:
     problem = f"Ollama would cut below lm.context_tokens={params.context_tokens}"
     remedy = "Leave num_ctx out: lm.context_tokens is sent as num_ctx."
     return Finding("ollama_context", "lm.extra.num_ctx", tokens, problem, remedy)
+
+
+def _model_context(params: LMParams, base: str, api_key: str | None) -> list[Finding]:
+    """Whether the model itself reads that much; nothing where it does not tell."""
+    reply = get_json(f"{base}/api/show", api_key, body={"model": params.model})
+    info = reply.document.get("model_info") if isinstance(reply.document, dict) else {}
+    lengths = [
+        value
+        for key, value in (info.items() if isinstance(info, dict) else ())
+        if key.endswith(".context_length") and isinstance(value, int)
+    ]
+    if not lengths:
+        return []
+    sent = params.context_tokens
+    problem = f"the model {params.model} reads {lengths[0]} tokens at most"
+    remedy = f"Set lm.context_tokens={lengths[0]} or less, or choose another model."
+    if sent <= lengths[0]:
+        problem = remedy = ""
+    return [Finding("ollama_model_context", "lm.context_tokens", sent, problem, remedy)]
 
 
 def _names(document: Any) -> list[str] | None:

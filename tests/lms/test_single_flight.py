@@ -37,10 +37,14 @@ class Slow:
         return ANSWER(prompt)
 
 
+# made once: Python 3.11 may fail to parse in several threads at a time
+QA = dspy.Signature("question -> answer")
+
+
 def ask(lm, question="why?"):
     """One program call on the LM."""
     with use_lm(lm, stage="test"):
-        return dspy.Predict("question -> answer")(question=question).answer
+        return dspy.Predict(QA)(question=question).answer
 
 
 def ask_twice(lm, slow):

@@ -1,5 +1,6 @@
 import logging
 from contextlib import ExitStack
+from weakref import WeakSet
 
 import dspy
 import pytest
@@ -83,3 +84,19 @@ def test_quiet_lasts_until_the_last_of_several_blocks_ends():
         first.__exit__(None, None, None)
         assert "print" in vars(utils)
     assert "print" not in vars(utils)
+
+
+class Forgetful(WeakSet):
+    """What tqdm keeps of its bars, when another thread has removed one already."""
+
+    def remove(self, item):
+        """Raises, as a set does that has not what is removed."""
+        raise KeyError(item)
+
+
+def test_bar_that_tqdm_has_forgotten_still_counts(monkeypatch):
+    """Several optimizations in threads make many disabled bars at a time."""
+    monkeypatch.setattr(tqdm.tqdm, "_instances", Forgetful())
+    with quiet_dspy():
+        assert list(tqdm.tqdm(range(3))) == [0, 1, 2]
+        tqdm.tqdm(total=2).update(1)

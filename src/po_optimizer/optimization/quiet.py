@@ -117,6 +117,10 @@ def _disabled_bar() -> Any:
     @functools.wraps(original)
     def make(self: Any, *args: Any, **kwargs: Any) -> None:
         kwargs["disable"] = True
-        original(self, *args, **kwargs)
+        try:
+            original(self, *args, **kwargs)
+        except KeyError:
+            # tqdm forgets a disabled bar; with several threads it may be gone already
+            self.n, self.total, self.leave = 0, None, False
 
     return make

@@ -106,6 +106,29 @@ def test_chosen_port_is_used():
         assert json.load(answer)["status"] == "ok"
 
 
+def post(address, body):
+    """One chat request, and the server's answer."""
+    data = json.dumps(body).encode()
+    path = f"{address}/v1/chat/completions"
+    request = urllib.request.Request(path, data)  # noqa: S310 -- loopback
+    with urllib.request.urlopen(request) as answer:  # noqa: S310
+        return json.load(answer)
+
+
+@needs_weights
+def test_beginning_of_a_program_is_read_once():
+    """Its instructions and demos are not read again for the next example."""
+    address = serve(SMALL, 1024)
+    system = {"role": "system", "content": "Name the color. " * 20}
+    read = []
+    for color in ("a red car", "a blue bike"):
+        messages = [system, {"role": "user", "content": color}]
+        answer = post(address, {"messages": messages, "max_tokens": 1})
+        read.append(answer["timings"]["prompt_n"])
+    assert read[0] > 60
+    assert read[1] < 20
+
+
 @needs_weights
 def test_two_lms_share_one_server(tmp_path):
     """task_lm and prompt_lm on the same weights load them once."""

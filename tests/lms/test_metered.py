@@ -290,6 +290,23 @@ def test_adapter_follows_the_parameters(tmp_path, adapter):
     assert ("Respond with a JSON object" in asked) == (adapter == "json")
 
 
+@pytest.mark.parametrize(
+    ("adapter", "answer"),
+    [("json", ANSWER), ("chat", lambda prompt: "[[ ## answer ## ]]\n42")],
+)
+def test_what_a_program_says_always_comes_first(tmp_path, adapter, answer):
+    """Instructions and demos stand before the example, as a prefix cache wants them."""
+    lm = scripted_lm(answer, tmp_path, adapter=adapter)
+    program = dspy.Predict(QA)
+    program.demos = [dspy.Example(question="a demo", answer="1")]
+    with use_lm(lm, stage="test"):
+        for question in ("first", "second"):
+            program(question=question)
+    one, two = lm.scripted.prompts
+    assert one.partition("first")[0] == two.partition("second")[0]
+    assert "a demo" in one.partition("first")[0]
+
+
 @pytest.mark.parametrize("wanted", ["json_schema", "json_object", "none"])
 def test_response_format_follows_the_parameters(tmp_path, wanted):
     """`lm.structured_output` says what the server is asked to guarantee."""

@@ -40,6 +40,7 @@ class WireServer(ThreadingHTTPServer):
         self.key: str | None = None
         self.faults: list[str] = []
         self.requests: list[tuple[str, dict[str, str], dict[str, Any]]] = []
+        self.bodies: list[bytes] = []
         self.finish: str | None = None
         self.props: Any = None
         self.rate: dict[str, int] = {}  # requests or tokens in any RATE_SECONDS
@@ -98,6 +99,7 @@ class Handler(BaseHTTPRequestHandler):
             self._reply({"access_token": "ya29.t", "expires_in": 3600})
             return
         body = json.loads(raw)
+        self.server.bodies.append(raw)
         self._remember(body)
         if self._refused():
             return

@@ -22,6 +22,10 @@ from po_optimizer.params import EmbeddedParams
 
 logger = getLogger(__name__)
 
+# Programs that are asked in turn find their prompts' beginning here, some 80 MB each;
+# llama.cpp would take 8 GB, more than a small machine has.
+_PROMPT_CACHE_MIB = 512
+
 _running: dict[tuple[str, int], "EmbeddedServer"] = {}
 _lock = threading.Lock()
 
@@ -52,6 +56,7 @@ class EmbeddedServer:
         settings.n_ctx = context_tokens * params.slots
         settings.cpuparams.n_threads = params.threads or default_threads()
         settings.cpuparams_batch.n_threads = params.threads_prompt or _cores()
+        settings.cache_ram_mib = _PROMPT_CACHE_MIB
         settings.warmup = False
         settings.verbosity = 0
         try:

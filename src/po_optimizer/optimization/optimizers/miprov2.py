@@ -14,9 +14,14 @@ from po_optimizer.optimization.optimizers.base import (
     Job,
     Sizes,
 )
+from po_optimizer.optimization.optimizers.miprov2_ahead import (
+    bootstrap_ahead,
+    propose_ahead,
+)
 from po_optimizer.optimization.optimizers.miprov2_checks import check_arguments
 from po_optimizer.optimization.optimizers.miprov2_plan import (
     AUTO,
+    Plan,
     make_plan,
     prompt_calls,
     task_calls,
@@ -36,20 +41,27 @@ class ToldMIPROv2(MIPROv2):
     program; a run that is stopped would not know them.
     """
 
-    def __init__(self, job: Job, **kwargs: Any) -> None:
+    def __init__(self, job: Job, plan: Plan, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._job = job
+        self._plan = plan
 
     def _bootstrap_fewshot_examples(self, *args: Any, **kwargs: Any) -> Any:
         self._job.phase("bootstrap demos")
+        bootstrap_ahead(self._job, self._plan, self.rng)
         found = super()._bootstrap_fewshot_examples(*args, **kwargs)
         for predictor, demo_sets in (found or {}).items():
             self._job.index.name_demo_sets(predictor, demo_sets)
         return found
 
-    def _propose_instructions(self, *args: Any, **kwargs: Any) -> Any:
+    def _propose_instructions(
+        self, program: Any, trainset: Any, demo_sets: Any, *args: Any, **kwargs: Any
+    ) -> Any:
         self._job.phase("propose instructions")
-        found = super()._propose_instructions(*args, **kwargs)
+        propose_ahead(self._job, self._plan, self.rng, demo_sets)
+        found = super()._propose_instructions(
+            program, trainset, demo_sets, *args, **kwargs
+        )
         for predictor, instructions in found.items():
             self._job.index.name_instructions(predictor, instructions)
         self._job.phase("trials")
@@ -79,8 +91,10 @@ class Miprov2:
 
     def _optimizer(self, job: Job) -> ToldMIPROv2:
         params = self._params
+        sizes = Sizes(len(job.student.predictors()), len(job.trainset), len(job.valset))
         return ToldMIPROv2(
             job,
+            make_plan(params, sizes),
             metric=job.metric,
             prompt_model=job.prompt_lm,
             task_model=job.task_lm,

@@ -18,6 +18,8 @@ from po_optimizer.lms import Ledger
 from tests.servers import google
 from tests.servers.wire import serving
 
+pytestmark = pytest.mark.servers
+
 PROJECT = Path(__file__).parents[2]
 RECORDS = PROJECT / "data/01_raw/product_owner.jsonl"
 KEY = "sk-canary-0123456789abcdef"

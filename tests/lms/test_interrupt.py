@@ -17,6 +17,18 @@ def ask(lm, question):
         return dspy.Predict("question -> answer")(question=question).answer
 
 
+def held_lm(folder):
+    """An LM whose answer waits: it sets the first event and awaits the second."""
+    asked, told = threading.Event(), threading.Event()
+
+    def answer(prompt):
+        asked.set()
+        told.wait(10)
+        return '{"answer": "42"}'
+
+    return scripted_lm(answer, folder), asked, told
+
+
 def test_lms_in_use_refuse_further_calls(tmp_path):
     """The call that is in flight is answered, the next one is not paid."""
     lm = scripted_lm(fixed_fields(answer="42"), tmp_path)
@@ -45,14 +57,7 @@ def test_nothing_in_use_is_an_ordinary_interrupt():
 
 def test_signal_reaches_the_other_threads(tmp_path):
     """The main thread's Ctrl-C stops an LM that a thread has in use."""
-    asked, told = threading.Event(), threading.Event()
-
-    def answer(prompt):
-        asked.set()
-        told.wait(10)
-        return '{"answer": "42"}'
-
-    lm = scripted_lm(answer, tmp_path)
+    lm, asked, told = held_lm(tmp_path)
     ended: list[object] = []
 
     def work():
@@ -78,14 +83,7 @@ def test_signal_reaches_the_other_threads(tmp_path):
 
 def test_waiting_until_idle_takes_the_calls_in_flight(tmp_path):
     """It returns when the last answer is kept."""
-    asked, told = threading.Event(), threading.Event()
-
-    def answer(prompt):
-        asked.set()
-        told.wait(10)
-        return '{"answer": "42"}'
-
-    lm = scripted_lm(answer, tmp_path)
+    lm, asked, told = held_lm(tmp_path)
     thread = threading.Thread(target=ask, args=(lm, "slow"))
     thread.start()
     assert asked.wait(10)

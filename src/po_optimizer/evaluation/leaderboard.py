@@ -12,13 +12,11 @@ from typing import Any, Literal
 import plotly.graph_objects as go
 
 from po_optimizer.evaluation.figures import before_and_after
-from po_optimizer.evaluation.promotion import Promotion
+from po_optimizer.evaluation.promotion import Decision, Promotion
 from po_optimizer.evaluation.records import Result
 from po_optimizer.evaluation.score_report import DIFFERENCE_BOUNDS, ScoreReport
 from po_optimizer.evaluation.statistics import Estimate, estimate, noise_floor
 from po_optimizer.params import PromotionParams
-
-Decision = Literal["promote", "keep_baseline", "inconclusive"]
 
 
 class Entry(Result):

@@ -66,6 +66,24 @@ class CallRow(BaseModel):
     error: str | None = None
 
 
+class PerCall(BaseModel):
+    """What one answered call takes, on average.
+
+    Args:
+        n: Calls that it is the mean of.
+        seconds: Wall time, that of failed attempts included.
+        tokens: Prompt and completion together; None: not reported.
+        cost_usd: None: unknown.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    n: int
+    seconds: float
+    tokens: float | None
+    cost_usd: float | None
+
+
 class Totals(BaseModel):
     """Sums over ledger rows.
 
@@ -88,6 +106,19 @@ class Totals(BaseModel):
     completion_tokens: int = 0
     cost_usd: float | None = 0.0
     seconds: float = 0.0
+
+    def per_call(self) -> PerCall | None:
+        """The means over the answered calls; None: none was answered."""
+        n = self.paid - self.failed
+        if n <= 0:
+            return None
+        tokens, cost = self.prompt_tokens + self.completion_tokens, self.cost_usd
+        return PerCall(
+            n=n,
+            seconds=self.seconds / n,
+            tokens=tokens / n if tokens else None,
+            cost_usd=None if cost is None else cost / n,
+        )
 
 
 _TOTALS = """

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from po_optimizer.lms import MeteredLM, Totals
+from po_optimizer.lms import MeteredLM
 from po_optimizer.optimization.optimizers import CallRange, make_optimizer
 from po_optimizer.optimization.setup import Setup
 from po_optimizer.params import BudgetParams
@@ -135,24 +135,11 @@ def _seconds(lm: MeteredLM, n_calls: int, rate: Rate, threads: int) -> float:
 def _rate(lm: MeteredLM) -> Rate:
     sources: list[tuple[Basis, str]] = [("ledger", "optimize"), ("probe", "preflight")]
     for basis, stage in sources:
-        totals = lm.meter.ledger.totals(stage=stage)
-        answered = totals.paid - totals.failed
-        if answered > 0:
-            return _mean(basis, totals, answered)
+        mean = lm.meter.ledger.totals(stage=stage).per_call()
+        if mean is not None:
+            return Rate(basis=basis, **mean.model_dump())
     seconds = lm.params.seconds_per_example
     return Rate(basis="setting", n=0, seconds=seconds, tokens=None, cost_usd=None)
-
-
-def _mean(basis: Basis, totals: Totals, n: int) -> Rate:
-    tokens = totals.prompt_tokens + totals.completion_tokens
-    cost = totals.cost_usd
-    return Rate(
-        basis=basis,
-        n=n,
-        seconds=totals.seconds / n,
-        tokens=tokens / n if tokens else None,
-        cost_usd=None if cost is None else cost / n,
-    )
 
 
 def _weighted(

@@ -17,6 +17,7 @@ from po_optimizer.evaluation import (
     comparison_table,
     price_figure,
 )
+from po_optimizer.lms import PerCall, Totals
 from po_optimizer.optimization.optimizers import Sizes, make_optimizer
 from po_optimizer.params import OptimizeParams
 
@@ -58,9 +59,13 @@ def _row(run: dict[str, Any], optimize: OptimizeParams) -> Row:
     search = run["optimization_report"]
     predictors = len(search["instructions"]) if search else 1
     # a baseline that stayed the best is answered from the cache the second time
-    each = _per_example(run["calls"].get("evaluate optimized"), predictors)
-    each = each or _per_example(run["calls"].get("evaluate baseline"), predictors)
-    seconds = report.optimized.seconds_per_example or each.get("seconds")
+    each = _per_call(run, "evaluate optimized") or _per_call(run, "evaluate baseline")
+
+    def per_example(of_a_call: float | None) -> float | None:
+        return None if of_a_call is None else predictors * of_a_call
+
+    cost = per_example(each.cost_usd) if each else None
+    seconds = report.optimized.seconds_per_example
     return Row(
         lm=run["lm"],
         program_of=run["program_of"],
@@ -71,37 +76,25 @@ def _row(run: dict[str, Any], optimize: OptimizeParams) -> Row:
         rubric=report.optimized.rubric,
         uplift=report.uplift.score,
         decision=run["promotion"]["decision"] if run["promotion"] else None,
-        seconds_per_example=seconds,
+        seconds_per_example=seconds or (per_example(each.seconds) if each else None),
         quoted_seconds=QUOTED_SECONDS.get(run["lm"]),
-        tokens_per_example=each.get("tokens"),
-        cost_per_1000=each.get("cost_per_1000"),
+        tokens_per_example=per_example(each.tokens) if each else None,
+        cost_per_1000=None if cost is None else 1000 * cost,
         durations=_durations(run, optimize, predictors),
     )
 
 
-def _per_example(
-    calls: dict[str, Any] | None, predictors: int
-) -> dict[str, float | None]:
-    """Seconds, tokens and US dollars of one example, over the calls that were paid."""
-    answered = calls["paid"] - calls["failed"] if calls else 0
-    if calls is None or answered <= 0:
-        return {}
-    examples, cost = answered / predictors, calls["cost_usd"]
-    tokens = calls["prompt_tokens"] + calls["completion_tokens"]
-    return {
-        "seconds": calls["seconds"] / examples,
-        "tokens": tokens / examples if tokens else None,
-        "cost_per_1000": None if cost is None else 1000 * cost / examples,
-    }
+def _per_call(run: dict[str, Any], stage: str) -> PerCall | None:
+    calls = run["calls"].get(stage)
+    return Totals.model_validate(calls).per_call() if calls else None
 
 
 def _durations(
     run: dict[str, Any], optimize: OptimizeParams, predictors: int
 ) -> list[Duration]:
     """Wall time of each of SIZES: measured if it was run to its end, else forecast."""
-    search, calls = run["optimization_report"], run["calls"].get("optimize")
-    answered = calls["paid"] - calls["failed"] if calls else 0
-    if search is None or calls is None or answered <= 0:
+    search, each = run["optimization_report"], _per_call(run, "optimize")
+    if search is None or each is None:
         return []
     splits = run["splits"] or {}
     ran = splits.get("trainset", 0) + splits.get("valset", 0)
@@ -114,6 +107,6 @@ def _durations(
             sizes = Sizes(predictors=predictors, train=train, val=val)
             expected = make_optimizer(optimize).calls(sizes)
             parallel = expected.task.expected / threads + expected.prompt.expected
-            took, basis = parallel * calls["seconds"] / answered, "forecast"
+            took, basis = parallel * each.seconds, "forecast"
         found.append(Duration(examples=examples, seconds=took, basis=basis))
     return found

@@ -6,6 +6,7 @@ import pytest
 from dspy.utils.exceptions import LMTransportError
 
 from po_optimizer.errors import PreflightError
+from po_optimizer.lms import use_lm
 from po_optimizer.optimization import Check, forecast, preflight
 from po_optimizer.optimization.preflight import program
 from po_optimizer.params import PreflightParams
@@ -248,6 +249,25 @@ def test_a_server_that_cuts_gives_itself_away(tmp_path):
     with pytest.raises(PreflightError, match="cuts long prompts") as raised:
         check(lm, valset=short, trainset=[*world.examples("t", 7), *long])
     assert failed(raised) == ["lm_reads_longest_prompt"]
+
+
+def test_a_prompt_is_measured_by_its_own_tokens(tmp_path):
+    """A cached answer reports no tokens; another run's rows are not this one's."""
+    long = dspy.Example(question="word " * 900, answer="9").with_inputs("question")
+    lm = world.lm(tmp_path)
+    with use_lm(lm, stage="optimize"):
+        world.student()(**long.inputs())
+
+    def beside(example, prediction, trace=None):
+        other = world.lm(tmp_path)
+        other.meter.run_id = "beside"
+        with use_lm(other, stage="preflight"):
+            other(messages=[{"role": "user", "content": example.question}])
+        return world.metric(example, prediction, trace)
+
+    report = check(lm, valset=[long, *world.examples("v", 7)], metric=beside)
+    told = {c.name: c for c in report.checks}
+    assert 5 < told["lm_reads_prompt"].value < 8
 
 
 def test_shared_examples_are_counted(tmp_path):

@@ -10,7 +10,7 @@ import dspy
 from po_optimizer.lms import CallRow, MeteredLM, StopRun, use_lm
 from po_optimizer.optimization.attempt import Attempt, attempt
 from po_optimizer.optimization.metric import GuardedMetric
-from po_optimizer.optimization.rendering import Messages, characters, rendered
+from po_optimizer.optimization.rendering import Messages, characters
 from po_optimizer.optimization.stops import MetricBroken
 from po_optimizer.roles import Metric
 
@@ -50,16 +50,16 @@ class Prober:
         self._lm = lm
         self._id = optimization_id
         self._before = len(self._rows())
+        self._heard = len(lm.history)
 
     def run(
         self, student: dspy.Module, examples: list[dspy.Example], metric: Metric
     ) -> Probe:
         """Runs the student on the first examples, as the baseline's evaluation will."""
-        found, sent = Probe(), 0
+        found = Probe()
         guarded = GuardedMetric(metric, lambda: None, lambda stop: None)
         try:
             with self._asking():
-                sent = characters(rendered(student, examples[0]))
                 asked = examples[:_CALLS]
                 _log.info(
                     "preflight: %s is asked %d examples", self._lm.slug, len(asked)
@@ -73,10 +73,11 @@ class Prober:
             found.broken = str(broken)
         except StopRun as stop:
             found.lost = str(stop)
-        paid = self._paid()
-        found.paid = len(paid)
-        read = next((row.prompt_tokens for row in paid if row.prompt_tokens), None)
-        found.chars_per_token = sent / read if read else None
+        found.paid = self._paid()
+        read = self._read()
+        if read:
+            sent = sum(characters([prompt]) for prompt, _ in read)
+            found.chars_per_token = sent / sum(tokens for _, tokens in read)
         return found
 
     def ping(self) -> str | None:
@@ -95,14 +96,23 @@ class Prober:
         """
         with self._asking():
             self._lm(messages=messages, max_tokens=1)
-        paid = self._paid()
-        return paid[-1].prompt_tokens if paid else None
+        return next((read for prompt, read in self._read() if prompt == messages), None)
 
     def _asking(self) -> AbstractContextManager[None]:
         return use_lm(self._lm, stage="preflight", optimization_id=self._id)
 
     def _rows(self) -> list[CallRow]:
-        return self._lm.meter.ledger.rows(stage="preflight")
+        meter = self._lm.meter  # other runs may write to the same ledger meanwhile
+        return meter.ledger.rows(run_id=meter.run_id, stage="preflight")
 
-    def _paid(self) -> list[CallRow]:
-        return [row for row in self._rows()[self._before :] if row.paid]
+    def _paid(self) -> int:
+        return sum(row.paid for row in self._rows()[self._before :])
+
+    def _read(self) -> list[tuple[Messages, int]]:
+        """Each prompt that was sent, with the tokens that the LM says it read.
+
+        An answer of the response cache reports none.
+        """
+        said = self._lm.history[self._heard :]
+        read = [(call["messages"], call["usage"].get("prompt_tokens")) for call in said]
+        return [(messages, tokens) for messages, tokens in read if tokens]

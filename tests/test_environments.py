@@ -67,7 +67,7 @@ def test_new_model_is_one_folder_with_one_file(project):
     """It says what differs; the paths follow it."""
     (project / "conf/mine").mkdir()
     (project / "conf/mine/parameters_lm.yml").write_text(
-        "lm: {provider: ollama, model: 'phi4:14b', bounds: null, embedded: null}\n"
+        "lm: {provider: ollama, model: 'phi4:14b', bounds: null}\n"
     )
     lm = catalog_of(project, "mine")["task_lm"].load()
     assert lm.slug == "ollama-phi4-14b"

@@ -2,14 +2,17 @@
 
 import logging
 import time
+from contextlib import contextmanager
 
 import dspy
 import pytest
 from dspy.utils.exceptions import AdapterParseError
+from dspy.utils.parallelizer import ParallelExecutor
 
 from po_optimizer.lms import LMNotReady, LMUnreachable, make_lm, use_lm
 from po_optimizer.params import LMParams
 from tests.servers import google
+from tests.servers.wire import _openai as openai_answer
 from tests.servers.wire import serving
 
 KEY = "sk-canary-0123456789"
@@ -50,10 +53,10 @@ def short(sleep):
     return wait
 
 
-def ask(lm):
+def ask(lm, question="why?"):
     """One program call."""
     with use_lm(lm, stage="test"):
-        return dspy.Predict("question -> answer")(question="why?").answer
+        return dspy.Predict("question -> answer")(question=question).answer
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
@@ -135,14 +138,52 @@ def test_answer_that_is_not_whole_is_said_once(server, made, case, caplog):
     provider, fault, says = case
     server.faults = [fault] * 9
     lm = made(provider)
-    logger = logging.getLogger("po_optimizer.lms.metered")
-    logger.addHandler(caplog.handler)
-    for _ in range(2):
-        with caplog.at_level("WARNING"), pytest.raises(AdapterParseError):
-            ask(lm)
-    logger.removeHandler(caplog.handler)
+    with heard(caplog):
+        for _ in range(2):
+            with pytest.raises(AdapterParseError):
+                ask(lm)
     said = {id(record) for record in caplog.records if says in record.getMessage()}
     assert len(said) == 1
+
+
+@contextmanager
+def heard(caplog):
+    """The log of the metered LM, whatever a Kedro run of another test did to it."""
+    logger = logging.getLogger("po_optimizer.lms.metered")
+    logger.addHandler(caplog.handler)
+    try:
+        with caplog.at_level("WARNING"):
+            yield
+    finally:
+        logger.removeHandler(caplog.handler)
+
+
+def test_answer_of_another_model_is_said_once(server, made, caplog):
+    """Servers that answer whatever name they are asked for: results have that name."""
+    server.faults = ["wrong model"] * 2
+    lm = made("openai")
+    with heard(caplog):
+        for question in ("why?", "how?", "who?"):
+            ask(lm, question)
+    said = {
+        id(record) for record in caplog.records if "other-7b" in record.getMessage()
+    }
+    assert len(said) == 1
+    assert [row.error for row in lm.meter.ledger.rows()] == [None] * 3
+
+
+@pytest.mark.parametrize("named", ["m", "M-2026-11-01", "/models/org/m.gguf"])
+def test_version_or_file_of_the_model_is_no_other(
+    server, made, caplog, monkeypatch, named
+):
+    """Servers say more than the name that they were asked for."""
+    monkeypatch.setattr(
+        "tests.servers.wire._openai",
+        lambda body, *rest: {**openai_answer(body, *rest), "model": named},
+    )
+    with heard(caplog):
+        ask(made("openai"))
+    assert not caplog.records
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
@@ -162,6 +203,47 @@ def test_silence_past_the_timeout_stops_the_run(server, made, provider):
     with pytest.raises(LMUnreachable):
         ask(lm)
     assert len(lm.meter.ledger.rows()) == 2
+
+
+def test_server_that_goes_away_stops_the_run(server, made):
+    """Refused connections in mid-run: the answer before them is kept and counted."""
+    server.faults = ["last answer"]
+    lm = made("ollama")
+    ask(lm)
+    server.shutdown()
+    server.server_close()
+    with pytest.raises(LMUnreachable, match="the same command resumes"):
+        ask(lm, "how?")
+    errors = [row.error for row in lm.meter.ledger.rows()]
+    assert [error is None for error in errors] == [True, False, False]
+    assert ask(lm) == "42"
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_straggler_is_paid_once(server, made, provider):
+    """DSPy's own pool submits the last three examples again after 120 s.
+
+    Here after 0.3 s, with answers of 1 s: what 120 s are to answers of 400 s.
+    """
+    server.faults = ["slow"] * 9
+    lm = made(provider, num_threads=3)
+    given = [
+        dspy.Example(question=f"{number}?").with_inputs("question")
+        for number in range(5)
+    ]
+    pool = ParallelExecutor(num_threads=6, timeout=0.3, straggler_limit=3)
+    program = dspy.Predict("question -> answer")
+    submitted = []
+
+    def run(example):
+        submitted.append(example.question)
+        return program(**example.inputs()).answer
+
+    with use_lm(lm, stage="test"):
+        assert pool.execute(run, given) == ["42"] * 5
+    assert len(submitted) > len(given)
+    assert len(server.chats) == len(given)
+    assert sum(row.paid for row in lm.meter.ledger.rows()) == len(given)
 
 
 def test_server_that_is_not_there_costs_nothing(made):

@@ -55,6 +55,22 @@ def test_whole_bounds_are_the_prompt_lms_own():
     assert prompt_lm(model="x", bounds=bounds).bounds.text_characters == 3
 
 
+@pytest.mark.parametrize("bounds", [None, {}])
+def test_a_part_of_bounds_needs_the_rest(bounds):
+    """An environment that lifts `lm.bounds` lifts them for the prompt LM too."""
+    lm = {"provider": "ollama", "model": "m", "bounds": bounds}
+    own = {"bounds": {"text_characters": 600}}
+    made = prompt_lm_params({"lm": lm, "prompt_lm": own})
+    assert (made.bounds is None) == (bounds is None)
+
+
+def test_weights_are_the_embedded_lms_alone():
+    """An environment need not take back those that base names."""
+    assert task_lm_params({"lm": LM}).embedded is None
+    inside = {**LM, "provider": "embedded"}
+    assert task_lm_params({"lm": inside}).embedded.file == "w.gguf"
+
+
 def test_other_provider_without_a_model_is_refused():
     """The task LM's name means nothing there."""
     with pytest.raises(LMSetupError, match=r"prompt_lm\.model"):

@@ -41,7 +41,6 @@ class WireServer(ThreadingHTTPServer):
         self.faults: list[str] = []
         self.requests: list[tuple[str, dict[str, str], dict[str, Any]]] = []
         self.bodies: list[bytes] = []
-        self.finish: str | None = None
         self.props: Any = None
         self.rate: dict[str, int] = {}  # requests or tokens in any RATE_SECONDS
         self.refused = 0
@@ -134,7 +133,11 @@ class Handler(BaseHTTPRequestHandler):
             text = text[: len(text) // 2]
         if finish == "blocked":
             text = ""
-        self._reply(_dialect(self.path)(body, prompt, text, finish), cut=fault == "cut")
+        if fault == "wrong model":
+            body = {**body, "model": "other-7b"}
+        answer = _dialect(self.path)(body, prompt, text, finish)
+        headers = {"Connection": "close"} if fault == "last" else None
+        self._reply(answer, headers=headers, cut=fault == "cut")
 
     def _remember(self, body: dict[str, Any]) -> None:
         self.server.requests.append((self.path, dict(self.headers), body))
@@ -203,6 +206,8 @@ FAULTS: dict[str, Callable[[Handler], str | None]] = {
     "empty answer": lambda h: "empty",
     "cut by length": lambda h: "length",
     "blocked": lambda h: "blocked",
+    "wrong model": lambda h: "wrong model",
+    "last answer": lambda h: "last",  # keeps no connection open
 }
 
 

@@ -220,6 +220,7 @@ class MeteredEngine:
         if self._limit and turn and sent:
             self._limit.settle(turn, sent + (made or 0))
         self._tell(response.finish_reason, request.config.max_tokens)
+        self._compare(request.model, response.model)
         return response
 
     def _await_turn(self, request: Request) -> int | None:
@@ -233,6 +234,19 @@ class MeteredEngine:
             self._told.add(reason)
             what = _TOLD[reason].format(most=most)
             logger.warning("An answer of %s %s", self.meter.slug, what)
+
+    def _compare(self, asked: str, answered: str) -> None:
+        """Says once that another model answered: results are named after the asked."""
+        one, other = asked.split("/", 1)[-1].lower(), answered.lower()
+        if one in other or other in asked.lower() or answered in self._told:
+            return  # a version, a file or a path beside the name is no other model
+        self._told.add(answered)
+        logger.warning(
+            "%s was asked for, but the server says that %s answered; results are named "
+            "after the first. If that is no alias, correct lm.model or the server",
+            asked.split("/", 1)[-1],
+            answered,
+        )
 
     def _record(self, started: datetime, clock: float, **rest: Any) -> None:
         seconds = time.perf_counter() - clock

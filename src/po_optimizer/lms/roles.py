@@ -51,8 +51,9 @@ def prompt_lm_params(parameters: Mapping[str, Any]) -> LMParams:
     elif own.get("model", task.get("model")) != task.get("model"):
         dropped = _OF_ONE_MODEL
     kept = {key: value for key, value in task.items() if key not in dropped}
-    if dropped and set(own.get("bounds") or {}) != set(DecodingBounds.model_fields):
-        own.pop("bounds", None)  # a part of bounds was meant to go over `lm`'s
+    whole = set(own.get("bounds") or {}) == set(DecodingBounds.model_fields)
+    if not whole and kept.get("bounds") is None:
+        own.pop("bounds", None)  # a part of bounds goes over `lm`'s, if it has any
     if "model" in dropped and not own.get("model"):
         own["model"] = None
     return _params(_over(kept, own))
@@ -67,7 +68,10 @@ def _params(chosen: dict[str, Any]) -> LMParams:
             "Set PO_LM_MODEL in the environment, or --params lm.model=... (of another "
             "LM for the prompts: prompt_lm.model).",
         )
-    variable = _ADDRESS_VARIABLES.get(str(chosen.get("provider")))
+    provider = str(chosen.get("provider"))
+    if provider != "embedded":
+        chosen.pop("embedded", None)  # base names weights; no other provider has any
+    variable = _ADDRESS_VARIABLES.get(provider)
     if variable and chosen.get("api_base") is None:
         chosen["api_base"] = os.environ.get(variable) or None
     return LMParams(**chosen)

@@ -15,7 +15,7 @@ def num_threads(params: LMParams, api_key: str | None = None) -> int:
     """`lm.num_threads`, or what the server can do where that is 0.
 
     The embedded LM is never asked more at a time than it has slots: a call that waits
-    for a slot gains nothing, and DSPy asks slow examples twice with many threads.
+    for a slot gains nothing.
 
     Args:
         params: Of the LM.

@@ -88,6 +88,14 @@ def test_context_below_the_prompt_is_refused(server):
     assert "num_ctx=99" in found["ollama_context"]
 
 
+def test_context_that_is_no_number_is_refused(server):
+    """Ollama would answer HTTP 400 to each call."""
+    extra = {"num_ctx": "8k"}
+    found = problems(provider="ollama", model="m", api_base=server.address, extra=extra)
+    assert "num_ctx='8k'" in found["ollama_context"]
+    assert "no number" in found["ollama_context"]
+
+
 @pytest.mark.parametrize(("length", "refused"), [(4096, True), (8192, False)])
 def test_context_above_the_model_s_own_is_refused(server, length, refused):
     """Ollama would cut at what the model reads, whatever num_ctx says."""

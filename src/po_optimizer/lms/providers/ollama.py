@@ -89,10 +89,13 @@ def _pulled(model: str, names: list[str]) -> Finding:
 
 
 def _context(params: LMParams) -> Finding:
-    tokens = int(extra_arguments(params)["num_ctx"])
-    if tokens >= params.context_tokens:
+    tokens = extra_arguments(params)["num_ctx"]
+    if not isinstance(tokens, int):
+        problem = "it is no number of tokens"
+    elif tokens < params.context_tokens:
+        problem = f"Ollama would cut below lm.context_tokens={params.context_tokens}"
+    else:
         return Finding("ollama_context", "lm.extra.num_ctx", tokens)
-    problem = f"Ollama would cut below lm.context_tokens={params.context_tokens}"
     remedy = "Leave num_ctx out: lm.context_tokens is sent as num_ctx."
     return Finding("ollama_context", "lm.extra.num_ctx", tokens, problem, remedy)
 
@@ -108,12 +111,13 @@ def _model_context(params: LMParams, base: str, api_key: str | None) -> list[Fin
     ]
     if not lengths:
         return []
-    sent = params.context_tokens
+    sent = extra_arguments(params)["num_ctx"]
     problem = f"the model {params.model} reads {lengths[0]} tokens at most"
     remedy = f"Set lm.context_tokens={lengths[0]} or less, or choose another model."
-    if sent <= lengths[0]:
+    if not isinstance(sent, int) or sent <= lengths[0]:
         problem = remedy = ""
-    return [Finding("ollama_model_context", "lm.context_tokens", sent, problem, remedy)]
+    setting = "lm.extra.num_ctx" if "num_ctx" in params.extra else "lm.context_tokens"
+    return [Finding("ollama_model_context", setting, sent, problem, remedy)]
 
 
 def _names(document: Any) -> list[str] | None:

@@ -61,8 +61,10 @@ def preflight(
         if checks[0].passed:
             checks += _without_lm(setup)
         checks.append(disk_check(disk_path, setup.params.preflight.min_free_disk_mb))
-        for lm in {id(lm): lm for lm in (setup.task_lm, setup.prompt_lm)}.values():
-            checks += [found for look in lm_checks for found in look(lm)]
+        for lm in (setup.task_lm, setup.prompt_lm):
+            seen = [found for look in lm_checks for found in look(lm)]
+            # two roles of one server have the same to say
+            checks += [found for found in seen if found not in checks]
         identity = optimization_id(run_fingerprint(setup))
         if all(each.passed for each in checks):
             checks += _with_lm(setup, list(testset), identity)

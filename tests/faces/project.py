@@ -77,6 +77,7 @@ def kedro(
     *arguments: str,
     base_url: str | None = None,
     environment: str | None = None,
+    most_seconds: float = 300,
     **more: str,
 ) -> subprocess.CompletedProcess[str]:
     """`kedro ...` in the project; with a base URL, LMs are asked there.
@@ -86,6 +87,7 @@ def kedro(
         arguments: Of the command.
         base_url: Of the LM server.
         environment: For commands without `--env`.
+        most_seconds: After them it is taken for hung.
         more: Environment variables.
     """
     variables = {**os.environ, "DO_NOT_TRACK": "true", "COLUMNS": "200"}
@@ -101,7 +103,7 @@ def kedro(
         env=variables,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=most_seconds,
         check=False,
     )
 

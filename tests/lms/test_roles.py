@@ -67,8 +67,20 @@ def test_a_part_of_bounds_needs_the_rest(bounds):
 def test_weights_are_the_embedded_lms_alone():
     """An environment need not take back those that base names."""
     assert task_lm_params({"lm": LM}).embedded is None
-    inside = {**LM, "provider": "embedded"}
+    inside = {**LM, "provider": "embedded", "model": "w"}
     assert task_lm_params({"lm": inside}).embedded.file == "w.gguf"
+
+
+def test_weights_do_not_pass_for_another_model():
+    """Results would carry its name; a file of the user's own has the name he gives."""
+    weights = {"file": "SmolLM2-135M.gguf", "hub_repo": "Some/Qwen-GGUF"}
+    lm = {"provider": "embedded", "embedded": weights}
+    for known in ("smollm2-135m", "qwen"):
+        assert task_lm_params({"lm": {**lm, "model": known}}).model == known
+    with pytest.raises(LMSetupError, match=r"lm\.model='phi4'.*SmolLM2.*path"):
+        task_lm_params({"lm": {**lm, "model": "phi4"}})
+    own = {**lm, "model": "phi4", "embedded": {**weights, "path": "/w.gguf"}}
+    assert task_lm_params({"lm": own}).model == "phi4"
 
 
 def test_other_provider_without_a_model_is_refused():

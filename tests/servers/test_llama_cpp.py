@@ -1,12 +1,30 @@
 """llama.cpp's own server, as an OpenAI-compatible one that somebody else started."""
 
 import dspy
+import pytest
+import yaml
 
-from po_optimizer.lms import make_lm, stop_servers, use_lm
+from po_optimizer.lms import Ledger, make_lm, stop_servers, use_lm
 from po_optimizer.lms.embedded import serve
 from po_optimizer.lms.providers import look_at_provider
 from po_optimizer.params import LMParams
+from tests.faces.project import copy_project, kedro
 from tests.weights import SMALL, needs_weights
+
+CONTEXT = 8192
+MODEL = SMALL.file.removesuffix(".gguf")
+# as few and as short answers of a small model as a whole run can have
+SETTINGS = {
+    "data_prep": {"sizes": {"train": 2, "val": 2, "test": 2}},
+    "optimize": {"miprov2": {"num_candidates": 2, "num_trials": 1}},
+    "lm": {
+        "provider": "openai",
+        "model": MODEL,
+        "bounds": {"items": 1, "item_characters": 20, "text_characters": 40},
+        "context_tokens": CONTEXT,
+    },
+    "prompt_lm": {"max_tokens": 60, "bounds": {"text_characters": 120}},
+}
 
 
 @needs_weights
@@ -16,13 +34,16 @@ def test_llama_cpp_answers_under_a_schema(tmp_path):
         base = serve(SMALL, 1024)
         params = LMParams(
             provider="openai",
-            model="smollm2",
+            model=MODEL,
             api_base=base,
             max_tokens=60,
             bounds={"items": 2, "item_characters": 20, "text_characters": 20},
         )
         findings = {f.name: f for f in look_at_provider(params)}
-        assert not findings["server_answers"].problem
+        assert [name for name, f in findings.items() if not f.problem] == [
+            "server_answers",
+            "server_has_model",
+        ]
         lm = make_lm(params, tmp_path, run_id="r")
         signature = dspy.Signature("text -> colors: list[str]", "Name the colors.")
         with use_lm(lm, stage="test"):
@@ -34,3 +55,31 @@ def test_llama_cpp_answers_under_a_schema(tmp_path):
         assert row.cost_usd is None
     finally:
         stop_servers()
+
+
+@needs_weights
+@pytest.mark.servers
+def test_whole_pipeline_through_llama_cpp(tmp_path):
+    """data_prep to integrate on a server that knows nothing of us, from its address."""
+    project = copy_project(tmp_path / "project")
+    settings = project / "conf" / "llama-cpp" / "parameters_lm.yml"
+    settings.parent.mkdir()
+    settings.write_text(yaml.safe_dump(SETTINGS))
+    try:
+        done = kedro(
+            project,
+            "run",
+            "--env=llama-cpp",
+            base_url=serve(SMALL, CONTEXT),
+            most_seconds=900,
+        )
+    finally:
+        stop_servers()
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    (ledger,) = project.glob("data/07_model_output/openai-smollm2-*/ledger.sqlite")
+    totals = Ledger(ledger).totals()
+    assert totals.paid > 5
+    assert totals.failed == 0
+    assert totals.prompt_tokens > 1000 * totals.paid
+    for name in ("product_vision", "product_owner_review"):
+        assert yaml.safe_load((project / "planning" / f"{name}.yaml").read_text())

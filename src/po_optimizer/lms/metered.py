@@ -239,7 +239,9 @@ class MeteredEngine:
         """Says once that another model answered: results are named after the asked."""
         one, other = asked.split("/", 1)[-1].lower(), answered.lower()
         if one in other or other in asked.lower() or answered in self._told:
-            return  # a version, a file or a path beside the name is no other model
+            return  # a version or a path beside the name is no other model
+        if other.endswith(".gguf"):
+            return  # llama.cpp names its weights' file, to whatever name it is asked by
         self._told.add(answered)
         logger.warning(
             "%s was asked for, but the server says that %s answered; results are named "

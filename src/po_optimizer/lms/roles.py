@@ -74,7 +74,25 @@ def _params(chosen: dict[str, Any]) -> LMParams:
     variable = _ADDRESS_VARIABLES.get(provider)
     if variable and chosen.get("api_base") is None:
         chosen["api_base"] = os.environ.get(variable) or None
-    return LMParams(**chosen)
+    params = LMParams(**chosen)
+    _check_name(params)
+    return params
+
+
+def _check_name(params: LMParams) -> None:
+    """Results are named after `lm.model`: it must not be another model's name."""
+    weights = params.embedded
+    if weights is None or weights.path or not weights.file:
+        return  # a file of the user's own has the name that he gives it
+    known = f"{weights.hub_repo or ''}/{weights.file}".lower()
+    if params.model.lower() not in known:
+        raise LMSetupError(
+            "lm.model",
+            params.model,
+            f"the weights are those of {weights.file}",
+            "For others set lm.embedded.path, or lm.embedded.hub_repo and file; for "
+            "results apart with the same weights, folder_suffix in an environment.",
+        )
 
 
 def _over(base: dict[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:

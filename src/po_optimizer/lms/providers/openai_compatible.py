@@ -48,11 +48,18 @@ def look(params: LMParams, api_key: str | None) -> list[Finding]:
 
 
 def _listed(model: str, names: list[str]) -> Finding:
-    if model in names:
+    names = [name.rsplit("/", 1)[-1] if _is_file(name) else name for name in names]
+    known = {*names, *(name.removesuffix(".gguf") for name in names)}
+    if model.rsplit("/", 1)[-1] in known if _is_file(model) else model in known:
         return Finding("server_has_model", "lm.model", model)
     problem = f"the server lists other models: {', '.join(names[:10])}"
     remedy = "Correct PO_LM_MODEL, or lm.model, or load the model into the server."
     return Finding("server_has_model", "lm.model", model, problem, remedy)
+
+
+def _is_file(name: str) -> bool:
+    """llama.cpp's server lists the path of its weights, and answers to any name."""
+    return name.endswith(".gguf")
 
 
 def _names(document: Any) -> list[str]:

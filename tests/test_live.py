@@ -8,10 +8,38 @@ import pytest
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 
-from po_optimizer.lms import make_lm, use_lm
+from po_optimizer.explain import explain
+from po_optimizer.lms import MeteredLM, make_lm, use_lm
 from po_optimizer.optimization.preflight.provider import provider_checks
 
 PROJECT = Path(__file__).parents[1]
+
+
+def task_lm(env: str, folder: Path) -> MeteredLM:
+    """The task LM of an environment, with books of its own."""
+    bootstrap_project(PROJECT)
+    with KedroSession.create(PROJECT, env=env) as session:
+        found = session.load_context().catalog["task_lm"].load()
+    return make_lm(found.params, folder, run_id="live", api_key=found.meter.secret)
+
+
+def ask(env: str, folder: Path) -> MeteredLM:
+    """One question; what stands in its way is said in one sentence."""
+    try:
+        lm = task_lm(env, folder)
+        for check in provider_checks(lm):
+            if not check.passed:
+                pytest.fail(
+                    f"{check.setting}={check.value!r}: {check.message}", pytrace=False
+                )
+        with use_lm(lm, stage="live"):
+            answer = dspy.Predict("question -> answer")(question="How much is 1 + 1?")
+    except Exception as error:
+        if said := explain(error):
+            pytest.fail(said, pytrace=False)
+        raise
+    assert answer.answer
+    return lm
 
 
 @pytest.mark.live
@@ -20,14 +48,6 @@ def test_real_model_answers_and_is_recorded(tmp_path):
     env = os.environ.get("PO_LIVE_ENV")
     if not env:
         pytest.skip("PO_LIVE_ENV names no environment")
-    bootstrap_project(PROJECT)
-    with KedroSession.create(PROJECT, env=env) as session:
-        found = session.load_context().catalog["task_lm"].load()
-    lm = make_lm(found.params, tmp_path, run_id="live", api_key=found.meter.secret)
-    assert [check for check in provider_checks(lm) if not check.passed] == []
-    with use_lm(lm, stage="live"):
-        answer = dspy.Predict("question -> answer")(question="How much is 1 + 1?")
-    assert answer.answer
-    totals = lm.meter.ledger.totals()
+    totals = ask(env, tmp_path).meter.ledger.totals()
     assert totals.paid == 1
     assert totals.prompt_tokens > 0

@@ -7,6 +7,7 @@ import yaml
 
 from po_optimizer import load_program
 from po_optimizer.lms import Ledger
+from tests.canary import KEY, PROMPT_KEY, holders
 from tests.faces.project import ROOT, copy_project, kedro
 from tests.small_role import raw_record
 from tests.weights import needs_weights
@@ -52,9 +53,17 @@ def project(tmp_path_factory):
 def run(project):
     """`kedro run --pipeline=evaluate`; the paid calls of the LM after it."""
     done = kedro(
-        project, "run", "--env=small", "--pipeline=evaluate", PYTHONPATH=str(ROOT)
+        project,
+        "run",
+        "--env=small",
+        "--pipeline=evaluate",
+        PYTHONPATH=str(ROOT),
+        PO_LM_API_KEY=KEY,
+        PO_PROMPT_LM_API_KEY=PROMPT_KEY,
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    said = (done.stdout + done.stderr).encode()
+    assert not holders(project, [KEY, PROMPT_KEY], said)
     ledger = Ledger(project / "data/07_model_output" / SLUG / "ledger.sqlite")
     return ledger.totals()
 

@@ -1,6 +1,5 @@
 """The whole pipeline through each wire format, and no key in any byte it writes."""
 
-import base64
 import json
 import os
 import re
@@ -9,12 +8,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from urllib.parse import quote
 
 import pytest
 import yaml
 
 from po_optimizer.lms import Ledger
+from tests.canary import KEY, PROMPT_KEY, holders
 from tests.servers import google
 from tests.servers.wire import serving
 
@@ -22,8 +21,6 @@ pytestmark = pytest.mark.servers
 
 PROJECT = Path(__file__).parents[2]
 RECORDS = PROJECT / "data/01_raw/product_owner.jsonl"
-KEY = "sk-canary-0123456789abcdef"
-PROMPT_KEY = "sk-prompt-canary-fedcba9876543210"
 SMALLEST = ",".join(
     [
         "data_prep.sizes.train=2",
@@ -95,22 +92,6 @@ def run(project, env, variables, extra="", options=()):
     )
 
 
-def holders(folder, secrets, *more):
-    """What of a folder's files and of these texts holds a secret, in any spelling."""
-    spelled = [
-        form
-        for secret in secrets
-        for form in (
-            secret.encode(),
-            quote(secret, safe="").encode(),
-            base64.b64encode(secret.encode()).rstrip(b"="),
-        )
-    ]
-    files = {str(p): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
-    texts = {**files, **dict(enumerate(more))}
-    return [name for name, text in texts.items() if any(s in text for s in spelled)]
-
-
 @pytest.mark.parametrize(
     "case",
     [
@@ -142,15 +123,6 @@ def test_whole_pipeline_runs_and_writes_no_key(server, project, monkeypatch, cas
     assert totals.failed == 0
     secrets = [KEY, PROMPT_KEY, private.splitlines()[1], "ya29.t"]
     assert not holders(project, secrets, done.stdout, done.stderr)
-
-
-def test_search_finds_a_secret_in_any_spelling(tmp_path):
-    """The canary would sing: plain, in a URL, in base64."""
-    (tmp_path / "a").write_text(f"key={KEY}")
-    (tmp_path / "b").write_text(base64.b64encode(KEY.encode()).decode())
-    (tmp_path / "c").write_text("nothing")
-    found = holders(tmp_path, [KEY, "p@ss word"], b"https://u:p%40ss%20word@host")
-    assert len(found) == 3
 
 
 def test_published_page_holds_no_key(server, project):

@@ -26,12 +26,10 @@ def cluster(folder: Path, num_workers: int) -> Iterator[str]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "scheduler.json"
-    common = ["--scheduler-file", str(file), "--no-dashboard"]
-    local = ["--host", "127.0.0.1", "--local-directory", str(folder)]
-    workers = ["--nworkers", str(num_workers), "--nthreads", "1", *local]
+    place = ["--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
     with (
-        _process(folder, "scheduler", *common, "--host", "127.0.0.1", "--port", "0"),
-        _process(folder, "worker", *common, *workers, "--memory-limit", "0"),
+        _process(folder, "scheduler", "--scheduler-file", str(file), *place),
+        workers(folder, num_workers),
     ):
         while not file.exists():
             time.sleep(0.05)
@@ -42,10 +40,26 @@ def cluster(folder: Path, num_workers: int) -> Iterator[str]:
 
 
 @contextmanager
+def workers(folder: Path, number: int) -> Iterator[None]:
+    """Worker processes for the scheduler of this folder."""
+    arguments = {
+        "--scheduler-file": folder / "scheduler.json",
+        "--host": "127.0.0.1",
+        "--nworkers": number,
+        "--nthreads": 1,
+        "--memory-limit": 0,
+        "--local-directory": folder,
+    }
+    words = [str(word) for pair in arguments.items() for word in pair]
+    with _process(folder, "worker", "--no-dashboard", *words):
+        yield
+
+
+@contextmanager
 def _process(folder: Path, kind: str, *arguments: str) -> Iterator[None]:
     command = [sys.executable, "-m", f"distributed.cli.dask_{kind}", *arguments]
     with (
-        (folder / f"{kind}.log").open("w") as log,
+        (folder / f"{kind}.log").open("a") as log,
         subprocess.Popen(  # noqa: S603 -- our own interpreter
             command,
             cwd=folder,
@@ -54,8 +68,10 @@ def _process(folder: Path, kind: str, *arguments: str) -> Iterator[None]:
             stderr=subprocess.STDOUT,
         ) as process,
     ):
-        yield
-        process.terminate()
+        try:
+            yield
+        finally:
+            process.terminate()
 
 
 def add_one(number: int) -> int:
@@ -100,7 +116,7 @@ def interrupted(number: int) -> dict[str, str]:
 def meet(folder: str, mine: str, other: str) -> int:
     """Waits for the node that writes `other`; the process that ran this one."""
     Path(folder, mine).touch()
-    _await(Path(folder, other))
+    wait_for(Path(folder, other))
     return os.getpid()
 
 
@@ -115,11 +131,12 @@ def ask(lm: MeteredLM, folder: str) -> int:
 
 def refuse_later(folder: str) -> int:
     """Fails once the other node has an answer."""
-    _await(Path(folder, "asked"))
+    wait_for(Path(folder, "asked"))
     return refuse(0)
 
 
-def _await(path: Path) -> None:
+def wait_for(path: Path) -> None:
+    """Returns once the file exists."""
     end = time.monotonic() + 30
     while not path.exists():
         if time.monotonic() > end:

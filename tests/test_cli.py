@@ -59,6 +59,10 @@ MISTAKES = {
     ),
     "unknown node": (["--nodes=nosuch"], ["nodes named ['nosuch']", "registry"]),
     "unknown runner": (["--runner=nosuch"], ["runner='nosuch'", "ThreadRunner"]),
+    "unknown runner parameter": (
+        ["--runner=po_optimizer.runner.DaskRunner", "--runner-params=adress=a:1"],
+        ["--runner-params", "adress: Extra inputs are not permitted", "address"],
+    ),
 }
 
 

@@ -43,7 +43,7 @@ from po_optimizer.runner.on_worker import (
     run_node,
 )
 from tests import cluster as nodes
-from tests.cluster import cluster
+from tests.cluster import cluster, workers
 from tests.faces.project import (
     ENVIRONMENT,
     ROOT,
@@ -295,19 +295,43 @@ def test_nodes_meet_in_the_catalog(address, tmp_path):
     assert json.loads((tmp_path / "one" / "b.json").read_text()) == 2
 
 
-def test_independent_nodes_run_at_the_same_time(address, tmp_path):
-    """Each waits for the other, in a process of its own; neither is the client."""
+def meeting(folder):
+    """Two nodes that wait for each other, and their catalog."""
     both = Pipeline(
         [
             Node(nodes.meet, ["folder", "x", "y"], "left", name="left"),
             Node(nodes.meet, ["folder", "y", "x"], "right", name="right"),
         ]
     )
-    given = {"folder": str(tmp_path), "x": "x", "y": "y"}
-    catalog = entries(tmp_path, "left", "right", **given)
+    given = {"folder": str(folder), "x": "x", "y": "y"}
+    return both, entries(folder, "left", "right", **given)
+
+
+def test_independent_nodes_run_at_the_same_time(address, tmp_path):
+    """Each waits for the other, in a process of its own; neither is the client."""
+    both, catalog = meeting(tmp_path)
     run_on(address, both, catalog)
     processes = {catalog.load("left"), catalog.load("right"), os.getpid()}
     assert len(processes) == 3
+
+
+def test_worker_that_joins_in_mid_run_gets_a_node(tmp_path):
+    """The run waits for nothing else: its only worker's node waits for the other."""
+    both, catalog = meeting(tmp_path)
+    folder, end = tmp_path / "cluster", threading.Event()
+
+    def join_late():
+        nodes.wait_for(tmp_path / "x")
+        with workers(folder, 1):
+            end.wait(60)
+
+    thread = threading.Thread(target=join_late)
+    with cluster(folder, 1) as address:
+        thread.start()
+        run_on(address, both, catalog)
+        end.set()
+        thread.join()
+    assert catalog.load("left") != catalog.load("right")
 
 
 def test_hooks_of_the_project_are_called_on_the_workers(address, tmp_path):

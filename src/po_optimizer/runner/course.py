@@ -1,11 +1,12 @@
 """The course of a run: which nodes wait, which run, what became of the others."""
 
 import pickle
+import queue
 from collections.abc import Callable, Mapping
 from logging import getLogger
 from typing import Any
 
-from distributed import CancelledError, Client, Future, KilledWorker, as_completed
+from distributed import CancelledError, Client, Future, KilledWorker
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
@@ -25,9 +26,11 @@ logger = getLogger(__name__)
 class Course:
     """One run of a pipeline.
 
-    The client submits a node when those before it are done, instead of handing Dask
-    the whole graph: Dask would run finished nodes again when their worker dies later,
-    for it keeps results in the workers' memory; ours are in the catalog.
+    The client submits a node when those before it are done and a worker is free,
+    instead of handing Dask the whole graph. Dask would run finished nodes again when
+    their worker dies later, for it keeps results in the workers' memory; ours are in
+    the catalog. And it would give nodes to busy workers, taking each for half a second
+    of work: one worker had three optimizations then, another one.
 
     Args:
         client: Of a cluster whose workers know the project.
@@ -52,8 +55,9 @@ class Course:
         self._release = release
         self._total = len(pipeline.nodes)
         self._waiting: dict[Node, set[Node]] = dict(pipeline.node_dependencies)
-        self._running: dict[str, Node] = {}
-        self._futures: Any = as_completed([], loop=client.loop)
+        self._running: dict[Future, Node] = {}
+        # a future that ended, or None when a worker joined
+        self._news: queue.SimpleQueue[Future | None] = queue.SimpleQueue()
         self._done: set[Node] = set()
         self._failed: dict[Node, BaseException] = {}
 
@@ -68,11 +72,13 @@ class Course:
             NodesFailedError: It kept going, and some nodes failed.
             BaseException: What the first node to fail raised on its worker.
         """
-        self._client.subscribe_topic("all", self._tell_deaths)
+        self._client.subscribe_topic("all", self._hear)
         try:
             self._submit_ready()
-            for future in self._futures:
-                self._note(*self._take(future), keep_going=keep_going)
+            while self._running:
+                future = self._news.get()
+                if future is not None:
+                    self._note(*self._take(future), keep_going=keep_going)
                 self._submit_ready()
         except KeyboardInterrupt:
             # an optimization that ended in order has a program: that is the news
@@ -90,15 +96,24 @@ class Course:
 
     def _submit_ready(self) -> None:
         ready = [node for node, needs in self._waiting.items() if needs <= self._done]
-        for node in ready:
+        for node in ready[: self._free_threads()] if ready else []:
             del self._waiting[node]
             key = f"{node.name}-{self._run}"
             work = NodeWork(self._run, self._tasks[node.name])
-            self._running[key] = node
-            self._futures.add(self._client.submit(run_node, work, key=key))
+            future = self._client.submit(run_node, work, key=key)
+            self._running[future] = node
+            future.add_done_callback(self._news.put)
+
+    def _free_threads(self) -> int:
+        """At least 1 while nothing runs: that node waits for a worker to join."""
+        try:
+            threads: int = sum(self._client.nthreads().values())
+        except OSError as error:
+            raise SchedulerLostError(self._client.scheduler.address) from error
+        return max(threads - len(self._running), 0 if self._running else 1)
 
     def _take(self, future: Future) -> tuple[Node, BaseException | None]:
-        node = self._running.pop(future.key)
+        node = self._running.pop(future)
         try:
             end: NodeEnd = future.result()
         except KilledWorker as error:
@@ -140,8 +155,11 @@ class Course:
             listed(node.name for node in self._running.values()),
         )
         self._client.run(end_run, self._run, why, on_error="ignore")
-        ends = [self._take(future)[1] for future in self._futures]
-        return [error for error in ends if error is not None]
+        errors = []
+        while self._running:
+            future = self._news.get()
+            errors.append(self._take(future)[1] if future is not None else None)
+        return [error for error in errors if error is not None]
 
     def _failures(self) -> NodesFailedError:
         said = {n.name: explain(e) or repr(e) for n, e in self._failed.items()}
@@ -154,20 +172,18 @@ class Course:
         failures.__cause__ = next(iter(self._failed.values()))
         return failures
 
-    def _tell_deaths(self, event: tuple[float, Any]) -> None:
-        """Dask tries a node again whose worker died; the user should know."""
+    def _hear(self, event: tuple[float, Any]) -> None:
+        """Workers join and die; a node whose worker died is tried again by Dask."""
         _, told = event
-        if not isinstance(told, dict) or told.get("action") != "remove-worker":
-            return
-        lost = [
-            self._running[key]
-            for key in told["processing-tasks"]
-            if key in self._running
-        ]
-        if lost and not told.get("expected"):
-            names = listed(node.name for node in lost)
+        action = told.get("action") if isinstance(told, dict) else None
+        if action == "add-worker":
+            self._news.put(None)
+        if action == "remove-worker" and not told["expected"]:
+            running = {future.key: node for future, node in [*self._running.items()]}
+            keys = running.keys() & set(told["processing-tasks"])
+            lost = [running[key].name for key in keys]
             logger.warning(
-                "worker %s died; on the next free one runs again: %s",
+                "worker %s died%s",
                 told["worker"],
-                names,
+                f"; on the next free one runs again: {listed(lost)}" if lost else "",
             )

@@ -5,11 +5,11 @@
 
 Each configuration is the real thing, optimize to report through `kedro run
 --pipeline=sweep --runner=po_optimizer.runner.DaskRunner`: 60 training, 34 validation
-and 20 test examples, 10 candidates, 10 trials. The LM is a server on loopback that answers
-after 200 ms, asked for one thing at a time by each configuration; they share its ledger
-and cache but differ in max_tokens, so that none gets another's answers. So the LM
-bounds it and not the cores: what is measured is what the runner, Dask, the catalog and
-the nodes' own work cost beside it.
+and 20 test examples, 10 candidates, 10 trials. The LM is a server on loopback that
+answers after 200 ms, asked for one thing at a time by each configuration; they share
+its ledger and cache but differ in max_tokens, so that none gets another's answers. So
+the LM bounds it and not the cores: what is measured is what the runner, Dask, the
+catalog and the nodes' own work cost beside it.
 
 Efficiency at k workers is T1 / (k * Tk), 1.0 at best, all from one run; the target at 4
 is 0.85. It is below 1.0 because the splits and the leaderboard are made once, and

@@ -157,6 +157,7 @@ class Miprov2Params(DemoParams):
     minibatch: bool = False
     minibatch_size: PositiveInt = 35
     minibatch_full_eval_steps: PositiveInt = 5
+    racing: bool = False  # give up candidates that cannot be the best
     metric_threshold: Fraction | None = None
     init_temperature: Annotated[float, Field(ge=0.0, le=2.0)] = 0.7
     view_data_batch_size: PositiveInt = 10

@@ -123,6 +123,7 @@ def history_figure(trials: Sequence[Mapping[str, Any]]) -> go.Figure:
     figure = new_figure(9)
     looks = {
         "minibatch": ("circle-open", EQUAL),
+        "raced": ("x-thin", EQUAL),
         "full_eval": ("circle", OPTIMIZED),
         "baseline": ("square", WORSE),
     }

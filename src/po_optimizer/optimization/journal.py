@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from po_optimizer.whole_file import write_whole
 
-Kind = Literal["baseline", "minibatch", "full_eval"]
+Kind = Literal["baseline", "minibatch", "full_eval", "raced"]
 
 
 class Trial(BaseModel):
@@ -16,8 +16,9 @@ class Trial(BaseModel):
 
     Args:
         trial: Counts evaluations from 1, which is the baseline.
-        kind: `minibatch` is scored on part of the examples, the others on the
-            whole valset.
+        kind: `minibatch` is scored on part of the examples; `raced` was given up
+            after n examples, and its score is set against the best one's; the others
+            are scored on the whole valset.
         instruction: Number of each predictor's instructions; 0 is the student's own.
         demo_set: Number of each predictor's demo set.
         score: Mean over the n examples, in [0, 1], rounded to 4 places as DSPy does.

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import dspy
@@ -32,10 +32,15 @@ class Best:
 class _Running:
     program: dspy.Module
     key: str
-    whole: bool
+    kind: Kind
     n: int
     clock: float
     calls_before: int
+
+    @property
+    def whole(self) -> bool:
+        """The whole valset is evaluated."""
+        return self.kind == "full_eval"
 
 
 class Recorder(BaseCallback):
@@ -88,12 +93,13 @@ class Recorder(BaseCallback):
         """Begins a trial, or ends the run if it was stopped."""
         self._control.check()
         program, examples = inputs["program"], inputs.get("devset") or instance.devset
+        whole = sorted(map(id, examples)) == self._valset_ids
         with self._lock:
             self._control.begin_trial(len(self._journal.trials) + 1)
             self._running[call_id] = _Running(
                 program=program,
                 key=candidate_key(program),
-                whole=sorted(map(id, examples)) == self._valset_ids,
+                kind="full_eval" if whole else "minibatch",
                 n=len(examples),
                 clock=time.perf_counter(),
                 calls_before=self._calls_so_far(),
@@ -127,6 +133,8 @@ class Recorder(BaseCallback):
     def _record(self, running: _Running, outputs: Any) -> None:
         if self._is_repeated_baseline(running):
             return
+        if len(outputs.results) < running.n:
+            running = replace(running, n=len(outputs.results), kind="raced")
         trial = self._trial(running, outputs)
         is_best = running.whole and trial.score > self._best_score
         # a resumed run replays its first steps: what is stored already is better
@@ -152,7 +160,7 @@ class Recorder(BaseCallback):
         return running.whole and running.key == self._baseline_key
 
     def _trial(self, running: _Running, outputs: Any) -> Trial:
-        kind: Kind = "full_eval" if running.whole else "minibatch"
+        kind = running.kind
         if self._baseline_key is None:
             kind, self._baseline_key = "baseline", running.key
             self.first_results = list(outputs.results)

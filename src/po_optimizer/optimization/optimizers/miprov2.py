@@ -26,6 +26,7 @@ from po_optimizer.optimization.optimizers.miprov2_plan import (
     prompt_calls,
     task_calls,
 )
+from po_optimizer.optimization.optimizers.miprov2_racing import RacingEvaluate
 from po_optimizer.params import OptimizeParams
 
 _DEMOS_SHOWN = 3
@@ -66,6 +67,21 @@ class ToldMIPROv2(MIPROv2):
             self._job.index.name_instructions(predictor, instructions)
         self._job.phase("trials")
         return found
+
+    def _optimize_prompt_parameters(
+        self,
+        program: Any,
+        instructions: Any,
+        demo_sets: Any,
+        evaluate: dspy.Evaluate,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Any:
+        if self._plan.params.racing:
+            evaluate = RacingEvaluate(evaluate)
+        return super()._optimize_prompt_parameters(
+            program, instructions, demo_sets, evaluate, *args, **kwargs
+        )
 
 
 class Miprov2:

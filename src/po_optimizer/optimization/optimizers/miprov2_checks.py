@@ -13,6 +13,7 @@ def check_arguments(params: Miprov2Params, sizes: Sizes) -> list[Check]:
     return [
         _auto_or_numbers(params),
         _minibatch(params, sizes),
+        _racing(params, sizes),
         _demos(params, sizes),
         _candidates(params, sizes),
     ]
@@ -40,6 +41,18 @@ def _minibatch(params: Miprov2Params, sizes: Sizes) -> Check:
         f"at most the size of the valset, {sizes.val}",
         passed=not used or params.minibatch_size <= sizes.val,
         remedy=f"Lower it, or set {_HERE}.minibatch to false.",
+    )
+
+
+def _racing(params: Miprov2Params, sizes: Sizes) -> Check:
+    minibatch = make_plan(params, sizes).minibatch
+    return check(
+        "miprov2_racing",
+        f"{_HERE}.racing",
+        params.racing,
+        "false with minibatch, which spares examples in its own way",
+        passed=not (params.racing and minibatch),
+        remedy=f"Set one of racing and {_HERE}.minibatch to false.",
     )
 
 

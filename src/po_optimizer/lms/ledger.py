@@ -233,6 +233,12 @@ class Ledger:
             names = [row[0] for row in connection.execute(select, (run_id,))]
         return {name: self.totals(run_id=run_id, stage=name) for name in names}
 
+    def known_cost_usd(self, optimization_id: str) -> float:
+        """US dollars of one optimization's calls, as far as their cost is known."""
+        select = "SELECT total(cost_usd) FROM calls WHERE paid AND optimization_id = ?"
+        with self._connection() as connection:
+            return float(connection.execute(select, (optimization_id,)).fetchone()[0])
+
     def usual_completion(self) -> int | None:
         """Tokens that nine in ten of the last answers keep to; None: no answers."""
         select = """

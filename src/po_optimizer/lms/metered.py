@@ -193,6 +193,11 @@ class MeteredEngine:
         self._told: set[str] = set()
         self._lock = threading.Lock()
 
+    @property
+    def knows_cost(self) -> bool:
+        """Whether a call's cost can be told from its tokens."""
+        return self._cost(1, 1) is not None
+
     def complete(self, request: Request) -> Response:
         """One attempt, checked against the guards and recorded."""
         self.meter.check()

@@ -79,11 +79,14 @@ class Budget:
         bounds = self._params
         if bounds.max_minutes is not None:
             _refuse_from("max_minutes", bounds.max_minutes, self.wall_seconds / 60)
-        if bounds.max_calls or bounds.max_tokens or bounds.max_cost_usd:
+        if bounds.max_calls or bounds.max_tokens:
             spent = self.spent()
             _refuse_from("max_calls", bounds.max_calls, spent.calls_paid)
             _refuse_from("max_tokens", bounds.max_tokens, spent.tokens)
-            _refuse_from("max_cost_usd", bounds.max_cost_usd, spent.cost_usd or 0.0)
+        if bounds.max_cost_usd:
+            # an answer without a token count must not hide what the others cost
+            known = sum(ledger.known_cost_usd(self._id) for ledger in self._ledgers)
+            _refuse_from("max_cost_usd", bounds.max_cost_usd, known)
 
 
 def distinct(ledgers: list[Ledger]) -> list[Ledger]:

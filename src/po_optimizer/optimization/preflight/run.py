@@ -10,7 +10,7 @@ from po_optimizer.errors import PreflightError
 from po_optimizer.lms import MeteredLM
 from po_optimizer.optimization.checks import Check, check
 from po_optimizer.optimization.fingerprint import optimization_id, run_fingerprint
-from po_optimizer.optimization.optimizers import make_optimizer
+from po_optimizer.optimization.optimizers import Optimizer, make_optimizer
 from po_optimizer.optimization.preflight.context import ContextChecks
 from po_optimizer.optimization.preflight.data import metric_checks, split_checks
 from po_optimizer.optimization.preflight.probe import Probe, Prober
@@ -79,7 +79,23 @@ def _without_lm(setup: Setup) -> list[Check]:
         *optimizer.checks(setup.sizes()),
         *metric_checks(setup.metric, examples, setup.params.preflight),
         survival_check(setup.student, setup.trainset),
+        _cost_is_known(setup, optimizer),
     ]
+
+
+def _cost_is_known(setup: Setup, optimizer: Optimizer) -> Check:
+    bound = setup.params.budget.max_cost_usd
+    lms = [setup.task_lm, *([setup.prompt_lm] if optimizer.proposes else [])]
+    unknown = sorted({lm.slug for lm in lms if not lm.engine.knows_cost})
+    return check(
+        "cost_is_known",
+        "optimize.budget.max_cost_usd",
+        bound,
+        "a known cost of each call, or the bound would never be reached",
+        passed=bound is None or not unknown,
+        remedy=f"That of {', '.join(unknown)} is unknown: set lm.price (of another LM "
+        "for the prompts: prompt_lm.price), or bound max_calls or max_tokens.",
+    )
 
 
 def _with_lm(

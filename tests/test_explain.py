@@ -1,5 +1,8 @@
 """Failures become sentences; what Kedro says in many lines is said in one."""
 
+import errno
+import os
+
 import click
 import pytest
 from kedro.config import MissingConfigException
@@ -20,6 +23,9 @@ sizes.train
 seed
   Value error, no seed [type=value_error, input_value='b', input_type=str]
 - Parameter 'role': value is None but type is not Optional"""
+
+
+KEPT = " What is done is kept: the same command resumes."
 
 
 def caused(error, cause):
@@ -86,8 +92,8 @@ def test_missing_configuration_without_a_folder_is_told_as_kedro_does():
         (OmegaConfBaseException("bad"), "the configuration cannot be read: bad"),
         (DatasetError("broken file"), "broken file"),
         (click.ClickException("wrong option"), "wrong option"),
-        (OSError(28, "No space left on device", "/f"), "/f: No space left on device"),
-        (OSError("strange"), "a file: strange"),
+        (OSError(28, "No space left", "/f"), f"/f: No space left: make room.{KEPT}"),
+        (OSError("strange"), f"a file: strange.{KEPT}"),
     ],
 )
 def test_other_expected_failures_are_told_plainly(error, sentence):
@@ -119,8 +125,25 @@ def test_defect_below_a_stream_keeps_its_traceback():
     """What a node makes while it is saved may fail: that is no dataset's mistake."""
     failed = DatasetError("predictions: Failed while saving data to dataset X")
     assert explain(caused(failed, AttributeError("no such field"))) is None
-    full = OSError(28, "No space left on device", "/there/x.json")
-    assert "Failed while saving" in explain(caused(failed, full))
+
+
+@pytest.mark.parametrize(
+    ("number", "remedy"),
+    [
+        (errno.ENOSPC, "make room"),
+        (errno.EROFS, "make it writable"),
+        (errno.EACCES, "make it writable"),
+        (errno.EEXIST, "move away what is in the way of /there/x.json"),
+        (errno.EIO, os.strerror(errno.EIO)),
+    ],
+)
+def test_refused_file_of_an_entry_is_told_with_a_remedy(number, remedy):
+    """Kedro's own datasets fail as ours do: entry, path, problem, what to do."""
+    failed = DatasetError("f: Failed while saving data to dataset X(args={}). [Errno]")
+    refused = OSError(number, os.strerror(number), "/there/x.json")
+    sentence = explain(caused(failed, refused))
+    assert sentence.startswith(f"f: /there/x.json: {os.strerror(number)}")
+    assert sentence.endswith(f"{remedy}.{KEPT}")
 
 
 @pytest.mark.parametrize("error", [KeyError("x"), ValueError("y"), AttributeError("z")])

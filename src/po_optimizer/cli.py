@@ -46,7 +46,10 @@ def with_plain_errors(command: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return command(*args, **kwargs)
         except KeyboardInterrupt as error:
-            message = "stopped by Ctrl-C; the same command resumes"
+            message = (
+                "stopped by Ctrl-C. What is stored and every LM answer so far is "
+                "kept: the same command resumes."
+            )
             raise RunError(message, _INTERRUPTED) from error
         except StopRun as stop:
             raise RunError(str(stop), stop.as_error().exit_code) from stop

@@ -5,6 +5,7 @@ never contains a secret. Errors of the user's making print without a traceback
 (`po_optimizer.hooks`).
 """
 
+import errno
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -216,10 +217,8 @@ class EndedEarlyError(ExecutionStopError):
     def __init__(self, reason: str) -> None:
         super().__init__(
             f"the optimization ended early: {reason.rstrip('. ')}. The best program so "
-            "far is stored as candidate_program. The same command resumes, with a "
-            "larger budget if that was the reason; "
-            "kedro run --from-nodes=persist.release_program_node releases what "
-            "there is."
+            "far is stored as candidate_program: "
+            "kedro run --from-nodes=persist.release_program_node releases it."
         )
 
 
@@ -379,7 +378,8 @@ class SaveError(ArtifactError):
             else "What was stored there before is untouched."
         )
         super().__init__(
-            f"path={path!r}: the program was not saved: {problem} {state} {rescue}"
+            f"path={path!r}: the program was not saved: {problem.rstrip('.')}. "
+            f"{state} {rescue}"
         )
         self.problem = problem
 
@@ -462,6 +462,24 @@ def listed(names: Iterable[str], limit: int = 10) -> str:
     every = [str(name) for name in names]
     shown = ", ".join(every[:limit])
     return shown + (f" and {len(every) - limit} more" if len(every) > limit else "")
+
+
+_REMEDIES = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "make room"),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "make it writable"),
+    **dict.fromkeys(
+        (errno.ENOTDIR, errno.EEXIST, errno.EISDIR), "move away what is in the way of "
+    ),
+}
+
+
+def refusal(error: OSError) -> str:
+    """What the disk says and what to do about it, as the clause of a sentence."""
+    problem, remedy = error.strerror or str(error), _REMEDIES.get(error.errno or 0)
+    if remedy is None:
+        return problem
+    wanted = (error.filename or "it") if remedy.endswith(" ") else ""
+    return f"{problem}: {remedy}{wanted}"
 
 
 def field_problems(error: ValidationError) -> list[str]:

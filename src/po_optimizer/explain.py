@@ -13,7 +13,7 @@ from kedro.validation.exceptions import ParameterValidationError
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 
-from po_optimizer.errors import PoOptimizerError, field_problems, listed
+from po_optimizer.errors import PoOptimizerError, field_problems, listed, refusal
 
 _CORRECT = "Correct it in conf/ or in --params."
 
@@ -85,14 +85,21 @@ def _failed_dataset(error: BaseException) -> str | None:
         isinstance(cause, OSError) for cause in chain
     ):
         return None  # raised by a stream while it was saved: a defect of its maker
+    entry = text.partition(":")[0]
     for cause in chain:
         if isinstance(cause, FileNotFoundError) and cause.filename:
-            entry = text.partition(":")[0]
             return (
                 f"{entry}: there is no file {cause.filename}. Correct its path in "
                 "conf/base/catalog.yml or in --params, or run the stage that makes it."
             )
+        if isinstance(cause, OSError) and cause.filename and "Failed while" in text:
+            return f"{entry}: {_refused_file(cause)}"
     return " ".join(text.split())
+
+
+def _refused_file(error: OSError) -> str:
+    where = error.filename or "a file"
+    return f"{where}: {refusal(error)}. What is done is kept: the same command resumes."
 
 
 def _unknown_name(error: BaseException) -> str | None:
@@ -117,7 +124,7 @@ _SENTENCES: dict[type[BaseException], Callable[[Any], str | None]] = {
     OmegaConfBaseException: lambda error: f"the configuration cannot be read: {error}",
     DatasetError: _failed_dataset,
     click.ClickException: lambda error: str(error.message),
-    OSError: lambda error: f"{error.filename or 'a file'}: {error.strerror or error}",
+    OSError: _refused_file,
     ValueError: _unknown_name,
     AttributeError: _unknown_name,
 }

@@ -23,7 +23,7 @@ from po_optimizer.shape import (
     configuration_of,
     with_configurations,
 )
-from po_optimizer.terminal import name_log_lines, show_summary
+from po_optimizer.terminal import bear_a_lost_log, name_log_lines, show_summary
 
 # LiteLLM fetches a price map from the network at import unless told not to
 os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
@@ -49,6 +49,7 @@ class RunHooks:
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
         """Gives the pipelines the form that the parameters ask for."""
+        bear_a_lost_log()
         parameters = context.config_loader["parameters"]
         context.config_loader["parameters"] = with_configurations(parameters)
         pipelines.update(make_pipelines(Shape.of(parameters)))

@@ -1,12 +1,17 @@
 """Kedro's settings of this project."""
 
 import os
+import sys
 
 from kedro.config import OmegaConfigLoader
 
-from po_optimizer.hooks import InterruptHooks, RunHooks
-from po_optimizer.lms import lm_slug
-from po_optimizer.shape import results_folder
+try:  # the second that these imports take is before any command that could say it
+    from po_optimizer.hooks import InterruptHooks, RunHooks
+    from po_optimizer.lms import lm_slug
+    from po_optimizer.shape import results_folder
+except KeyboardInterrupt:
+    sys.stderr.write("Error: stopped by Ctrl-C; nothing was begun\n")
+    sys.exit(130)
 
 HOOKS = (RunHooks(), InterruptHooks())
 

@@ -1,6 +1,7 @@
 """What a user reads at the end of a run: scores with n, and where everything lies."""
 
 import logging
+import sys
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,10 @@ from kedro.pipeline import Pipeline
 from rich.console import Console
 from rich.table import Table
 
+from po_optimizer.errors import refusal
 from po_optimizer.optimization import Forecast
+
+logger = logging.getLogger(__name__)
 
 _namespace: ContextVar[str] = ContextVar("po_node_namespace", default="")
 
@@ -49,6 +53,32 @@ def name_log_lines(namespace: str) -> None:
     for handler in logging.getLogger("po_optimizer").handlers:
         if not any(isinstance(each, _Named) for each in handler.filters):
             handler.addFilter(_Named())
+
+
+class _LostLog:
+    """Says once that a log file cannot be written; logging shows a traceback a line."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._told = False
+
+    def __call__(self, record: logging.LogRecord) -> None:
+        """Takes the place of the handler's `handleError`, in its `except` block."""
+        if self._told:
+            return
+        self._told = True
+        error = sys.exc_info()[1]
+        problem = refusal(error) if isinstance(error, OSError) else error
+        words = "the log %s cannot be written: %s. The run goes on without it."
+        logger.warning(words, self._path, problem)
+
+
+def bear_a_lost_log() -> None:
+    """A log file that cannot be written costs one warning."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.FileHandler):
+            told = _LostLog(handler.baseFilename)
+            handler.handleError = told  # type: ignore[method-assign]
 
 
 def show_summary(pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> None:

@@ -13,9 +13,18 @@ def write_whole(path: Path, text: str) -> None:
     """Writes beside the target, reaches the disk, then renames.
 
     Raises:
-        OSError: No room or no permission; the old file is untouched.
+        OSError: No room or no permission, with the name of what was refused; the
+            old file is untouched.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        _write_beside(path, text)
+    except OSError as error:
+        error.filename = str(path)  # not the temporary one, or none
+        raise
+
+
+def _write_beside(path: Path, text: str) -> None:
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     temporary = Path(name)
     try:

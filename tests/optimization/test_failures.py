@@ -234,6 +234,13 @@ def test_first_interrupt_ends_in_order(tmp_path, number, threads):
     assert paid == whole.report.spent.calls_paid
 
 
+@pytest.mark.parametrize("at", [10, 12])
+def test_interrupt_while_proposing_is_no_failure(tmp_path, at):
+    """DSPy cancels its own threads at a Ctrl-C: its error is not the optimizer's."""
+    lm = world.lm(tmp_path, signalling(signal.SIGINT, at=at), num_threads=8)
+    assert world.run(tmp_path, lm).report.ended == "interrupted"
+
+
 def test_second_interrupt_leaves(tmp_path):
     """Ctrl-C twice leaves at once, and the handler that was there comes back."""
     before = signal.getsignal(signal.SIGINT)

@@ -12,6 +12,7 @@ from kedro.io import AbstractDataset, DatasetError
 from kedro_datasets._typing import HTMLPreview, JSONPreview
 
 from po_optimizer.datasets.html_preview import html_preview
+from po_optimizer.errors import refusal
 from po_optimizer.whole_file import write_whole
 
 
@@ -25,8 +26,8 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        msg = f"{path} cannot be written: {error.strerror}. "
-        raise DatasetError(f"{msg}What stood there is untouched.") from error
+        msg = f"{path} cannot be written: {refusal(error)}. What stood there is "
+        raise DatasetError(f"{msg}untouched; the same command resumes.") from error
 
 
 class WholeTextDataset(AbstractDataset[str, str]):

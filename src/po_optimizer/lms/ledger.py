@@ -8,6 +8,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from po_optimizer.errors import refusal
+from po_optimizer.lms.stop import LedgerWriteFailed
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS calls (
     id INTEGER PRIMARY KEY,
@@ -141,14 +144,21 @@ class Ledger:
 
     Args:
         path: The SQLite file; it and its folder are made when missing.
+
+    Raises:
+        PoOptimizerError: The disk refuses it.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self._local = threading.local()
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self._connection() as connection:
-            connection.executescript(_SCHEMA)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self._connection() as connection:
+                connection.executescript(_SCHEMA)
+        except (OSError, sqlite3.Error) as error:
+            problem = refusal(error) if isinstance(error, OSError) else str(error)
+            raise LedgerWriteFailed(str(self.path), problem).as_error() from error
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:

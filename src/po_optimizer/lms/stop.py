@@ -18,7 +18,7 @@ class Interrupted(StopRun):
     """Someone asked to end, mostly the user; what was in flight was finished."""
 
     def __init__(self, why: str = "interrupted by the user") -> None:
-        super().__init__(f"{why}. The same command resumes.")
+        super().__init__(f"{why}. Answers are kept: the same command resumes.")
 
     def as_error(self) -> PoOptimizerError:
         """The error with the exit code of an interruption."""

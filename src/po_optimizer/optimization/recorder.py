@@ -9,6 +9,7 @@ from typing import Any
 import dspy
 from dspy.utils.callback import BaseCallback
 
+from po_optimizer.errors import PoOptimizerError, refusal
 from po_optimizer.optimization.budget import Budget
 from po_optimizer.optimization.candidates import CandidateIndex, candidate_key
 from po_optimizer.optimization.control import Control
@@ -122,9 +123,16 @@ class Recorder(BaseCallback):
             with self._lock:
                 self._record(running, outputs)
         except Exception as error:
-            failed = RecordingFailed(f"{type(error).__name__}: {error}")
+            failed = RecordingFailed(self._told_of(error))
             self._control.stop(failed)
             raise failed from error
+
+    def _told_of(self, error: Exception) -> str:
+        if isinstance(error, OSError):
+            return f"{error.filename or self._journal.path}: {refusal(error)}"
+        if isinstance(error, PoOptimizerError):
+            return str(error).rstrip(". ")
+        return f"{type(error).__name__}: {error}"
 
     def _calls_so_far(self) -> int:
         spent = self._budget.spent()

@@ -10,6 +10,7 @@ import dspy
 
 from po_optimizer.errors import (
     ExecutionStopError,
+    InterruptedRunError,
     OptimizerFailedError,
     PoOptimizerError,
 )
@@ -93,8 +94,9 @@ def optimize(
 
     Raises:
         PoOptimizerError: A ChangedRunError, FloorStopError, MetricError,
-            OptimizerFailedError; an ExecutionStopError if it ended before the
-            baseline was evaluated; the LM stayed unreachable or the disk refused.
+            OptimizerFailedError; an ExecutionStopError or InterruptedRunError if it
+            ended before the baseline was evaluated; the LM stayed unreachable or
+            the disk refused.
     """
     run = _prepare(setup, journal_path, save_best, progress, forecast)
     return _carry_out(run)
@@ -158,7 +160,8 @@ def _carry_out(run: _Run) -> OptimizationResult:
         run.progress(Ended(ended, score, time.monotonic() - clock))
     if best is None:
         msg = f"{remark} The baseline was not evaluated, so there is no program yet."
-        raise ExecutionStopError(msg)
+        stop = InterruptedRunError if how == "interrupted" else ExecutionStopError
+        raise stop(msg)
     if how == "completed":
         mark_complete(run.journal.path)
     return OptimizationResult(best.program, _report(run, best, how, remark))
@@ -170,17 +173,24 @@ def _search(run: _Run) -> tuple[str, EndedHow]:
         try:
             _evaluate_baseline(run)
             return make_optimizer(run.setup.params).compile(run.job), "completed"
-        except BudgetReached as stop:
-            return str(stop), "budget"
-        except Interrupted as stop:
-            return str(stop), "interrupted"
         except StopRun as stop:
-            raise stop.as_error() from stop
+            return _stopped(stop)
         except PoOptimizerError:
             raise
         except Exception as error:
+            # DSPy hears a Ctrl-C too and raises that it was cancelled
+            if (reason := run.control.stopped()) is not None:
+                return _stopped(reason)
             problem = f"{type(error).__name__}: {error}"
             raise OptimizerFailedError(run.setup.params.optimizer, problem) from error
+
+
+def _stopped(stop: StopRun) -> tuple[str, EndedHow]:
+    if isinstance(stop, BudgetReached):
+        return str(stop), "budget"
+    if isinstance(stop, Interrupted):
+        return str(stop), "interrupted"
+    raise stop.as_error() from stop
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from po_optimizer.errors import (
     DamagedArtifactError,
     SaveError,
     SettingError,
+    refusal,
 )
 from po_optimizer.persistence import format as fmt
 from po_optimizer.persistence import snapshot
@@ -143,6 +144,8 @@ class Saving:
             except _FAILURES as error:
                 rescue = self._rescue(program)
                 problem = getattr(error, "problem", str(error))
+                if isinstance(error, OSError):
+                    problem = refusal(error)
                 done = isinstance(error, UnconfirmedError) and error.name == self.name
                 where = self.folder.shown(self.name)
                 raise SaveError(where, problem, rescue, in_place=done) from error

@@ -27,7 +27,15 @@ MISTAKES = {
     ),
     "unknown parameter": (
         ["--pipeline=data_prep", "--params=data_prep.nosuch=1"],
-        ["data_prep.nosuch: Extra inputs are not permitted", "--params"],
+        ["data_prep.nosuch: not known (known: sizes, seed", "--params"],
+    ),
+    "misspelt parameter": (
+        ["--pipeline=data_prep", "--params=requirement=x.yaml"],
+        ["--params requirement: nothing reads", "(did you mean requirements?)"],
+    ),
+    "one value for a group": (
+        ["--pipeline=data_prep", "--params=lm=ollama"],
+        ["lm='ollama'", "--params lm.model=..."],
     ),
     "wrong value": (
         ["--pipeline=data_prep", "--params=data_prep.sizes.train=abc"],
@@ -39,7 +47,7 @@ MISTAKES = {
     ),
     "unknown LM key": (
         ["--params=lm.nosuch=1"],
-        ["lm.nosuch: Extra inputs are not permitted", "--params"],
+        ["lm.nosuch: not known (known: provider, model", "--params"],
     ),
     "missing records": (
         ["--pipeline=data_prep", "--params=raw_records=nosuch.jsonl"],

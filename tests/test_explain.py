@@ -9,10 +9,12 @@ from kedro.config import MissingConfigException
 from kedro.io import DatasetError
 from kedro.validation.exceptions import ParameterValidationError
 from omegaconf.errors import OmegaConfBaseException
+from pydantic import ValidationError
 
+from po_optimizer import params
 from po_optimizer.errors import PoOptimizerError
 from po_optimizer.explain import explain
-from po_optimizer.params import DataPrepParams
+from po_optimizer.pipeline_registry import register_pipelines
 
 REPORT = """Parameter validation failed:
 - Parameter 'data_prep': Failed to instantiate P for parameter 'data_prep': 2 \
@@ -37,7 +39,7 @@ def caused(error, cause):
 def validation_error():
     """What a parameter model raises."""
     try:
-        DataPrepParams(nosuch=1)
+        params.DataPrepParams(nosuch=1)
     except ValueError as error:
         return error
 
@@ -54,6 +56,31 @@ def test_every_problem_of_the_parameters_is_told():
     )
 
 
+@pytest.mark.parametrize(
+    ("model", "given", "told"),
+    [
+        (
+            params.OptimizeParams,
+            {"miprov2": {"num_trails": 3}},
+            "optimize.miprov2.num_trails: not known (did you mean num_trials?)",
+        ),
+        (params.DataPrepParams, {"x": 1}, "data_prep.x: not known (known: sizes, seed"),
+        (params.LMParams, {"provider": "olama"}, "'openai' (did you mean ollama?)"),
+        (params.LMParams, {"{a}": 1}, "lm.{a}: not known (known: provider"),
+        (params.EvaluateParams, 3, "evaluate: Input should be a valid dictionary"),
+        (params.SweepParams, {"configurations": 3}, "sweep.configurations: Input"),
+    ],
+)
+def test_misspelt_parameter_is_told_with_the_one_meant(model, given, told):
+    """In our hooks and in Kedro's validation, which hands on text only."""
+    with pytest.raises(ValidationError) as error:
+        model.model_validate(given)
+    assert told in explain(error.value)
+    name = told.partition(".")[0].partition(":")[0]
+    report = f"Parameter validation failed:\n- Parameter '{name}': {error.value}"
+    assert told in explain(ParameterValidationError(report))
+
+
 def test_own_error_is_found_below_kedros():
     """A dataset's error may hide ours; ours is the sentence."""
     error = caused(DatasetError("Failed while saving"), PoOptimizerError("the reason"))
@@ -63,7 +90,7 @@ def test_own_error_is_found_below_kedros():
 def test_validation_error_is_found_below_another():
     """Pydantic's finding is told with its field."""
     sentence = explain(caused(RuntimeError("x"), validation_error()))
-    assert "nosuch: Extra inputs are not permitted" in sentence
+    assert "data_prep.nosuch: not known (known: sizes, seed" in sentence
 
 
 def test_chain_that_bites_its_tail_ends():
@@ -79,6 +106,8 @@ def test_unknown_environment_lists_the_known_ones(tmp_path):
         (tmp_path / name).mkdir()
     error = MissingConfigException(f"Given configuration path: {tmp_path / 'nosuch'}")
     assert "Choose one of base, ollama." in explain(error)
+    error = MissingConfigException(f"Given configuration path: {tmp_path / 'olama'}")
+    assert "env='olama' is no environment (did you mean ollama?)" in explain(error)
 
 
 def test_missing_configuration_without_a_folder_is_told_as_kedro_does():
@@ -105,12 +134,29 @@ def test_other_expected_failures_are_told_plainly(error, sentence):
     ("error", "told"),
     [
         (ValueError("Failed to find the pipeline named 'x'. It"), "pipeline='x' is"),
+        (
+            ValueError("Failed to find the pipeline named 'Optimise'. It"),
+            "pipeline='Optimise' is unknown (did you mean optimize?)",
+        ),
+        (
+            ValueError("Pipeline does not contain nodes named ['split_checked']."),
+            "(did you mean data_prep.split_checked_records_node?). `kedro",
+        ),
+        (
+            ValueError("Pipeline does not contain datasets named ['trainsett']."),
+            "(did you mean trainset?). `kedro",
+        ),
+        (
+            AttributeError("module 'kedro.runner' has no attribute 'ThreadRuner'"),
+            "(did you mean ThreadRunner?)",
+        ),
         (ValueError("Pipeline does not contain nodes named ['x']."), "registry"),
         (AttributeError("module 'kedro.runner' has no attribute 'x'"), "runner='x'"),
     ],
 )
-def test_unknown_names_on_the_command_line_are_told(error, told):
+def test_unknown_names_on_the_command_line_are_told(monkeypatch, error, told):
     """Pipelines, nodes and runners are chosen by name."""
+    monkeypatch.setattr("po_optimizer.explain.pipelines", register_pipelines())
     assert told in explain(error)
 
 

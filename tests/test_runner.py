@@ -110,7 +110,10 @@ def ended(function, *, run="run-1", **inputs):
 @pytest.mark.parametrize(
     ("params", "told"),
     [
-        ({"adress": "tcp://127.0.0.1:8786"}, "adress: Extra inputs"),
+        (
+            {"adress": "tcp://127.0.0.1:8786"},
+            "adress: not known (did you mean address?)",
+        ),
         ({"num_workers": 0}, "num_workers: Input should be greater than 0"),
         ({"keep_going": "perhaps"}, "keep_going: Input should be a valid boolean"),
         ({"address": "tcp://a:1", "num_workers": 2}, "has its own workers"),

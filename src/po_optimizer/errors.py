@@ -5,7 +5,9 @@ never contains a secret. Errors of the user's making print without a traceback
 (`po_optimizer.hooks`).
 """
 
+import difflib
 import errno
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -79,6 +81,17 @@ class EmbeddedServerError(SettingError):
 
 class DataError(SettingError):
     """The records cannot be used, or are too few for the splits."""
+
+
+class UnknownParameterError(PoOptimizerError):
+    """`--params` names what nothing reads; its value, maybe a secret, is not shown."""
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        every = sorted(known)
+        super().__init__(
+            f"--params {name}: nothing reads a parameter of this name"
+            f"{nearest(name, every)}. There are {listed(every, 20)}."
+        )
 
 
 class RunnerParamsError(PoOptimizerError):
@@ -464,6 +477,23 @@ def listed(names: Iterable[str], limit: int = 10) -> str:
     return shown + (f" and {len(every) - limit} more" if len(every) > limit else "")
 
 
+_LONGEST_NAME = 60  # characters; what is longer is no misspelt name
+
+
+def nearest(word: object, known: Iterable[str]) -> str:
+    """The known name that was probably meant, as a question in brackets; "": none."""
+    text = str(word)[:_LONGEST_NAME]
+    names = {name.casefold(): name for name in known}
+    found = difflib.get_close_matches(text.casefold(), names, n=1)
+    return f" (did you mean {names[found[0]]}?)" if found else ""
+
+
+def choice_problem(problem: str, value: object) -> str:
+    """Pydantic's `Input should be 'a' or 'b'`, with the one that was probably meant."""
+    choices = re.findall(r"'(.*?)'", problem)
+    return f"{problem}{nearest(value, choices)}"
+
+
 _REMEDIES = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "make room"),
     **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "make it writable"),
@@ -485,11 +515,13 @@ def refusal(error: OSError) -> str:
 def field_problems(error: ValidationError) -> list[str]:
     """What a validation found, one `path.to[2].field: problem` each, in its order."""
     problems = []
-    for detail in error.errors(include_url=False, include_input=False):
+    for detail in error.errors(include_url=False):
         path = "".join(
             f"[{step}]" if isinstance(step, int) else f".{step}"
             for step in detail["loc"]
         ).lstrip(".")
         problem = detail["msg"].removeprefix("Value error, ")
+        if detail["type"] == "literal_error":
+            problem = choice_problem(problem, detail["input"])
         problems.append(f"{path}: {problem}" if path else problem)
     return problems

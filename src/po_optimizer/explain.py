@@ -13,8 +13,16 @@ from kedro.validation.exceptions import ParameterValidationError
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 
-from po_optimizer.errors import PoOptimizerError, field_problems, listed, refusal
+from po_optimizer.errors import (
+    PoOptimizerError,
+    choice_problem,
+    field_problems,
+    listed,
+    nearest,
+    refusal,
+)
 
+_RUNNERS = ("SequentialRunner", "ThreadRunner", "po_optimizer.runner.DaskRunner")
 _CORRECT = "Correct it in conf/ or in --params."
 
 
@@ -41,12 +49,22 @@ def causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _setting(error: ValidationError) -> str:
-    return "lm." if error.title == "LMParams" else ""
+    """The parameter that a model of ours stands for: `data_prep` of DataPrepParams."""
+    name = error.title.removesuffix("Params")
+    if name == error.title:
+        return ""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
 
 
-def _refused(problems: list[str], prefix: str = "") -> str:
-    told = "; ".join(f"{prefix}{problem}" for problem in problems)
+def _refused(problems: list[str], parameter: str = "") -> str:
+    told = "; ".join(_joined(parameter, problem) for problem in problems)
     return f"the parameters cannot be used: {told}. {_CORRECT}"
+
+
+def _joined(parameter: str, problem: str) -> str:
+    """A problem of a key of the parameter, or of the parameter itself."""
+    of_a_key = re.match(r"\S+: ", problem)
+    return parameter + ("." if of_a_key else ": ") * bool(parameter) + problem
 
 
 def _kedro_problems(report: str) -> list[str]:
@@ -56,11 +74,14 @@ def _kedro_problems(report: str) -> list[str]:
     for line in report.splitlines():
         if found := re.match(r"- Parameter '(.+?)': (.*)", line):
             parameter, rest = found.groups()
+            field = ""
             if "validation error" not in rest:
                 problems.append(f"{parameter}: {rest}")
-        elif found := re.match(r"  (\S.*?)(?: \[type=.*)?$", line):
+        elif found := re.match(r"  (\S.*?)(?: \[type=(.*))?$", line):
             finding = found.group(1).removeprefix("Value error, ")
-            problems.append(f"{parameter}.{field}: {finding}")
+            if given := re.match(r"literal_error, input_value='(.*?)'", found[2] or ""):
+                finding = choice_problem(finding, given.group(1))
+            problems.append(f"{'.'.join(filter(None, (parameter, field)))}: {finding}")
         elif not line.startswith(" "):
             field = line
     return problems
@@ -73,7 +94,8 @@ def _missing_environment(error: BaseException) -> str:
         return text
     known = sorted(one.name for one in folder.parent.glob("*") if one.is_dir())
     return (
-        f"env={folder.name!r} is no environment: there is no folder {folder}. "
+        f"env={folder.name!r} is no environment{nearest(folder.name, known)}: there is "
+        f"no folder {folder}. "
         f"Choose one of {listed(known)}."
     )
 
@@ -102,18 +124,36 @@ def _refused_file(error: OSError) -> str:
     return f"{where}: {refusal(error)}. What is done is kept: the same command resumes."
 
 
+def _nearest_part(text: str) -> str:
+    """The node or dataset that was probably meant by the first name in the text."""
+    found = re.search(r"(nodes|datasets) named \['(.*?)'", text)
+    if found is None:
+        return ""
+    every = [pipeline for pipeline in pipelines.values() if pipeline]
+    if found.group(1) == "nodes":
+        known = {node.name for pipeline in every for node in pipeline.nodes}
+    else:
+        known = {name for pipeline in every for name in pipeline.datasets()}
+    return nearest(found.group(2), sorted(known))
+
+
 def _unknown_name(error: BaseException) -> str | None:
     """The sentence for what `kedro run` was told to run and does not know."""
     text = str(error)
     if found := re.match(r"Failed to find the pipeline named '(.*?)'", text):
-        known = listed(name for name in sorted(pipelines) if name != "__default__")
-        return f"pipeline={found.group(1)!r} is unknown. Choose one of {known}."
+        known = [name for name in sorted(pipelines) if name != "__default__"]
+        meant = nearest(found.group(1), known)
+        return (
+            f"pipeline={found.group(1)!r} is unknown{meant}. "
+            f"Choose one of {listed(known)}."
+        )
     if re.match(r"Pipeline (does not contain|contains no)", text):
-        return f"{text.rstrip('.')}. `kedro registry describe` lists them."
+        text = text.partition(". Did you mean")[0].rstrip(".")
+        return f"{text}{_nearest_part(text)}. `kedro registry describe` lists them."
     if found := re.match(r"module 'kedro.runner' has no attribute '(.*)'", text):
         return (
-            f"runner={found.group(1)!r} is unknown. Choose SequentialRunner, "
-            "ThreadRunner, or the dotted path of another one."
+            f"runner={found.group(1)!r} is unknown{nearest(found[1], _RUNNERS)}. "
+            f"Choose {listed(_RUNNERS)}, or the dotted path of another one."
         )
     return None
 

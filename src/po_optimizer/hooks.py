@@ -13,6 +13,7 @@ from kedro.pipeline import Node, Pipeline
 
 from po_optimizer.datasets import DSPyProgramDataset, LMDataset
 from po_optimizer.errors import EndedEarlyError
+from po_optimizer.given_parameters import check_given
 from po_optimizer.lms import orderly_interrupt, stop_lms_in_use, stop_servers
 from po_optimizer.params import RoleParams
 from po_optimizer.pipeline_registry import make_pipelines
@@ -50,6 +51,7 @@ class RunHooks:
     def after_context_created(self, context: KedroContext) -> None:
         """Gives the pipelines the form that the parameters ask for."""
         bear_a_lost_log()
+        check_given(context.config_loader)
         parameters = context.config_loader["parameters"]
         context.config_loader["parameters"] = with_configurations(parameters)
         pipelines.update(make_pipelines(Shape.of(parameters)))

@@ -5,6 +5,7 @@ Unknown keys are refused, so that a typo is an error and not a silent default.
 The same defaults stand in conf/base, where users read them.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -15,9 +16,13 @@ from pydantic import (
     Field,
     PositiveFloat,
     PositiveInt,
+    ValidationError,
     field_validator,
     model_validator,
 )
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from po_optimizer.errors import listed, nearest
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Count = Annotated[int, Field(ge=0)]
@@ -27,6 +32,27 @@ class Params(BaseModel):
     """Base of all parameter models: frozen, unknown keys refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _knows_every_key(cls, given: Any) -> Any:
+        """Refuses unknown keys as pydantic would, and says which one was meant."""
+        if not isinstance(given, Mapping):
+            return given
+        known = list(cls.model_fields)
+        unknown = [str(key) for key in given if key not in known]
+        if not unknown:
+            return given
+        details = [
+            InitErrorDetails(type=_not_known(key, known), loc=(key,), input=None)
+            for key in unknown
+        ]
+        raise ValidationError.from_exception_data(cls.__name__, details)
+
+
+def _not_known(key: str, known: list[str]) -> PydanticCustomError:
+    hint = nearest(key, known) or f" (known: {listed(known)})"
+    return PydanticCustomError("unknown_key", "not known{hint}", {"hint": hint})
 
 
 class RoleParams(Params):

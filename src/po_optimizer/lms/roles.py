@@ -27,7 +27,7 @@ def task_lm_params(parameters: Mapping[str, Any]) -> LMParams:
         pydantic.ValidationError: `lm` has a wrong key or value.
         LMSetupError: No model is named.
     """
-    return _params(dict(parameters.get("lm") or {}))
+    return _params(_group(parameters, "lm"))
 
 
 def prompt_lm_params(parameters: Mapping[str, Any]) -> LMParams:
@@ -43,8 +43,7 @@ def prompt_lm_params(parameters: Mapping[str, Any]) -> LMParams:
         pydantic.ValidationError: `lm` or `prompt_lm` has a wrong key or value.
         LMSetupError: No model is named.
     """
-    task = dict(parameters.get("lm") or {})
-    own = dict(parameters.get("prompt_lm") or {})
+    task, own = _group(parameters, "lm"), _group(parameters, "prompt_lm")
     dropped: set[str] = set()
     if own.get("provider", task.get("provider")) != task.get("provider"):
         dropped = _OF_ONE_PROVIDER | _OF_ONE_MODEL | {"model"}
@@ -57,6 +56,18 @@ def prompt_lm_params(parameters: Mapping[str, Any]) -> LMParams:
     if "model" in dropped and not own.get("model"):
         own["model"] = None
     return _params(_over(kept, own))
+
+
+def _group(parameters: Mapping[str, Any], name: str) -> dict[str, Any]:
+    group = parameters.get(name) or {}
+    if not isinstance(group, Mapping):
+        raise LMSetupError(
+            name,
+            group,
+            "it is a group of parameters, not one",
+            f"Name one of the group, as in --params {name}.model=...",
+        )
+    return dict(group)
 
 
 def _params(chosen: dict[str, Any]) -> LMParams:

@@ -139,7 +139,9 @@ def test_other_expected_failures_are_told_plainly(error, sentence):
             "pipeline='Optimise' is unknown (did you mean optimize?)",
         ),
         (
-            ValueError("Pipeline does not contain nodes named ['split_checked']."),
+            ValueError(
+                "Pipeline does not contain nodes named ['split_checked_records']."
+            ),
             "(did you mean data_prep.split_checked_records_node?). `kedro",
         ),
         (
@@ -165,6 +167,15 @@ def test_missing_file_is_told_by_its_entry():
     cause = FileNotFoundError(2, "No such file", "/there/x.jsonl")
     error = caused(DatasetError("raw_records: Failed while loading"), cause)
     assert explain(error).startswith("raw_records: there is no file /there/x.jsonl.")
+
+
+def test_folder_in_the_place_of_a_document_is_told():
+    """REQUIREMENTS=folder is a wrong path too; nothing is in anybody's way."""
+    error = caused(
+        DatasetError("requirements: Failed while loading"),
+        IsADirectoryError(errno.EISDIR, "Is a directory", "/there"),
+    )
+    assert explain(error).startswith("requirements: there is no file /there. Correct")
 
 
 def test_defect_below_a_stream_keeps_its_traceback():

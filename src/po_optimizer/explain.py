@@ -109,7 +109,10 @@ def _failed_dataset(error: BaseException) -> str | None:
         return None  # raised by a stream while it was saved: a defect of its maker
     entry = text.partition(":")[0]
     for cause in chain:
-        if isinstance(cause, FileNotFoundError) and cause.filename:
+        missing = isinstance(cause, FileNotFoundError) or (
+            isinstance(cause, IsADirectoryError) and "Failed while loading" in text
+        )
+        if isinstance(cause, OSError) and missing and cause.filename:
             return (
                 f"{entry}: there is no file {cause.filename}. Correct its path in "
                 "conf/base/catalog.yml or in --params, or run the stage that makes it."

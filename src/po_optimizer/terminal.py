@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from contextlib import suppress
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,8 @@ def bear_a_lost_log() -> None:
     """A log file that cannot be written costs one warning."""
     for handler in logging.getLogger().handlers:
         if isinstance(handler, logging.FileHandler):
+            with suppress(OSError):  # told when the first line is lost
+                Path(handler.baseFilename).parent.mkdir(parents=True, exist_ok=True)
             told = _LostLog(handler.baseFilename)
             handler.handleError = told  # type: ignore[method-assign]
 

@@ -87,6 +87,15 @@ class TestWholeTextDataset:
         assert dataset.load() == "second"
         assert kept_beside(path) == ["first"]
 
+    def test_previous_file_in_another_encoding_is_kept_as_it_is(self, tmp_path):
+        """Somebody's Latin-1 file is no reason to fail, and its bytes are kept."""
+        path = tmp_path / "text.yaml"
+        path.write_bytes("piñata".encode("latin-1"))
+        WholeTextDataset(filepath=str(path), keep_previous=True).save("new")
+        (kept,) = tmp_path.glob("text.*Z.yaml")
+        assert kept.read_bytes() == "piñata".encode("latin-1")
+        assert path.read_text() == "new"
+
     def test_previous_text_is_kept_when_asked(self, path):
         """Every text that ever stood there is beside it, the oldest first."""
         dataset = WholeTextDataset(filepath=str(path), keep_previous=True)

@@ -79,3 +79,11 @@ def test_unreadable_document_is_named(requirements, existing, named):
     """Nothing is asked when a document cannot be read."""
     with pytest.raises(DocumentError, match=named):
         read_request(requirements, "A planner", existing)
+
+
+def test_misspelt_key_of_the_requirements_is_told():
+    """A list that nobody reads is a warning; a writer's own key is not."""
+    text = "meta: {original_request: x}\nconstraint: []\nauthor: me\n"
+    assert read_request(text, None, "").warnings == [
+        "requirements: the key constraint is not read (did you mean constraints?)."
+    ]

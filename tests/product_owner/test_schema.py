@@ -58,8 +58,34 @@ def test_missing_lists_are_empty() -> None:
 def test_requirement_ids_are_unique() -> None:
     """An id that stands twice, letter case aside, is refused by name."""
     text = "constraints: [{id: C1, description: a}, {id: c1, description: b}]"
-    with pytest.raises(DocumentError, match="ids stand twice: c1"):
+    with pytest.raises(DocumentError, match=r"ids stand twice: c1 \(.*\.id, .*\.id\)"):
         Requirements.from_yaml(text)
+
+
+WRONG = {
+    "a list in a field for text": ("title: [a]", 1, 8, "title: Input should be a"),
+    "text for a list": ("title: x\nconstraints: y", 2, 14, "constraints: Input should"),
+    "no id": (
+        "title: x\nconstraints:\n  - {id: C1, description: a}\n  - description: b",
+        *(4, 5, "constraints[1].id: Field required"),
+    ),
+    "text for a requirement": ("constraints:\n  - C1", 2, 5, "constraints[0]: Input"),
+    "text for meta": ("title: x\nmeta: y", 2, 7, "meta: Input should be"),
+    "tabs": ("meta:\n\toriginal_request: x", 2, 1, "indent with spaces"),
+    "in fences": ("Here:\n```\ntitle: []\n```", 3, 8, "title: Input should be"),
+    "a list": ("- a", None, None, "lines of `key: value`, got list"),
+    "only a comment": ("# to be done", None, None, "got nothing"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_wrong_requirements_are_told_with_line_and_field(case: str) -> None:
+    """The first finding's place, as far as it has one, and every field."""
+    text, line, column, told = WRONG[case]
+    with pytest.raises(DocumentError) as caught:
+        Requirements.from_yaml(text, "requirements")
+    assert (caught.value.line, caught.value.column) == (line, column)
+    assert told in str(caught.value)
 
 
 def test_document_errors_name_file_and_field() -> None:
@@ -68,7 +94,7 @@ def test_document_errors_name_file_and_field() -> None:
     with pytest.raises(DocumentError) as caught:
         Requirements.from_yaml(text, "planning/requirements.yaml")
     assert str(caught.value) == (
-        "planning/requirements.yaml cannot be read: "
+        "planning/requirements.yaml cannot be read at line 1, column 27: "
         "functional_requirements[0].description: Field required"
     )
 

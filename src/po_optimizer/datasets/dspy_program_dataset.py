@@ -126,6 +126,9 @@ class DSPyProgramDataset(AbstractVersionedDataset[dspy.Module, dspy.Module | Non
         if self._optional and not named and not self._exists():
             return None
         path = self._get_load_path()
+        if not self._fs.exists(get_filepath_str(path, self._protocol)):
+            msg = f"there is no program {self._folder(path).shown(path.name)}. Run the "
+            raise DatasetError(f"{msg}stage that makes it, or correct its path.")
         allowed = (*DEFAULT_ALLOWED, *self._allowed)
         try:
             return load_from(self._folder(path), path.name, self._dill, allowed)

@@ -72,13 +72,13 @@ class WholeTextDataset(AbstractDataset[str, str]):
             write_whole(self._filepath, data)
 
     def _keep_what_stands(self, new: str) -> None:
-        text = self._filepath.read_text(encoding="utf-8")
-        if text == new:
+        stands = self._filepath.read_bytes()  # somebody's own, in any encoding
+        if stands == new.encode("utf-8"):
             return
         changed = datetime.fromtimestamp(self._filepath.stat().st_mtime, timezone.utc)
         name = f"{self._filepath.stem}.{changed:%Y-%m-%dT%H.%M.%S.%f}Z"
         kept = self._filepath.with_name(f"{name}{self._filepath.suffix}")
-        write_whole(kept, text)
+        write_whole(kept, stands)
 
     def preview(self) -> HTMLPreview:
         """The text, line by line."""

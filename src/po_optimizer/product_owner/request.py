@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass, field
 
-from po_optimizer.errors import NoConceptError
+from po_optimizer.errors import NoConceptError, nearest
 from po_optimizer.product_owner.schema import (
     ProductVision,
     Requirements,
     RequirementsMeta,
 )
+from po_optimizer.product_owner.yaml_text import read_yaml
 
 
 @dataclass(frozen=True)
@@ -40,10 +41,11 @@ def read_request(
         DocumentError: The requirements or the vision cannot be read.
         NoConceptError: Neither the document nor `concept` says what the product is.
     """
-    warnings = []
+    warnings: list[str] = []
     given = (concept or "").strip()
     if requirements.strip():
         document = Requirements.from_yaml(requirements, "requirements")
+        warnings += _misspelt_keys(requirements)
     else:
         document = Requirements(meta=RequirementsMeta(original_request=given or None))
         warnings.append("There is no requirements document: the concept stands alone.")
@@ -62,3 +64,14 @@ def read_request(
         },
         warnings,
     )
+
+
+def _misspelt_keys(requirements: str) -> list[str]:
+    """Further keys are the writer's own, unless they look like one that is read."""
+    known = Requirements.model_fields
+    other = [key for key in read_yaml(requirements) if key not in known]
+    return [
+        f"requirements: the key {key} is not read{meant}."
+        for key in other
+        if (meant := nearest(key, known))
+    ]

@@ -29,7 +29,7 @@ from po_optimizer.product_owner.fields import (
     is_iso_8601,
     size,
 )
-from po_optimizer.product_owner.yaml_text import read_yaml, write_yaml
+from po_optimizer.product_owner.yaml_text import place_of, read_yaml, write_yaml
 
 Status = Literal["aligned", "needs_adjustment", "misaligned"]
 STATUSES: tuple[str, ...] = get_args(Status)
@@ -55,7 +55,13 @@ class Document(BaseModel):
             DocumentError: No readable YAML, or fields that are missing or wrong.
         """
         name = document or cls.__name__
-        return cls.from_mapping(read_yaml(text, name), name)
+        fields = read_yaml(text, name)
+        try:
+            return cls.model_validate(fields)
+        except ValidationError as error:
+            place = place_of(text, error.errors()[0]["loc"]) or (None, None)
+            problems = "; ".join(field_problems(error))
+            raise DocumentError(name, problems, *place) from error
 
     @classmethod
     def from_mapping(
@@ -88,6 +94,9 @@ def _empty_if_none(value: Any) -> Any:
 RequirementList = Annotated[list[Requirement], BeforeValidator(_empty_if_none)]
 
 
+_LISTS = ("functional_requirements", "non_functional_requirements", "constraints")
+
+
 class RequirementsMeta(Document):
     """Where the requirements come from."""
 
@@ -115,10 +124,15 @@ class Requirements(Document):
 
     @model_validator(mode="after")
     def _ids_are_unique(self) -> "Requirements":
-        ids = [requirement.id.casefold() for requirement in self.every]
-        twice = sorted({one for one in ids if ids.count(one) > 1})
+        places: dict[str, list[str]] = {}
+        for name in _LISTS:
+            for position, requirement in enumerate(getattr(self, name)):
+                place = f"{name}[{position}].id"
+                places.setdefault(requirement.id.casefold(), []).append(place)
+        twice = {one: where for one, where in places.items() if len(where) > 1}
         if twice:
-            msg = f"ids stand twice: {listed(twice)}"
+            told = (f"{one} ({listed(where)})" for one, where in sorted(twice.items()))
+            msg = f"ids stand twice: {listed(told)}"
             raise ValueError(msg)
         return self
 

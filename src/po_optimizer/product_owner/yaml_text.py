@@ -5,6 +5,7 @@ stays "001", an entry `No` stays "No"; only timestamps are brought to ISO 8601.
 """
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import yaml
@@ -141,7 +142,10 @@ def read_yaml(text: str, document: str = "the document") -> dict[str, Any]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = (mark.line + 1, mark.column + 1) if mark else (None, None)
-        raise DocumentError(document, error.problem or "no YAML", *place) from error
+        problem = error.problem or "no YAML"
+        if "'\\t'" in problem:
+            problem = f"{problem}; indent with spaces"
+        raise DocumentError(document, problem, *place) from error
     except yaml.reader.ReaderError as error:
         before = text[: error.position]
         line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
@@ -151,8 +155,33 @@ def read_yaml(text: str, document: str = "the document") -> dict[str, Any]:
         raise DocumentError(document, str(error)) from error
     if not isinstance(content, dict):
         kind = "nothing" if content is None else type(content).__name__
-        raise DocumentError(document, f"a YAML mapping is wanted, got {kind}")
+        problem = f"a YAML mapping is wanted, lines of `key: value`, got {kind}"
+        raise DocumentError(document, problem)
     return content
+
+
+def place_of(text: str, path: Iterable[int | str]) -> tuple[int, int] | None:
+    """Line and column, from 1, of what stands at a path, or of what should hold it.
+
+    Args:
+        text: As `read_yaml` has read it without an error.
+        path: Keys and positions from the document's root, as pydantic's `loc`.
+    """
+    try:
+        node = yaml.compose(_without_fences(text), Loader=_TextLoader)
+    except yaml.YAMLError:  # libyaml read it, and is the more lenient one
+        return None
+    found = None
+    for step in path:
+        inside = list(node.value) if isinstance(node, yaml.CollectionNode) else []
+        if isinstance(node, yaml.MappingNode):
+            inside = [value for key, value in inside if key.value == step]
+        elif isinstance(step, int):
+            inside = inside[step : step + 1]
+        if not inside:
+            break
+        node = found = inside[0]
+    return found and (found.start_mark.line + 1, found.start_mark.column + 1)
 
 
 def _load(text: str) -> Any:

@@ -112,7 +112,7 @@ def ended(function, *, run="run-1", **inputs):
     [
         (
             {"adress": "tcp://127.0.0.1:8786"},
-            "adress: not known (did you mean address?)",
+            r"adress: not known \(did you mean address\?\)",
         ),
         ({"num_workers": 0}, "num_workers: Input should be greater than 0"),
         ({"keep_going": "perhaps"}, "keep_going: Input should be a valid boolean"),

@@ -162,6 +162,15 @@ def test_unknown_names_on_the_command_line_are_told(monkeypatch, error, told):
     assert told in explain(error)
 
 
+def test_parameter_in_two_files_is_told_with_both():
+    """Kedro refuses it before any run begins."""
+    text = "Duplicate keys found in a/x.yml and a/y.yml: lm.model, lm.provider"
+    sentence = explain(ValueError(text))
+    assert sentence == (
+        "lm.model, lm.provider stands in both a/x.yml and a/y.yml. Take it out of one."
+    )
+
+
 def test_missing_file_is_told_by_its_entry():
     """The catalog entry and the path say what to correct."""
     cause = FileNotFoundError(2, "No such file", "/there/x.jsonl")

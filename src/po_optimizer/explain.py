@@ -150,6 +150,9 @@ def _unknown_name(error: BaseException) -> str | None:
             f"pipeline={found.group(1)!r} is unknown{meant}. "
             f"Choose one of {listed(known)}."
         )
+    if found := re.match(r"Duplicate keys found in (.*?) and (.*): (.*)", text):
+        first, second, keys = found.groups()
+        return f"{keys} stands in both {first} and {second}. Take it out of one."
     if re.match(r"Pipeline (does not contain|contains no)", text):
         text = text.partition(". Did you mean")[0].rstrip(".")
         return f"{text}{_nearest_part(text)}. `kedro registry describe` lists them."

@@ -64,8 +64,8 @@ def disk_check(path: Path, least_mb: float) -> Check:
     return check(
         "disk_has_room",
         "optimize.preflight.min_free_disk_mb",
-        round(free),
-        f"{least_mb:g} MB or more free at {existing}",
+        least_mb,
+        f"as many MB free at {existing}",
         passed=free >= least_mb,
-        remedy="Make room.",
+        remedy=f"{free:.0f} MB are free: make room.",
     )

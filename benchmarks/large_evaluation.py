@@ -49,7 +49,7 @@ def measure(n: int, characters: int) -> None:
     seconds = []
     for step in STEPS:
         clock = time.perf_counter()
-        evaluating.evaluate(catalog, only=f"{step}_node")
+        evaluating.evaluate(catalog, only=f"evaluate.{step}_node")
         seconds.append((time.perf_counter() - clock) / n * 1000)
     written = sum(one.stat().st_size for one in Path("data").rglob("*.jsonl")) / 1e6
     columns = "".join(f"{each:10.2f}" for each in seconds)

@@ -96,3 +96,9 @@ def test_examples_have_their_inputs_marked():
     examples = to_examples([raw_record(1), raw_record(2)], LabelRecord)
     assert [example.label.product for example in examples] == ["Item1", "Item2"]
     assert examples[0].inputs().keys() == ["text"]
+
+
+def test_records_of_another_role_are_an_error():
+    """Splits that another role made are named, with what makes them anew."""
+    with pytest.raises(DataError, match=r"LabelRecord.*another role.*data_prep"):
+        to_examples([{"message": "hello"}], LabelRecord)

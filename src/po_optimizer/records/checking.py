@@ -84,8 +84,24 @@ def to_examples(
 def iter_examples(
     records: Iterable[Mapping[str, Any]], record_type: type[RecordType]
 ) -> Iterator[dspy.Example]:
-    """Like `to_examples`, each made when it is asked for."""
-    return (record_type.model_validate(record).to_example() for record in records)
+    """Like `to_examples`, each made when it is asked for.
+
+    Raises:
+        DataError: A record was checked for another role.
+    """
+    return (_example(record, record_type) for record in records)
+
+
+def _example(record: Mapping[str, Any], record_type: type[RecordType]) -> dspy.Example:
+    try:
+        return record_type.model_validate(record).to_example()
+    except ValidationError as error:
+        raise DataError(
+            "role.record",
+            record_type.__name__,
+            f"the stored records are another role's ({field_problems(error)[0]})",
+            "Make the splits anew: kedro run --pipeline=data_prep.",
+        ) from error
 
 
 def _problem(

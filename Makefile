@@ -40,12 +40,12 @@ viz-build: install  ## write that page into build/, without local paths
 test: install  ## all tests, offline, under 10 minutes
 	$(BIN)/python -m pytest -m "not exhaustive and not live and not browser and not servers" --numprocesses 2 --dist loadfile --cov --cov-report=term --quiet
 
-test-servers: install  ## whole runs against LM servers, also those that others wrote (npm)
+test-servers: install  ## whole runs on LM servers, also others' (npm); commands of the docs
 	npm install --no-audit --no-fund --no-save --silent --prefix tests/servers/aimock @copilotkit/aimock@1.43.0
-	$(BIN)/python -m pytest -m servers --numprocesses 2 --dist loadfile --quiet
+	$(BIN)/python -m pytest tests/servers --numprocesses 2 --dist loadfile --quiet
 
 test-live: install  ## ask the real model of ENV=ollama, vertex, ... one example
-	PO_LIVE_ENV=$(ENV) $(BIN)/python -m pytest -m live --quiet
+	PO_LIVE_ENV=$(ENV) $(BIN)/python -m pytest tests/test_live.py --quiet
 
 test-exhaustive: install  ## the many-round tests behind docs/guarantees.md
 	$(BIN)/python -m pytest -m exhaustive --quiet

@@ -125,6 +125,18 @@ def product_owner_answers(project: Path) -> Answer:
     return answer
 
 
+def support_desk_answer(prompt: str) -> str:
+    """Right once an instruction or demo helps; half right for the baseline."""
+    if "category" not in prompt.rsplit("Respond with", 1)[-1]:
+        return proposal(prompt)
+    lines = (ROOT / "examples/support_desk" / "records.jsonl").read_text().splitlines()
+    records = {one["message"]: one for one in map(json.loads, lines)}
+    asked = records[max(records, key=prompt.rfind)]
+    helped = "with care" in prompt
+    urgency = asked["urgency"] if helped else "normal"
+    return json.dumps({"category": asked["category"], "urgency": urgency})
+
+
 def typed(output: dict[str, str]) -> dict[str, object]:
     """A record's reference outputs as the program's typed fields."""
     return {

@@ -1,11 +1,14 @@
-"""What README and docs tell people to type: it exists, and the cheap part is run."""
+"""What README and docs tell people to type exists.
+
+Here lines are read only; `make test-servers` types them (tests/servers/test_guides.py
+and its neighbors).
+"""
 
 import os
 import re
 import shlex
 import subprocess
 import sys
-from pathlib import Path
 
 import click
 import pytest
@@ -15,14 +18,18 @@ from po_optimizer.__main__ import group
 from po_optimizer.cli import run
 from po_optimizer.params import PriceParams
 from po_optimizer.pipeline_registry import register_pipelines
-from tests.faces.project import ROOT, copy_project
+from tests.faces.commands import (
+    EXEMPT,
+    FIRST_STEPS,
+    GUIDE_STEPS,
+    LM_STEPS,
+    PAGES,
+    REFERENCE_STEPS,
+    blocks,
+    commands,
+)
+from tests.faces.project import ROOT
 
-PAGES = [
-    ROOT / "README.md",
-    ROOT / "CONTRIBUTING.md",
-    *sorted(ROOT.glob("docs/**/*.md")),
-]
-BLOCK = re.compile(r"(<!-- run -->\n)?```(bash|python)\n(.*?)```", re.DOTALL)
 FREE = {
     "raw_records",
     "program_from",
@@ -33,22 +40,14 @@ FREE = {
 OURS = {"kedro": "run", "po-optimizer": "run"}
 
 
-def _blocks(language):
-    for page in PAGES:
-        for found in BLOCK.finditer(page.read_text()):
-            if found[2] == language:
-                yield page.relative_to(ROOT), bool(found[1]), found[3]
-
-
 def _commands():
-    """Every command line of the bash blocks: page and words, without assignments."""
-    for page, _, text in _blocks("bash"):
-        for line in text.splitlines():
-            words = shlex.split(line, comments=True)
+    """Every command line: page and words, without assignments."""
+    for page in PAGES:
+        for command in commands(page):
+            words = shlex.split(command.line)
             while words and re.match(r"[A-Z_]+=", words[0]):
                 words.pop(0)
-            if words:
-                yield page, words
+            yield page, words
 
 
 RUNS = [
@@ -97,7 +96,9 @@ def test_our_own_commands_exist():
     assert named <= {*group.commands, "--help", "--version"}
 
 
-@pytest.mark.parametrize("text", [text for _, _, text in _blocks("python")])
+@pytest.mark.parametrize(
+    "text", [text for page in PAGES for text in blocks(page, "python")]
+)
 def test_python_blocks_are_python(text):
     """Every Python block compiles, and what it imports from us is there."""
     compile(text, "docs", "exec")
@@ -105,23 +106,30 @@ def test_python_blocks_are_python(text):
     exec("\n".join(imports), {})  # noqa: S102 -- our own documentation
 
 
-def test_marked_blocks_run(tmp_path):
-    """The blocks marked with `<!-- run -->` end with exit code 0, in their order."""
-    project = copy_project(tmp_path / "project")
-    (project / "Makefile").write_bytes((ROOT / "Makefile").read_bytes())
-    script = "\n".join(text for _, marked, text in _blocks("bash") if marked)
-    place = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(  # noqa: S603 -- our own documentation
-        ["bash", "-euc", script],  # noqa: S607
-        cwd=project,
-        env={**os.environ, "PATH": place, "DO_NOT_TRACK": "true"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert "make viz-build" in done.stdout
-    assert (project / "data/05_model_input/testset.jsonl").is_file()
+def test_each_command_is_typed_once_or_exempt():
+    """The test modules of `make test-servers` type all that is not exempt, on all pages."""
+    typed = [*FIRST_STEPS, *GUIDE_STEPS, *LM_STEPS, *REFERENCE_STEPS]
+    exempt = [command for command in commands(*PAGES) if command.is_exempt]
+    assert sorted(map(str, [*typed, *exempt])) == sorted(map(str, commands(*PAGES)))
+    assert {ROOT / page for page in PAGES} >= set(ROOT.glob("docs/**/*.md"))
+
+
+def test_exemptions_occur_and_each_line_is_found():
+    """No exemption is stale, and none of a block's lines is overlooked."""
+    lines = {command.line for command in commands(*PAGES)}
+    for begin in EXEMPT:
+        assert any(f"{line} ".startswith(f"{begin} ") for line in lines), begin
+    shown = "\n".join(text for page in PAGES for text in blocks(page, "bash"))
+    for line in filter(None, shown.splitlines()):
+        assert line.partition(" #")[0].strip() in lines or line.startswith("export ")
+
+
+def test_ci_runs_what_is_left_to_it():
+    """The Makefile's targets that no test types are steps of the workflow."""
+    steps = (ROOT / ".github/workflows/ci.yml").read_text()
+    for begin, reason in EXEMPT.items():
+        if reason == "CI runs it":
+            assert begin.replace("make", "make PYTHON=python") + "\n" in steps, begin
 
 
 def test_site_builds_without_a_warning(tmp_path):

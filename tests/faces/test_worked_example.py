@@ -4,21 +4,16 @@ import shutil
 import pytest
 
 from po_optimizer import load_program
-from tests.faces.project import ROOT, SLUG, answering, copy_project, kedro, proposal
+from tests.faces.project import (
+    ROOT,
+    SLUG,
+    answering,
+    copy_project,
+    kedro,
+    support_desk_answer,
+)
 
 EXAMPLE = ROOT / "examples" / "support_desk"
-
-
-def _answer(prompt):
-    """Right once an instruction or demo helps; half right for the baseline."""
-    if "category" not in prompt.rsplit("Respond with", 1)[-1]:
-        return proposal(prompt)
-    lines = (EXAMPLE / "records.jsonl").read_text().splitlines()
-    records = {one["message"]: one for one in map(json.loads, lines)}
-    asked = records[max(records, key=prompt.rfind)]
-    helped = "with care" in prompt
-    urgency = asked["urgency"] if helped else "normal"
-    return json.dumps({"category": asked["category"], "urgency": urgency})
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +22,7 @@ def project(tmp_path_factory):
     project = copy_project(tmp_path_factory.mktemp("role") / "project")
     for conf in (EXAMPLE / "conf").iterdir():
         shutil.copy(conf, project / "conf" / "openai-compatible")
-    with answering(_answer) as url:
+    with answering(support_desk_answer) as url:
         done = kedro(
             project,
             "run",

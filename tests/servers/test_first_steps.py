@@ -1,0 +1,94 @@
+"""Tutorial, README and CONTRIBUTING: each command runs, in the pages' order.
+
+Then the tutorial is followed: what it says that one sees is there. What it types was
+typed already, so these tests look at what that printed and left behind.
+"""
+
+import json
+
+import pytest
+
+from tests.faces.commands import FIRST_STEPS
+from tests.servers.shell import EMBEDDED
+
+pytestmark = pytest.mark.servers
+
+VIZ = ("make viz", "kedro viz run")  # they go on until Ctrl-C
+TYPED = [one for one in FIRST_STEPS if one.line not in VIZ]
+
+
+@pytest.mark.parametrize("command", TYPED, ids=lambda one: one.line)
+def test_command_ends_well(shell, command):
+    """It exits with 0 and shows no traceback."""
+    begun = len(shell.server.chats)
+    shell.shows(command.line, command.exports)
+    shell.asked[command.line] = len(shell.server.chats) - begun
+
+
+@pytest.mark.parametrize("line", VIZ)
+def test_page_is_served_until_ctrl_c(shell, line):
+    """kedro-viz says where it is."""
+    with shell.running(line, ready="http://127.0.0.1:"):
+        pass
+
+
+def test_tutorial_looks_around(shell):
+    """Step 1: targets, pipelines and our own commands are listed."""
+    assert "make viz-build" in shell.shows("make help")
+    assert "- data_prep" in shell.shows("kedro registry list")
+    assert "metric_report" in shell.shows("po-optimizer --help")
+
+
+def test_tutorial_prepares_the_data(shell):
+    """Step 2: rejected records have their file; the rest is split."""
+    shown = shell.shows("kedro run --pipeline=data_prep")
+    assert "180 usable records, 0 rejected, 0 duplicates" in shown
+    assert "train 6, val 3, test 6" in shown
+    rejected = shell.folder / "data/02_intermediate/rejected_records.json"
+    assert isinstance(json.loads(rejected.read_text()), list)
+
+
+def test_tutorial_looks_at_the_metric(shell):
+    """Step 3: references, spoiled and empty outputs are scored; no LM is asked."""
+    line = "kedro run --pipeline=metric_report"
+    shown = shell.shows(line)
+    for family in ("reference", "status flipped", "empty"):
+        assert family in shown
+    assert shell.asked[line] == 0
+
+
+def test_tutorial_asks_what_it_costs(shell):
+    """Step 4: calls are counted by formula after the preflight's few questions."""
+    line = "kedro run --pipeline=forecast"
+    shown = shell.shows(line)
+    assert "preflight" in shown
+    assert "LM calls" in shown
+    assert shell.asked[line] == 3
+
+
+def test_tutorial_runs(shell):
+    """Step 5: scores with n and interval, the decision, the places; then no call."""
+    shown = shell.shows("kedro run")
+    for word in ("baseline", "optimized", " n ", "(", "decision:", "report.html"):
+        assert word in shown
+    assert shell.asked["kedro run"] > 0
+    assert shell.asked["make run"] == 0
+
+
+def test_tutorial_looks_at_the_result(shell):
+    """Step 6: the report, the built page and the notebook are there."""
+    shell.shows("make viz-build")
+    assert (shell.folder / f"data/08_reporting/{EMBEDDED}/report.html").is_file()
+    assert (shell.folder / "build/index.html").is_file()
+    assert (shell.folder / "notebooks/02_read_an_optimization.ipynb").is_file()
+
+
+def test_tutorial_uses_the_program(shell):
+    """Step 7: vision and review are in planning/, with which program and why."""
+    shown = shell.shows('make po CONCEPT="A planner for repair cafes"')
+    assert "planning/product_vision.yaml" in shown
+    planning = shell.folder / "planning"
+    assert (planning / "product_owner_review.yaml").is_file()
+    report = json.loads((planning / "integration_report.json").read_text())
+    assert report["program"] == "baseline"
+    assert report["reason"]

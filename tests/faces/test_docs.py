@@ -107,7 +107,7 @@ def test_python_blocks_are_python(text):
 
 
 def test_each_command_is_typed_once_or_exempt():
-    """The test modules of `make test-servers` type all that is not exempt, on all pages."""
+    """Four modules of `make test-servers` type all that is not exempt."""
     typed = [*FIRST_STEPS, *GUIDE_STEPS, *LM_STEPS, *REFERENCE_STEPS]
     exempt = [command for command in commands(*PAGES) if command.is_exempt]
     assert sorted(map(str, [*typed, *exempt])) == sorted(map(str, commands(*PAGES)))

@@ -58,13 +58,14 @@ class Shell:
         self.folder = folder
         self.server = server
         self.variables = variables
-        self.asked: dict[str, int] = {}  # LM calls of a line; a test fills it
+        self.asked: dict[str, int] = {}  # LM calls of a line
         self._done: dict[Command, Done] = {}
         self._port = _free_port()
 
     def types(self, command: Command) -> Done:
         """What came of a command."""
         if command not in self._done:
+            begun = len(self.server.chats)
             self._done[command] = subprocess.run(  # noqa: S603 -- our documentation
                 ["bash", "-ec", self.filled(command)],  # noqa: S607
                 cwd=self.folder,
@@ -74,6 +75,7 @@ class Shell:
                 timeout=300,
                 check=False,
             )
+            self.asked[command.line] = len(self.server.chats) - begun
         return self._done[command]
 
     def shows(self, line: str, exports: tuple[str, ...] = ()) -> str:
@@ -115,7 +117,8 @@ class Shell:
                     time.sleep(0.1)
                 yield
             finally:
-                os.killpg(process.pid, signal.SIGINT)
+                if process.poll() is None:
+                    os.killpg(process.pid, signal.SIGINT)
 
     def filled(self, command: Command) -> str:
         """The script, with our addresses, files and sizes for the examples'."""

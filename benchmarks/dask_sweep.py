@@ -44,8 +44,6 @@ from tests.small_role import raw_record
 
 from po_optimizer.lms import Ledger, Totals
 
-WORKERS = (1, 2, 4)
-NUM_CONFIGURATIONS = 8
 _TOOK = re.compile(r"completed successfully in ([\d.]+) sec")
 _WORDS = {
     "tool": "hammers nails and screws for the workshop at home",
@@ -59,24 +57,20 @@ _SETTINGS = {
     },
     "data_prep": {"sizes": {"train": 60, "val": 34, "test": 20}},
     "optimize": {"miprov2": {"num_candidates": 10, "num_trials": 10}},
-    "sweep": {
-        "configurations": [
-            {
-                "name": f"of_{number}",
-                "lm": {"max_tokens": 1000 + number},
-                "prompt_lm": {"max_tokens": 1000 + number},
-            }
-            for number in range(NUM_CONFIGURATIONS)
-        ]
-    },
 }
 
 
-def make_project(folder: Path) -> Path:
-    """A project whose sweep has 8 configurations of the tests' small role."""
+def make_project(folder: Path, num_configurations: int) -> Path:
+    """A project whose sweep has configurations of the tests' small role."""
     project = copy_project(folder)
     settings = project / "conf" / ENVIRONMENT / "parameters_small.yml"
-    settings.write_text(yaml.safe_dump(_SETTINGS))
+    sizes = [{"max_tokens": 1000 + number} for number in range(num_configurations)]
+    configurations = [
+        {"name": f"of_{number}", "lm": size, "prompt_lm": size}
+        for number, size in enumerate(sizes)
+    ]
+    sweep = {"sweep": {"configurations": configurations}}
+    settings.write_text(yaml.safe_dump({**_SETTINGS, **sweep}))
     kinds = list(_WORDS) * 60
     records = [
         raw_record(number, kind, f"Item{number} number {number} has {_WORDS[kind]}")
@@ -129,17 +123,19 @@ def main() -> None:
     """Prints one line for each number of workers."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=float, default=0.2, help="of an LM call")
-    seconds = parser.parse_args().seconds
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4])
+    parser.add_argument("--configurations", type=int, default=8)
+    chosen = parser.parse_args()
 
     def slowly(prompt: str) -> str:
-        time.sleep(seconds)
+        time.sleep(chosen.seconds)
         return answer(prompt)
 
     print("workers  seconds  LM calls  LM seconds  work  speed-up  efficiency")
     with tempfile.TemporaryDirectory() as name, answering(slowly) as url:
-        project = make_project(Path(name) / "project")
+        project = make_project(Path(name) / "project", chosen.configurations)
         alone = 0.0
-        for number in WORKERS:
+        for number in chosen.workers:
             took = sweep(project, url, number, Path(name) / f"cluster{number}")
             totals = paid(project)
             alone = alone or took

@@ -1,6 +1,6 @@
 """Memory of a whole run at the original project's largest size, 142 examples.
 
-    python benchmarks/memory.py
+    python benchmarks/memory.py [--sizes 9 142]
 
 `kedro run` of the Product Owner with the shipped records in a copied project, with the
 default sizes (6 training, 3 validation, 6 test examples) and with all 180 records: 91,
@@ -10,6 +10,7 @@ it. Printed: LM calls, the peak of the resident memory of the process in MB of 1
 bytes (the aim is at most 1,000), and the ratio of the two sizes.
 """
 
+import argparse
 import os
 import subprocess
 import sys
@@ -27,7 +28,6 @@ from tests.faces.project import (
 
 from po_optimizer.lms import Ledger
 
-SMALL: dict[str, int] = {}
 LARGE = {
     "data_prep.sizes.train": 91,
     "data_prep.sizes.val": 51,
@@ -38,6 +38,7 @@ LARGE = {
     "optimize.miprov2.max_labeled_demos": 4,
     "lm.context_tokens": 100_000,
 }
+SIZES: dict[int, dict[str, int]] = {9: {}, 142: LARGE}
 
 
 def peak_mb(project: Path, url: str, params: dict[str, int]) -> float:
@@ -60,13 +61,15 @@ def peak_mb(project: Path, url: str, params: dict[str, int]) -> float:
 
 def main() -> None:
     """Prints one line per size."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--sizes", type=int, nargs="+", choices=SIZES, default=[*SIZES])
     print("examples  LM calls  peak_MB  ratio")
     first = None
-    for n, params in ((9, SMALL), (142, LARGE)):
+    for n in parser.parse_args().sizes:
         with tempfile.TemporaryDirectory() as name:
             project = copy_project(Path(name) / "project")
             with answering(product_owner_answers(project)) as url:
-                peak = peak_mb(project, url, params)
+                peak = peak_mb(project, url, SIZES[n])
             ledger = project / "data/07_model_output" / SLUG / "ledger.sqlite"
             calls = Ledger(ledger).totals().paid
         first = first or peak

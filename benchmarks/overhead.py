@@ -67,7 +67,7 @@ def bare(folder: Path, seconds: float) -> tuple[float, str]:
         temperature=settings.temperature,
         max_tokens=settings.max_tokens,
     )
-    every = world.settings().miprov2.model_dump()
+    every = world.settings().miprov2.model_dump(exclude={"racing"})
     make = {key: every.pop(key) for key in _CONSTRUCTED}
     with dspy.context(lm=lm, adapter=dspy.JSONAdapter()):
         optimizer = MIPROv2(metric=world.metric, num_threads=THREADS, seed=9, **make)

@@ -135,7 +135,7 @@ def bare(folder: Path, slots: Slots, stages: Stages) -> str:
         temperature=settings.temperature,
         max_tokens=settings.max_tokens,
     )
-    every = world.settings(miprov2=SIZES).miprov2.model_dump()
+    every = world.settings(miprov2=SIZES).miprov2.model_dump(exclude={"racing"})
     make = {key: every.pop(key) for key in _CONSTRUCTED}
     valset, threads = world.examples("v", N_VAL), slots.slots
     with dspy.context(lm=lm, adapter=dspy.JSONAdapter()):

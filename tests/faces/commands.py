@@ -30,6 +30,7 @@ EXEMPT = {
     "pytest -m exhaustive": "many rounds: it takes long by design",
     "pytest tests/persistence tests/datasets": "`make test` runs it",
     "PYTHONPATH=src python benchmarks/persistence.py": "takes a minute, has no size",
+    "python benchmarks/embedded_throughput.py": "minutes of the real embedded LM",
     "ollama serve": "a service of the user's machine",
     "ollama pull": "fetches a model of gigabytes",
     "gcloud auth": "asks a person to log in",

@@ -69,7 +69,7 @@ MISTAKES = {
     "unknown runner": (["--runner=nosuch"], ["runner='nosuch'", "ThreadRunner"]),
     "unknown runner parameter": (
         ["--runner=po_optimizer.runner.DaskRunner", "--runner-params=adress=a:1"],
-        ["--runner-params", "adress: Extra inputs are not permitted", "address"],
+        ["--runner-params", "adress: not known", "address"],
     ),
 }
 

@@ -40,21 +40,13 @@ from tests.faces.project import (
     kedro,
     proposal,
 )
-from tests.small_role import raw_record
+from tests.small_role import ROLE, write_records
 
 from po_optimizer.lms import Ledger, Totals
 
 _TOOK = re.compile(r"completed successfully in ([\d.]+) sec")
-_WORDS = {
-    "tool": "hammers nails and screws for the workshop at home",
-    "book": "pages of stories that one reads by the fire in winter",
-}
 _SETTINGS = {
-    "role": {
-        "program": "tests.small_role.Labeler",
-        "metric": "tests.small_role.label_metric",
-        "record": "tests.small_role.LabelRecord",
-    },
+    "role": ROLE,
     "data_prep": {"sizes": {"train": 60, "val": 34, "test": 20}},
     "optimize": {"miprov2": {"num_candidates": 10, "num_trials": 10}},
 }
@@ -71,13 +63,7 @@ def make_project(folder: Path, num_configurations: int) -> Path:
     ]
     sweep = {"sweep": {"configurations": configurations}}
     settings.write_text(yaml.safe_dump({**_SETTINGS, **sweep}))
-    kinds = list(_WORDS) * 60
-    records = [
-        raw_record(number, kind, f"Item{number} number {number} has {_WORDS[kind]}")
-        for number, kind in enumerate(kinds)
-    ]
-    lines = "\n".join(json.dumps(record) for record in records)
-    (project / "data/01_raw/product_owner.jsonl").write_text(lines)
+    write_records(project / "data/01_raw/product_owner.jsonl", 120)
     return project
 
 

@@ -1,11 +1,24 @@
 """A second role: name the product of a sentence and tag it; short answers."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import dspy
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from po_optimizer.score import Score
+
+ROLE = {
+    "program": "tests.small_role.Labeler",
+    "metric": "tests.small_role.label_metric",
+    "record": "tests.small_role.LabelRecord",
+}
+"""The role, as the parameters name it."""
+_WORDS = {
+    "tool": "hammers nails and screws for the workshop at home",
+    "book": "pages of stories that one reads by the fire in winter",
+}
 
 
 class Label(BaseModel):
@@ -83,3 +96,15 @@ def raw_record(number: int, kind: str = "tool", text: str | None = None) -> dict
     words = text or f"{product} is a {kind} of number {number} that costs {number} euro"
     label = {"product": product, "tags": [kind]}
     return {"text": words, "label": label, "kind": kind}
+
+
+def write_records(path: Path, n: int) -> None:
+    """So many distinct raw records, tools and books in turn."""
+    kinds = [list(_WORDS)[number % len(_WORDS)] for number in range(n)]
+    records = [
+        raw_record(
+            number, kind, f"Item{number} number {number} has {number} {_WORDS[kind]}"
+        )
+        for number, kind in enumerate(kinds)
+    ]
+    path.write_text("\n".join(json.dumps(record) for record in records))

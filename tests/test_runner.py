@@ -51,6 +51,7 @@ from tests.faces.project import (
     answering,
     copy_project,
     kedro,
+    kedro_begun,
     product_owner_answers,
 )
 
@@ -479,23 +480,14 @@ def test_ctrl_c_ends_the_workers_in_order(project):
         return answer(prompt)
 
     with answering(slowly) as url:
-        command = [
-            sys.executable,
-            "-m",
-            "kedro",
+        run = kedro_begun(
+            project,
             "run",
             f"--env={ENVIRONMENT}",
             ON_DASK,
-        ]
-        given = {"PO_LM_BASE_URL": url, "PO_LM_MODEL": "scripted", "DO_NOT_TRACK": "1"}
-        run = subprocess.Popen(  # noqa: S603 -- our own interpreter
-            [*command, "--runner-params=num_workers=2", "--params=lm.num_threads=1"],
-            cwd=project,
-            env={**os.environ, **given, "COLUMNS": "200"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
+            "--runner-params=num_workers=2",
+            "--params=lm.num_threads=1",
+            base_url=url,
         )
         while len(asked) < 8 and run.poll() is None:
             time.sleep(0.05)

@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 
@@ -16,6 +14,7 @@ from tests.faces.project import (
     answering,
     copy_project,
     kedro,
+    kedro_begun,
     product_owner_answers,
 )
 
@@ -144,14 +143,5 @@ def test_ctrl_c_says_what_is_kept(project, stage):
 def begun(project, stage, url):
     """A run of one stage, with LM parameters for which no answer is kept."""
     more = f"{SMALL},lm.temperature=0.1,optimize.on_change=restart"
-    given = {"PO_LM_BASE_URL": url, "PO_LM_MODEL": "scripted", "DO_NOT_TRACK": "1"}
     command = ["run", f"--env={ENVIRONMENT}", STAGES[stage], f"--params={more}"]
-    return subprocess.Popen(  # noqa: S603 -- our own interpreter
-        [sys.executable, "-m", "kedro", *command],
-        cwd=project,
-        env={**os.environ, **given, "COLUMNS": "200"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    return kedro_begun(project, *command, base_url=url)

@@ -108,6 +108,20 @@ def kedro(
     )
 
 
+def kedro_begun(project: Path, *arguments: str, base_url: str) -> subprocess.Popen[str]:
+    """`kedro ...` that runs on, in a process group of its own, as in a terminal."""
+    given = {"PO_LM_BASE_URL": base_url, "PO_LM_MODEL": "scripted", "DO_NOT_TRACK": "1"}
+    return subprocess.Popen(  # noqa: S603 -- our own interpreter
+        [sys.executable, "-m", "kedro", *arguments],
+        cwd=project,
+        env={**os.environ, **given, "COLUMNS": "200"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
 def product_owner_answers(project: Path) -> Answer:
     """Answers with the data set's references; to the proposer, with an instruction."""
     lines = (project / "data/01_raw/product_owner.jsonl").read_text().splitlines()

@@ -9,20 +9,12 @@ from po_optimizer import load_program
 from po_optimizer.lms import Ledger
 from tests.canary import KEY, PROMPT_KEY, holders
 from tests.faces.project import ROOT, copy_project, kedro
-from tests.small_role import raw_record
+from tests.small_role import ROLE, write_records
 from tests.weights import needs_weights
 
 SLUG = "embedded-smollm2-135m-instruct"
-WORDS = {
-    "tool": "hammers nails and screws for the workshop at home",
-    "book": "pages of stories that one reads by the fire in winter",
-}
 SETTINGS = {
-    "role": {
-        "program": "tests.small_role.Labeler",
-        "metric": "tests.small_role.label_metric",
-        "record": "tests.small_role.LabelRecord",
-    },
+    "role": ROLE,
     "data_prep": {"sizes": {"train": 3, "val": 2, "test": 3}},
     "optimize": {"miprov2": {"num_candidates": 2, "num_trials": 2}},
     "lm": {"max_tokens": 60, "context_tokens": 2048, "seconds_per_example": 3},
@@ -40,13 +32,7 @@ def project(tmp_path_factory):
     settings = project / "conf" / "small" / "parameters_small.yml"
     settings.parent.mkdir()
     settings.write_text(yaml.safe_dump(SETTINGS))
-    kinds = list(WORDS) * 6
-    records = [
-        raw_record(n, kind, f"Item{n} number {n} has {n} {WORDS[kind]}")
-        for n, kind in enumerate(kinds)
-    ]
-    lines = "\n".join(json.dumps(record) for record in records)
-    (project / "data/01_raw/product_owner.jsonl").write_text(lines)
+    write_records(project / "data/01_raw/product_owner.jsonl", 12)
     return project
 
 

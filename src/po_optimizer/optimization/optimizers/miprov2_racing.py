@@ -9,9 +9,9 @@ from statistics import fmean
 from typing import Any
 
 import dspy
+import scipy  # its parts load when they are used; stats takes a second
 from dspy.evaluate.evaluate import EvaluationResult
 from dspy.utils.callback import with_callbacks
-from scipy import stats
 
 BLOCK = 8
 """Examples between two looks; the same for any number of threads, as results are."""
@@ -68,7 +68,7 @@ def is_hopeless(scores: list[float], best: list[float]) -> bool:
     differences = _over(scores, best)
     if len(set(differences)) == 1:
         return differences[0] < 0
-    interval = stats.ttest_1samp(differences, 0.0).confidence_interval(_LEVEL)
+    interval = scipy.stats.ttest_1samp(differences, 0.0).confidence_interval(_LEVEL)
     return bool(interval.high < 0)
 
 

@@ -150,7 +150,7 @@ class Shell:
         yield "score_per_call.py", "score_per_call.py --seeds 1"
         yield "resume.py", "resume.py --rounds 1 --seconds 0.01"
         yield "memory.py", "memory.py --sizes 9"
-        yield "--repeats 4", "--repeats 1"
+        yield "--repeats 3", "--repeats 1"
         yield "dask_sweep", "dask_sweep --seconds 0 --workers 1 --configurations 1"
         for example in ("<version>", "2026-01-01T00.00.00.000Z"):
             yield example, self._first_version()

@@ -2,12 +2,14 @@
 
 import os
 import signal
+import subprocess
 import threading
 import time
 
 import psutil
 import pytest
 
+from po_optimizer.lms.ledger import Ledger
 from tests.faces.project import (
     ENVIRONMENT,
     SLUG,
@@ -105,43 +107,112 @@ def test_log_that_cannot_be_written_costs_a_warning(project):
     assert "Traceback" not in done.stdout + done.stderr
 
 
-def in_the_middle(run, asked):
-    """Waits until the stage is at its work: it asks the LM, or verifies."""
+def in_the_middle(run, is_there):
+    """Waits until the stage is at its work."""
     deadline = time.monotonic() + 60
-    while run.poll() is None and time.monotonic() < deadline:
-        if asked.is_set() or psutil.Process(run.pid).children():
-            return
+    while not is_there() and run.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("stage", [one for one in STAGES if one != "data_prep"])
-def test_ctrl_c_says_what_is_kept(project, stage):
-    """The shell's code, one sentence, no process left, and the results stand."""
-    before, asked = results(project), threading.Event()
+def begun(project, stage, url, **more):
+    """A run of one stage, with LM parameters for which no answer is kept."""
+    more |= {"lm.temperature": time.time() % 1, "optimize.on_change": "restart"}
+    params = ",".join([SMALL, *(f"{name}={value}" for name, value in more.items())])
+    command = ["run", f"--env={ENVIRONMENT}", STAGES[stage], f"--params={params}"]
+    return kedro_begun(project, *command, base_url=url)
 
-    def slowly(prompt):
-        asked.set()
-        time.sleep(0.5)
-        return product_owner_answers(project)(prompt)
 
-    with answering(slowly) as url:
-        run = begun(project, stage, url)
-        in_the_middle(run, asked)
-        processes = psutil.Process(run.pid).children(recursive=True)
-        os.killpg(run.pid, signal.SIGINT)  # as a terminal does
-        out, err = run.communicate(timeout=60)
+def n_paid(project):
+    """LM calls in all ledgers."""
+    ledgers = (project / "data").rglob("ledger.sqlite")
+    return sum(Ledger(path).totals().paid for path in ledgers)
+
+
+def press_ctrl_c(run):
+    """As a terminal does: the whole process group gets the signal."""
+    os.killpg(run.pid, signal.SIGINT)
+
+
+def check_it_says_what_is_kept(run):
+    """The shell's code and one sentence; gives the log lines."""
+    out, err = run.communicate(timeout=60)
     assert run.returncode == 130, out + err
     assert err.startswith("Error: ")
     assert err.count("\n") == 1
     assert "same command resumes" in err
     assert "kept" in err
     assert "Traceback" not in out + err
+    return out
+
+
+@pytest.mark.parametrize("stage", ["optimize", "evaluate", "integrate"])
+def test_ctrl_c_finishes_the_calls_in_flight(project, stage):
+    """Their answers are kept, and the results stand."""
+    before, n_before = results(project), n_paid(project)
+    asked = []
+
+    def slowly(prompt):
+        asked.append(prompt)
+        time.sleep(0.5)
+        return product_owner_answers(project)(prompt)
+
+    with answering(slowly) as url:
+        run = begun(project, stage, url, **{"lm.num_threads": 1})
+        in_the_middle(run, lambda: asked)
+        press_ctrl_c(run)
+        out = check_it_says_what_is_kept(run)
+    assert results(project).items() >= before.items()
+    assert "the LM calls in flight are finished" in out
+    assert n_paid(project) - n_before == len(asked)
+
+
+def test_ctrl_c_while_records_are_read(project, tmp_path):
+    """Nothing is asked yet, so nothing is waited for."""
+    before, records = results(project), tmp_path / "records.jsonl"
+    os.mkfifo(records)
+    run = begun(project, "data_prep", "http://127.0.0.1:9", raw_records=records)
+    with records.open("w"):  # waits for the reader, who waits for the text
+        press_ctrl_c(run)
+        check_it_says_what_is_kept(run)
+    assert results(project) == before
+
+
+def test_ctrl_c_while_a_program_is_verified(project):
+    """The process that reads it back ends too."""
+    before = results(project)
+    run = begun(project, "persist", "http://127.0.0.1:9")
+    in_the_middle(run, lambda: verifiers(run))
+    processes = verifiers(run)
+    press_ctrl_c(run)
+    check_it_says_what_is_kept(run)
+    assert processes
     assert not psutil.wait_procs(processes, timeout=10)[1]
     assert results(project).items() >= before.items()
 
 
-def begun(project, stage, url):
-    """A run of one stage, with LM parameters for which no answer is kept."""
-    more = f"{SMALL},lm.temperature=0.1,optimize.on_change=restart"
-    command = ["run", f"--env={ENVIRONMENT}", STAGES[stage], f"--params={more}"]
-    return kedro_begun(project, *command, base_url=url)
+def verifiers(run):
+    """The processes that read a program back."""
+    children = psutil.Process(run.pid).children(recursive=True)
+    return [one for one in children if "verify" in " ".join(one.cmdline())]
+
+
+@pytest.mark.parametrize("stage", ["optimize", "evaluate", "integrate"])
+def test_second_ctrl_c_leaves_at_once(project, stage):
+    """The calls in flight are given up."""
+    before, asked, end = results(project), [], threading.Event()
+
+    def never(prompt):
+        asked.append(prompt)
+        end.wait(120)
+        return ""
+
+    with answering(never) as url:
+        run = begun(project, stage, url)
+        in_the_middle(run, lambda: asked)
+        press_ctrl_c(run)
+        with pytest.raises(subprocess.TimeoutExpired):
+            run.wait(2)
+        press_ctrl_c(run)
+        check_it_says_what_is_kept(run)
+        end.set()
+    assert results(project) == before

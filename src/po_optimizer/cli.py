@@ -4,21 +4,30 @@ import copy
 import functools
 import os
 import sys
+import threading
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 from kedro.framework.cli.project import run as kedro_run
+from rich.console import Console
 
 from po_optimizer.errors import DamagedArtifactError, PoOptimizerError
 from po_optimizer.explain import causes, explain
-from po_optimizer.lms import StopRun
+from po_optimizer.lms import StopRun, leaving
 from po_optimizer.persistence.components import inspect_program
 from po_optimizer.persistence.programs import predictors
 
 _INTERRUPTED = 130  # what a shell reports for Ctrl-C
+_KEPT = (
+    "stopped by Ctrl-C. What is stored and every LM answer so far is kept: the same "
+    "command resumes."
+)
+_GRACE_SECONDS = 1.0  # from the second Ctrl-C, for what is to be tidied up
+
+_told = threading.Lock()
 
 
 class RunError(click.ClickException):
@@ -43,14 +52,12 @@ def with_plain_errors(command: Callable[..., Any]) -> Callable[..., Any]:
         warnings.filterwarnings("ignore", message="Option '--pipeline' is deprecated")
         if not sys.stdout.isatty():  # rich would break a log's lines at 80 columns
             os.environ.setdefault("COLUMNS", "200")
+        ended = threading.Event()
+        threading.Thread(target=_see_to_leaving, args=(ended,), daemon=True).start()
         try:
             return command(*args, **kwargs)
         except KeyboardInterrupt as error:
-            message = (
-                "stopped by Ctrl-C. What is stored and every LM answer so far is "
-                "kept: the same command resumes."
-            )
-            raise RunError(message, _INTERRUPTED) from error
+            raise RunError(_KEPT, _INTERRUPTED) from error
         except StopRun as stop:
             raise RunError(str(stop), stop.as_error().exit_code) from stop
         except Exception as error:
@@ -61,8 +68,29 @@ def with_plain_errors(command: Callable[..., Any]) -> Callable[..., Any]:
                 raise
             own = (one for one in causes(error) if isinstance(one, PoOptimizerError))
             raise RunError(sentence, next((one.exit_code for one in own), 1)) from error
+        finally:
+            ended.set()
+            if leaving.is_set():
+                _leave()
 
     return run
+
+
+def _see_to_leaving(ended: threading.Event) -> None:
+    """Leaves in spite of what waits for threads that wait for an LM."""
+    leaving.wait()
+    if not ended.wait(_GRACE_SECONDS):
+        _leave()
+
+
+def _leave() -> NoReturn:
+    """Python would wait for those threads too."""
+    with _told:  # by one of the two that come here
+        console = Console()
+        if console.is_terminal:
+            console.show_cursor()  # a live display hid it
+        click.echo(f"Error: {_KEPT}", err=True)
+        os._exit(_INTERRUPTED)
 
 
 @cli.command()

@@ -14,7 +14,13 @@ from kedro.pipeline import Node, Pipeline
 from po_optimizer.datasets import DSPyProgramDataset, LMDataset
 from po_optimizer.errors import EndedEarlyError
 from po_optimizer.given_parameters import check_given
-from po_optimizer.lms import orderly_interrupt, stop_lms_in_use, stop_servers
+from po_optimizer.lms import (
+    Interrupted,
+    asked_to_stop,
+    orderly_interrupt,
+    stop_lms_in_use,
+    stop_servers,
+)
 from po_optimizer.params import RoleParams
 from po_optimizer.pipeline_registry import make_pipelines
 from po_optimizer.shape import (
@@ -135,24 +141,38 @@ class RunHooks:
 
 
 class InterruptHooks:
-    """Ctrl-C where nodes run in threads, which no signal reaches.
-
-    With Kedro's SequentialRunner a node is in the main thread and sees to it itself.
-    """
+    """Ctrl-C in any node, those that run in threads too, which no signal reaches."""
 
     def __init__(self) -> None:
         self._around = ExitStack()
 
     @hook_impl
-    def before_pipeline_run(self, run_params: dict[str, Any]) -> None:
+    def before_pipeline_run(self) -> None:
         """Ends the LM calls of all threads in order on the first Ctrl-C."""
-        if "ThreadRunner" in str(run_params.get("runner")):
-            self._around.enter_context(orderly_interrupt(stop_lms_in_use))
+        self._around.enter_context(orderly_interrupt(stop_lms_in_use))
 
     @hook_impl
+    def before_node_run(self) -> None:
+        """Begins no further node after a Ctrl-C.
+
+        Raises:
+            InterruptedRunError: There was one.
+        """
+        if asked_to_stop.is_set():
+            raise Interrupted().as_error()
+
+    @hook_impl(trylast=True)
     def after_pipeline_run(self) -> None:
-        """Gives the signals back."""
+        """Gives the signals back.
+
+        Raises:
+            InterruptedRunError: A Ctrl-C came in the last node: a script that goes on
+                after a success must not.
+        """
+        asked = asked_to_stop.is_set()
         self._around.close()
+        if asked:
+            raise Interrupted().as_error()
 
     @hook_impl
     def on_pipeline_error(self) -> None:

@@ -7,7 +7,13 @@ import threading
 import dspy
 import pytest
 
-from po_optimizer.lms import Interrupted, orderly_interrupt, stop_lms_in_use, use_lm
+from po_optimizer.lms import (
+    Interrupted,
+    leaving,
+    orderly_interrupt,
+    stop_lms_in_use,
+    use_lm,
+)
 from tests.scripted import fixed_fields, scripted_lm
 
 
@@ -79,6 +85,22 @@ def test_signal_reaches_the_other_threads(tmp_path):
     assert ended[0] == "42"
     assert isinstance(ended[1], Interrupted)
     assert ended[1].as_error().exit_code == 130
+
+
+def test_ctrl_c_holds_until_the_run_ends(tmp_path):
+    """No LM forgets it, in whichever block it is asked next; the next run may ask."""
+    lm = scripted_lm(fixed_fields(answer="42"), tmp_path)
+    stops: list[object] = []
+    with orderly_interrupt(stops.append):
+        with orderly_interrupt(stops.append):
+            os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(Interrupted):
+            ask(lm, "first")
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+    leaving.clear()
+    assert [type(stop) for stop in stops] == [Interrupted]
+    assert ask(lm, "first") == "42"
 
 
 def test_waiting_until_idle_takes_the_calls_in_flight(tmp_path):

@@ -12,6 +12,8 @@ from po_optimizer.lms.stop import (
     LMNotReady,
     LMUnreachable,
     StopRun,
+    asked_to_stop,
+    leaving,
 )
 
 __all__ = [
@@ -29,6 +31,8 @@ __all__ = [
     "PerCall",
     "StopRun",
     "Totals",
+    "asked_to_stop",
+    "leaving",
     "lm_slug",
     "make_lm",
     "orderly_interrupt",

@@ -33,10 +33,12 @@ from po_optimizer.lms.rate_limit import RateLimit
 from po_optimizer.lms.response_cache import endpoint
 from po_optimizer.lms.secret import scrub, without
 from po_optimizer.lms.stop import (
+    Interrupted,
     LedgerWriteFailed,
     LMNotReady,
     LMUnreachable,
     StopRun,
+    asked_to_stop,
 )
 from po_optimizer.lms.threads import num_threads
 from po_optimizer.params import LMParams
@@ -123,8 +125,8 @@ class Meter:
                 raise
 
     def resume(self) -> None:
-        """Forgets a stop, for the next node of the same process."""
-        self.stopped = None
+        """Forgets a stop, for the next node of the same process; but not a Ctrl-C."""
+        self.stopped = Interrupted() if asked_to_stop.is_set() else None
 
     def record(
         self, *, paid: bool, started: datetime, seconds: float, **rest: Any

@@ -1,6 +1,14 @@
 """What stops a run from inside DSPy, which swallows every ordinary exception."""
 
+import threading
+
 from po_optimizer.errors import InterruptedRunError, PoOptimizerError, Portable
+
+asked_to_stop = threading.Event()
+"""Set from the first Ctrl-C to the end of the run: nothing new is begun or paid."""
+
+leaving = threading.Event()
+"""Set by the second Ctrl-C: nobody waits for the LM calls in flight any more."""
 
 
 class StopRun(Portable):

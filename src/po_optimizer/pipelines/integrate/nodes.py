@@ -54,6 +54,7 @@ def write_vision_and_review(
     try:
         with use_lm(task_lm, stage="integrate"):
             prediction = chosen_program(**request.inputs)
+            task_lm.meter.check()  # a Ctrl-C came while it answered
         vision, review = prediction.product_vision, prediction.product_owner_review
         texts = {
             "product_vision": vision.to_yaml(),

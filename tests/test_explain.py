@@ -110,6 +110,13 @@ def test_unknown_environment_lists_the_known_ones(tmp_path):
     assert "env='olama' is no environment (did you mean ollama?)" in explain(error)
 
 
+def test_lost_settings_are_no_environment(tmp_path):
+    """Nobody chose `base`; there is nothing to choose instead."""
+    base = tmp_path / "conf/base"
+    error = MissingConfigException(f"Given configuration path does not exist: {base}")
+    assert explain(error).startswith(f"there is no folder {base}")
+
+
 def test_missing_configuration_without_a_folder_is_told_as_kedro_does():
     """Nothing is made up about what is not understood."""
     assert explain(MissingConfigException("No files found")) == "No files found"

@@ -92,6 +92,12 @@ def _missing_environment(error: BaseException) -> str:
     folder = Path(text.rpartition(": ")[2])
     if not folder.is_absolute():
         return text
+    if folder.name == "base":
+        return (
+            f"there is no folder {folder}, which holds the settings of every "
+            "environment. Put it back (`git checkout conf`), or run in the project's "
+            "folder."
+        )
     known = sorted(one.name for one in folder.parent.glob("*") if one.is_dir())
     return (
         f"env={folder.name!r} is no environment{nearest(folder.name, known)}: there is "

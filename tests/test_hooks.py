@@ -1,12 +1,16 @@
 """What surrounds a run: LMs are bound, an early end is told, the result is shown."""
 
+import os
+import signal
+
 import pytest
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Node, Pipeline
 
 from po_optimizer.datasets import DSPyProgramDataset, LMDataset
-from po_optimizer.errors import EndedEarlyError
-from po_optimizer.hooks import RunHooks
+from po_optimizer.errors import EndedEarlyError, InterruptedRunError
+from po_optimizer.hooks import InterruptHooks, RunHooks
+from po_optimizer.lms import asked_to_stop
 from po_optimizer.roles import make_program
 from tests.small_role import Labeler
 from tests.test_small_role import ROLE
@@ -92,3 +96,27 @@ def test_servers_are_stopped_however_a_run_ends(monkeypatch, ending):
     given = (Pipeline([]), DataCatalog()) if ending == "after_pipeline_run" else ()
     getattr(RunHooks(), ending)(*given)
     assert stopped == [1]
+
+
+def test_run_after_an_interrupted_one_starts_afresh():
+    """In a notebook both are one process, and Kedro tells no hook of a Ctrl-C."""
+    before, hooks = signal.getsignal(signal.SIGINT), InterruptHooks()
+    hooks.before_pipeline_run()
+    with pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGINT)
+    with pytest.raises(InterruptedRunError):
+        hooks.before_node_run()
+    hooks.before_pipeline_run()
+    hooks.before_node_run()
+    hooks.after_pipeline_run()
+    assert signal.getsignal(signal.SIGINT) is before
+    assert not asked_to_stop.is_set()
+
+
+def test_ctrl_c_in_the_last_node_is_no_success():
+    """A script that goes on after a success must not."""
+    hooks = InterruptHooks()
+    hooks.before_pipeline_run()
+    asked_to_stop.set()
+    with pytest.raises(InterruptedRunError):
+        hooks.after_pipeline_run()

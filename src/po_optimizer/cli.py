@@ -53,6 +53,7 @@ def with_plain_errors(command: Callable[..., Any]) -> Callable[..., Any]:
         if not sys.stdout.isatty():  # rich would break a log's lines at 80 columns
             os.environ.setdefault("COLUMNS", "200")
         ended = threading.Event()
+        leaving.clear()  # of an earlier run of this process
         threading.Thread(target=_see_to_leaving, args=(ended,), daemon=True).start()
         try:
             return command(*args, **kwargs)
@@ -78,9 +79,9 @@ def with_plain_errors(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def _see_to_leaving(ended: threading.Event) -> None:
     """Leaves in spite of what waits for threads that wait for an LM."""
-    leaving.wait()
-    if not ended.wait(_GRACE_SECONDS):
-        _leave()
+    while not ended.wait(0.1):
+        if leaving.is_set() and not ended.wait(_GRACE_SECONDS):
+            _leave()
 
 
 def _leave() -> NoReturn:

@@ -149,6 +149,7 @@ class InterruptHooks:
     @hook_impl
     def before_pipeline_run(self) -> None:
         """Ends the LM calls of all threads in order on the first Ctrl-C."""
+        self._around.close()  # Kedro tells no hook of a second one, in a notebook say
         self._around.enter_context(orderly_interrupt(stop_lms_in_use))
 
     @hook_impl

@@ -14,13 +14,16 @@ import click
 from kedro.framework.cli.project import run as kedro_run
 from rich.console import Console
 
-from po_optimizer.errors import DamagedArtifactError, PoOptimizerError
+from po_optimizer.errors import (
+    DamagedArtifactError,
+    InterruptedRunError,
+    PoOptimizerError,
+)
 from po_optimizer.explain import causes, explain
 from po_optimizer.lms import StopRun, leaving
 from po_optimizer.persistence.components import inspect_program
 from po_optimizer.persistence.programs import predictors
 
-_INTERRUPTED = 130  # what a shell reports for Ctrl-C
 _KEPT = (
     "stopped by Ctrl-C. What is stored and every LM answer so far is kept: the same "
     "command resumes."
@@ -58,7 +61,7 @@ def with_plain_errors(command: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return command(*args, **kwargs)
         except KeyboardInterrupt as error:
-            raise RunError(_KEPT, _INTERRUPTED) from error
+            raise RunError(_KEPT, InterruptedRunError.exit_code) from error
         except StopRun as stop:
             raise RunError(str(stop), stop.as_error().exit_code) from stop
         except Exception as error:
@@ -91,7 +94,7 @@ def _leave() -> NoReturn:
         if console.is_terminal:
             console.show_cursor()  # a live display hid it
         click.echo(f"Error: {_KEPT}", err=True)
-        os._exit(_INTERRUPTED)
+        os._exit(InterruptedRunError.exit_code)
 
 
 @cli.command()

@@ -50,8 +50,10 @@ from tests.faces.project import (
     SLUG,
     answering,
     copy_project,
+    in_the_middle,
     kedro,
     kedro_begun,
+    press_ctrl_c,
     product_owner_answers,
 )
 
@@ -489,10 +491,9 @@ def test_ctrl_c_ends_the_workers_in_order(project):
             "--params=lm.num_threads=1",
             base_url=url,
         )
-        while len(asked) < 8 and run.poll() is None:
-            time.sleep(0.05)
+        in_the_middle(run, lambda: len(asked) >= 8)
         processes = psutil.Process(run.pid).children(recursive=True)
-        os.killpg(run.pid, signal.SIGINT)  # as a terminal does: the workers too
+        press_ctrl_c(run)  # the workers get it too
         out, err = run.communicate(timeout=60)
         calls = len(asked)
         time.sleep(1)

@@ -5,13 +5,10 @@ import pytest
 
 from po_optimizer.params import RoleParams
 from po_optimizer.roles import load_metric, load_record_type, make_program
+from tests import small_role
 from tests.small_role import Label, LabelRecord, label_metric, raw_record
 
-ROLE = RoleParams(
-    program="tests.small_role.Labeler",
-    metric="tests.small_role.label_metric",
-    record="tests.small_role.LabelRecord",
-)
+ROLE = RoleParams.model_validate(small_role.ROLE)
 
 
 def test_role_is_loaded_by_import_path():

@@ -1,7 +1,6 @@
 """A stage that the disk or the user ends: one sentence, and nothing is lost."""
 
 import os
-import signal
 import subprocess
 import threading
 import time
@@ -15,8 +14,10 @@ from tests.faces.project import (
     SLUG,
     answering,
     copy_project,
+    in_the_middle,
     kedro,
     kedro_begun,
+    press_ctrl_c,
     product_owner_answers,
 )
 
@@ -107,13 +108,6 @@ def test_log_that_cannot_be_written_costs_a_warning(project):
     assert "Traceback" not in done.stdout + done.stderr
 
 
-def in_the_middle(run, is_there):
-    """Waits until the stage is at its work."""
-    deadline = time.monotonic() + 60
-    while not is_there() and run.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.02)
-
-
 def begun(project, stage, url, **more):
     """A run of one stage, with LM parameters for which no answer is kept."""
     more |= {"lm.temperature": time.time() % 1, "optimize.on_change": "restart"}
@@ -126,11 +120,6 @@ def n_paid(project):
     """LM calls in all ledgers."""
     ledgers = (project / "data").rglob("ledger.sqlite")
     return sum(Ledger(path).totals().paid for path in ledgers)
-
-
-def press_ctrl_c(run):
-    """As a terminal does: the whole process group gets the signal."""
-    os.killpg(run.pid, signal.SIGINT)
 
 
 def check_it_says_what_is_kept(run):

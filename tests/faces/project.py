@@ -6,9 +6,11 @@ catalog, LMs, ledger, optimizer, datasets.
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -90,11 +92,7 @@ def kedro(
         most_seconds: After them it is taken for hung.
         more: Environment variables.
     """
-    variables = {**os.environ, "DO_NOT_TRACK": "true", "COLUMNS": "200"}
-    if base_url:
-        variables |= {"PO_LM_BASE_URL": base_url, "PO_LM_MODEL": "scripted"}
-        variables |= {"PO_LM_API_KEY": "canary-not-a-key"}
-    variables |= more
+    variables = _variables(base_url) | more
     if environment:
         variables["KEDRO_ENV"] = environment
     return subprocess.run(  # noqa: S603 -- our own interpreter
@@ -110,16 +108,35 @@ def kedro(
 
 def kedro_begun(project: Path, *arguments: str, base_url: str) -> subprocess.Popen[str]:
     """`kedro ...` that runs on, in a process group of its own, as in a terminal."""
-    given = {"PO_LM_BASE_URL": base_url, "PO_LM_MODEL": "scripted", "DO_NOT_TRACK": "1"}
     return subprocess.Popen(  # noqa: S603 -- our own interpreter
         [sys.executable, "-m", "kedro", *arguments],
         cwd=project,
-        env={**os.environ, **given, "COLUMNS": "200"},
+        env=_variables(base_url),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
     )
+
+
+def in_the_middle(run: subprocess.Popen[str], is_there: Callable[[], object]) -> None:
+    """Waits until a begun run is at what a test waits for, or has ended."""
+    deadline = time.monotonic() + 120
+    while not is_there() and run.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
+def press_ctrl_c(run: subprocess.Popen[str]) -> None:
+    """As a terminal does: the whole process group gets the signal."""
+    os.killpg(run.pid, signal.SIGINT)
+
+
+def _variables(base_url: str | None) -> dict[str, str]:
+    variables = {**os.environ, "DO_NOT_TRACK": "true", "COLUMNS": "200"}
+    if base_url:
+        variables |= {"PO_LM_BASE_URL": base_url, "PO_LM_MODEL": "scripted"}
+        variables |= {"PO_LM_API_KEY": "canary-not-a-key"}
+    return variables
 
 
 def product_owner_answers(project: Path) -> Answer:

@@ -1,10 +1,6 @@
 """Several configurations in one run, and a stored program on another LM."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
 import time
 
 import pytest
@@ -15,7 +11,10 @@ from tests.faces.project import (
     SLUG,
     answering,
     copy_project,
+    in_the_middle,
     kedro,
+    kedro_begun,
+    press_ctrl_c,
     product_owner_answers,
 )
 
@@ -146,28 +145,15 @@ def test_interrupt_ends_every_thread_and_the_same_command_resumes(tmp_path):
 
     command = [*RUN, "--pipeline=sweep", "--runner=ThreadRunner", f"--params={SMALL}"]
     ledger = project / f"data/07_model_output/{SLUG}/ledger.sqlite"
+
+    def has_paid():
+        return ledger.exists() and Ledger(ledger).totals(stage="optimize").paid
+
     with answering(slowly) as url:
-        variables = {
-            **os.environ,
-            "DO_NOT_TRACK": "true",
-            "PO_LM_BASE_URL": url,
-            "PO_LM_MODEL": "scripted",
-        }
-        running = subprocess.Popen(  # noqa: S603 -- our own interpreter
-            [sys.executable, "-m", "kedro", *command],
-            cwd=project,
-            env=variables,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline and running.poll() is None:
-            if ledger.exists() and Ledger(ledger).totals(stage="optimize").paid:
-                break
-            time.sleep(0.05)
-        running.send_signal(signal.SIGINT)
-        printed, _ = running.communicate(timeout=60)
+        running = kedro_begun(project, *command, base_url=url)
+        in_the_middle(running, has_paid)
+        press_ctrl_c(running)
+        printed = "".join(running.communicate(timeout=60))
         assert running.returncode in {3, 130}, printed[-2000:]
         assert "Traceback" not in printed
         assert "same command resumes" in printed

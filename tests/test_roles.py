@@ -1,8 +1,10 @@
 """A role is what the parameters' import paths name, or a clear error."""
 
+import dspy
 import pytest
 
 from po_optimizer.errors import ImportPathError, SettingError
+from po_optimizer.lms import use_lm
 from po_optimizer.params import RoleParams
 from po_optimizer.roles import (
     bind_metric,
@@ -11,6 +13,7 @@ from po_optimizer.roles import (
     load_record_type,
     make_program,
 )
+from tests.scripted import fixed_fields, scripted_lm
 
 
 def weighted(example, prediction, trace=None, *, weight=1.0):
@@ -46,11 +49,95 @@ def test_program_is_made_afresh():
     assert make_program(RoleParams()) is not make_program(RoleParams())
 
 
-@pytest.mark.parametrize("path", ["json.dumps", "pathlib.Path"])
-def test_program_must_be_a_module_class(path):
-    """Another class or a function is refused before it is called."""
+@pytest.mark.parametrize("path", ["pathlib.Path", "math.pi", "os.getcwd"])
+def test_program_must_be_a_module(path):
+    """Another class, a number, and what a function gives that is none are refused."""
     with pytest.raises(ImportPathError, match=r"role.program=.*not a dspy.Module"):
         make_program(RoleParams(program=path))
+
+
+class FromSettings(dspy.Module):
+    """Looks for the LM while it is made, and needs one."""
+
+    def __init__(self, temperature=0.5):
+        super().__init__()
+        self.answer = dspy.Predict("question -> answer")
+        self.answer.set_lm(dspy.settings.lm.copy(temperature=temperature))
+
+    def forward(self, question):
+        """The answer."""
+        return self.answer(question=question)
+
+
+class Asynchronous(dspy.Module):
+    """Has no forward."""
+
+    def __init__(self):
+        super().__init__()
+        self.answer = dspy.Predict("question -> answer")
+
+    async def aforward(self, question):
+        """The answer."""
+        return await self.answer.acall(question=question)
+
+
+class Nothing(dspy.Module):
+    """Has neither."""
+
+
+ready_made = dspy.ChainOfThought("question -> answer")
+
+
+def build(steps=1):
+    """A factory."""
+    return dspy.ReAct("question -> answer", tools=[], max_iters=steps)
+
+
+@pytest.mark.parametrize(
+    "path", ["tests.test_roles:ready_made", "tests.test_roles.build"]
+)
+def test_program_may_be_an_object_or_come_of_a_function(path):
+    """Each time it is a fresh one, with a colon or a dot before the name."""
+    programs = [make_program(RoleParams(program=path)) for _ in range(2)]
+    assert programs[0].predictors()[0] is not programs[1].predictors()[0]
+    assert programs[0].predictors()[0] is not ready_made.predictors()[0]
+
+
+def test_arguments_reach_the_factory():
+    """`role.program_args` are what the function is called with."""
+    role = RoleParams(program="tests.test_roles:build", program_args={"steps": 7})
+    assert make_program(role).max_iters == 7
+
+
+def test_an_object_takes_no_arguments():
+    """What is made already cannot be made with arguments."""
+    role = RoleParams(program="tests.test_roles:ready_made", program_args={"n": 1})
+    with pytest.raises(SettingError, match=r"role.program_args=.*made already"):
+        make_program(role)
+
+
+def test_program_sees_the_lm_while_it_is_made(tmp_path):
+    """A constructor finds in dspy.settings.lm the LM that answers."""
+    lm = scripted_lm(fixed_fields(answer="x"), tmp_path)
+    role = RoleParams(program="tests.test_roles.FromSettings")
+    assert make_program(role, lm).answer.lm.kwargs["temperature"] == 0.5
+    with pytest.raises(SettingError, match="making it raised AttributeError"):
+        make_program(role)
+
+
+def test_asynchronous_program_is_called_as_others_are(tmp_path):
+    """A program with `aforward` alone answers a plain call, metered like any other."""
+    lm = scripted_lm(fixed_fields(answer="x"), tmp_path)
+    program = make_program(RoleParams(program="tests.test_roles.Asynchronous"), lm)
+    with use_lm(lm, stage="evaluate"):
+        assert program(question="?").answer == "x"
+    assert lm.meter.ledger.totals(stage="evaluate").paid == 1
+
+
+def test_program_without_forward_is_told():
+    """There is nothing to call."""
+    with pytest.raises(ImportPathError, match="no forward to call"):
+        make_program(RoleParams(program="tests.test_roles.Nothing"))
 
 
 def test_arguments_that_the_program_refuses_are_told():

@@ -1,17 +1,20 @@
 """A role by import path: the program class, the metric and the record type.
 
-The parameters name them as package.module.Name, so another role is added beside
-`product_owner` without a change elsewhere.
+The parameters name them as package.module.Name or package.module:Name, so another
+role is added beside `product_owner` without a change elsewhere.
 """
 
 import functools
 import importlib
+import inspect
 from collections.abc import Callable, Mapping
+from types import ModuleType
 from typing import Any, Protocol, runtime_checkable
 
 import dspy
+from dspy.utils.syncify import run_async
 
-from po_optimizer.errors import ImportPathError, SettingError
+from po_optimizer.errors import ImportPathError, PoOptimizerError, SettingError
 from po_optimizer.params import RoleParams
 
 Metric = Callable[..., Any]
@@ -41,43 +44,115 @@ class RecordType(Protocol):
 
 
 def import_object(setting: str, path: str) -> Any:
-    """What a dotted path in the parameters names.
+    """What `package.module.name` or `package.module:name` in the parameters names.
 
     Raises:
         ImportPathError: The module or the name in it is not there.
     """
-    module_name, _, name = path.rpartition(".")
+    before, colon, name = path.partition(":")
+    module_name, _, last = (before, "", name) if colon else path.rpartition(".")
     if not module_name:
         raise ImportPathError(setting, path, "it has no module before the name")
+    target: Any = _import_module(setting, path, module_name)
+    for part in (name or last).split("."):
+        if not hasattr(target, part):
+            problem = f"module {module_name} has no {name or last}"
+            raise ImportPathError(setting, path, problem)
+        target = getattr(target, part)
+    return target
+
+
+def _import_module(setting: str, path: str, name: str) -> ModuleType:
     try:
-        return getattr(importlib.import_module(module_name), name)
-    except ImportError as error:
-        raise ImportPathError(setting, path, f"import failed: {error}") from error
-    except AttributeError as error:
-        problem = f"module {module_name} has no {name}"
+        return importlib.import_module(name)
+    except Exception as error:
+        problem = f"import failed: {type(error).__name__}: {error}"
         raise ImportPathError(setting, path, problem) from error
 
 
-def make_program(role: RoleParams) -> dspy.Module:
+def make_program(role: RoleParams, lm: Any = None) -> dspy.Module:
     """A fresh baseline program of the role.
 
+    `role.program` names a dspy.Module class, a function that makes a program, or a
+    program of its module, which is copied.
+
+    Args:
+        role: Where the program is, and the arguments it is made with.
+        lm: Stands in `dspy.settings.lm` while the program is made, for those that look
+            there; None: whatever stands there.
+
     Raises:
-        ImportPathError: `role.program` is not a dspy.Module class.
-        SettingError: The class does not take `role.program_args`.
+        ImportPathError: `role.program` names none of the three.
+        SettingError: It cannot be made with `role.program_args`.
     """
-    cls = import_object("role.program", role.program)
-    if not (isinstance(cls, type) and issubclass(cls, dspy.Module)):
-        raise ImportPathError("role.program", role.program, "not a dspy.Module class")
+    path = role.program
+    with dspy.context(lm=lm or dspy.settings.lm):
+        program = _make(import_object("role.program", path), role)
+    if not isinstance(program, dspy.Module):
+        problem = f"it gave {type(program).__name__}, not a dspy.Module"
+        raise ImportPathError("role.program", path, problem)
+    if hasattr(program, "forward"):
+        return program
+    if hasattr(program, "aforward"):
+        return Synchronous(program)
+    raise ImportPathError("role.program", path, "it has no forward to call")
+
+
+def _make(target: Any, role: RoleParams) -> Any:
+    path, args = role.program, role.program_args
+    if isinstance(target, dspy.Module):
+        if args:
+            raise _refused(role, "it is made already and takes none")
+        return target.deepcopy()
+    other_class = isinstance(target, type) and not issubclass(target, dspy.Module)
+    if other_class or not callable(target):
+        problem = "not a dspy.Module class, a function that makes one, or one itself"
+        raise ImportPathError("role.program", path, problem)
     try:
-        program: dspy.Module = cls(**role.program_args)
-    except TypeError as error:
-        raise SettingError(
-            "role.program_args",
-            dict(role.program_args),
-            f"{cls.__name__} refuses them ({error})",
-            "Correct role.program_args in parameters_role.yml.",
-        ) from error
-    return program
+        _signature(target).bind(**args)
+    except (TypeError, ValueError) as error:
+        raise _refused(role, str(error)) from error
+    try:
+        return target(**args)
+    except PoOptimizerError:
+        raise
+    except Exception as error:
+        problem = f"making it raised {type(error).__name__}: {error}"
+        remedy = "Correct the program, or role.program_args in parameters_role.yml."
+        raise SettingError("role.program", path, problem, remedy) from error
+
+
+def _signature(target: Callable[..., Any]) -> inspect.Signature:
+    """What a class or function takes; DSPy's metaclass hides it of a class."""
+    if not isinstance(target, type):
+        return inspect.signature(target)
+    make = inspect.getattr_static(target, "__init__")
+    return inspect.signature(functools.partial(make, None))
+
+
+def _refused(role: RoleParams, problem: str) -> SettingError:
+    return SettingError(
+        "role.program_args",
+        dict(role.program_args),
+        f"{role.program} refuses them ({problem})",
+        "Correct role.program_args in parameters_role.yml.",
+    )
+
+
+class Synchronous(dspy.Module):
+    """A program that has only `aforward`, for optimizers, which call `forward`.
+
+    Args:
+        program: The program itself; its predictors are this one's.
+    """
+
+    def __init__(self, program: dspy.Module) -> None:
+        super().__init__()
+        self.program = program
+
+    def forward(self, **inputs: Any) -> Any:
+        """What the program gives, once it is there."""
+        return run_async(self.program.acall(**inputs))
 
 
 def load_metric(role: RoleParams) -> Metric:

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import dspy
+import numpy as np
 import pytest
 from dspy.lm15 import InvalidRequestError
 
-from po_optimizer.errors import NothingScoredError, PoOptimizerError
+from po_optimizer.errors import MetricError, NothingScoredError, PoOptimizerError
 from po_optimizer.evaluation.scoring import (
     EXAMPLES_AHEAD,
     predict_all,
@@ -222,8 +223,79 @@ def test_the_metrics_own_error_is_raised(tmp_path: Path) -> None:
     def metric(example: Any, prediction: Any, trace: Any = None) -> float:
         return float(prediction.no_such_field)
 
-    with pytest.raises(AttributeError, match="no_such_field"):
+    with pytest.raises(MetricError, match=r"E0 .*no_such_field.* role.metric"):
         _run(_right, tmp_path, metric=metric)
+
+
+class Gives(dspy.Module):
+    """Gives what a function makes of the question."""
+
+    def __init__(self, make: Any) -> None:
+        super().__init__()
+        self.make = make
+
+    def forward(self, question: str) -> Any:
+        """Whatever it is."""
+        return self.make(question)
+
+
+def _given(make: Any, folder: Path, metric: Any = lambda example, given: 1.0) -> Any:
+    lm = scripted_lm(_right, folder)
+    stream = predict_all(
+        Gives(make), _examples(2), metric, lm, stage="evaluate", positions=range(2)
+    )
+    return list(stream)
+
+
+@pytest.mark.parametrize(
+    "error", [IndexError, KeyError, AssertionError, RuntimeError, ConnectionError]
+)
+def test_whatever_a_program_raises_is_a_failure(error: Any, tmp_path: Path) -> None:
+    """The example is failed, 0.0 and counted; the error is named."""
+
+    def make(question: str) -> str:
+        if question.endswith("0"):
+            raise error("nothing there")
+        return question
+
+    first, second = _given(make, tmp_path)
+    assert (first.status, first.score, second.score) == ("failed", 0.0, 1.0)
+    assert first.reason.startswith(error.__name__)
+
+
+def test_our_own_errors_are_no_failure_of_the_program(tmp_path: Path) -> None:
+    """What the project refuses ends the evaluation, in whatever it is raised."""
+
+    def make(question: str) -> str:
+        raise PoOptimizerError("the disk is full")
+
+    with pytest.raises(PoOptimizerError, match="the disk is full"):
+        _given(make, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("value", "stored"),
+    [
+        ("text", {"output": "text"}),
+        (None, {"output": None}),
+        ([1, {2}], {"output": [1, [2]]}),
+        ({"a": np.float64(0.5), 2: np.array([1, 2])}, {"a": 0.5, "2": [1, 2]}),
+        (dspy.Prediction(a=dspy.Example(b=1)), {"a": {"b": 1}}),
+        (dspy.History(messages=[{"q": 1}]), {"messages": [{"q": 1}]}),
+        (b"\xff", {"output": "b'\\xff'"}),
+    ],
+)
+def test_a_program_may_give_anything(value: Any, stored: Any, tmp_path: Path) -> None:
+    """The metric gets it as it is, and it is stored readably."""
+    given: list[Any] = []
+
+    def metric(example: Any, prediction: Any, trace: Any = None) -> float:
+        given.append(prediction)
+        return 1.0
+
+    record = _given(lambda question: value, tmp_path, metric)[0]
+    assert given[0] is value
+    assert record.outputs == stored
 
 
 def test_references_are_scored_without_a_program() -> None:

@@ -9,6 +9,7 @@ from po_optimizer.evaluation.records import PredictionRecord
 logger = logging.getLogger(__name__)
 
 MOST_LINES = 200  # up to so many examples each has its line
+_REASON = 200  # characters of why an example has no score or a score of 0.0
 SECONDS = 30.0  # between two lines of more examples
 
 
@@ -59,13 +60,15 @@ class Pace:
 
 def _tell_one(stage: str, record: PredictionRecord, number: int, n: int) -> None:
     score = "none" if record.score is None else f"{record.score:.3f}"
+    why = f" ({record.reason[:_REASON]})" if record.reason else ""
     logger.info(
-        "%s: example %d of %d, %s %s, score=%s, %.1f s",
+        "%s: example %d of %d, %s %s%s, score=%s, %.1f s",
         stage,
         number,
         n,
         record.example_id,
         record.status,
+        why,
         score,
         record.seconds,
     )

@@ -3,8 +3,10 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
+import dspy
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
-from pydantic_core import from_json, to_json
+from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from po_optimizer.params import Fraction
 
@@ -76,7 +78,20 @@ class Predictions:
 
 
 def json_ready(values: Mapping[str, Any]) -> dict[str, JsonValue]:
-    """Typed values (pydantic models, enums, dates, ...) as what JSON can hold."""
-    text = to_json(dict(values), fallback=str, inf_nan_mode="strings")
-    ready: dict[str, JsonValue] = from_json(text)
+    """Values of any type as what JSON can hold and people can read."""
+    return {name: _ready(value) for name, value in values.items()}
+
+
+def _ready(value: Any) -> JsonValue:
+    try:
+        text = to_json(value, fallback=_readable, inf_nan_mode="strings")
+    except PydanticSerializationError:  # bytes, half characters, a list within itself
+        text = to_json(ascii(value))
+    ready: JsonValue = from_json(text)
     return ready
+
+
+def _readable(value: Any) -> Any:
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    return value.toDict() if isinstance(value, dspy.Example) else str(value)

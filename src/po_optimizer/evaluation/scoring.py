@@ -7,19 +7,16 @@ the testset.
 import contextvars
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import islice
 from typing import Any, Literal
 
 import dspy
-from dspy.utils.exceptions import (
-    AdapterParseError,
-    ContextWindowExceededError,
-    LMError,
-)
+from dspy.utils.exceptions import ContextWindowExceededError, LMError
+from pydantic import BaseModel
 
-from po_optimizer.errors import NothingScoredError
+from po_optimizer.errors import MetricError, NothingScoredError, PoOptimizerError
 from po_optimizer.evaluation.pace import Pace
 from po_optimizer.evaluation.records import PredictionRecord, Which, json_ready
 from po_optimizer.lms.metered import use_lm
@@ -29,10 +26,6 @@ from po_optimizer.score import Score
 
 ID_FIELDS = ("example_id", "record_id", "concept_id", "id")
 STRATA_FIELDS = ("tier", "language")
-
-# The program's own doing: an answer without the fields, a prompt that does not fit.
-# ValueError covers pydantic's ValidationError and parsers in a program's forward.
-PROGRAM_FAILURES = (AdapterParseError, ContextWindowExceededError, ValueError)
 
 # Drawn beyond the oldest example without an answer, per thread: one slow answer holds
 # back the records after it, but not yet the other threads.
@@ -54,7 +47,8 @@ def predict_all(
 ) -> Iterator[PredictionRecord]:
     """One record for each example, in the examples' order, as they are asked for.
 
-    An answer that cannot be used is failed: 0.0, counted. An example that the LM
+    An answer that cannot be used is failed: 0.0, counted; so is an example on which
+    the program raises, whatever it raises. An example that the LM
     could not be asked about is unscored: no score, counted apart. The examples are
     drawn as they are needed, at most `EXAMPLES_AHEAD * num_threads` in advance. Who
     does not read to the end closes the iterator, and so ends the threads.
@@ -62,7 +56,7 @@ def predict_all(
     Args:
         program: The program that answers.
         examples: All of the testset or a part of it.
-        metric: `(example, prediction) -> score`; its own errors are raised.
+        metric: `(example, prediction) -> score`.
         lm: The `MeteredLM` that answers.
         stage: The ledger's name for these calls.
         positions: The examples' places in the testset, as many as there are.
@@ -71,6 +65,7 @@ def predict_all(
 
     Raises:
         NothingScoredError: The LM could not be asked about any example.
+        MetricError: The metric gave no score.
         PoOptimizerError: The LM stayed unreachable or a budget was reached.
     """
     pace = Pace(stage, positions)
@@ -149,22 +144,28 @@ def _answer(
     started = time.perf_counter()
     # DSPy's own trace, of all examples, would keep 10,000 predictions
     with dspy.context(trace=[]), dspy.track_usage() as tracker:
-        try:
-            prediction = program(**example.inputs())
-        except PROGRAM_FAILURES as error:
-            record = _failed(record, error)
-            prediction = None
-        except LMError as error:
-            return record.model_copy(
-                update={"status": "unscored", "reason": _sentence(error)}
-            )
+        prediction, error = _call(program, example)
+    if isinstance(error, LMError) and not isinstance(error, ContextWindowExceededError):
+        return record.model_copy(
+            update={"status": "unscored", "reason": _sentence(error)}
+        )
     usage = _tokens(tracker)
     record = record.model_copy(
         update={"seconds": time.perf_counter() - started, **usage}
     )
-    if prediction is None:
-        return record
+    if error is not None:
+        return _failed(record, error)
     return _scored(record, example, prediction, metric)
+
+
+def _call(program: dspy.Module, example: dspy.Example) -> tuple[Any, Exception | None]:
+    """What the program gave, or what it raised."""
+    try:
+        return program(**example.inputs()), None
+    except PoOptimizerError:
+        raise
+    except Exception as error:  # noqa: BLE001 -- whatever a program raises is a failure
+        return None, error
 
 
 def _blank(example: dspy.Example, index: int, which: Which) -> PredictionRecord:
@@ -187,15 +188,15 @@ def _blank(example: dspy.Example, index: int, which: Which) -> PredictionRecord:
 def _scored(
     record: PredictionRecord,
     example: dspy.Example,
-    prediction: dspy.Prediction,
+    prediction: Any,
     metric: Metric,
 ) -> PredictionRecord:
-    score = Score.of(metric(example, prediction))
+    score = _score(metric, example, prediction, record.example_id)
     unusable = score.unusable is not None
     return PredictionRecord.model_validate(
         {
             **record.model_dump(),
-            "outputs": json_ready(prediction.toDict()),
+            "outputs": json_ready(_fields(prediction)),
             "status": "failed" if unusable else "ok",
             "reason": score.unusable or "",
             "score": 0.0 if unusable else score.value,
@@ -204,6 +205,28 @@ def _scored(
             "feedback": score.feedback,
         }
     )
+
+
+def _score(metric: Metric, example: dspy.Example, prediction: Any, name: str) -> Score:
+    try:
+        return Score.of(metric(example, prediction))
+    except PoOptimizerError:
+        raise
+    except Exception as error:
+        problem = f"{type(error).__name__}: {error}"
+        msg = f"the metric gave no score for the example {name} ({problem})"
+        raise MetricError(msg) from error
+
+
+def _fields(prediction: Any) -> Mapping[str, Any]:
+    """What a program gave by name; a value without names is the field `output`."""
+    if isinstance(prediction, dspy.Example):
+        return dict(prediction.toDict())
+    if isinstance(prediction, BaseModel):
+        return prediction.model_dump()
+    if isinstance(prediction, Mapping):
+        return {str(name): value for name, value in prediction.items()}
+    return {"output": prediction}
 
 
 def _failed(record: PredictionRecord, error: Exception) -> PredictionRecord:

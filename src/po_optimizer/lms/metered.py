@@ -5,6 +5,7 @@ no answer: so a guard sees exactly the calls that are paid for, each retry inclu
 and the cache stays DSPy's own.
 """
 
+import asyncio
 import re
 import sqlite3
 import threading
@@ -337,6 +338,10 @@ class MeteredLM(dspy.LM):
             seconds = time.perf_counter() - clock
             self.meter.record(paid=False, started=started, seconds=seconds)
         return answer
+
+    async def acall(self, *args: Any, **kwargs: Any) -> Any:
+        """The same call, awaited; the other tasks of the loop go on meanwhile."""
+        return await asyncio.to_thread(self, *args, **kwargs)
 
 
 def _refuses_the_prompt(error: LMError) -> bool:

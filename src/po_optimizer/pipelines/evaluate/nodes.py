@@ -1,6 +1,7 @@
 """Nodes of evaluate: both programs on the testset, compared and decided."""
 
 import json
+import re
 from collections.abc import Iterator
 from itertools import chain, islice
 from typing import Any, Literal
@@ -62,7 +63,8 @@ def predict_shard(
         raise NoProgramError("evaluate", task_lm.slug)
     n = len(testset)
     part = range(n * (shard - 1) // num_shards, n * shard // num_shards)
-    baseline = _predict(make_program(role), testset, part, task_lm, role, "baseline")
+    program = make_program(role, task_lm)
+    baseline = _predict(program, testset, part, task_lm, role, "baseline")
     return baseline, _predict(
         optimized_program, testset, part, task_lm, role, "optimized"
     )
@@ -173,7 +175,7 @@ def write_report(
     """The whole result as one self-contained page."""
     meter, provenance = task_lm.meter, get_provenance(optimized_program)
     origin = provenance.get("task_lm", task_lm.slug)
-    title = f"{role.program.rpartition('.')[2]} on {task_lm.slug}"
+    title = f"{re.split('[.:]', role.program)[-1]} on {task_lm.slug}"
     if origin != task_lm.slug:
         title = f"{title}, optimized on {origin}"
     return render_report(
@@ -184,7 +186,7 @@ def write_report(
         title=title,
         trials=trials,
         stages=meter.ledger.stages(meter.run_id),
-        prompt_diff=prompt_diff_html(make_program(role), optimized_program),
+        prompt_diff=prompt_diff_html(make_program(role, task_lm), optimized_program),
         preflight=preflight_report["checks"],
         settings=provenance,
     )

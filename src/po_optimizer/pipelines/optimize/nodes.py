@@ -107,7 +107,7 @@ def _setup(
 ) -> Setup:
     record_type = load_record_type(role)
     return Setup(
-        student=make_program(role),
+        student=make_program(role, task_lm),
         trainset=to_examples(trainset, record_type),
         valset=to_examples(valset, record_type),
         metric=load_metric(role),

@@ -44,6 +44,8 @@ def release_program(
     return attach_provenance(candidate_program, provenance)
 
 
-def compare_prompts(role: RoleParams, optimized_program: dspy.Module) -> str:
+def compare_prompts(
+    role: RoleParams, optimized_program: dspy.Module, task_lm: MeteredLM
+) -> str:
     """The prompt before and after as a page, demos included."""
-    return prompt_diff_html(make_program(role), optimized_program)
+    return prompt_diff_html(make_program(role, task_lm), optimized_program)

@@ -24,7 +24,7 @@ def create_pipeline(**kwargs: object) -> Pipeline:
             ),
             Node(
                 compare_prompts,
-                inputs=["params:role", "optimized_program"],
+                inputs=["params:role", "optimized_program", "task_lm"],
                 outputs="prompt_diff",
                 name="compare_prompts_node",
             ),

@@ -1,7 +1,8 @@
 """DSPy's response cache, one folder per endpoint, with failures that are heard.
 
-DSPy's own cache leaves the endpoint out of its key, unpickles anything and logs
-failed writes at DEBUG; each would lose or mix up answers that were paid for.
+DSPy's own cache leaves the endpoint out of its key, unpickles what it finds and logs
+failed writes at DEBUG; each would lose or mix up answers that were paid for, or run
+what somebody put into the folder. Here answers are data on the disk (`answers`).
 """
 
 import sqlite3
@@ -12,17 +13,17 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
-import diskcache
 import dspy
 from dspy.clients.cache import Cache
+from dspy.clients.call_result import CACHE_FORMAT, CallResult
 
+from po_optimizer.lms.answers import Answers
 from po_optimizer.lms.single_flight import SingleFlight
 from po_optimizer.lms.stop import CacheWriteFailed
 
 _folder: ContextVar[Path | None] = ContextVar("po_response_cache_folder", default=None)
-_SIZE_LIMIT_BYTES = 2**40  # diskcache evicts beyond it: answers are never evicted
 _IN_MEMORY = 1000  # answers; DSPy's million would hold all of a large evaluation
-_DISK_ERRORS = (OSError, sqlite3.Error, diskcache.Timeout)
+_LARGEST_IN_MEMORY = 200_000  # bytes of one answer; a larger one is read from the disk
 
 
 class EndpointCache(Cache):
@@ -34,13 +35,13 @@ class EndpointCache(Cache):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(
-            enable_disk_cache=True,
+            enable_disk_cache=False,  # DSPy's, which is made of pickles
             enable_memory_cache=True,
             disk_cache_dir=str(folder),
-            disk_size_limit_bytes=_SIZE_LIMIT_BYTES,
             memory_max_entries=_IN_MEMORY,
-            restrict_pickle=True,
         )
+        self.folder = folder
+        self.answers = Answers(folder)
         self.flight = SingleFlight(folder / "in_flight.lock")
 
     def get(
@@ -49,15 +50,19 @@ class EndpointCache(Cache):
         ignored_args_for_cache_key: list[str] | None = None,
     ) -> Any:
         """The kept answer, or None to the one who is to ask for it."""
-        answer = super().get(request, ignored_args_for_cache_key)
-        if answer is not None:
-            return answer
         key = self.cache_key(request, ignored_args_for_cache_key)
-        if self.flight.take(key):
-            answer = super().get(request, ignored_args_for_cache_key)
+        answer = self._kept(key)
+        if answer is None and self.flight.take(key):
+            answer = self._kept(key)
             if answer is not None:
                 self.flight.release(key)
         return answer
+
+    def _kept(self, key: str) -> Any:
+        with self._lock:
+            kept = self.memory_cache.get(key)
+        answer = self.answers.get(key) if kept is None else kept
+        return self._prepare_cached_response(answer) if _readable(answer) else None
 
     def put(
         self,
@@ -69,14 +74,29 @@ class EndpointCache(Cache):
         """Keeps one answer.
 
         Raises:
-            CacheWriteFailed: The disk refused it.
+            CacheWriteFailed: The disk refused it, or it is no plain data.
         """
         key = self.cache_key(request, ignored_args_for_cache_key)
-        with _heard(Path(str(self.disk_cache_dir))):
-            self.disk_cache.set(key, value, retry=True)
-        with self._lock:
-            self.memory_cache[key] = value
+        try:
+            with _heard(self.folder):
+                size = self.answers.put(key, value)
+        except TypeError as error:
+            raise CacheWriteFailed(str(self.folder), f"no data: {error}") from error
+        if size <= _LARGEST_IN_MEMORY:
+            with self._lock:
+                self.memory_cache[key] = value
         self.flight.release(key)
+
+
+def _readable(answer: Any) -> bool:
+    """False of what DSPy would stumble over: a row that it did not write."""
+    if not isinstance(answer, dict) or answer.get("_dspy_format") != CACHE_FORMAT:
+        return answer is not None
+    try:
+        CallResult.load(answer)
+    except (ValueError, TypeError, LookupError, AttributeError):
+        return False
+    return True
 
 
 class ResponseCache:
@@ -131,7 +151,7 @@ def _heard(folder: Path | None) -> Iterator[None]:
     """Turns a failure of our disk into a stop: DSPy would score the example 0.0."""
     try:
         yield
-    except _DISK_ERRORS as error:
+    except (OSError, sqlite3.Error) as error:
         if folder is None:
             raise
         raise CacheWriteFailed(str(folder), str(error)) from error

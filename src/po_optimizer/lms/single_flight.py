@@ -11,6 +11,8 @@ import threading
 import time
 from pathlib import Path
 
+from po_optimizer.lms.private_file import open_private
+
 if sys.platform != "win32":
     import fcntl
 
@@ -30,7 +32,7 @@ class SingleFlight:
     """
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("ab")
+        self._file = open_private(path)
         self._owners: dict[str, int] = {}
         self._changed = threading.Condition()
 

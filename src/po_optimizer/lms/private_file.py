@@ -1,0 +1,15 @@
+"""Files of one's own: what is asked of an LM is for its owner's eyes."""
+
+import os
+from pathlib import Path
+from typing import BinaryIO
+
+
+def open_private(path: Path) -> BinaryIO:
+    """The file for reading and appending, made when missing, for its owner alone.
+
+    Raises:
+        OSError: The disk refuses it, or it is a link, which could lead anywhere.
+    """
+    flags = os.O_CREAT | os.O_RDWR | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
+    return os.fdopen(os.open(path, flags, 0o600), "a+b")

@@ -91,9 +91,10 @@ def make_program(role: RoleParams, lm: Any = None) -> dspy.Module:
     if not isinstance(program, dspy.Module):
         problem = f"it gave {type(program).__name__}, not a dspy.Module"
         raise ImportPathError("role.program", path, problem)
-    if hasattr(program, "forward"):
+    # looked at statically: DSPy warns of a forward that is touched
+    if inspect.getattr_static(program, "forward", None) is not None:
         return program
-    if hasattr(program, "aforward"):
+    if inspect.getattr_static(program, "aforward", None) is not None:
         return Synchronous(program)
     raise ImportPathError("role.program", path, "it has no forward to call")
 

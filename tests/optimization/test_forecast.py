@@ -81,6 +81,17 @@ def test_bounds_are_ordered(
         assert 0 <= each.lower <= each.expected <= each.upper
 
 
+@pytest.mark.parametrize("optimizer", ["miprov2", "gepa", "bootstrap_random_search"])
+def test_calls_are_those_of_the_probe_s_runs(tmp_path, optimizer):
+    """An agent's run is as many calls as were seen, between least and most of them."""
+    made = world.setup(world.lm(tmp_path), world.settings(optimizer))
+    one, several = forecast(made), forecast(made, [2, 3, 7])
+    assert several.task.expected == 4 * one.task.expected
+    assert several.task.lower == one.task.lower
+    assert several.task.upper == 12 * one.task.upper
+    assert several.prompt == one.prompt
+
+
 def test_first_forecast_takes_the_setting(tmp_path):
     """Without experience seconds come from the setting, tokens and cost are unknown."""
     made = foretell(world.lm(tmp_path, seconds_per_example=2.0), world.settings())

@@ -229,13 +229,15 @@ def test_the_data_summary_must_fit_the_prompt_lm(tmp_path):
 class CuttingEngine:
     """Reports no more than 90 prompt tokens, as a server that cuts does."""
 
+    most = 90
+
     def __init__(self, inner):
         self.inner = inner
 
     def complete(self, request):
         """One answer, cut."""
         response = self.inner.complete(request)
-        read = min(90, response.usage.input_tokens)
+        read = min(self.most, response.usage.input_tokens)
         usage = dataclasses.replace(response.usage, input_tokens=read)
         return dataclasses.replace(response, usage=usage)
 
@@ -249,6 +251,107 @@ def test_a_server_that_cuts_gives_itself_away(tmp_path):
     with pytest.raises(PreflightError, match="cuts long prompts") as raised:
         check(lm, valset=short, trainset=[*world.examples("t", 7), *long])
     assert failed(raised) == ["lm_reads_longest_prompt"]
+
+
+@pytest.mark.parametrize(
+    ("most", "name"), [(90, "lm_reads_longest_prompt"), (9, "lm_reads_prompt")]
+)
+def test_what_was_refused_is_refused_again(tmp_path, monkeypatch, most, name):
+    """The probe's answers are cached by then, and still say what the server read."""
+    monkeypatch.setattr(CuttingEngine, "most", most)
+    long = [dspy.Example(question="word " * 200, answer="9").with_inputs("question")]
+    for _ in range(2):
+        lm = world.lm(tmp_path)
+        lm.engine._connect = lambda lm=lm: CuttingEngine(lm.scripted)
+        with pytest.raises(PreflightError, match="cut") as raised:
+            check(lm, trainset=[*world.examples("t", 7), *long])
+        assert name in failed(raised)
+
+
+def test_a_mended_server_passes(tmp_path):
+    """A kept answer that says that the prompt was cut is asked for again."""
+    long = [dspy.Example(question="word " * 200, answer="9").with_inputs("question")]
+    trainset = [*world.examples("t", 7), *long]
+    lm = world.lm(tmp_path)
+    lm.engine._connect = lambda: CuttingEngine(lm.scripted)
+    with pytest.raises(PreflightError):
+        check(lm, trainset=trainset)
+    assert check(world.lm(tmp_path), trainset=trainset).passed
+
+
+class Shape(dspy.Module):
+    """Any predictors, called one after the other with what makes their inputs."""
+
+    def __init__(self, predictor, times=1, **inputs):
+        super().__init__()
+        self.predictor = predictor
+        self.times = times
+        self.inputs = inputs
+
+    def forward(self, question):
+        """The last answer."""
+        for _ in range(self.times):
+            answered = self.predictor(question=question, **self.inputs)
+        return dspy.Prediction(answer=answered.answer)
+
+
+PIXEL = dspy.Image("data:image/png;base64," + "A" * 200_000)
+SHAPES = {
+    "n answers of one call": Shape(dspy.Predict("question -> answer", n=3)),
+    "a history made inside": Shape(
+        dspy.Predict("question, history: dspy.History -> answer"),
+        history=dspy.History(messages=[{"question": "1 + 1", "answer": "2"}]),
+    ),
+    "an image": Shape(
+        dspy.Predict("question, image: dspy.Image -> answer"), image=PIXEL
+    ),
+    "a typed input": Shape(
+        dspy.Predict("question, limits: dict[str, list[int]] -> answer"),
+        limits={"a": [1, 2]},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_a_program_of_another_shape_passes(tmp_path, name):
+    """What it makes in its forward can be neither empty text nor counted as text."""
+    assert check(world.lm(tmp_path), student=SHAPES[name]).passed
+
+
+def test_an_image_is_not_counted_as_text(tmp_path):
+    """200,000 characters of it are no 50,000 tokens, nor does the server cut them."""
+    report = check(world.lm(tmp_path), student=SHAPES["an image"])
+    assert "lm_reads_longest_prompt" not in {c.name for c in report.checks}
+
+
+@pytest.mark.parametrize(("times", "n_runs"), [(1, 3), (4, 8)])
+def test_the_probe_counts_the_calls_of_a_run(tmp_path, times, n_runs):
+    """Three runs, or eight where a run is more than a call of each predictor."""
+    for _ in range(2):  # cached or not
+        student = Shape(dspy.Predict("question -> answer", n=2), times)
+        report = check(world.lm(tmp_path), student=student)
+        assert report.calls_per_run == [2 * times] * (8 if times == 1 else n_runs)
+
+
+def test_a_program_without_predictors_is_told(tmp_path):
+    """There is no prompt to optimize; the other checks would speak of other things."""
+
+    class Plain(dspy.Module):
+        def forward(self, question):
+            return dspy.Predict("question -> answer")(question=question)
+
+    with pytest.raises(PreflightError, match=r"each dspy\.Predict") as raised:
+        check(world.lm(tmp_path), student=Plain())
+    assert failed(raised) == ["has_predictors"]
+
+
+@pytest.mark.parametrize("split", ["trainset", "valset", "testset"])
+def test_forgotten_inputs_are_told(tmp_path, split):
+    """An example that does not say which of its fields are inputs names the call."""
+    bare = [dspy.Example(question=f"b{i}", answer="9") for i in range(8)]
+    with pytest.raises(PreflightError, match=r"role\.record=.*with_inputs") as raised:
+        check(world.lm(tmp_path), **{split: bare})
+    assert failed(raised) == ["inputs_marked"]
 
 
 def test_a_prompt_is_measured_by_its_own_tokens(tmp_path):

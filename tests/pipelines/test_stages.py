@@ -136,7 +136,7 @@ def test_released_program_says_how_it_came_about(made):
 
 def test_prompt_diff_shows_the_new_instruction(made):
     """Before and after stand on one page."""
-    page = persist.compare_prompts(ROLE, made["optimized"])
+    page = persist.compare_prompts(ROLE, made["optimized"], made["lm"])
     assert "with care" in page
     assert "up to three tags" in page
 

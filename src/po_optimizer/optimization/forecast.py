@@ -1,11 +1,13 @@
 """What an optimization will cost: calls by formula, the rest from experience."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from po_optimizer.lms import MeteredLM
-from po_optimizer.optimization.optimizers import CallRange, make_optimizer
+from po_optimizer.optimization.optimizers import CallRange, PerRun, make_optimizer
 from po_optimizer.optimization.setup import Setup
 from po_optimizer.params import BudgetParams
 
@@ -88,15 +90,23 @@ class Forecast(BaseModel):
         )
 
 
-def forecast(setup: Setup) -> Forecast:
+def forecast(setup: Setup, calls_per_run: Sequence[int] = ()) -> Forecast:
     """The forecast for one optimization; it makes no LM call.
 
     Seconds, tokens and cost come from the ledger's paid calls of this LM in earlier
     optimizations, else from those of the preflight's probe, else from
     `lm.seconds_per_example`.
+
+    Args:
+        setup: The optimization.
+        calls_per_run: LM calls of some runs of the program, as the preflight's report
+            has them: an agent or a loop makes more than one a predictor, which is what
+            is expected without them.
     """
     params, task_lm, prompt_lm = setup.params, setup.task_lm, setup.prompt_lm
     optimizer, sizes = make_optimizer(params), setup.sizes()
+    if calls_per_run:
+        sizes = replace(sizes, per_run=PerRun.of(calls_per_run))
     calls = optimizer.calls(sizes)
     task_rate, prompt_rate = _rate(task_lm), _rate(prompt_lm)
     threads = task_lm.num_threads

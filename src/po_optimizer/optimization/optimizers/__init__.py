@@ -5,6 +5,7 @@ from po_optimizer.optimization.optimizers.base import (
     Calls,
     Job,
     Optimizer,
+    PerRun,
     Sizes,
 )
 from po_optimizer.optimization.optimizers.bootstrap_random_search import (
@@ -26,6 +27,7 @@ __all__ = [
     "Calls",
     "Job",
     "Optimizer",
+    "PerRun",
     "Sizes",
     "make_optimizer",
 ]

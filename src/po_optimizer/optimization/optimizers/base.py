@@ -1,6 +1,6 @@
 """What every optimizer is to the run control: one small class."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
@@ -37,19 +37,56 @@ class Job:
     phase: Callable[[str], None]
 
 
+class PerRun(BaseModel):
+    """LM calls of one run of the program and of scoring it.
+
+    Args:
+        least: Of any run.
+        mean: 0 or more.
+        most: Of any run.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    least: int
+    mean: float
+    most: int
+
+    @classmethod
+    def of(cls, calls: Sequence[int]) -> "PerRun":
+        """From what some runs made: beyond their extremes by as much as they span."""
+        least, most = min(calls), max(calls)
+        return cls(
+            least=max(min(1, least), least - (most - least)),
+            mean=sum(calls) / len(calls),
+            most=most + (most - least),
+        )
+
+
 @dataclass(frozen=True)
 class Sizes:
     """What the number of LM calls depends on, beside the optimizer's arguments.
 
     Args:
-        predictors: LM calls of one run of the program.
+        predictors: In the program.
         train: Examples in the trainset.
         val: Examples in the valset.
+        per_run: LM calls of one run; None: one a predictor.
     """
 
     predictors: int
     train: int
     val: int
+    per_run: PerRun | None = None
+
+    def calls(self, runs: "CallRange") -> "CallRange":
+        """The LM calls of so many runs of the program."""
+        each = self.per_run or PerRun.of([self.predictors])
+        return CallRange(
+            lower=runs.lower * each.least,
+            expected=round(runs.expected * each.mean),
+            upper=runs.upper * each.most,
+        )
 
 
 class CallRange(BaseModel):

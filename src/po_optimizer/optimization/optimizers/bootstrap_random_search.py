@@ -67,13 +67,10 @@ class BootstrapRandomSearch:
         upper = candidates * sizes.val + sets * sizes.train * params.max_rounds
         distinct, attempts = self._rehearse(sizes)
         expected = distinct * sizes.val + attempts
-        per_run = sizes.predictors
-        task = CallRange(
-            lower=sizes.val * per_run,
-            expected=min(expected, upper) * per_run,
-            upper=upper * per_run,
+        runs = CallRange(lower=sizes.val, expected=min(expected, upper), upper=upper)
+        return Calls(
+            task=sizes.calls(runs), prompt=CallRange(lower=0, expected=0, upper=0)
         )
-        return Calls(task=task, prompt=CallRange(lower=0, expected=0, upper=0))
 
     def _rehearse(self, sizes: Sizes) -> tuple[int, int]:
         """Distinct candidates and attempts, if each attempt gives a demo."""

@@ -76,13 +76,9 @@ class Gepa:
         # the parent's part of an iteration is mostly cached after a first epoch
         repeated = max(0, iterations * batch - sizes.train)
         expected = min(upper, max(sizes.val, max(scorings, sizes.val) - repeated))
-        per_run = sizes.predictors
+        runs = CallRange(lower=sizes.val, expected=expected, upper=upper)
         return Calls(
-            task=CallRange(
-                lower=sizes.val * per_run,
-                expected=expected * per_run,
-                upper=upper * per_run,
-            ),
+            task=sizes.calls(runs),
             prompt=CallRange(lower=0, expected=min(iterations, most), upper=most),
         )
 

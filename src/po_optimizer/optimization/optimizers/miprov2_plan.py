@@ -95,12 +95,10 @@ def task_calls(plan: Plan, seed: int) -> CallRange:
     upper = sizes.val + scored + sets * sizes.train
     expected = sizes.val + _new_scorings(plan, seed) + _bootstrap_attempts(plan, seed)
     lower = sizes.val + first
-    per_run = sizes.predictors
-    return CallRange(
-        lower=lower * per_run,
-        expected=min(max(expected, lower), upper) * per_run,
-        upper=upper * per_run,
+    runs = CallRange(
+        lower=lower, expected=min(max(expected, lower), upper), upper=upper
     )
+    return sizes.calls(runs)
 
 
 def prompt_calls(plan: Plan) -> CallRange:

@@ -9,7 +9,13 @@ from po_optimizer.lms import StopRun, use_lm
 from po_optimizer.optimization.checks import Check, check
 from po_optimizer.optimization.optimizers import Optimizer, make_optimizer
 from po_optimizer.optimization.preflight.probe import Probe, Prober
-from po_optimizer.optimization.rendering import Messages, characters, rendered
+from po_optimizer.optimization.rendering import (
+    Messages,
+    characters,
+    holds_media,
+    longest_call,
+    rendered,
+)
 from po_optimizer.optimization.setup import Setup
 
 _ASSUMED_CHARS_PER_TOKEN = 4.0
@@ -43,14 +49,12 @@ class ContextChecks:
         """Each check; the last one may ask the task LM once."""
         setup = self.setup
         with use_lm(setup.task_lm, stage="preflight"):
-            longest = longest_messages(
-                setup.student, setup.trainset, self.others, self._optimizer.max_demos()
-            )
+            longest = self._longest_messages()
         window = self._task_window(longest)
         yield self._reads_plausibly()
         yield window
         yield from self._prompt_windows()
-        asked = self.probe.paid and self.probe.lost is None
+        asked = self.probe.lost is None and not holds_media(longest)
         provider = setup.task_lm.params.provider
         if asked and window.passed and provider in _CUTS_SILENTLY:
             yield self._reads_it_all(longest, Prober(setup.task_lm, optimization_id))
@@ -63,7 +67,9 @@ class ContextChecks:
             None if ratio is None else round(ratio, 2),
             f"at most {_IMPLAUSIBLE_CHARS_PER_TOKEN} characters per prompt token",
             passed=ratio is None or ratio <= _IMPLAUSIBLE_CHARS_PER_TOKEN,
-            remedy="The server seems to cut prompts: raise its context.",
+            remedy="The server seems to cut prompts: raise its context, and move "
+            f"{self.setup.task_lm.cache_folder} away, for the answers in it were made "
+            "from cut prompts.",
         )
 
     def _task_window(self, longest: Messages) -> Check:
@@ -100,39 +106,42 @@ class ContextChecks:
 
     def _reads_it_all(self, longest: Messages, prober: Prober) -> Check:
         expected = characters([longest]) / self._per_token
+
+        def enough(read: int | None) -> bool:
+            return read is None or read >= _READ_AT_LEAST * expected
+
+        read, lost = None, ""
         try:
-            read, lost = prober.tokens_read(longest), ""
+            read = prober.tokens_read(longest)
+            if not enough(read):  # a kept answer may be of before the server was mended
+                read = prober.tokens_read(longest, cache=False)
         except StopRun as stop:
-            read, lost = None, str(stop)
-        enough = read is None or read >= _READ_AT_LEAST * expected
+            lost = str(stop)
         return check(
             "lm_reads_longest_prompt",
             "lm.context_tokens",
             read,
             f"about {expected:.0f} prompt tokens reported for the longest prompt",
-            passed=not lost and enough,
+            passed=not lost and enough(read),
             remedy=lost or "The server cuts long prompts: raise its context.",
         )
 
+    def _longest_messages(self) -> Messages:
+        """The longest prompt: of the probe, or with the longest examples as demos.
 
-def longest_messages(
-    student: dspy.Module,
-    trainset: list[dspy.Example],
-    others: list[dspy.Example],
-    max_demos: int,
-) -> Messages:
-    """The longest prompt of the student, with the longest examples as demos.
-
-    Bootstrapped demos hold the LM's own answers; the references stand in for them.
-    """
-    program = student.deepcopy()
-    if max_demos:
-        longest = sorted(trainset, key=_length, reverse=True)[:max_demos]
-        for predictor in program.predictors():
-            predictor.demos = longest
-    example = max([*trainset, *others], key=_length)
-    return max(rendered(program, example), key=lambda prompt: characters([prompt]))
+        Bootstrapped demos hold the LM's own answers; the references stand in for
+        them, and the probe's answers for what has no reference.
+        """
+        setup, probe = self.setup, self.probe
+        program, n_demos = setup.student.deepcopy(), self._optimizer.max_demos()
+        longest = sorted(setup.trainset, key=_length, reverse=True)[:n_demos]
+        for predictor in program.predictors() if n_demos else []:
+            call = longest_call(predictor, probe.trace)
+            predictor.demos = [dspy.Example({**call, **dict(e)}) for e in longest]
+        example = max([*setup.trainset, *self.others], key=_length)
+        prompts = rendered(program, example, probe.trace)
+        return max([probe.longest, *prompts], key=lambda prompt: characters([prompt]))
 
 
 def _length(example: dspy.Example) -> int:
-    return sum(len(str(value)) for value in example.inputs().values())
+    return sum(len(repr(value)) for value in example.inputs().values())

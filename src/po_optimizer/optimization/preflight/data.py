@@ -69,6 +69,18 @@ def _scores(
 
 def split_checks(splits: dict[str, list[dspy.Example]]) -> list[Check]:
     """The trainset and the valset are filled, and no two splits share an example."""
+    unmarked = [n for n, split in splits.items() if any(map(_unmarked, split))]
+    marked = check(
+        "inputs_marked",
+        "role.record",
+        ", ".join(unmarked),
+        "examples whose inputs are marked in every split",
+        passed=not unmarked,
+        remedy="Call example.with_inputs(...) with the names that the program's "
+        "forward takes, in the record's to_example or where the examples are made.",
+    )
+    if unmarked:
+        return [marked]
     sizes = {name: len(examples) for name, examples in splits.items()}
     homes: dict[str, set[str]] = {}
     for name, examples in splits.items():
@@ -84,6 +96,7 @@ def split_checks(splits: dict[str, list[dspy.Example]]) -> list[Check]:
             passed=bool(sizes["trainset"] and sizes["valset"]),
             remedy="Give more records, or other sizes.",
         ),
+        marked,
         check(
             "splits_disjoint",
             "data_prep",
@@ -93,6 +106,14 @@ def split_checks(splits: dict[str, list[dspy.Example]]) -> list[Check]:
             remedy="Remove the duplicates from the records.",
         ),
     ]
+
+
+def _unmarked(example: dspy.Example) -> bool:
+    try:
+        example.inputs()
+    except ValueError:
+        return True
+    return False
 
 
 def _identity(example: dspy.Example) -> str:

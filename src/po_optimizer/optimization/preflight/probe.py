@@ -1,22 +1,29 @@
 """A few real calls: does the LM answer, what does it read, can it be used."""
 
 import time
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from logging import getLogger
+from typing import Any
 
 import dspy
 
 from po_optimizer.lms import CallRow, MeteredLM, StopRun, use_lm
 from po_optimizer.optimization.attempt import Attempt, attempt
 from po_optimizer.optimization.metric import GuardedMetric
-from po_optimizer.optimization.rendering import Messages, characters
+from po_optimizer.optimization.rendering import (
+    Call,
+    Messages,
+    characters,
+    holds_media,
+)
 from po_optimizer.optimization.stops import MetricBroken
 from po_optimizer.roles import Metric
 
 _log = getLogger(__name__)
 
-_CALLS = 3
+_RUNS, _MOST_RUNS = 3, 8
 _PING = [{"role": "user", "content": "Answer with the word ready."}]
 
 
@@ -34,6 +41,9 @@ class Probe:
             nothing, or every answer was cached.
         lost: Why the LM could not be asked; None: it answered.
         broken: Why the metric gave no score; None: it gave one each time.
+        calls: LM calls of each run, cached ones included.
+        trace: What the predictors were asked and what they answered.
+        longest: The longest prompt that was sent.
     """
 
     attempts: list[Attempt] = field(default_factory=list)
@@ -41,6 +51,17 @@ class Probe:
     chars_per_token: float | None = None
     lost: str | None = None
     broken: str | None = None
+    calls: list[int] = field(default_factory=list)
+    trace: list[Call] = field(default_factory=list)
+    longest: Messages = field(default_factory=list)
+
+    def wants_more(self, n_predictors: int) -> bool:
+        """Three runs show enough; of an agent or a loop, eight."""
+        if len(self.attempts) < _RUNS:
+            return True
+        usable = any(attempt.unusable is None for attempt in self.attempts)
+        varied = any(n != n_predictors for n in self.calls)
+        return usable and varied and len(self.attempts) < _MOST_RUNS
 
 
 class Prober:
@@ -56,29 +77,47 @@ class Prober:
         self, student: dspy.Module, examples: list[dspy.Example], metric: Metric
     ) -> Probe:
         """Runs the student on the first examples, as the baseline's evaluation will."""
-        found = Probe()
+        probe = Probe()
         guarded = GuardedMetric(metric, lambda: None, lambda stop: None)
+        n_predictors = len(student.predictors())
         try:
             with self._asking():
-                asked = examples[:_CALLS]
-                _log.info(
-                    "preflight: %s is asked %d examples", self._lm.slug, len(asked)
-                )
-                for number, example in enumerate(asked, start=1):
-                    clock = time.monotonic()
-                    found.attempts.append(attempt(student, example, guarded))
-                    took = time.monotonic() - clock
-                    _log.info("preflight: %d of %d, %.1f s", number, len(asked), took)
+                for example in examples[:_MOST_RUNS]:
+                    if not probe.wants_more(n_predictors):
+                        break
+                    self._run_once(student, example, guarded, probe)
         except MetricBroken as broken:
-            found.broken = str(broken)
+            probe.broken = str(broken)
         except StopRun as stop:
-            found.lost = str(stop)
-        found.paid = self._paid()
-        read = self._read()
+            probe.lost = str(stop)
+        probe.paid = self._paid()
+        read = [pair for pair in self._read() if not holds_media(pair[0])]
         if read:
             sent = sum(characters([prompt]) for prompt, _ in read)
-            found.chars_per_token = sent / sum(tokens for _, tokens in read)
-        return found
+            probe.chars_per_token = sent / sum(tokens for _, tokens in read)
+        prompts = [call["messages"] for call in self._said()]
+        probe.longest = max(prompts, key=lambda p: characters([p]), default=[])
+        return probe
+
+    def _run_once(
+        self,
+        student: dspy.Module,
+        example: dspy.Example,
+        metric: GuardedMetric,
+        probe: Probe,
+    ) -> None:
+        rows, said, clock = len(self._rows()), len(self._said()), time.monotonic()
+        with dspy.context(trace=probe.trace):
+            probe.attempts.append(attempt(student, example, metric))
+        # an LM's copies have their own history, a cached call of n answers one row
+        answers = sum(len(_answers(call)) for call in self._said()[said:])
+        probe.calls.append(max(answers, len(self._rows()) - rows))
+        _log.info(
+            "preflight: %s, example %d, %.1f s",
+            self._lm.slug,
+            len(probe.attempts),
+            time.monotonic() - clock,
+        )
 
     def ping(self) -> str | None:
         """Why the LM gives no answer; None: it gave one."""
@@ -89,14 +128,15 @@ class Prober:
             return str(stop)
         return None
 
-    def tokens_read(self, messages: Messages) -> int | None:
+    def tokens_read(self, messages: Messages, *, cache: bool = True) -> int | None:
         """Prompt tokens that the LM reports for these messages; None: not known.
 
         A server that cuts long prompts without a word gives itself away here.
         """
         with self._asking():
-            self._lm(messages=messages, max_tokens=1)
-        return next((read for prompt, read in self._read() if prompt == messages), None)
+            self._lm(messages=messages, max_tokens=1, cache=cache)
+        own = [read for prompt, read in self._read() if prompt == messages]
+        return own[-1] if own else None
 
     def _asking(self) -> AbstractContextManager[None]:
         return use_lm(self._lm, stage="preflight", optimization_id=self._id)
@@ -108,11 +148,21 @@ class Prober:
     def _paid(self) -> int:
         return sum(row.paid for row in self._rows()[self._before :])
 
-    def _read(self) -> list[tuple[Messages, int]]:
-        """Each prompt that was sent, with the tokens that the LM says it read.
+    def _said(self) -> list[dict[str, Any]]:
+        return list(self._lm.history[self._heard :])
 
-        An answer of the response cache reports none.
+    def _read(self) -> list[tuple[Messages, int]]:
+        """Each prompt that was sent, with the tokens that the LM said it read.
+
+        An answer of the response cache holds what was said when it was paid for, so
+        that a preflight that refused refuses again.
         """
-        said = self._lm.history[self._heard :]
-        read = [(call["messages"], call["usage"].get("prompt_tokens")) for call in said]
+        first = [(call["messages"], _answers(call)[0]) for call in self._said()]
+        read = [(messages, answer.usage.input_tokens) for messages, answer in first]
         return [(messages, tokens) for messages, tokens in read if tokens]
+
+
+def _answers(call: dict[str, Any]) -> Sequence[Any]:
+    """The responses to one call of a DSPy LM: several if it asked for n."""
+    response = call["response"]
+    return response if isinstance(response, tuple | list) else [response]

@@ -9,7 +9,6 @@ import dspy
 from po_optimizer.errors import PoOptimizerError
 from po_optimizer.optimization.checks import Check, check
 from po_optimizer.optimization.optimizers import Optimizer
-from po_optimizer.optimization.rendering import rendered
 from po_optimizer.persistence import (
     extract_program_components,
     load_program_from_components,
@@ -28,7 +27,8 @@ def survival_check(student: dspy.Module, trainset: list[dspy.Example]) -> Check:
     try:
         document = extract_program_components(program)
         back = load_program_from_components(document, program=student.deepcopy())
-        same = rendered(back, trainset[0]) == rendered(program, trainset[0])
+        again = extract_program_components(back)
+        same = again["fingerprint"] == document["fingerprint"]
         problem = "" if same else "What was loaded renders other prompts."
     except (PoOptimizerError, TypeError, ValueError, AttributeError) as error:
         problem = f"{type(error).__name__}: {error}"
@@ -39,6 +39,20 @@ def survival_check(student: dspy.Module, trainset: list[dspy.Example]) -> Check:
         "the same prompts after a save and a load",
         passed=not problem,
         remedy=problem,
+    )
+
+
+def predictors_check(student: dspy.Module) -> Check:
+    """There is a prompt to optimize."""
+    names = ", ".join(name for name, _ in student.named_predictors())
+    return check(
+        "has_predictors",
+        "role.program",
+        names,
+        "1 or more predictors that DSPy can see and change",
+        passed=bool(names),
+        remedy="Keep each dspy.Predict (or ChainOfThought, ReAct ...) in an attribute "
+        "of the module, alone or in a list or dict, from its __init__ on.",
     )
 
 

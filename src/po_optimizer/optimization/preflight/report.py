@@ -12,6 +12,7 @@ class PreflightReport(BaseModel):
         optimization_id: Of the optimization that this clears.
         checks: Passed and failed ones.
         seconds: Wall time of the preflight.
+        calls_per_run: LM calls of each run of the probe, cached ones included.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -19,6 +20,7 @@ class PreflightReport(BaseModel):
     optimization_id: str
     checks: list[Check]
     seconds: float
+    calls_per_run: list[int] = []
 
     @property
     def passed(self) -> bool:

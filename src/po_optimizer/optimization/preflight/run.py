@@ -17,6 +17,7 @@ from po_optimizer.optimization.preflight.probe import Probe, Prober
 from po_optimizer.optimization.preflight.program import (
     disk_check,
     package_checks,
+    predictors_check,
     survival_check,
 )
 from po_optimizer.optimization.preflight.report import PreflightReport
@@ -65,16 +66,33 @@ def preflight(
             seen = [found for look in lm_checks for found in look(lm)]
             # two roles of one server have the same to say
             checks += [found for found in seen if found not in checks]
-        identity = optimization_id(run_fingerprint(setup))
+        # examples without marked inputs cannot be told apart
+        identity = optimization_id(run_fingerprint(setup)) if checks[0].passed else ""
+        probe = Probe()
         if all(each.passed for each in checks):
-            checks += _with_lm(setup, list(testset), identity)
-    return _report(identity, checks, time.monotonic() - clock)
+            valset = make_optimizer(setup.params).choose_valset(setup.valset)
+            prober = Prober(setup.task_lm, identity)
+            probe = prober.run(setup.student, valset, setup.metric)
+            checks += _with_lm(setup, list(testset), identity, probe)
+    report = PreflightReport(
+        optimization_id=identity,
+        checks=checks,
+        seconds=round(time.monotonic() - clock, 2),
+        calls_per_run=probe.calls,
+    )
+    if not report.passed:
+        raise PreflightError(report.failures(), report)
+    return report
 
 
 def _without_lm(setup: Setup) -> list[Check]:
     optimizer = make_optimizer(setup.params)
     examples = [*setup.valset, *setup.trainset]
+    predictors = predictors_check(setup.student)
+    if not predictors.passed:
+        return [predictors]
     return [
+        predictors,
         *package_checks(optimizer),
         *optimizer.checks(setup.sizes()),
         *metric_checks(setup.metric, examples, setup.params.preflight),
@@ -99,11 +117,9 @@ def _cost_is_known(setup: Setup, optimizer: Optimizer) -> Check:
 
 
 def _with_lm(
-    setup: Setup, testset: list[dspy.Example], identity: str
+    setup: Setup, testset: list[dspy.Example], identity: str, probe: Probe
 ) -> Iterator[Check]:
     optimizer, task_lm = make_optimizer(setup.params), setup.task_lm
-    prober = Prober(task_lm, identity)
-    probe = prober.run(setup.student, setup.valset, setup.metric)
     yield _answers("task_lm", task_lm, probe.lost, probe.paid)
     if setup.prompt_lm.slug != task_lm.slug and optimizer.proposes:
         lost = Prober(setup.prompt_lm, identity).ping()
@@ -120,15 +136,6 @@ def _with_lm(
         yield _usable(probe, setup.params)
     context = ContextChecks(setup, [*setup.valset, *testset], probe)
     yield from context.make(identity)
-
-
-def _report(identity: str, checks: list[Check], seconds: float) -> PreflightReport:
-    report = PreflightReport(
-        optimization_id=identity, checks=checks, seconds=round(seconds, 2)
-    )
-    if not report.passed:
-        raise PreflightError(report.failures(), report)
-    return report
 
 
 def _answers(which: str, lm: MeteredLM, lost: str | None, paid: int = 1) -> Check:

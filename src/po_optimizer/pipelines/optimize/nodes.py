@@ -9,6 +9,7 @@ import dspy
 from po_optimizer.lms import MeteredLM
 from po_optimizer.optimization import (
     Forecast,
+    PreflightReport,
     Setup,
     forecast,
     optimize,
@@ -56,7 +57,8 @@ def make_forecast(
 ) -> dict[str, Any]:
     """LM calls, tokens, time and cost to come, from the ledger or from the probe."""
     setup = _setup(trainset, valset, task_lm, prompt_lm, role, optimize_params)
-    return forecast(setup).model_dump(mode="json")
+    probed = PreflightReport.model_validate(preflight_report).calls_per_run
+    return forecast(setup, probed).model_dump(mode="json")
 
 
 def optimize_program(

@@ -157,9 +157,8 @@ class DataPrepParams(Params):
 
     sizes: SplitSizes = SplitSizes()
     seed: int = 9  # of the split
-    near_duplicate_similarity: Fraction = (
-        0.9  # Jaccard of word 3-grams; 1.0: exact only
-    )
+    # Cosine of weighted word pairs; 1.0: the same pairs only
+    near_duplicate_similarity: Annotated[float, Field(gt=0.0, le=1.0)] = 0.4
 
 
 class DemoParams(Params):

@@ -7,7 +7,8 @@ role is added beside `product_owner` without a change elsewhere.
 import functools
 import importlib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Protocol, runtime_checkable
 
@@ -19,6 +20,28 @@ from po_optimizer.params import RoleParams
 
 Metric = Callable[..., Any]
 """(example, prediction, trace=None) -> a number in [0, 1] or a Score."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What tells a record from others when the records are split.
+
+    Args:
+        texts: Compared text by text, whatever their order; records that are nearly
+            alike are duplicates.
+        group: Records of one group (a customer, a document) share more than words:
+            they come into one split. None: the record stands alone.
+    """
+
+    texts: Sequence[str] = ()
+    group: str | None = None
+
+    @classmethod
+    def of(cls, given: "str | Sequence[str] | Identity") -> "Identity":
+        """What a record's `identity()` gave, as an Identity."""
+        if isinstance(given, Identity):
+            return given
+        return cls((given,) if isinstance(given, str) else tuple(given))
 
 
 @runtime_checkable
@@ -38,8 +61,8 @@ class RecordType(Protocol):
         """What the splits are balanced over, e.g. (tier, language)."""
         ...
 
-    def identity(self) -> str:
-        """The text by which duplicates are recognized."""
+    def identity(self) -> "str | Sequence[str] | Identity":
+        """What duplicates are recognized by: a text, several, or an `Identity`."""
         ...
 
 

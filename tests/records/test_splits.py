@@ -1,6 +1,6 @@
 """Splits are disjoint, balanced, reproducible and stable, whatever the seed."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 
 import pytest
 from hypothesis import given, settings
@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from po_optimizer.errors import DataError
 from po_optimizer.params import DataPrepParams
 from po_optimizer.records import data_hash, split_records
+from po_optimizer.roles import Identity
 from tests.small_role import LabelRecord, raw_record
 
 KINDS = ("tool", "book", "game")
@@ -23,11 +24,27 @@ def records(n, kinds=KINDS):
     return [raw_record(number, kinds[number % len(kinds)]) for number in range(n)]
 
 
-def split(raw, sizes=(6, 6, 6), **changes):
+DISTINCT = (
+    "hammers fall on cold iron",
+    "seven ships left the bay at dawn",
+    "a ledger of unpaid bills",
+    "violins rehearse upstairs",
+)
+
+
+class GroupedRecord(LabelRecord):
+    """A record that belongs to the group that its kind names."""
+
+    def identity(self):
+        """The text and the group."""
+        return Identity((self.text,), group=self.kind)
+
+
+def split(raw, sizes=(6, 6, 6), record_type=LabelRecord, **changes):
     """The splits for train, val and test of these sizes."""
     names = ("train", "val", "test")
     params = DataPrepParams(sizes=dict(zip(names, sizes, strict=True)), **changes)
-    return split_records(raw, LabelRecord, params)
+    return split_records(raw, record_type, params)
 
 
 def texts(splits, name):
@@ -88,12 +105,12 @@ def test_duplicates_are_left_out_of_every_split():
     splits = split(raw, (1, 1, 2))
     (rejected,) = splits.rejected
     assert rejected.line == 5
-    assert rejected.reason == "near-duplicate of usable record 2"
+    assert rejected.reason == "near-duplicate of usable record 2, similarity 1.00"
     assert splits.report["n_duplicates"] == 1
 
 
 def test_similarity_of_one_keeps_near_duplicates():
-    """At 1.0 only the same words in the same order count."""
+    """At 1.0 only records of the same word pairs are duplicates."""
     text = " ".join(f"word{n}" for n in range(40))
     raw = [raw_record(1, text=text), raw_record(2, text=f"{text} more")]
     raw += records(3)
@@ -103,44 +120,55 @@ def test_similarity_of_one_keeps_near_duplicates():
 
 @pytest.mark.parametrize("text", ["", "one", "one two"])
 def test_short_texts_are_compared_too(text):
-    """Texts of fewer words than a shingle are equal only to themselves."""
+    """Texts of less than a pair of words are equal only to themselves."""
     short = text or "x"
     raw = [raw_record(1, text=short), raw_record(2, text=short), *records(3)]
     assert len(split(raw, (1, 1, 1)).rejected) == 1
 
 
-def compared_each_with_each(raw, similarity):
-    """Which records are rejected, and for which: the plain way, for small numbers."""
-    kept, found = [], {}
-    sets = []
-    for record in raw:
-        words = record["text"].lower().split()
-        last = max(1, len(words) - 2)
-        sets.append({tuple(words[i : i + 3]) for i in range(last)})
-    for n, mine in enumerate(sets):
-        alike = (len(mine & sets[k]) / len(mine | sets[k]) for k in kept)
-        twins = (k for k, a in zip(kept, alike, strict=True) if a >= similarity)
-        twin = next(twins, None)
-        if twin is None:
-            kept.append(n)
-        else:
-            found[n + 1] = f"near-duplicate of usable record {twin + 1}"
-    return found
+def test_a_group_stays_in_one_split():
+    """Records of one customer are in one split; what does not fit is left out."""
+    raw = [{**one, "kind": f"customer {n % 9}"} for n, one in enumerate(records(36))]
+    splits = split(raw, (10, 5, 6), record_type=GroupedRecord)
+    homes = defaultdict(set)
+    for name in NAMES:
+        for record in getattr(splits, name):
+            homes[record["kind"]].add(name)
+    assert all(len(names) == 1 for names in homes.values())
+    assert [len(getattr(splits, name)) for name in NAMES] == [10, 5, 6]
+    assert splits.report["n_groups"] == 9
 
 
-@settings(max_examples=200, deadline=None)
-@given(
-    st.lists(st.lists(st.sampled_from("abcde"), min_size=1, max_size=12), min_size=3),
-    st.sampled_from([0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0]),
-)
-def test_duplicates_are_those_of_comparing_each_with_each(texts, similarity):
-    """Comparing only what can be alike finds the same twins, the first of several."""
-    raw = [raw_record(n, text=" ".join(words)) for n, words in enumerate(texts)]
-    expected = compared_each_with_each(raw, similarity)
-    if len(raw) - len(expected) < 3:
-        return  # too few for the splits
-    rejected = split(raw, (1, 1, 1), near_duplicate_similarity=similarity).rejected
-    assert {one.line: one.reason for one in rejected} == expected
+def test_only_the_same_texts_are_duplicates_within_a_group():
+    """Two letters of one customer may be alike; the same letter twice is one."""
+    alike = [raw_record(n, text=f"my order {n} of tools is late") for n in (1, 2, 1)]
+    raw = [*alike, *records(4)]
+    splits = split(raw, (1, 1, 1), record_type=GroupedRecord)
+    assert [rejected.line for rejected in splits.rejected] == [3]
+
+
+def test_groups_that_leave_too_few_are_an_error():
+    """The error says that a group comes into one split only."""
+    raw = [{**one, "kind": "the only customer"} for one in records(9)]
+    with pytest.raises(DataError, match="in 1 groups, and a group comes into one"):
+        split(raw, (1, 1, 1), record_type=GroupedRecord)
+
+
+def test_the_report_names_the_most_alike_records_of_two_splits():
+    """Similarity, record numbers and splits of the pair that comes closest."""
+    both = f"{DISTINCT[0]} but then {DISTINCT[1]}"
+    raw = [raw_record(n, text=text) for n, text in enumerate([*DISTINCT[:2], both])]
+    limit = {"near_duplicate_similarity": 0.99}
+    largest = split(raw, (1, 1, 1), **limit).report["largest_similarity"]
+    assert largest["similarity"] > 0.4
+    assert sorted(largest["usable_records"]) == [2, 3]
+    assert len(set(largest["splits"])) == 2
+
+
+def test_nothing_in_common_is_a_similarity_of_zero():
+    """Splits without a shared pair of words are not alike at all."""
+    raw = [raw_record(n, text=text) for n, text in enumerate(DISTINCT)]
+    assert split(raw, (1, 1, 1)).report["largest_similarity"]["similarity"] == 0.0
 
 
 def test_too_few_records_are_an_error():

@@ -247,14 +247,12 @@ class ProductOwnerRecord(BaseModel):
         """Tier and language: the splits have the same share of each."""
         return self.input.tier, self.input.language
 
-    def identity(self) -> str:
-        """The record's own words, without the YAML that all records share."""
+    def identity(self) -> tuple[str, ...]:
+        """The record's own texts, without the YAML that all records share."""
         requirements = self.input.requirements
-        return "\n".join(
-            [
-                self.input.concept,
-                requirements.title,
-                requirements.description,
-                *(requirement.description for requirement in requirements.every),
-            ]
+        return (
+            self.input.concept,
+            requirements.title,
+            requirements.description,
+            *(requirement.description for requirement in requirements.every),
         )

@@ -2,22 +2,19 @@
 
 import hashlib
 import json
-import math
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from po_optimizer.errors import DataError
 from po_optimizer.params import DataPrepParams
 from po_optimizer.records.checking import RejectedRecord
-from po_optimizer.roles import RecordType
-
-_SHINGLE_WORDS = 3
-_BUCKETS = 2**18  # shingles are counted together with others: what is rare stays rare
-
-_Shingle = tuple[str, ...]
+from po_optimizer.records.similarity import TextVectors
+from po_optimizer.roles import Identity, RecordType
 
 
 @dataclass(frozen=True)
@@ -29,7 +26,8 @@ class Splits:
         valset: Candidates are chosen on these.
         testset: Final scores are reported on these.
         rejected: Duplicates; `line` counts usable records from 1.
-        report: Sizes, strata and the data hash, JSON-ready.
+        report: Sizes, strata, data hash and the largest similarity of two splits'
+            records, JSON-ready.
     """
 
     trainset: list[dict[str, Any]]
@@ -47,35 +45,31 @@ def split_records(
     """Disjoint train, val and test sets with the strata's shares of the whole.
 
     The order that the seed gives is the same whatever the sizes, and the testset is
-    taken from its front: a larger trainset leaves the testset as it was.
+    taken from its front: a larger trainset leaves the testset as it was. The records
+    of a group come into one split.
 
     Raises:
         DataError: Too few records for the sizes.
     """
     parsed = [record_type.model_validate(record) for record in records]
-    kept, rejected = _without_duplicates(parsed, params.near_duplicate_similarity)
-    sizes = params.sizes
-    wanted = sizes.train + sizes.val + sizes.test
-    if wanted > len(kept):
-        raise DataError(
-            "data_prep.sizes",
-            f"{sizes.train}+{sizes.val}+{sizes.test}={wanted}",
-            f"there are {len(kept)} usable records ({len(rejected)} duplicates)",
-            "Lower the sizes or give more records.",
-        )
+    identities = [Identity.of(record.identity()) for record in parsed]
+    vectors = TextVectors([identity.texts for identity in identities])
+    kept, rejected = _without_duplicates(
+        vectors, identities, params.near_duplicate_similarity
+    )
     strata = {index: parsed[index].stratum() for index in kept}
-    order = _balanced_order(strata, params.seed)
-    picks = {
-        "testset": order[: sizes.test],
-        "valset": order[sizes.test : sizes.test + sizes.val],
-        "trainset": order[sizes.test + sizes.val : wanted],
-    }
+    units = _balanced_order(_units(kept, identities), strata, params.seed)
+    sizes = params.sizes
+    wanted = {"testset": sizes.test, "valset": sizes.val, "trainset": sizes.train}
+    picks = _fill(units, wanted, len(rejected))
     splits = {name: [records[i] for i in chosen] for name, chosen in picks.items()}
     report = {
         "n_usable": len(kept),
         "n_duplicates": len(rejected),
+        "n_groups": len(units),
         "seed": params.seed,
         "data_hash": data_hash(splits),
+        "largest_similarity": _largest_similarity(vectors, picks),
         "splits": {
             name: {"n": len(chosen), "strata": _counts(strata, chosen)}
             for name, chosen in picks.items()
@@ -99,75 +93,116 @@ def records_hash(records: Iterable[dict[str, Any]]) -> str:
     return digest.hexdigest()
 
 
+def _largest_similarity(
+    vectors: TextVectors, picks: dict[str, list[int]]
+) -> dict[str, Any]:
+    """The most alike records of two splits: their similarity, numbers and splits."""
+    largest = vectors.largest_between(list(picks.values()))
+    if largest is None:
+        return {"similarity": 0.0, "usable_records": [], "splits": []}
+    pair = (largest.first, largest.second)
+    home = {index: name for name, chosen in picks.items() for index in chosen}
+    return {
+        "similarity": round(largest.similarity, 4),
+        "usable_records": [index + 1 for index in pair],
+        "splits": [home[index] for index in pair],
+    }
+
+
 def _counts(strata: dict[int, tuple[str, ...]], chosen: list[int]) -> dict[str, int]:
     counts = Counter("/".join(strata[index]) for index in chosen)
     return dict(sorted(counts.items()))
 
 
 def _without_duplicates(
-    parsed: list[RecordType], similarity: float
+    vectors: TextVectors, identities: Sequence[Identity], similarity: float
 ) -> tuple[list[int], list[RejectedRecord]]:
-    """Indexes of the records that are like no earlier one, and the others.
-
-    Two sets with a Jaccard similarity of t or more have, sorted the same way, one of
-    their first n - ceil(t n) + 1 elements in common: only records that share one of
-    those are compared. The rarest come first, so that few do.
-
-    References:
-        Bayardo, R., Ma, Y. & Srikant, R. (2007). Scaling up all pairs similarity
-            search. WWW.
-    """
-    kept: list[int] = []
-    rejected: list[RejectedRecord] = []
-    known: dict[_Shingle, list[int]] = defaultdict(list)
-    counts = Counter(hash(one) % _BUCKETS for r in parsed for one in _shingles(r))
-    for index, record in enumerate(parsed):
-        mine = _shingles(record)
-        rarest = sorted(mine, key=lambda one: (counts[hash(one) % _BUCKETS], one))
-        first = rarest[: len(mine) - math.ceil(similarity * len(mine) - 1e-9) + 1]
-        alike = {k for one in first for k in known[one]} if similarity else kept
-        twin = next(
-            (
-                k
-                for k in sorted(alike)
-                if _jaccard(mine, _shingles(parsed[k])) >= similarity
-            ),
-            None,
+    """Indexes of the records that are like no earlier one, and the others."""
+    numbers: dict[str, int] = {}
+    groups = [
+        -1 if one.group is None else numbers.setdefault(one.group, len(numbers))
+        for one in identities
+    ]
+    alike = vectors.first_alike(similarity, np.array(groups, dtype=np.int64))
+    rejected = [
+        RejectedRecord(
+            line=pair.second + 1,
+            field="",
+            reason=f"near-duplicate of usable record {pair.first + 1}, "
+            f"similarity {pair.similarity:.2f}",
         )
-        if twin is None:
-            kept.append(index)
-            for one in first:
-                known[one].append(index)
+        for pair in alike.values()
+    ]
+    return [i for i in range(len(identities)) if i not in alike], rejected
+
+
+def _units(kept: list[int], identities: Sequence[Identity]) -> list[list[int]]:
+    """What comes into one split as a whole: the records of a group, else one record."""
+    groups: dict[str, list[int]] = {}
+    units: list[list[int]] = []
+    for index in kept:
+        group = identities[index].group
+        if group in groups:
+            groups[group].append(index)
             continue
-        reason = f"near-duplicate of usable record {twin + 1}"
-        rejected.append(RejectedRecord(line=index + 1, field="", reason=reason))
-    return kept, rejected
+        units.append([index])
+        if group is not None:
+            groups[group] = units[-1]
+    return units
 
 
-def _shingles(record: RecordType) -> frozenset[_Shingle]:
-    words = record.identity().lower().split()
-    last = max(1, len(words) - _SHINGLE_WORDS + 1)
-    return frozenset(tuple(words[i : i + _SHINGLE_WORDS]) for i in range(last))
+def _fill(
+    units: list[list[int]], sizes: dict[str, int], n_duplicates: int
+) -> dict[str, list[int]]:
+    """The splits in turn; what does not fit of a group's records is left out."""
+    waiting = iter(units)
+    picks: dict[str, list[int]] = {name: [] for name in sizes}
+    for name, size in sizes.items():
+        chosen = picks[name]
+        while len(chosen) < size:
+            unit = next(waiting, None)
+            if unit is None:
+                raise _too_few(sizes, units, n_duplicates)
+            chosen += unit
+        del chosen[size:]
+    return picks
 
 
-def _jaccard(one: frozenset[_Shingle], other: frozenset[_Shingle]) -> float:
-    return len(one & other) / len(one | other)
+def _too_few(
+    sizes: dict[str, int], units: list[list[int]], n_duplicates: int
+) -> DataError:
+    test, val, train = sizes.values()
+    n_usable = sum(map(len, units))
+    problem = f"there are {n_usable} usable records ({n_duplicates} duplicates)"
+    if len(units) < n_usable:
+        problem += f" in {len(units)} groups, and a group comes into one split only"
+    return DataError(
+        "data_prep.sizes",
+        f"{train}+{val}+{test}={train + val + test}",
+        problem,
+        "Lower the sizes or give more records"
+        + (", or raise data_prep.near_duplicate_similarity." if n_duplicates else "."),
+    )
 
 
-def _balanced_order(strata: dict[int, tuple[str, ...]], seed: int) -> list[int]:
+def _balanced_order(
+    units: list[list[int]], strata: dict[int, tuple[str, ...]], seed: int
+) -> list[list[int]]:
     """An order in which every stretch has about the strata's shares of the whole.
 
     Each stratum is shuffled and spread evenly over [0, 1); the order is that of the
     positions. A random offset per stratum keeps small strata from always coming last.
+    A group belongs to the stratum of most of its records.
     """
     rng = random.Random(seed)  # noqa: S311 -- a reproducible order, not a secret
-    groups: dict[tuple[str, ...], list[int]] = defaultdict(list)
-    for index, stratum in strata.items():
-        groups[stratum].append(index)
-    positions: list[tuple[float, int]] = []
-    for stratum in sorted(groups):
-        members = groups[stratum]
-        rng.shuffle(members)
+    members: dict[tuple[str, ...], list[list[int]]] = defaultdict(list)
+    for unit in units:
+        (most, _), *_ = Counter(strata[index] for index in unit).most_common(1)
+        members[most].append(unit)
+    positions: list[tuple[float, list[int]]] = []
+    for stratum in sorted(members):
+        inside = members[stratum]
+        rng.shuffle(inside)
         offset = rng.random()
-        positions += [((k + offset) / len(members), i) for k, i in enumerate(members)]
-    return [index for _, index in sorted(positions)]
+        positions += [((k + offset) / len(inside), u) for k, u in enumerate(inside)]
+    return [unit for _, unit in sorted(positions)]

@@ -37,13 +37,14 @@ def split_checked_records(
     }
     logger.info(
         "data_prep: %d usable records, %d rejected, %d duplicates; train %d, val %d, "
-        "test %d",
+        "test %d; at most %.3f alike across splits",
         splits.report["n_usable"],
         len(rejected_records),
         len(duplicates),
         len(splits.trainset),
         len(splits.valset),
         len(splits.testset),
+        splits.report["largest_similarity"]["similarity"],
     )
     return {
         "trainset": splits.trainset,

@@ -30,6 +30,7 @@ from dspy.utils.exceptions import (
 
 from po_optimizer.errors import PoOptimizerError
 from po_optimizer.lms.ledger import CallRow, Ledger
+from po_optimizer.lms.own_threads import own_threads
 from po_optimizer.lms.rate_limit import RateLimit
 from po_optimizer.lms.response_cache import endpoint
 from po_optimizer.lms.secret import scrub, without
@@ -375,7 +376,7 @@ def use_lm(
     lm.meter.resume()
     _in_use.append(lm.meter)
     try:
-        with dspy.context(**settings, num_threads=lm.num_threads):
+        with own_threads(), dspy.context(**settings, num_threads=lm.num_threads):
             yield
     finally:
         _in_use.remove(lm.meter)

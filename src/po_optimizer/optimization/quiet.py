@@ -1,11 +1,9 @@
 """Keeps DSPy's and its optimizers' chatter off the terminal."""
 
 import builtins
-import functools
 import importlib
 import logging
 import sys
-import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -13,8 +11,9 @@ from typing import Any
 from unittest.mock import patch
 
 import dspy.evaluate.evaluate as evaluate_module
-import tqdm  # type: ignore[import-untyped]
 from dspy.utils.parallelizer import ParallelExecutor
+
+from po_optimizer.lms.own_threads import ProcessWide, no_bars
 
 _LOGGERS = ("dspy", "optuna", "LiteLLM", "gepa")
 _PRINTING = (
@@ -42,33 +41,6 @@ class PatientExecutor(ParallelExecutor):
 
 
 @contextmanager
-def quiet_dspy() -> Iterator[None]:
-    """Within the block nothing of DSPy reaches stdout or stderr.
-
-    Loggers write to the files that the project's logging is configured with, and
-    nowhere else; prints become DEBUG lines of the logger `dspy.printed`; tqdm bars
-    are made disabled. All this belongs to the process: of several blocks in several
-    threads the first sets it up and the last takes it down.
-    """
-    with _lock:
-        if not _open:
-            _patches.enter_context(_patched())
-        _open.append(threading.get_ident())
-    try:
-        yield
-    finally:
-        with _lock:
-            _open.pop()
-            if not _open:
-                _patches.close()
-
-
-_lock = threading.Lock()
-_open: list[int] = []
-_patches = ExitStack()
-
-
-@contextmanager
 def _patched() -> Iterator[None]:
     with ExitStack() as stack:
         for name in _LOGGERS:
@@ -76,13 +48,22 @@ def _patched() -> Iterator[None]:
         for name in _PRINTING:
             module = importlib.import_module(name)
             stack.enter_context(patch.object(module, "print", _logged, create=True))
-        stack.enter_context(patch.object(tqdm.tqdm, "__init__", _disabled_bar()))
+        stack.enter_context(no_bars())
         stack.enter_context(
             patch.object(evaluate_module, "ParallelExecutor", PatientExecutor)
         )
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")
         yield
+
+
+quiet_dspy = ProcessWide(_patched)
+"""Within the block nothing of DSPy reaches stdout or stderr.
+
+Loggers write to the files that the project's logging is configured with, and nowhere
+else; prints become DEBUG lines of the logger `dspy.printed`; tqdm bars are made
+disabled.
+"""
 
 
 @contextmanager
@@ -109,18 +90,3 @@ def _logged(*values: object, sep: str = " ", **kwargs: Any) -> None:
         _log.debug(sep.join(str(value) for value in values))
     else:
         builtins.print(*values, sep=sep, **kwargs)  # noqa: T201 -- to its own file
-
-
-def _disabled_bar() -> Any:
-    original = tqdm.tqdm.__init__
-
-    @functools.wraps(original)
-    def make(self: Any, *args: Any, **kwargs: Any) -> None:
-        kwargs["disable"] = True
-        try:
-            original(self, *args, **kwargs)
-        except KeyError:
-            # tqdm forgets a disabled bar; with several threads it may be gone already
-            self.n, self.total, self.leave = 0, None, False
-
-    return make

@@ -1,0 +1,85 @@
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import dspy
+import pytest
+import tqdm
+
+from po_optimizer.evaluation import predict_all
+from po_optimizer.lms import use_lm
+from po_optimizer.lms.own_threads import own_threads
+from tests.scripted import fixed_fields, scripted_lm
+
+
+class Pooled(dspy.Module):
+    """Asks its predictor in a way of its own."""
+
+    def __init__(self, ask):
+        super().__init__()
+        self.predict = dspy.Predict("question -> answer")
+        self.ask = ask
+
+    def forward(self, question):
+        """The answer."""
+        return self.ask(self.predict, question)
+
+
+def in_pool(predict, question):
+    """By a pool that is made for it."""
+    with ThreadPoolExecutor(2) as pool:
+        return pool.submit(predict, question=question).result()
+
+
+def in_thread(predict, question):
+    """By a thread."""
+    answers = []
+    thread = threading.Thread(target=lambda: answers.append(predict(question=question)))
+    thread.start()
+    thread.join()
+    return answers[0]
+
+
+def in_parallel(predict, question):
+    """By DSPy's own."""
+    both = [(predict, {"question": question + mark}) for mark in "ab"]
+    return dspy.Parallel(num_threads=2)(both)[0]
+
+
+@pytest.mark.parametrize("ask", [in_pool, in_thread, in_parallel])
+def test_a_program_s_own_threads_find_the_lm(tmp_path, ask):
+    """Its calls stand in the ledger under the stage, example by example."""
+    lm = scripted_lm(fixed_fields(answer="x"), tmp_path)
+    examples = [
+        dspy.Example(question=f"q{n}").with_inputs("question") for n in range(9)
+    ]
+    records = predict_all(
+        Pooled(ask),
+        examples,
+        lambda example, prediction: float(prediction.answer == "x"),
+        lm,
+        stage="evaluate",
+        positions=range(9),
+        num_threads=4,
+    )
+    assert [record.score for record in records] == [1.0] * 9
+    paid = 18 if ask is in_parallel else 9
+    assert lm.meter.ledger.totals(stage="evaluate").paid == paid
+
+
+def changed():
+    """What a block changes."""
+    bar = vars(tqdm.tqdm)["__init__"]
+    return ThreadPoolExecutor.submit, threading.Thread.start, bar
+
+
+def test_everything_is_as_before_after_the_last_block(tmp_path):
+    """Two blocks that overlap change the process once, and the last one restores it."""
+    before = changed()
+    lm = scripted_lm(fixed_fields(answer="x"), tmp_path)
+    first, second = use_lm(lm, stage="a"), own_threads()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert ThreadPoolExecutor.submit is not before[0]
+    second.__exit__(None, None, None)
+    assert changed() == before

@@ -17,6 +17,8 @@ from po_optimizer.lms.own_threads import ProcessWide, no_bars
 
 _LOGGERS = ("dspy", "optuna", "LiteLLM", "gepa")
 _PRINTING = (
+    "dspy.predict.best_of_n",
+    "dspy.predict.refine",
     "dspy.teleprompt.utils",
     "dspy.teleprompt.bootstrap",
     "dspy.teleprompt.random_search",

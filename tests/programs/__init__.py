@@ -1,0 +1,1 @@
+"""Programs of many shapes, as people write them, through the whole of a run."""

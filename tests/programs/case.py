@@ -1,0 +1,202 @@
+"""One program of the shapes with its metric, by import path, and a run of the whole."""
+
+import json
+import multiprocessing
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import dspy
+
+from po_optimizer.evaluation import predict_all
+from po_optimizer.lms import Ledger, MeteredLM
+from po_optimizer.lms.connect import make_lm
+from po_optimizer.optimization import Forecast, Setup, forecast, optimize, preflight
+from po_optimizer.params import LMParams, OptimizeParams, RoleParams
+from po_optimizer.persistence import load_program, save_program
+from po_optimizer.roles import load_metric, make_program
+from tests.programs import world
+from tests.programs.server import UNCOUNTED, LoopbackLM
+
+OPTIMIZERS: dict[str, dict[str, Any]] = {
+    "miprov2": {"num_candidates": 3, "num_trials": 3},
+    "gepa": {"max_metric_calls": 40, "max_full_evals": None},
+    "bootstrap_random_search": {"num_candidate_programs": 1},
+}
+_FRESH = multiprocessing.get_context("forkserver")
+_FRESH.set_forkserver_preload(["dspy", "po_optimizer.evaluation"])
+
+
+@dataclass(frozen=True)
+class Case:
+    """A program and its metric, as a role's parameters name them.
+
+    Args:
+        program: In the package of the shapes, as module:name.
+        metric: Likewise, or a whole path.
+        labels: What the examples call the facts.
+        args: Of the program's constructor.
+    """
+
+    program: str
+    metric: str
+    labels: dict[str, str]
+    args: dict[str, Any]
+
+    def role(self) -> RoleParams:
+        """As the parameters would say it."""
+        base = "tests.programs.shapes."
+        metric = self.metric if self.metric.startswith("dspy") else base + self.metric
+        return RoleParams(
+            program=base + self.program, program_args=self.args, metric=metric
+        )
+
+    def split(self, first: int, last: int) -> list[dspy.Example]:
+        """The examples of the messages first to last."""
+        return world.examples(range(first, last), **self.labels)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a whole run came to."""
+
+    forecast: Forecast
+    spent_calls: int
+    ledger_calls: int
+    server_calls: int
+    in_memory: list[float]
+    loaded: list[float]
+    statuses: list[str]
+    baseline: float
+    best: float
+
+    @property
+    def forecast_lower(self) -> int:
+        """The least calls that were forecast, of both LMs."""
+        return self.forecast.task.lower + self.forecast.prompt.lower
+
+
+def task_lm(address: str, folder: Path, threads: int) -> MeteredLM:
+    """The LM that answers, as the configuration would make it."""
+    params = LMParams(
+        provider="openai", model="scripted", api_base=address, num_threads=threads
+    )
+    return make_lm(params, folder / "lm", run_id="run", api_key="sk-tests")
+
+
+def run_whole(
+    case: Case, optimizer: str, threads: int, server: LoopbackLM, folder: Path
+) -> Outcome:
+    """Preflight, forecast, optimize, persist, load in a fresh process, evaluate."""
+    address, before = server.address, server.asked()
+    lm, role = task_lm(address, folder, threads), case.role()
+    setup = Setup(
+        student=make_program(role, lm),
+        trainset=case.split(0, 6),
+        valset=case.split(6, 12),
+        metric=load_metric(role),
+        task_lm=lm,
+        prompt_lm=lm,
+        params=OptimizeParams.model_validate(
+            {"optimizer": optimizer, optimizer: OPTIMIZERS[optimizer]}
+        ),
+    )
+    report = preflight(setup, testset=case.split(12, 18), disk_path=folder)
+    expected = forecast(setup, report.calls_per_run)
+    result = optimize(
+        setup,
+        journal_path=folder / "trials.jsonl",
+        save_best=partial(_save, folder / "best.json"),
+        forecast=expected,
+    )
+    save_program(result.program, folder / "program.json", verify="inline")
+    spent = result.report.spent.calls_paid
+    statuses, loaded = in_fresh_process(
+        _evaluate_stored, case, address, folder, threads
+    )
+    return Outcome(
+        forecast=expected,
+        spent_calls=spent,
+        ledger_calls=paid_calls(folder),
+        server_calls=server.asked() - before,
+        in_memory=bare_scores(result.program, case, address),
+        loaded=loaded,
+        statuses=statuses,
+        baseline=result.report.baseline.score,
+        best=result.report.best.score,
+    )
+
+
+def _save(path: Path, program: dspy.Module, known: dict[str, Any]) -> None:
+    save_program(program, path, dill="off", verify="inline")
+
+
+def paid_calls(folder: Path) -> int:
+    """Of all LMs, by all ledgers below the folder."""
+    return sum(Ledger(path).totals().paid for path in folder.rglob("ledger.sqlite"))
+
+
+def bare_scores(program: dspy.Module, case: Case, address: str) -> list[float]:
+    """The testset's scores by DSPy alone; a program that raises scores 0.0."""
+    lm = dspy.LM(
+        f"openai/{UNCOUNTED}",
+        api_base=address,
+        api_key="x",
+        cache=False,
+        temperature=0.0,
+    )
+    adapter = dspy.JSONAdapter(use_native_function_calling=False)
+    metric = load_metric(case.role())
+    scores = []
+    dspy.configure(lm=lm, adapter=adapter)  # as scripts do: threads see it
+    try:
+        for example in case.split(12, 18):
+            try:
+                score = metric(example, program(**example.inputs()))
+            except Exception:  # noqa: BLE001 -- as dspy.Evaluate scores it
+                score = 0.0
+            scores.append(float(getattr(score, "score", score)))
+    finally:
+        dspy.configure(lm=None, adapter=None)
+    return scores
+
+
+def in_fresh_process(work: Callable[..., Any], *args: Any) -> Any:
+    """What the function gives in a process that has not seen the program."""
+    ours, theirs = _FRESH.Pipe(duplex=False)
+    process = _FRESH.Process(target=_send, args=(theirs, work, args))
+    process.start()
+    theirs.close()
+    try:
+        return json.loads(ours.recv())
+    finally:
+        process.join()
+
+
+def _send(pipe: Any, work: Callable[..., Any], args: Any) -> None:
+    pipe.send(json.dumps(work(*args)))
+
+
+def _evaluate_stored(
+    case: Case, address: str, folder: Path, threads: int
+) -> tuple[list[str], list[float]]:
+    """Statuses and scores of the stored program on the testset."""
+    program = load_program(folder / "program.json", allowed_packages=ALLOWED)
+    examples = case.split(12, 18)
+    records = list(
+        predict_all(
+            program,
+            examples,
+            load_metric(case.role()),
+            task_lm(address, folder, threads),
+            stage="evaluate optimized",
+            positions=range(len(examples)),
+            num_threads=threads,
+        )
+    )
+    return [r.status + r.reason for r in records], [r.score or 0.0 for r in records]
+
+
+ALLOWED = ("dspy", "po_optimizer", "tests")

@@ -1,0 +1,1 @@
+"""Programs and metrics as they stand in people's repositories: nothing of ours."""

@@ -23,6 +23,7 @@ from po_optimizer.explain import causes, explain
 from po_optimizer.lms import StopRun, leaving
 from po_optimizer.persistence.components import inspect_program
 from po_optimizer.persistence.programs import predictors
+from po_optimizer.persistence.reading import read_local_document
 
 _KEPT = (
     "stopped by Ctrl-C. What is stored and every LM answer so far is kept: the same "
@@ -120,7 +121,7 @@ def program_in_words(path: Path) -> str:
         path = max(path.glob(f"*/{path.name}"), default=path)
     if path.is_dir():
         raise DamagedArtifactError(str(path), "no version of a program is in it")
-    program = inspect_program(path.read_bytes(), str(path))
+    program = inspect_program(read_local_document(path), str(path))
     parts = [
         f"{where}\n{predictor.signature.instructions}\n\n"
         f"{', '.join(predictor.signature.input_fields)} -> "

@@ -407,6 +407,17 @@ class DamagedArtifactError(ArtifactError):
         )
 
 
+class UnreadableArtifactError(ArtifactError):
+    """Whether a program is stored there, and which, could not be seen."""
+
+    def __init__(self, path: str, error: OSError) -> None:
+        problem = (error.strerror or str(error)).rstrip(".")
+        super().__init__(
+            f"path={path!r} cannot be read: {problem}. That is not the same as "
+            "nothing being stored: give access to it, or correct the path."
+        )
+
+
 class NewerFormatError(ArtifactError):
     """A document comes from a later version of this package."""
 

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from po_optimizer.errors import SaveError
-from po_optimizer.persistence import load_program, publish, save_program
+from po_optimizer.files import atomic
+from po_optimizer.persistence import load_program, save_program
 from tests.persistence import crashes
 from tests.persistence.conftest import ROOT
 
@@ -108,7 +109,7 @@ def test_failure_of_every_step(
     for fail_at in range(1, 200):
         save_program(crashes.program(crashes.OLD), stored, verify="off")
         faulty = FaultyOs(fail_at, error, lasting=lasting)
-        monkeypatch.setattr(publish, "os", faulty)
+        monkeypatch.setattr(atomic, "os", faulty)
         failed = save_fails(stored)
         monkeypatch.undo()
         if not failed and faulty.done < fail_at:
@@ -133,7 +134,7 @@ def test_failed_save_leaves_no_temporary_file(
     stored: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A write that fails takes its temporary file with it."""
-    monkeypatch.setattr(publish, "os", FaultyOs(2, errno.ENOSPC))
+    monkeypatch.setattr(atomic, "os", FaultyOs(2, errno.ENOSPC))
     assert save_fails(stored)
     assert not list(stored.parent.glob(".*.tmp"))
 
@@ -149,7 +150,7 @@ def test_unconfirmed_save_says_so(
         if len(calls) == 2:  # the snapshot's rename, then the document's
             raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr(publish, "_sync_folder", sync)
+    monkeypatch.setattr(atomic, "_sync_folder", sync)
     with pytest.raises(SaveError, match="It is in place, but may be lost"):
         save_program(crashes.program(crashes.NEW), stored, verify="off")
     assert crashes.found(stored, "off") == "new"

@@ -1,6 +1,7 @@
 """Saving and loading at a path: verified, with a snapshot, rescued when it fails."""
 
 import logging
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,12 @@ import dspy
 import jsonschema
 import pytest
 
-from po_optimizer.errors import DamagedArtifactError, SaveError, SettingError
+from po_optimizer.errors import (
+    DamagedArtifactError,
+    SaveError,
+    SettingError,
+    UnreadableArtifactError,
+)
 from po_optimizer.persistence import (
     attach_provenance,
     get_provenance,
@@ -296,3 +302,46 @@ def test_every_format_version_has_a_frozen_artifact() -> None:
     """Each version up to the current one is kept as a file."""
     kept = {stored_document(path)["format_version"] for path in FROZEN}
     assert kept == set(range(1, fmt.FORMAT_VERSION + 1))
+
+
+def test_snapshot_of_another_origin_is_not_removed(tmp_path: Path) -> None:
+    """A file that a document only names stays; one that another document names, too."""
+    path = tmp_path / "p.json"
+    saved = save_program(zoo.Plain(), path, verify="off")
+    (tmp_path / "copy.json").write_bytes(path.read_bytes())
+    foreign = [tmp_path / "p-0123456789abcdef.dill", tmp_path / "precious.dill"]
+    for file in foreign:
+        file.write_bytes(b"mine")
+    document = {
+        **fmt.parse(path.read_bytes(), ""),
+        "snapshot": {"file": foreign[1].name},
+    }
+    path.write_bytes(fmt.file_bytes(fmt.seal(document)))
+    save_program(zoo.improved(zoo.Plain()), path, verify="off")
+    assert all(file.exists() for file in foreign)
+    assert (tmp_path / str(saved.snapshot)).exists()
+
+
+def test_private_program_stays_private(tmp_path: Path) -> None:
+    """The snapshot of a private document is private too."""
+    path = tmp_path / "p.json"
+    save_program(zoo.Plain(), path, verify="off", dill="off")
+    path.chmod(0o600)
+    save_program(zoo.improved(zoo.Plain()), path, verify="off")
+    assert {file.stat().st_mode & 0o777 for file in tmp_path.iterdir()} == {0o600}
+
+
+@pytest.mark.parametrize("read", [load_program, load_program_from_components])
+def test_what_is_no_file_is_refused_unread(tmp_path: Path, read: Any) -> None:
+    """A pipe, a device, a folder and a huge file: by kind and size, at once."""
+    os.mkfifo(tmp_path / "pipe")
+    with (tmp_path / "huge").open("wb") as file:
+        file.truncate(3 * 2**30)
+    for path, kind in (
+        (tmp_path / "pipe", "named pipe"),
+        (Path("/dev/zero"), "device"),
+        (tmp_path, "folder"),
+        (tmp_path / "huge", "3,221,225,472 bytes"),
+    ):
+        with pytest.raises(UnreadableArtifactError, match=kind):
+            read(path)

@@ -28,10 +28,10 @@ from kedro_datasets._typing import HTMLPreview
 
 from po_optimizer.datasets.html_preview import html_preview
 from po_optimizer.errors import ArtifactError
+from po_optimizer.files import Folder, LocalFolder, RemoteFolder
 from po_optimizer.persistence.allowlist import DEFAULT_ALLOWED
 from po_optimizer.persistence.components import inspect_program
 from po_optimizer.persistence.programs import predictors
-from po_optimizer.persistence.publish import Folder, LocalFolder, RemoteFolder
 from po_optimizer.persistence.store import (
     DillMode,
     Saving,
@@ -148,7 +148,7 @@ class DSPyProgramDataset(AbstractVersionedDataset[dspy.Module, dspy.Module | Non
         if self._protocol == "file":
             return LocalFolder(Path(str(path.parent)))
         parent = get_filepath_str(path.parent, self._protocol)
-        return RemoteFolder(self._fs, parent, self._protocol)
+        return RemoteFolder(self._fs, parent)
 
     def _describe(self) -> dict[str, Any]:
         return {

@@ -13,7 +13,7 @@ from kedro_datasets._typing import HTMLPreview, JSONPreview
 
 from po_optimizer.datasets.html_preview import html_preview
 from po_optimizer.errors import refusal
-from po_optimizer.whole_file import write_whole
+from po_optimizer.files import write_whole
 
 
 @contextmanager

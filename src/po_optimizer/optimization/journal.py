@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from po_optimizer.whole_file import write_whole
+from po_optimizer.files import write_whole
 
 Kind = Literal["baseline", "minibatch", "full_eval", "raced"]
 

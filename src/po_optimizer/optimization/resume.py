@@ -5,9 +5,9 @@ from logging import getLogger
 from pathlib import Path
 
 from po_optimizer.errors import ChangedRunError, listed
+from po_optimizer.files import write_whole
 from po_optimizer.optimization.fingerprint import Fingerprint, changes
 from po_optimizer.optimization.journal import Journal
-from po_optimizer.whole_file import write_whole
 
 _log = getLogger(__name__)
 

@@ -27,6 +27,7 @@ from po_optimizer.persistence import instances, plain, signatures  # noqa: F401 
 from po_optimizer.persistence.allowlist import DATA_PACKAGES, DEFAULT_ALLOWED, Imports
 from po_optimizer.persistence.fingerprint import fingerprint
 from po_optimizer.persistence.programs import PROVENANCE, RebuiltProgram, predictors
+from po_optimizer.persistence.reading import read_local_document
 from po_optimizer.persistence.values import ABSENT, Decoder, Encoder
 
 logger = logging.getLogger(__name__)
@@ -157,7 +158,8 @@ def load_program_from_components(
             `dspy.Predict`, several a program that lists them and refuses calls.
 
     Raises:
-        DamagedArtifactError: It is not what was saved.
+        DamagedArtifactError: It is missing, or not what was saved.
+        UnreadableArtifactError: It is no file, too large, or may not be read.
         NewerFormatError: A later version of this package wrote it.
         UnsafeArtifactError: A path in it names the wrong kind of thing.
         PromptsChangedError: A type in it changed since, and so did the prompts.
@@ -167,7 +169,7 @@ def load_program_from_components(
         where, document = "document", fmt.check(dict(path_or_document), "document")
     else:
         where = str(path_or_document)
-        document = fmt.parse(Path(path_or_document).read_bytes(), where)
+        document = fmt.parse(read_local_document(path_or_document), where)
     return program_of(document, where, program, allowed_packages)
 
 

@@ -26,6 +26,7 @@ from po_optimizer.persistence.programs import (
 from po_optimizer.persistence.signatures import rebuild_signature
 from po_optimizer.persistence.values import Decoder, Encoder, NotStored
 
+MAX_BYTES = 2**31
 CANNOT_PICKLE = (
     *(pickle.PicklingError, TypeError, AttributeError, ValueError, LookupError),
     *(RecursionError, RuntimeError, OSError, ImportError, AssertionError),

@@ -6,10 +6,11 @@ reader sees has changed. What could be encoded is kept in a rescue file if it fa
 
 import dataclasses
 import logging
+import re
 import secrets
 import tempfile
 from collections.abc import Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
@@ -17,18 +18,19 @@ import dspy
 
 from po_optimizer.errors import (
     ArtifactError,
-    DamagedArtifactError,
     SaveError,
     SettingError,
     refusal,
 )
+from po_optimizer.files import Folder, LocalFolder, UnconfirmedError
+from po_optimizer.files.folders import StagedFile
 from po_optimizer.persistence import format as fmt
 from po_optimizer.persistence import snapshot
 from po_optimizer.persistence.allowlist import DEFAULT_ALLOWED
 from po_optimizer.persistence.components import compare, encode, program_of
 from po_optimizer.persistence.fingerprint import fingerprint
 from po_optimizer.persistence.programs import PROVENANCE
-from po_optimizer.persistence.publish import Folder, LocalFolder, UnconfirmedError
+from po_optimizer.persistence.reading import read_document
 from po_optimizer.persistence.values import Encoder
 from po_optimizer.persistence.verify import Findings, Verifier, read_back_inline
 
@@ -140,7 +142,7 @@ class Saving:
                 document = encode(encoder, program)
                 compare(document, encoder)
                 data = self._snapshot_bytes(program)
-                return self._publish(document, data, verifier, stack)
+                saved = self._publish(document, data, verifier, stack)
             except _FAILURES as error:
                 rescue = self._rescue(program)
                 problem = getattr(error, "problem", str(error))
@@ -149,6 +151,8 @@ class Saving:
                 done = isinstance(error, UnconfirmedError) and error.name == self.name
                 where = self.folder.shown(self.name)
                 raise SaveError(where, problem, rescue, in_place=done) from error
+        tidy(self.folder, self.name)
+        return saved
 
     def _verifier(self, stack: ExitStack) -> Verifier | None:
         if self.verify != "process":
@@ -183,51 +187,42 @@ class Saving:
         staged = self._stage(self.name, fmt.file_bytes(document), stack)
         staged_snapshot = None
         if isinstance(data, bytes) and entry:
-            staged_snapshot = self._stage(entry["file"], data, stack)
+            # as private as the document that it belongs to
+            staged_snapshot = self._stage(entry["file"], data, stack, self.name)
         findings = self._read_back(document, staged, staged_snapshot, verifier)
         if findings.problem:
             raise SaveError(self.folder.shown(self.name), findings.problem)
         if findings.snapshot_problem:
             again = self._verifier(stack)
             return self._publish(document, findings.snapshot_problem, again, stack)
-        previous = self._previous_snapshot()
-        if staged_snapshot and entry:
-            self.folder.commit(staged_snapshot, entry["file"])
-        self.folder.commit(staged, self.name)
-        if previous and previous != (entry or {}).get("file"):
-            self.folder.remove(previous)
+        if staged_snapshot:
+            staged_snapshot.commit()
+        staged.commit()
         return self._saved(document, entry)
 
-    def _stage(self, name: str, data: bytes, stack: ExitStack) -> str:
-        staged = self.folder.stage(name, data)
-        stack.callback(self.folder.remove, staged)
+    def _stage(
+        self, name: str, data: bytes, stack: ExitStack, like: str | None = None
+    ) -> StagedFile:
+        staged = self.folder.stage(name, data, like)
+        stack.callback(staged.discard)
         return staged
 
     def _read_back(
         self,
         document: fmt.Document,
-        staged: str,
-        staged_snapshot: str | None,
+        staged: StagedFile,
+        staged_snapshot: StagedFile | None,
         verifier: Verifier | None,
     ) -> Findings:
         if self.verify == "off":
             return Findings()
         read_back = verifier.read_back if verifier else read_back_inline
         with ExitStack() as stack:
-            path = stack.enter_context(self.folder.local_copy(staged))
+            path = stack.enter_context(staged.local_copy())
             other = None
             if staged_snapshot:
-                other = stack.enter_context(self.folder.local_copy(staged_snapshot))
+                other = stack.enter_context(staged_snapshot.local_copy())
             return read_back(path, document["fingerprint"], other)
-
-    def _previous_snapshot(self) -> str | None:
-        """The snapshot that the document being replaced refers to."""
-        data = self.folder.read(self.name)
-        try:
-            found = fmt.parse(data or b"", self.name).get("snapshot", {}).get("file")
-        except ArtifactError:
-            return None
-        return found if is_snapshot_name(found) else None
 
     def _rescue(self, program: dspy.Module) -> str:
         """What could be encoded, beside the target or in the temporary folder."""
@@ -238,7 +233,7 @@ class Saving:
             return f"Nothing could be rescued ({error})."
         for folder in (self.folder, LocalFolder(Path(tempfile.gettempdir()))):
             try:
-                folder.commit(folder.stage(name, data), name)
+                folder.stage(name, data, self.name).commit()
             except OSError as error:
                 logger.warning("no rescue file in %s: %s", folder.shown(""), error)
             else:
@@ -282,6 +277,49 @@ def is_snapshot_name(name: Any) -> bool:
     )
 
 
+def tidy(folder: Folder, name: str) -> None:
+    """Removes what killed saves of a document left in its folder.
+
+    Staged files, snapshots that no document names, and the folder when nothing else is
+    in it. While another save is under way its snapshot is not named yet, but its
+    document is staged: so the names are listed first, and nothing is removed then.
+    """
+    with suppress(OSError):
+        names = folder.names()
+        if folder.tidy():
+            return
+        for snapshot_name in _unnamed_snapshots(folder, name, names):
+            folder.remove(snapshot_name)
+        folder.remove_if_empty()
+
+
+def _unnamed_snapshots(folder: Folder, name: str, names: list[str]) -> list[str]:
+    """Snapshots that we wrote and no document in the folder refers to.
+
+    Ours are named by the hash of their content: a file of another origin is none.
+    """
+    stem, suffix = PurePosixPath(name).stem, PurePosixPath(name).suffix
+    pattern = re.compile(re.escape(stem) + r"-([0-9a-f]{16})\.dill")
+    snapshots = {n: match[1] for n in names if (match := pattern.fullmatch(n))}
+    for document in (n for n in names if n.endswith(suffix) and n not in snapshots):
+        if not snapshots:
+            return []
+        try:
+            data = folder.read(document, fmt.MAX_BYTES) or b""
+        except IsADirectoryError:
+            continue
+        except OSError:
+            return []  # it may name them
+        snapshots = {n: d for n, d in snapshots.items() if n.encode() not in data}
+    return [
+        snapshot_name
+        for snapshot_name, digest in snapshots.items()
+        if fmt.sha256(folder.read(snapshot_name, snapshot.MAX_BYTES) or b"").startswith(
+            digest
+        )
+    ]
+
+
 def load_from(
     folder: Folder, name: str, dill: DillMode, allowed_packages: Iterable[str]
 ) -> dspy.Module:
@@ -289,13 +327,11 @@ def load_from(
 
     Raises:
         DamagedArtifactError: Nothing is there, or it is not what was saved.
+        UnreadableArtifactError: It could not be read.
     """
     check_modes(dill, "off")
     where = folder.shown(name)
-    data = folder.read(name)
-    if data is None:
-        raise DamagedArtifactError(where, "there is no such file")
-    document = fmt.parse(data, where)
+    document = fmt.parse(read_document(folder, name), where)
     if dill == "load":
         loaded = _from_snapshot(folder, document, where)
         if loaded is not None:
@@ -309,8 +345,13 @@ def _from_snapshot(
     """The snapshot's program, or None with the reason in the log."""
     entry = document.get("snapshot") or {"missing": "it was saved without"}
     name = entry.get("file")
-    data = folder.read(str(name)) if is_snapshot_name(name) else None
-    problem = snapshot.problem_of(entry, data)
+    problem, data = None, None
+    try:
+        if is_snapshot_name(name):
+            data = folder.read(str(name), snapshot.MAX_BYTES)
+    except OSError as error:
+        problem = refusal(error)
+    problem = problem or snapshot.problem_of(entry, data)
     loaded: Any = None
     if problem is None and data is not None:
         try:

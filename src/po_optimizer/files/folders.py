@@ -1,0 +1,329 @@
+"""Folders in which files are published, local ones and those behind fsspec.
+
+`None`, `False` and an empty list mean that nothing is there. A place that could not be
+looked at is an OSError, never "nothing".
+"""
+
+import errno
+import re
+import secrets
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
+from typing import Any, Protocol
+
+from po_optimizer.files.atomic import (
+    MAX_BYTES,
+    Staged,
+    read_whole,
+    remove_leftovers,
+)
+
+_STALE_SECONDS = 3600
+_STAGED_NAME = re.compile(r"\..+\.(\d+)-[0-9a-f]{8}\.tmp", re.DOTALL)
+
+
+class StagedFile(Protocol):
+    """A file that is written and has no name yet."""
+
+    def local_copy(self) -> AbstractContextManager[Path]:
+        """A local path at which the staged bytes are read back."""
+        ...
+
+    def commit(self) -> None:
+        """Give it its name, durably, in one step."""
+        ...
+
+    def discard(self) -> None:
+        """Remove it, unless it has got its name."""
+        ...
+
+
+class Folder(Protocol):
+    """A place where files are published."""
+
+    def read(self, name: str, max_bytes: int = MAX_BYTES) -> bytes | None:
+        """The bytes of a published file, None when there is none."""
+        ...
+
+    def exists(self, name: str) -> bool:
+        """True when something of this name is there."""
+        ...
+
+    def names(self) -> list[str]:
+        """What is in the folder, sorted; empty when there is no folder."""
+        ...
+
+    def child(self, name: str) -> "Folder":
+        """A folder in this one."""
+        ...
+
+    def stage(self, name: str, data: bytes, like: str | None = None) -> StagedFile:
+        """Write the bytes durably under a name of their own.
+
+        Args:
+            name: The name that they are to get.
+            data: The whole file.
+            like: A file of the folder whose mode a new one gets.
+        """
+        ...
+
+    def remove(self, name: str) -> None:
+        """Delete a file if it is there and can be deleted."""
+        ...
+
+    def tidy(self) -> bool:
+        """Remove what killed writers left; True if another one is writing here."""
+        ...
+
+    def remove_if_empty(self) -> None:
+        """Delete the folder if there is nothing in it."""
+        ...
+
+    def shown(self, name: str) -> str:
+        """The file's path as the user knows it, without credentials."""
+        ...
+
+
+class LocalFolder:
+    """A folder of the local disk.
+
+    Args:
+        folder: Created with its parents when the first file is staged.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def read(self, name: str, max_bytes: int = MAX_BYTES) -> bytes | None:
+        """The bytes of a plain file of a bounded size; None when there is none."""
+        try:
+            return read_whole(self.folder / name, max_bytes)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def exists(self, name: str) -> bool:
+        """True when something of this name is there."""
+        try:
+            (self.folder / name).stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return True
+
+    def names(self) -> list[str]:
+        """What is in the folder."""
+        try:
+            return sorted(path.name for path in self.folder.iterdir())
+        except FileNotFoundError:
+            return []
+
+    def child(self, name: str) -> "LocalFolder":
+        """A folder in this one."""
+        return LocalFolder(self.folder / name)
+
+    def stage(self, name: str, data: bytes, like: str | None = None) -> Staged:
+        """Write and sync a staged file; it is gone again if that fails."""
+        staged = Staged(self.folder / name, self.folder / like if like else None)
+        try:
+            staged.write(data)
+            staged.sync()
+        except OSError:
+            staged.discard()
+            raise
+        return staged
+
+    def remove(self, name: str) -> None:
+        """Delete a file if it is there and can be deleted."""
+        with suppress(OSError):
+            (self.folder / name).unlink()
+
+    def tidy(self) -> bool:
+        """Remove what killed writers left; True if another one is writing here."""
+        return remove_leftovers(self.folder)
+
+    def remove_if_empty(self) -> None:
+        """Delete the folder if there is nothing in it."""
+        with suppress(OSError):
+            self.folder.rmdir()
+
+    def shown(self, name: str) -> str:
+        """The file's path."""
+        return str(self.folder / name)
+
+
+class RemoteFolder:
+    """A folder of an fsspec file system: whole objects, read back, then moved.
+
+    The first part of a path that does not begin with a slash is a bucket or container:
+    it is never made, and one that is missing is an error.
+
+    Args:
+        filesystem: Any fsspec file system; a move must be one step on it, which a
+            server-side copy of an object store is.
+        folder: Path of the folder on it.
+    """
+
+    def __init__(self, filesystem: Any, folder: str) -> None:
+        self.filesystem = filesystem
+        self.folder = folder.rstrip("/")
+
+    def _path(self, name: str) -> str:
+        return f"{self.folder}/{name}"
+
+    def read(self, name: str, max_bytes: int = MAX_BYTES) -> bytes | None:
+        """The bytes of an object of a bounded size; None when there is none."""
+        path = self._path(name)
+        with self._asked(name):
+            size = self._size(path)
+            if size > max_bytes:
+                msg = f"it has {size:,} bytes, over the {max_bytes:,} that are read"
+                raise OSError(msg)
+            try:
+                data: bytes = self.filesystem.cat_file(path)
+            except (FileNotFoundError, NotADirectoryError):
+                self._check_container()
+                return None
+        return data
+
+    def exists(self, name: str) -> bool:
+        """True when something of this name is there."""
+        with self._asked(name):
+            try:
+                self.filesystem.info(self._path(name))
+            except FileNotFoundError:
+                # HTTP's client says so of a server that is down, too; reading does not
+                return self.read(name) is not None
+        return True
+
+    def names(self) -> list[str]:
+        """What is in the folder."""
+        with self._asked(""):
+            self.filesystem.invalidate_cache(self.folder)
+            try:
+                paths = self.filesystem.ls(self.folder, detail=False)
+            except FileNotFoundError:
+                self._check_container()
+                return []
+        return sorted({path.rstrip("/").rpartition("/")[2] for path in paths} - {""})
+
+    def child(self, name: str) -> "RemoteFolder":
+        """A folder in this one."""
+        return RemoteFolder(self.filesystem, self._path(name))
+
+    def stage(self, name: str, data: bytes, like: str | None = None) -> "StagedObject":
+        """Upload under another name and read it back; gone again if that fails."""
+        staged = StagedObject(self, name)
+        try:
+            with self._asked(name):
+                self._upload(self._path(staged.name), data)
+        except OSError:
+            staged.discard()
+            raise
+        return staged
+
+    def _upload(self, path: str, data: bytes) -> None:
+        if self.folder.startswith("/"):
+            self.filesystem.makedirs(self.folder, exist_ok=True)
+        self.filesystem.pipe_file(path, data)
+        if self.filesystem.cat_file(path) != data:
+            msg = "it reads back differently"
+            raise OSError(msg)
+
+    def move(self, name: str, target: str) -> None:
+        """Give an object another name, on the server."""
+        with self._asked(target):
+            self.filesystem.mv(self._path(name), self._path(target))
+            self.filesystem.invalidate_cache(self.folder)
+
+    def remove(self, name: str) -> None:
+        """Delete an object if it is there and can be deleted."""
+        with suppress(OSError), self._asked(name):
+            self.filesystem.rm_file(self._path(name))
+
+    def tidy(self) -> bool:
+        """Remove what an hour ago was staged; True if something younger is."""
+        busy = False
+        for name in self.names():
+            if match := _STAGED_NAME.fullmatch(name):
+                if time.time() - int(match[1]) > _STALE_SECONDS:
+                    self.remove(name)
+                else:
+                    busy = True
+        return busy
+
+    def remove_if_empty(self) -> None:
+        """An object store has no folders; elsewhere an empty one does no harm."""
+
+    def shown(self, name: str) -> str:
+        """The object's address."""
+        path = self._path(name) if name else self.folder
+        return without_credentials(self.filesystem.unstrip_protocol(path))
+
+    def _size(self, path: str) -> int:
+        try:
+            return int(self.filesystem.info(path).get("size") or 0)
+        except FileNotFoundError:
+            return 0  # reading it tells why
+
+    def _check_container(self) -> None:
+        container = self.folder.partition("/")[0]
+        if not container or container.endswith(":"):
+            return
+        try:
+            self.filesystem.ls(container, detail=False)
+        except FileNotFoundError as error:
+            msg = f"there is no {self.filesystem.unstrip_protocol(container)}"
+            raise OSError(f"{msg}: correct its name, or create it") from error
+        except PermissionError:
+            return  # it is there; more may not be seen with these credentials
+
+    @contextmanager
+    def _asked(self, name: str) -> Iterator[None]:
+        """Makes an OSError with the object's address of whatever the client raises."""
+        try:
+            yield
+        except Exception as error:
+            if isinstance(error, OSError) and error.filename == self.shown(name):
+                raise
+            problem = (str(error) or type(error).__name__).rstrip(".")
+            denied = isinstance(error, PermissionError)
+            code = errno.EACCES if denied else errno.EIO  # never "no such file"
+            problem = without_credentials(problem)
+            raise OSError(code, problem, self.shown(name)) from error
+
+
+class StagedObject:
+    """An object that was uploaded under another name."""
+
+    def __init__(self, folder: RemoteFolder, name: str) -> None:
+        self._folder = folder
+        self._target = name
+        self._pending = True
+        self.name = f".{name}.{int(time.time())}-{secrets.token_hex(4)}.tmp"
+
+    @contextmanager
+    def local_copy(self) -> Iterator[Path]:
+        """The object, fetched again into a temporary file."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "document.json"
+            path.write_bytes(self._folder.read(self.name) or b"")
+            yield path
+
+    def commit(self) -> None:
+        """Move the object to its name, on the server."""
+        self._folder.move(self.name, self._target)
+        self._pending = False
+
+    def discard(self) -> None:
+        """Delete the object, unless it has got its name."""
+        if self._pending:
+            self._pending = False
+            self._folder.remove(self.name)
+
+
+def without_credentials(text: str) -> str:
+    """The text without user, password and query of the addresses in it."""
+    text = re.sub(r"(\w://)[^/@\s]*@", r"\1", text)
+    return re.sub(r"(\w://[^\s?]*)\?\S*", r"\1", text)

@@ -1,6 +1,7 @@
 """What surrounds a run: LMs are bound, servers stopped, the result is shown."""
 
 import os
+import re
 from contextlib import ExitStack
 from logging import getLogger
 from typing import Any
@@ -77,7 +78,7 @@ class RunHooks:
         chosen = parameters["parameters"]
         # Kedro hands over what it validated already: a model, or the raw mapping
         role = RoleParams.model_validate(chosen.get("role") or {})
-        package = role.program.partition(".")[0]
+        package = re.split("[.:]", role.program)[0]
         for prefix, its_own in by_namespace(chosen).items():
             for name in _TOLD:
                 entry = f"{prefix}{name}"

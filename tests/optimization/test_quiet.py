@@ -100,3 +100,26 @@ def test_bar_that_tqdm_has_forgotten_still_counts(monkeypatch):
     with quiet_dspy():
         assert list(tqdm.tqdm(range(3))) == [0, 1, 2]
         tqdm.tqdm(total=2).update(1)
+
+
+def test_a_failure_is_named_with_its_example(tmp_path, caplog):
+    """The first of a kind in each evaluation is a warning, as `evaluate` names it."""
+
+    class Raises(dspy.Module):
+        def __init__(self):
+            super().__init__()
+            self.predict = dspy.Predict("question -> answer")
+
+        def forward(self, question):
+            if question in ("v5", "v6"):
+                return [][int(question[1])]
+            return self.predict(question=question)
+
+    result = world.run(tmp_path, world.lm(tmp_path), student=Raises())
+    warned = [line for line in caplog.messages if line.startswith("failed, scored 0.0")]
+    assert warned[0] == (
+        "failed, scored 0.0: IndexError: list index out of range on {'question': 'v5'}"
+    )
+    again = 1  # MIPROv2 evaluates the baseline itself, too
+    assert len(warned) == result.report.n_trials + again
+    assert result.report.baseline.n_failed == 2

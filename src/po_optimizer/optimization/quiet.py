@@ -27,6 +27,8 @@ _PRINTING = (
     "dspy.propose.utils",
 )
 _log = logging.getLogger("dspy.printed")
+_failures = logging.getLogger(__name__)
+_SHOWN = 200  # characters of an error and of the example
 
 
 class PatientExecutor(ParallelExecutor):
@@ -39,6 +41,29 @@ class PatientExecutor(ParallelExecutor):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(
             *args, **{**kwargs, "disable_progress_bar": True, "timeout": 0}
+        )
+        self._warned: set[str] = set()
+
+    def _wrap_function(self, user_function: Any) -> Any:
+        run = super()._wrap_function(user_function)
+
+        def run_and_name(example: Any) -> Any:
+            outcome = run(example)
+            if isinstance(outcome, Exception):
+                self._name_failure(example, outcome)
+            return outcome
+
+        return run_and_name
+
+    def _name_failure(self, example: Any, error: Exception) -> None:
+        """Warns of the first failure of a kind in an evaluation."""
+        kind = type(error).__name__
+        level = logging.DEBUG if kind in self._warned else logging.WARNING
+        self._warned.add(kind)
+        text = str(error).split("\n\nLM Response:")[0].strip()
+        shown = str(dict(example.inputs().items()))[:_SHOWN]
+        _failures.log(
+            level, "failed, scored 0.0: %s: %s on %s", kind, text[:_SHOWN], shown
         )
 
 

@@ -3,6 +3,7 @@ import json
 
 import dspy
 import pytest
+from dspy.lm15 import InvalidRequestError, ServerError
 from dspy.utils.exceptions import LMTransportError
 
 from po_optimizer.errors import PreflightError
@@ -500,3 +501,34 @@ def test_a_metric_that_breaks_on_real_outputs_is_named(tmp_path):
     with pytest.raises(PreflightError, match="never seen that") as raised:
         check(lm, metric=surprised)
     assert "metric_on_outputs" in failed(raised)
+
+
+class WithoutSchema:
+    """Refuses every request that brings a JSON schema, as older servers do."""
+
+    def __init__(self, inner, error):
+        self.inner = inner
+        self.error = error
+
+    def complete(self, request):
+        """One answer to plain JSON."""
+        if "schema" in repr(request.config.response_format):
+            raise self.error
+        return self.inner.complete(request)
+
+
+@pytest.mark.parametrize(
+    "error", [InvalidRequestError("bad field"), ServerError("grammar", status=500)]
+)
+def test_a_server_without_json_schema_is_told_the_setting(tmp_path, error):
+    """One sentence, found by asking once more without the schema."""
+    lm = world.lm(tmp_path)
+    lm.engine._connect = lambda: WithoutSchema(lm.scripted, error)
+    with pytest.raises(
+        PreflightError, match=r"structured_output=json_object"
+    ) as raised:
+        check(lm)
+    assert failed(raised) == ["lm_takes_json_schema"]
+    plain = world.lm(tmp_path, structured_output="json_object")
+    plain.engine._connect = lambda: WithoutSchema(plain.scripted, error)
+    assert check(plain).passed

@@ -24,6 +24,7 @@ from po_optimizer.roles import Metric
 _log = getLogger(__name__)
 
 _RUNS, _MOST_RUNS = 3, 8
+_REFUSALS = (400, 422, 500, 501)  # what servers say to a JSON schema they cannot take
 _PING = [{"role": "user", "content": "Answer with the word ready."}]
 
 
@@ -40,6 +41,7 @@ class Probe:
         chars_per_token: Of the prompts, by what the LM reported; None: it reported
             nothing, or every answer was cached.
         lost: Why the LM could not be asked; None: it answered.
+        refused: The server is there, but it gave no run an answer.
         broken: Why the metric gave no score; None: it gave one each time.
         calls: LM calls of each run, cached ones included.
         trace: What the predictors were asked and what they answered.
@@ -50,6 +52,7 @@ class Probe:
     paid: int = 0
     chars_per_token: float | None = None
     lost: str | None = None
+    refused: bool = False
     broken: str | None = None
     calls: list[int] = field(default_factory=list)
     trace: list[Call] = field(default_factory=list)
@@ -90,6 +93,9 @@ class Prober:
             probe.broken = str(broken)
         except StopRun as stop:
             probe.lost = str(stop)
+            probe.refused = getattr(stop.__cause__, "status", None) in _REFUSALS
+        if probe.attempts and not probe.broken:
+            probe.refused |= all(attempt.score is None for attempt in probe.attempts)
         probe.paid = self._paid()
         read = [pair for pair in self._read() if not holds_media(pair[0])]
         if read:
@@ -118,6 +124,22 @@ class Prober:
             len(probe.attempts),
             time.monotonic() - clock,
         )
+
+    def answers_without_schema(
+        self, student: dspy.Module, example: dspy.Example
+    ) -> bool:
+        """Whether the student runs if the LM is asked for plain JSON only."""
+        engine = self._lm.engine
+        if not engine.supports_response_schema:
+            return False
+        engine.supports_response_schema = False
+        try:
+            with self._asking():
+                return attempt(student, example, lambda *given: 0.0).score is not None
+        except StopRun:
+            return False
+        finally:
+            engine.supports_response_schema = True
 
     def ping(self) -> str | None:
         """Why the LM gives no answer; None: it gave one."""

@@ -73,7 +73,12 @@ def preflight(
             valset = make_optimizer(setup.params).choose_valset(setup.valset)
             prober = Prober(setup.task_lm, identity)
             probe = prober.run(setup.student, valset, setup.metric)
-            checks += _with_lm(setup, list(testset), identity, probe)
+            if probe.refused and prober.answers_without_schema(
+                setup.student, valset[0]
+            ):
+                checks.append(_schema_is_refused(setup.task_lm))
+            else:
+                checks += _with_lm(setup, list(testset), identity, probe)
     report = PreflightReport(
         optimization_id=identity,
         checks=checks,
@@ -136,6 +141,18 @@ def _with_lm(
         yield _usable(probe, setup.params)
     context = ContextChecks(setup, [*setup.valset, *testset], probe)
     yield from context.make(identity)
+
+
+def _schema_is_refused(lm: MeteredLM) -> Check:
+    return Check(
+        name="lm_takes_json_schema",
+        setting="lm.structured_output",
+        value=lm.params.structured_output,
+        allowed="json_object or none for this LM",
+        passed=False,
+        message=f"{lm.slug} gives no answer to a request with a JSON schema, and one "
+        "to the same request for plain JSON: set lm.structured_output=json_object.",
+    )
 
 
 def _answers(which: str, lm: MeteredLM, lost: str | None, paid: int = 1) -> Check:

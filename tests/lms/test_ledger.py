@@ -194,3 +194,28 @@ def test_killed_process_keeps_every_row_that_it_reported(tmp_path):
     recorded = [one.prompt_tokens for one in Ledger(path).rows()]
     assert recorded == list(range(1, len(recorded) + 1))
     assert last <= len(recorded) <= last + 1
+
+
+OPENER = """
+import sys
+from po_optimizer.lms.ledger import Ledger
+print("ready", flush=True)
+sys.stdin.readline()
+print(Ledger(sys.argv[1]).totals().paid)
+"""
+
+
+def test_processes_that_open_a_new_ledger_at_once_all_have_it(tmp_path):
+    """4 at a time: the one that makes it does not lock the others out."""
+    command = [sys.executable, "-c", OPENER, str(tmp_path / "new.sqlite")]
+    pipe = subprocess.PIPE
+    openers = [
+        subprocess.Popen(command, stdin=pipe, stdout=pipe)  # noqa: S603
+        for _ in range(4)
+    ]
+    for opener in openers:
+        assert opener.stdout.readline() == b"ready\n"
+    for opener in openers:
+        opener.stdin.write(b"go\n")
+        opener.stdin.flush()
+    assert [opener.communicate()[0] for opener in openers] == [b"0\n"] * 4

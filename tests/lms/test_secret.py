@@ -57,3 +57,11 @@ def test_circular_chain_ends():
     error.__context__.__context__ = error
     scrub(error, KEY)
     assert error.args == ("***",)
+
+
+def test_credentials_of_an_address_are_masked():
+    """Whoever the address is of: a proxy's stand in its errors."""
+    error = OSError("no proxy at http://user:p@ss@proxy:1/x?a=b@c, see http://a/b@c")
+    scrub(error, None)
+    expected = "no proxy at http://***@proxy:1/x?a=b@c, see http://a/b@c"
+    assert error.args == (expected,)

@@ -12,7 +12,7 @@ from typing import Any
 from dspy.clients.legacy_outputs import plain
 
 from po_optimizer.lms.earlier_answers import earlier_answers
-from po_optimizer.lms.private_file import open_private
+from po_optimizer.lms.private_files import open_private, use_wal
 from po_optimizer.lms.unicode_repair import repair
 
 logger = getLogger(__name__)
@@ -57,13 +57,12 @@ class Answers:
         execute = self._connection.execute
         execute("PRAGMA trusted_schema=OFF")
         if not self._is_ours():
-            execute("PRAGMA journal_mode=WAL")
             execute("BEGIN IMMEDIATE")
             if not self._is_ours():
                 execute(_SCHEMA)
                 self._take_over(earlier_answers(folder))
             execute("COMMIT")
-        execute("PRAGMA synchronous=NORMAL")
+        use_wal(self._connection)
         execute(f"PRAGMA busy_timeout={_WRITE_SECONDS * 1000}")
 
     def _is_ours(self) -> bool:

@@ -16,8 +16,10 @@ from po_optimizer.lms.ledger import Ledger
 from po_optimizer.lms.metered import Meter, MeteredEngine, MeteredLM
 from po_optimizer.lms.providers import look_at_provider, ollama, vertex
 from po_optimizer.lms.providers.litellm_answers import LiteLLMAnswers
+from po_optimizer.lms.providers.litellm_http import bounded_client
 from po_optimizer.lms.providers.openai_compatible import v1
 from po_optimizer.lms.rate_limit import RateLimit
+from po_optimizer.lms.transport import AnswerTransport
 from po_optimizer.params import LMParams
 
 _PREFIX = {
@@ -166,7 +168,6 @@ def _embedded_engine(params: LMParams) -> Any:
 def _openai_engine(params: LMParams, base: str | None, api_key: str | None) -> Any:
     from dspy.clients.engines.lm15_engine import (  # noqa: PLC0415 -- not at import
         LM15Engine,
-        timeouts_for,
     )
     from dspy.lm15 import RouterConfig  # noqa: PLC0415
 
@@ -181,7 +182,7 @@ def _openai_engine(params: LMParams, base: str | None, api_key: str | None) -> A
         env={},  # an OPENAI_API_KEY lying about is not for this server
         base_urls={"openai-chat": v1(base)},
         api_keys={"openai-chat": api_key or "none"},
-        timeouts=timeouts_for(params.timeout_seconds),
+        transport=AnswerTransport(params.timeout_seconds),
     )
     return LM15Engine(config)
 
@@ -200,4 +201,6 @@ def _litellm_engine(params: LMParams, api_key: str | None) -> Any:
     # Vertex AI knows people by their Google credentials, not by a key
     if api_key is not None and params.provider != "vertex":
         options["api_key"] = api_key
-    return LiteLLMAnswers(LiteLLMEngine(**options))
+    engine = LiteLLMEngine(**options)
+    engine.client_options["client"] = bounded_client(params.timeout_seconds)
+    return LiteLLMAnswers(engine)

@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from po_optimizer.errors import refusal
+from po_optimizer.lms.private_files import open_private, use_wal
 from po_optimizer.lms.stop import LedgerWriteFailed
 
 _SCHEMA = """
@@ -154,6 +155,8 @@ class Ledger:
         self._local = threading.local()
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            if not self.path.exists():
+                open_private(self.path).close()  # errors repeat what a server said
             with self._connection() as connection:
                 connection.executescript(_SCHEMA)
         except (OSError, sqlite3.Error) as error:
@@ -165,8 +168,7 @@ class Ledger:
         connection = getattr(self._local, "connection", None)
         if connection is None:
             connection = sqlite3.connect(self.path, timeout=30, isolation_level=None)
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=NORMAL")
+            use_wal(connection)
             self._local.connection = connection
         yield connection
 

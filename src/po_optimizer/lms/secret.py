@@ -1,11 +1,15 @@
-"""Keeps a key out of what a server said: some repeat the key that they refuse."""
+"""Keeps keys out of what is said: some servers repeat the key that they refuse."""
 
+import re
+
+_IN_ADDRESS = re.compile(r"(?<=://)[^/?#\s'\"]+@")  # user and password
 MASK = "***"
 
 
 def without(secret: str | None, text: str) -> str:
-    """The text with every occurrence of the secret masked."""
-    return text.replace(secret, MASK) if secret else text
+    """The text with the secret masked, and the credentials of any address in it."""
+    masked = text.replace(secret, MASK) if secret else text
+    return _IN_ADDRESS.sub(f"{MASK}@", masked)
 
 
 def scrub(error: BaseException, secret: str | None) -> None:
@@ -15,7 +19,7 @@ def scrub(error: BaseException, secret: str | None) -> None:
     """
     seen: set[int] = set()
     current: BaseException | None = error
-    while secret and current is not None and id(current) not in seen:
+    while current is not None and id(current) not in seen:
         seen.add(id(current))
         current.args = tuple(_masked(secret, value) for value in current.args)
         for name, value in vars(current).items():
@@ -23,5 +27,5 @@ def scrub(error: BaseException, secret: str | None) -> None:
         current = current.__cause__ or current.__context__
 
 
-def _masked(secret: str, value: object) -> object:
+def _masked(secret: str | None, value: object) -> object:
     return without(secret, value) if isinstance(value, str) else value

@@ -11,7 +11,7 @@ import threading
 import time
 from pathlib import Path
 
-from po_optimizer.lms.private_file import open_private
+from po_optimizer.lms.private_files import open_private
 
 if sys.platform != "win32":
     import fcntl

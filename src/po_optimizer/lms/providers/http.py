@@ -1,15 +1,17 @@
 """One small question, whose every outcome is a value: reached, refused, or not JSON."""
 
-import http.client
 import json
-import urllib.error
-import urllib.request
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from dspy._vendor.lm15.transports import TransportError, TransportRequest
+
+from po_optimizer.lms.secret import without
+from po_optimizer.lms.transport import AnswerTransport
+
 _PATIENCE_SECONDS = 10
-_LARGEST_BYTES = 10_000_000
+_REFUSED = 400  # and above: the body is an error's
 
 
 @dataclass(frozen=True)
@@ -31,29 +33,30 @@ def get_json(address: str, api_key: str | None = None, *, body: Any = None) -> R
     """Asks once; a server that does not answer is a finding, not an exception.
 
     Args:
-        address: http or https.
+        address: http or https; no other is followed, wherever the server points.
         api_key: Sent as a bearer token.
         body: Posted as JSON; None: a GET.
     """
     if urlsplit(address).scheme not in {"http", "https"}:
         return Reply(None, problem="it is no http(s) address")
-    headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+    headers = [("Authorization", f"Bearer {api_key}")] if api_key else []
+    request = TransportRequest("GET", address, headers)
+    if body is not None:
+        headers.append(("Content-Type", "application/json"))
+        request = TransportRequest("POST", address, headers, json.dumps(body).encode())
+    transport = AnswerTransport(_PATIENCE_SECONDS)
     try:
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(address, data, headers)  # noqa: S310
-        with urllib.request.urlopen(request, timeout=_PATIENCE_SECONDS) as answer:  # noqa: S310
-            return Reply(answer.status, _parsed(answer.read(_LARGEST_BYTES)))
-    except urllib.error.HTTPError as error:
-        with error:
-            return Reply(error.code)
-    except urllib.error.URLError as error:
-        return Reply(None, problem=str(error.reason))
-    except (OSError, ValueError, http.client.HTTPException) as error:
-        return Reply(None, problem=f"{type(error).__name__}: {error}")
+        with transport.stream(request) as response:
+            document = _parsed(response.read()) if response.status < _REFUSED else None
+            return Reply(response.status, document)
+    except (TransportError, OSError, ValueError) as error:
+        return Reply(None, problem=without(api_key, str(error)))
+    finally:
+        transport.close()
 
 
 def _parsed(body: bytes) -> Any:
     try:
         return json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None

@@ -1,0 +1,136 @@
+"""How answers come over HTTP: whole, of bounded size, from the address that was asked.
+
+DSPy's engine and our looks at a server use `AnswerTransport`; what LiteLLM asks goes
+through the same `read_answer`. No redirect is followed: prompts and keys are for the
+address of the configuration. Loopback passes every proxy by.
+"""
+
+import ipaddress
+import socket
+import time
+from collections.abc import Iterable, Iterator
+from urllib.parse import urlsplit
+
+from dspy._vendor.lm15.transports import (
+    ProtocolError,
+    ReadTimeout,
+    StdlibTransport,
+    TransportRequest,
+    TransportResponse,
+)
+
+from po_optimizer.lms.answer_body import repair_body
+
+LARGEST_BYTES = 2**25  # of one answer; a million tokens of text take some 5 MB
+_CODINGS = {"gzip", "x-gzip", "deflate"}  # none grows a block by more than 1,030 times
+_REDIRECTS = range(300, 400)
+# a connection waits for its slot no longer than an answer for its first byte
+_CONNECTIONS = 100
+
+
+class AnswerTransport:
+    """DSPy's own HTTP client, bounded. It is closed with the process.
+
+    Args:
+        seconds: For the whole of an answer, and for each silence in it.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._clients = {
+            trust_env: StdlibTransport(
+                read_timeout=seconds,
+                write_timeout=seconds,
+                pool_timeout=seconds,
+                max_connections=_CONNECTIONS,
+                trust_env=trust_env,
+            )
+            for trust_env in (False, True)
+        }
+
+    def stream(self, request: TransportRequest) -> TransportResponse:
+        """The response, its body read.
+
+        Raises:
+            dspy.lm15.TransportError: There is none, or none that can be taken.
+        """
+        trust_env = not is_loopback(request.url)
+        with self._clients[trust_env].stream(request) as response:
+            try:
+                check_head(response.status, response.headers_all("content-encoding"))
+                body = read_answer(response, self._seconds)
+            except AnswerError as error:
+                raise ProtocolError(str(error)) from error
+            except TimeoutError as error:
+                raise ReadTimeout(str(error)) from error
+            return TransportResponse(
+                status=response.status,
+                reason=response.reason,
+                headers=response.headers,
+                http_version=response.http_version,
+                chunks=iter([body]),
+                release=lambda body_consumed: None,
+            )
+
+    def close(self) -> None:
+        """Closes idle connections."""
+        for client in self._clients.values():
+            client.close()
+
+
+class AnswerError(ValueError):
+    """A response that is not taken."""
+
+
+def check_head(status: int, codings: Iterable[str]) -> None:
+    """Lets pass what may be read.
+
+    Raises:
+        AnswerError: It redirects, or its size after decoding has no bound.
+    """
+    if status in _REDIRECTS:
+        raise AnswerError(
+            f"it redirects to another address (HTTP {status}), which is not followed: "
+            "set that address if it is the right one"
+        )
+    names = [name.strip().lower() for line in codings for name in line.split(",")]
+    applied = [name for name in names if name and name != "identity"]
+    if len(applied) > 1 or not _CODINGS.issuperset(applied):
+        raise AnswerError(f"the answer is compressed as {', '.join(applied)!r}")
+
+
+def read_answer(chunks: Iterable[bytes], seconds: float) -> bytes:
+    """The whole body, repaired.
+
+    Raises:
+        AnswerError: It is larger than any answer.
+        TimeoutError: It did not end in time, though it never fell silent.
+    """
+    return repair_body(b"".join(_bounded(chunks, seconds)))
+
+
+def _bounded(chunks: Iterable[bytes], seconds: float) -> Iterator[bytes]:
+    size, end = 0, time.monotonic() + seconds
+    for chunk in chunks:
+        size += len(chunk)
+        if size > LARGEST_BYTES:
+            raise AnswerError(f"the answer is larger than {LARGEST_BYTES:,} bytes")
+        if time.monotonic() > end:
+            raise TimeoutError(f"the answer did not end within {seconds:g} s")
+        yield chunk
+
+
+def is_loopback(url: str) -> bool:
+    """Whether an address is this machine's own, by its name or number alone."""
+    host = (urlsplit(url).hostname or "").rstrip(".").partition("%")[0]
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        number = ipaddress.ip_address(host)
+    except ValueError:
+        try:
+            number = ipaddress.ip_address(socket.inet_aton(host))  # 127.1, 0x7f000001
+        except (OSError, UnicodeEncodeError):
+            return False
+    mapped = getattr(number, "ipv4_mapped", None) or number
+    return bool(mapped.is_loopback or mapped.is_unspecified)

@@ -393,6 +393,21 @@ def test_shared_examples_are_counted(tmp_path):
     assert failed(raised) == ["splits_disjoint"]
 
 
+def test_images_of_one_size_are_not_one_example(tmp_path):
+    """A representation cuts an image; what is compared holds all of it."""
+
+    def scans(marks):
+        urls = [f"data:image/png;base64,{mark}AAA" for mark in marks]
+        made = [dspy.Example(question=dspy.Image(url), answer="9") for url in urls]
+        return [example.with_inputs("question") for example in made]
+
+    splits = {"trainset": scans("ABCD"), "valset": scans("EFGH")}
+    report = check(
+        world.lm(tmp_path), world.settings("bootstrap_random_search"), **splits
+    )
+    assert report.passed
+
+
 def test_an_empty_split_is_refused(tmp_path):
     """No valset, no optimization."""
     with pytest.raises(PreflightError) as raised:

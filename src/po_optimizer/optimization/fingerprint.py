@@ -13,6 +13,7 @@ from typing import Any
 
 import dspy
 from pydantic import BaseModel
+from pydantic.errors import PydanticInvalidForJsonSchema
 
 from po_optimizer.lms import MeteredLM
 from po_optimizer.optimization.setup import Setup
@@ -74,17 +75,27 @@ def _change(name: str, earlier: str | None, now: str | None) -> str:
     return f"{name} (was {earlier}, is {now})"
 
 
+def canonical(value: Any) -> str:
+    """The same text in every process: no address, no order of a set or a mapping."""
+    return json.dumps(_plain(value), sort_keys=True)
+
+
 def _digest(value: Any) -> str:
-    text = json.dumps(value, sort_keys=True, default=_plain, ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(canonical(value).encode()).hexdigest()
 
 
 def _plain(value: Any) -> Any:
-    """The same text in every process: no address, no order of a set."""
-    if isinstance(value, BaseModel):
-        return value.model_dump(mode="json")
+    if value is None or isinstance(value, str | int | float):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
     if isinstance(value, set | frozenset):
-        return sorted(map(repr, value))
+        return sorted(canonical(item) for item in value)
+    if isinstance(value, BaseModel):
+        # a representation would cut an image
+        return [type(value).__qualname__, _plain(dict(value))]
     return re.sub(r" at 0x[0-9a-f]+", "", repr(value))
 
 
@@ -101,9 +112,17 @@ def _sources(student: dspy.Module) -> list[str]:
 
 def _signatures(student: dspy.Module) -> list[Any]:
     return [
-        [name, p.signature.dump_state(), p.signature.model_json_schema(), p.config]
+        [name, p.signature.dump_state(), _types(p.signature), p.config]
         for name, p in student.named_predictors()
     ]
+
+
+def _types(signature: Any) -> Any:
+    try:
+        return signature.model_json_schema()
+    except PydanticInvalidForJsonSchema:  # a type that no JSON can hold
+        fields = signature.model_fields
+        return {name: repr(field.annotation) for name, field in fields.items()}
 
 
 def _metric(metric: Metric) -> list[Any]:

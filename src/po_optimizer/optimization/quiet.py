@@ -60,7 +60,7 @@ class PatientExecutor(ParallelExecutor):
         kind = type(error).__name__
         level = logging.DEBUG if kind in self._warned else logging.WARNING
         self._warned.add(kind)
-        text = str(error).split("\n\nLM Response:")[0].strip()
+        text = " ".join(str(error).split("\n\nLM Response:")[0].split())
         shown = str(dict(example.inputs().items()))[:_SHOWN]
         _failures.log(
             level, "failed, scored 0.0: %s: %s on %s", kind, text[:_SHOWN], shown

@@ -1,10 +1,9 @@
 """Whether the metric and the splits can carry an optimization."""
 
-import json
-
 import dspy
 
 from po_optimizer.optimization.checks import Check, check
+from po_optimizer.optimization.fingerprint import canonical
 from po_optimizer.params import PreflightParams
 from po_optimizer.roles import Metric
 from po_optimizer.score import Score
@@ -117,4 +116,4 @@ def _unmarked(example: dspy.Example) -> bool:
 
 
 def _identity(example: dspy.Example) -> str:
-    return json.dumps(dict(example.inputs().items()), sort_keys=True, default=repr)
+    return canonical(dict(example.inputs().items()))

@@ -14,7 +14,7 @@ from po_optimizer.lms import (
     LedgerWriteFailed,
     StopRun,
     make_lm,
-    metered,
+    meter,
     rate_limit,
     use_lm,
 )
@@ -197,7 +197,7 @@ def test_ledger_that_cannot_be_written_stops_the_run(tmp_path, clock):
 
 def test_seconds_in_the_ledger_are_the_lms_own(tmp_path, clock, monkeypatch):
     """The wait for a turn is not part of them."""
-    monkeypatch.setattr(metered.time, "perf_counter", clock.now)
+    monkeypatch.setattr(meter.time, "perf_counter", clock.now)
     lm = scripted_lm(ANSWER, tmp_path)
     lm.engine._limit = limit(tmp_path, clock, requests=1)
     lm("one")

@@ -4,7 +4,8 @@ from po_optimizer.lms.connect import lm_slug, make_lm
 from po_optimizer.lms.embedded import stop_servers
 from po_optimizer.lms.interrupt import orderly_interrupt, stop_lms_in_use
 from po_optimizer.lms.ledger import CallRow, Ledger, PerCall, Totals
-from po_optimizer.lms.metered import CallScope, Meter, MeteredEngine, MeteredLM, use_lm
+from po_optimizer.lms.meter import CallScope, Meter
+from po_optimizer.lms.metered import MeteredEngine, MeteredLM, use_lm
 from po_optimizer.lms.stop import (
     CacheWriteFailed,
     Interrupted,

@@ -13,7 +13,8 @@ from po_optimizer.lms.bounded import BoundedEngine
 from po_optimizer.lms.embedded import serve
 from po_optimizer.lms.extra import ExtraEngine
 from po_optimizer.lms.ledger import Ledger
-from po_optimizer.lms.metered import Meter, MeteredEngine, MeteredLM
+from po_optimizer.lms.meter import Meter
+from po_optimizer.lms.metered import MeteredEngine, MeteredLM
 from po_optimizer.lms.providers import look_at_provider, ollama, vertex
 from po_optimizer.lms.providers.litellm_answers import LiteLLMAnswers
 from po_optimizer.lms.providers.litellm_http import bounded_client

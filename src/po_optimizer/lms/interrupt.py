@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from logging import getLogger
 from types import FrameType
 
-from po_optimizer.lms.metered import meters_in_use
+from po_optimizer.lms.meter import meters_in_use
 from po_optimizer.lms.stop import Interrupted, StopRun, asked_to_stop, leaving
 
 logger = getLogger(__name__)

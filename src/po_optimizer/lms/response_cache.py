@@ -16,9 +16,10 @@ from typing import Any
 import dspy
 from dspy.clients.cache import Cache
 from dspy.clients.call_result import CACHE_FORMAT, CallResult
+from dspy.clients.legacy_outputs import plain
 
 from po_optimizer.lms.answers import Answers
-from po_optimizer.lms.single_flight import SingleFlight
+from po_optimizer.lms.single_flight import SingleFlight, one_asker
 from po_optimizer.lms.stop import CacheWriteFailed
 
 _folder: ContextVar[Path | None] = ContextVar("po_response_cache_folder", default=None)
@@ -132,8 +133,8 @@ class ResponseCache:
             return cache.get(request, ignored)
 
     def put(self, request: dict[str, Any], value: Any, *args: Any) -> None:
-        """Keeps an answer."""
-        self._current().put(request, value, *args)
+        """Keeps an answer; of LiteLLM's objects the fields, without their endpoint."""
+        self._current().put(request, plain(value), *args)
 
     def end_call(self) -> None:
         """Lets others ask for what this thread's call has no answer to."""
@@ -162,11 +163,12 @@ def endpoint(folder: Path) -> Iterator[None]:
     """Sends the LM call of this block to one endpoint's cache folder."""
     router = _installed()
     token = _folder.set(folder)
-    try:
-        yield
-    finally:
-        router.end_call()
-        _folder.reset(token)
+    with one_asker():
+        try:
+            yield
+        finally:
+            router.end_call()
+            _folder.reset(token)
 
 
 def _installed() -> ResponseCache:

@@ -9,6 +9,9 @@ import errno
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 from po_optimizer.lms.private_files import open_private
@@ -18,6 +21,36 @@ if sys.platform != "win32":
 
 _HELD_BY_ANOTHER = {errno.EACCES, errno.EAGAIN}
 _POLL_SECONDS = 0.05
+_asker: ContextVar[object] = ContextVar("po_cache_asker")
+_alone: ContextVar[bool] = ContextVar("po_asked_alone", default=False)
+
+
+@contextmanager
+def one_asker() -> Iterator[None]:
+    """What the block asks for is one call's, in whichever thread it is asked."""
+    token = _asker.set(object())
+    try:
+        yield
+    finally:
+        _asker.reset(token)
+
+
+@contextmanager
+def asked_alone() -> Iterator[None]:
+    """In the block nobody is waited for.
+
+    Calls that are awaited share a few threads: those that wait for an answer would
+    keep the thread from the one that is to bring it.
+    """
+    token = _alone.set(True)
+    try:
+        yield
+    finally:
+        _alone.reset(token)
+
+
+def _me() -> object:
+    return _asker.get(None) or threading.get_ident()
 
 
 class SingleFlight:
@@ -33,25 +66,27 @@ class SingleFlight:
 
     def __init__(self, path: Path) -> None:
         self._file = open_private(path)
-        self._owners: dict[str, int] = {}
+        self._owners: dict[str, object] = {}
         self._changed = threading.Condition()
 
     def take(self, key: str) -> bool:
-        """Returns when nobody else asks for the key; it is then this thread's.
+        """Returns when nobody else asks for the key; it is then this call's.
 
         Args:
             key: Hexadecimal digits.
 
         Returns:
-            False if it was this thread's already.
+            False if it was this call's already, or is not waited for.
         """
-        me = threading.get_ident()
+        me = _me()
         with self._changed:
             if self._owners.get(key) == me:
                 return False
+            if key in self._owners and _alone.get():
+                return False
             self._changed.wait_for(lambda: key not in self._owners)
             self._owners[key] = me
-        while not self._lock(key):
+        while not self._lock(key) and not _alone.get():
             time.sleep(_POLL_SECONDS)
         return True
 
@@ -63,8 +98,8 @@ class SingleFlight:
                 self._changed.notify_all()
 
     def release_mine(self) -> None:
-        """Releases what this thread holds: its call ended without an answer."""
-        me = threading.get_ident()
+        """Releases what this call holds: it ended without an answer."""
+        me = _me()
         with self._changed:
             mine = [key for key, owner in self._owners.items() if owner == me]
             for key in mine:

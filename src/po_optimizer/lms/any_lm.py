@@ -1,0 +1,299 @@
+"""While a run is on, every LM that is called is metered: judges, pinned LMs, any.
+
+The LMs themselves are not touched. What is replaced for the time of a run is DSPy's
+one way of carrying out a call (`dspy.clients.execution`) and, in classes of LMs that
+go their own way, the methods with which they do.
+"""
+
+import functools
+import hashlib
+import inspect
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any
+from unittest.mock import patch
+
+from dspy.clients import execution
+from dspy.clients.base_lm import BaseLM
+from dspy.clients.call_result import CallResult
+from dspy.clients.engines.legacy_engine import AsyncLegacyEngine, LegacyEngine
+from dspy.lm15 import Request, Response
+
+from po_optimizer.lms.meter import LMIdentity, Meter, meter_of_run
+from po_optimizer.lms.own_threads import ProcessWide
+from po_optimizer.lms.single_flight import asked_alone
+
+# LiteLLM fetches a price map from the network at import unless told not to
+os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+
+_ADDRESSES = ("api_base", "base_url")
+_SECRET_NAME = re.compile(r"key|token|secret|password|credential|header|auth", re.I)
+_SECRET_VARIABLE = re.compile(r"_(API_KEY|ACCESS_KEY|SECRET|TOKEN|PASSWORD)$")
+_SHORTEST_SECRET = 6
+_OWN_WAYS = ("__call__", "acall", "forward", "aforward")
+_execute, _aexecute = execution.execute, execution.aexecute
+_select = execution._engine
+
+
+@contextmanager
+def _replaced() -> Iterator[None]:
+    with ExitStack() as stack:
+        for name, way in _WAYS.items():
+            stack.enter_context(patch.object(execution, name, way))
+        for cls in set(_subclasses(BaseLM)):
+            for name in _OWN_WAYS:
+                method = vars(cls).get(name)
+                if inspect.isfunction(method):
+                    metered = _metered_method(method)
+                    stack.enter_context(patch.object(cls, name, metered))
+        yield
+
+
+metering_every_lm = ProcessWide(_replaced)
+"""Within the block, in all threads, LMs are metered; blocks may be nested."""
+
+
+def _subclasses(cls: type[Any]) -> Iterator[type[Any]]:
+    """Classes of LMs that are neither DSPy's nor ours."""
+    for below in cls.__subclasses__():
+        if below.__module__.partition(".")[0] not in {"dspy", "po_optimizer"}:
+            yield below
+        yield from _subclasses(below)
+
+
+def _meter(lm: Any) -> Meter | None:
+    """Who meters the LM; None: it does so itself, or no run is on."""
+    return None if isinstance(getattr(lm, "meter", None), Meter) else meter_of_run()
+
+
+def _metered(lm: Any, call: Any) -> Any:
+    meter = _meter(lm)
+    if meter is None:
+        return _execute(lm, call)
+    with meter.call(identify(lm, meter, call.legacy)):
+        return _execute(lm, call)
+
+
+async def _ametered(lm: Any, call: Any) -> Any:
+    meter = _meter(lm)
+    if meter is None:
+        return await _aexecute(lm, call)
+    with meter.call(identify(lm, meter, call.legacy)), asked_alone():
+        return await _aexecute(lm, call)
+
+
+def _metered_engine(lm: Any, call: Any, asynchronous: bool) -> Any:
+    """DSPy's choice of an engine, each of whose attempts is metered."""
+    backend, request, provider = _select(lm, call, asynchronous)
+    meter = _meter(lm)
+    if meter is None:
+        return backend, request, provider
+    kind = _AsyncAttempts if asynchronous else _Attempts
+    attempts = kind(backend, lm, provider, meter, identify(lm, meter, call.legacy))
+    return attempts, request, provider
+
+
+_WAYS = {"execute": _metered, "aexecute": _ametered, "_engine": _metered_engine}
+
+
+class _Attempts:
+    """An engine of DSPy's whose every attempt is checked and recorded.
+
+    Args:
+        backend: The engine.
+        lm: The LM that is asked.
+        provider: DSPy's name of it, for prices.
+        meter: On whose account.
+        identity: Of the LM.
+    """
+
+    def __init__(
+        self, backend: Any, lm: Any, provider: str | None, meter: Meter, identity: Any
+    ) -> None:
+        self._backend = backend
+        self._lm = lm
+        self._provider = provider
+        self._meter = meter
+        self._identity = identity
+
+    def complete(self, request: Request) -> Response:
+        """One attempt."""
+        with self._attempt() as usage:
+            response: Response = self._backend.complete(request)
+            usage.update(self._priced(request, response))
+        return response
+
+    def complete_legacy(self, *args: Any, **kwargs: Any) -> CallResult:
+        """One attempt by way of LiteLLM or of the LM's own `forward`."""
+        with self._attempt() as usage:
+            result: CallResult = self._backend.complete_legacy(*args, **kwargs)
+            usage.update(usage_of(result))
+        return result
+
+    def stream(self, request: Request) -> Iterator[Any]:
+        """One attempt, piece by piece; its usage comes with the last."""
+        self._meter.check()
+        with self._meter.attempt(*self._named()) as usage:
+            for event in self._backend.stream(request):
+                if (reported := getattr(event, "usage", None)) is not None:
+                    usage.update(_tokens(reported.input_tokens, reported.output_tokens))
+                yield event
+
+    @contextmanager
+    def _attempt(self) -> Iterator[dict[str, Any]]:
+        # a class's own forward is checked itself, if it does not ask another LM
+        by_class = isinstance(self._backend, LegacyEngine | AsyncLegacyEngine)
+        if not by_class or {"forward", "aforward"} & set(vars(self._lm)):
+            self._meter.check()
+        with self._meter.attempt(*self._named()) as usage:
+            yield usage
+
+    def _named(self) -> tuple[str, tuple[str, ...]]:
+        return self._identity.slug, self._identity.secrets
+
+    def _priced(self, request: Request, response: Any) -> dict[str, Any]:
+        if not isinstance(response, Response):
+            return {}  # DSPy says what is wrong with it
+        result = CallResult.native(response, provider=self._provider)
+        execution._price_result(self._lm, result, response, self._provider, request)
+        return usage_of(result)
+
+
+class _AsyncAttempts(_Attempts):
+    """The same for calls that are awaited."""
+
+    async def complete(self, request: Request) -> Response:
+        """One attempt."""
+        with self._attempt() as usage:
+            response: Response = await self._backend.complete(request)
+            usage.update(self._priced(request, response))
+        return response
+
+    async def complete_legacy(self, *args: Any, **kwargs: Any) -> CallResult:
+        """One attempt by way of LiteLLM or of the LM's own `aforward`."""
+        with self._attempt() as usage:
+            result: CallResult = await self._backend.complete_legacy(*args, **kwargs)
+            usage.update(usage_of(result))
+        return result
+
+    async def stream(self, request: Request) -> Any:
+        """One attempt, piece by piece; its usage comes with the last."""
+        self._meter.check()
+        with self._meter.attempt(*self._named()) as usage:
+            async for event in self._backend.stream(request):
+                if (reported := getattr(event, "usage", None)) is not None:
+                    usage.update(_tokens(reported.input_tokens, reported.output_tokens))
+                yield event
+
+
+def _metered_method(method: Callable[..., Any]) -> Callable[..., Any]:
+    """A method with which a class of LMs answers, by itself or by another LM."""
+    # with super() it leaves the asking to DSPy, whose way is checked at its end
+    delegates = "__class__" in inspect.unwrap(method).__code__.co_freevars
+
+    @contextmanager
+    def metered(lm: Any, kwargs: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        meter = _meter(lm)
+        if meter is None:
+            yield {}
+            return
+        identity = identify(lm, meter, kwargs)
+        with meter.call(identity):
+            if not delegates:
+                meter.check()
+            with meter.attempt(identity.slug, identity.secrets) as usage:
+                yield usage
+
+    if inspect.iscoroutinefunction(method):
+
+        @functools.wraps(method)
+        async def ask(lm: Any, *args: Any, **kwargs: Any) -> Any:
+            with metered(lm, kwargs) as usage:
+                answer = await method(lm, *args, **kwargs)
+                usage.update(_reported(answer))
+            return answer
+
+        return ask
+
+    @functools.wraps(method)
+    def ask_now(lm: Any, *args: Any, **kwargs: Any) -> Any:
+        with metered(lm, kwargs) as usage:
+            answer = method(lm, *args, **kwargs)
+            usage.update(_reported(answer))
+        return answer
+
+    return ask_now
+
+
+def usage_of(result: CallResult) -> dict[str, Any]:
+    """Tokens and cost of one answer in the ledger's words."""
+    counts = result.usage or {}
+    tokens = _tokens(counts.get("prompt_tokens"), counts.get("completion_tokens"))
+    return {**tokens, "cost_usd": result.cost}
+
+
+def _reported(answer: Any) -> dict[str, Any]:
+    """What an answer of an LM's own `forward` says of its usage, as OpenAI's do."""
+    usage = getattr(answer, "usage", None)
+    counts = usage if isinstance(usage, Mapping) else getattr(usage, "__dict__", {})
+    return _tokens(counts.get("prompt_tokens"), counts.get("completion_tokens"))
+
+
+def _tokens(prompt: Any, completion: Any) -> dict[str, Any]:
+    # no prompt has 0 tokens: who says so reports none
+    sent = prompt if isinstance(prompt, int) and prompt else None
+    made = completion if isinstance(completion, int) and sent else None
+    return {"prompt_tokens": sent, "completion_tokens": made}
+
+
+def identify(lm: Any, meter: Meter, options: Mapping[str, Any]) -> LMIdentity:
+    """An LM of somebody's own as the ledger, the cache and errors name it.
+
+    Args:
+        lm: Any LM of DSPy's or of a class of one's own.
+        meter: On whose account it is asked.
+        options: Of this call; they go over the LM's.
+    """
+    model = str(getattr(lm, "model", None) or type(lm).__name__)
+    settings = {**(getattr(lm, "kwargs", None) or {}), **options}
+    slug = re.sub(r"[^a-z0-9.]+", "-", model.lower()).strip("-.")
+    endpoint = "\n".join([*_whose(lm), *_addresses(model, settings)])
+    folder = hashlib.sha256(endpoint.encode()).hexdigest()[:12]
+    return LMIdentity(
+        slug,
+        "its own endpoint",
+        meter.ledger.path.parent / "response_cache" / folder,
+        tuple(_secrets(model, settings)),
+    )
+
+
+def _whose(lm: Any) -> Iterator[str]:
+    """The classes that answer, with what tells two engines of one class apart."""
+    yield f"{type(lm).__module__}.{type(lm).__qualname__}"
+    engine = getattr(lm, "engine", None)
+    if not isinstance(engine, str | None):
+        yield f"{type(engine).__module__}.{type(engine).__qualname__}"
+        texts = getattr(engine, "__dict__", {}).items()
+        yield from sorted(f"{k}={v}" for k, v in texts if isinstance(v, str))
+
+
+def _addresses(model: str, settings: Mapping[str, Any]) -> list[str]:
+    """Where the LM answers: its arguments, else the provider's variables."""
+    given = [str(settings[name]) for name in _ADDRESSES if settings.get(name)]
+    provider = model.partition("/")[0].upper()
+    names = (f"{provider}_{name.upper()}" for name in _ADDRESSES)
+    return given or [os.environ[name] for name in names if os.environ.get(name)]
+
+
+def _secrets(model: str, settings: Mapping[str, Any]) -> Iterator[str]:
+    """What must not be repeated: keys, headers and addresses, longest first."""
+    texts = _addresses(model, settings)
+    for name, value in settings.items():
+        if name not in {"messages", "prompt"} and _SECRET_NAME.search(name):
+            values = value.values() if isinstance(value, Mapping) else [value]
+            texts += [text for text in values if isinstance(text, str)]
+    texts += [v for k, v in os.environ.items() if _SECRET_VARIABLE.search(k)]
+    long = (text for text in texts if len(text) >= _SHORTEST_SECRET)
+    yield from sorted(set(long), key=len, reverse=True)

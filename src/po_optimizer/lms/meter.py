@@ -1,0 +1,295 @@
+"""What every call of a run passes: guards before it, a row in the ledger after it.
+
+An LM call has layers: an LM of one's own may ask another one, and DSPy tries an
+answer several times. Only the innermost layer that reaches a server is a payment, so
+a layer is recorded only if nothing inside it was.
+"""
+
+import re
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import dspy
+from dspy.utils.exceptions import (
+    ContextWindowExceededError,
+    LMError,
+    LMInvalidRequestError,
+    LMUnsupportedModelError,
+)
+
+from po_optimizer.lms.ledger import CallRow, Ledger
+from po_optimizer.lms.response_cache import endpoint
+from po_optimizer.lms.secret import scrub, without
+from po_optimizer.lms.stop import (
+    Interrupted,
+    LedgerWriteFailed,
+    LMUnreachable,
+    StopRun,
+    asked_to_stop,
+)
+
+_OF_THE_PROMPT = (None, 400, 413, 422)
+_CLIENT_LIBRARIES = {
+    *("httpx", "httpcore", "openai", "anthropic", "requests", "urllib3", "aiohttp"),
+    *("litellm", "google", "botocore", "grpc"),
+}
+
+
+@dataclass(frozen=True)
+class LMIdentity:
+    """Which LM is asked.
+
+    Args:
+        slug: Its name in the ledger.
+        where: Its endpoint in words, without secrets.
+        cache_folder: Of this endpoint's response cache.
+        secrets: What must not stand in an error: keys, and addresses of LMs whose
+            address is not checked for keys.
+    """
+
+    slug: str
+    where: str
+    cache_folder: Path
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True)
+class CallScope:
+    """Who makes a call; travels in dspy.settings, so DSPy's threads know it too.
+
+    Args:
+        stage: The pipeline stage.
+        trial: The optimizer's trial.
+        optimization_id: What all restarts of one optimization share.
+        meter: Of the run: LMs that have none of their own are put on its account.
+    """
+
+    stage: str = "outside"
+    trial: int | None = None
+    optimization_id: str | None = None
+    meter: "Meter | None" = None
+
+
+@dataclass
+class _Layer:
+    """One layer of an LM call, and how many rows were written inside it."""
+
+    n_rows: int = 0
+
+
+_layer: ContextVar[_Layer | None] = ContextVar("po_lm_call_layer", default=None)
+_in_use: list["Meter"] = []
+
+
+@contextmanager
+def _inner_layer() -> Iterator[_Layer]:
+    outer, inner = _layer.get(), _Layer()
+    token = _layer.set(inner)
+    try:
+        yield inner
+    finally:
+        _layer.reset(token)
+        if outer is not None:
+            outer.n_rows += inner.n_rows
+
+
+@dataclass(eq=False)
+class Meter:
+    """What all copies of one LM share.
+
+    Args:
+        ledger: Where calls are recorded.
+        run_id: Of the Kedro run.
+        slug: Of the LM.
+        guards: Called before each paid attempt, in the calling thread; one that
+            raises a StopRun ends the run.
+        stopped: The StopRun that was raised; every later paid attempt raises it
+            again, whatever DSPy made of the first.
+        trial: The running trial, for calls whose scope names none.
+        secret: The API key, which a server may repeat in its errors.
+        in_flight: Calls that have begun and not ended, in all threads.
+    """
+
+    ledger: Ledger
+    run_id: str
+    slug: str
+    guards: list[Callable[[], None]] = field(default_factory=list)
+    stopped: StopRun | None = None
+    trial: int | None = None
+    secret: str | None = field(default=None, repr=False)
+    in_flight: int = field(default=0, init=False)
+    _changed: threading.Condition = field(
+        default_factory=threading.Condition, init=False, repr=False, compare=False
+    )
+
+    @contextmanager
+    def call(self, lm: LMIdentity) -> Iterator[None]:
+        """One call of an LM, all its attempts; one that asked nobody is a cache hit.
+
+        Raises:
+            LMUnreachable: There is no answer, after all attempts.
+        """
+        started, clock = datetime.now(timezone.utc), time.perf_counter()
+        try:
+            with self._flying(), _inner_layer() as layer, endpoint(lm.cache_folder):
+                yield
+                if not layer.n_rows:
+                    self._record(lm.slug, started, clock, paid=False)
+                    layer.n_rows = 1
+        except StopRun as stop:
+            self.stopped = stop  # the other threads stop paying too
+            raise
+        except Exception as error:
+            if not _is_lost(error):
+                raise  # the LM is there, and the next prompt may suit it
+            words = masked(self.words(error, 300), lm.secrets)
+            self.stopped = LMUnreachable(lm.slug, lm.where, words)
+            raise self.stopped from error
+
+    @contextmanager
+    def attempt(
+        self, slug: str, secrets: tuple[str, ...] = ()
+    ) -> Iterator[dict[str, Any]]:
+        """One paid attempt of an LM; its usage goes into the dict that is given.
+
+        The keys are CallRow's: prompt_tokens, completion_tokens, cost_usd.
+        """
+        started, clock = datetime.now(timezone.utc), time.perf_counter()
+        usage: dict[str, Any] = {}
+        with _inner_layer() as layer:
+            try:
+                yield usage
+            except Exception as error:
+                for secret in (self.secret, *secrets):
+                    scrub(error, secret)
+                if not layer.n_rows:
+                    words = masked(self.words(error, 400), secrets)
+                    usage = {"error": f"{type(error).__name__}: {words}"}
+                    self._record(slug, started, clock, paid=True, **usage)
+                    layer.n_rows = 1
+                raise
+            if not layer.n_rows:
+                self._record(slug, started, clock, paid=True, **usage)
+                layer.n_rows = 1
+
+    @contextmanager
+    def _flying(self) -> Iterator[None]:
+        with self._changed:
+            self.in_flight += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self.in_flight -= 1
+                self._changed.notify_all()
+
+    def wait_until_idle(self) -> None:
+        """Returns once no call is in flight: its answer is kept by then."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.in_flight == 0)
+
+    def words(self, error: BaseException, most: int) -> str:
+        """What an error says, without the secret, at most so many characters."""
+        # the libraries' advice and tracebacks are about their own arguments
+        text = re.split(r"\n\n  |\nTraceback ", str(error), maxsplit=1)[0]
+        return without(self.secret, text)[:most]
+
+    def check(self) -> None:
+        """Lets a paid attempt pass, or raises the StopRun that forbids it."""
+        if self.stopped is not None:
+            raise self.stopped
+        for guard in list(self.guards):
+            try:
+                guard()
+            except StopRun as stop:
+                self.stopped = stop
+                raise
+
+    def resume(self) -> None:
+        """Forgets a stop, for the next node of the same process; but not a Ctrl-C."""
+        self.stopped = Interrupted() if asked_to_stop.is_set() else None
+
+    def _record(
+        self, slug: str, started: datetime, clock: float, *, paid: bool, **usage: Any
+    ) -> None:
+        """Adds a row to the ledger.
+
+        Raises:
+            LedgerWriteFailed: The disk refused it.
+        """
+        scope: CallScope = dspy.settings.get("po_call_scope") or CallScope()
+        row = CallRow(
+            started=started.isoformat(timespec="milliseconds"),
+            run_id=self.run_id,
+            stage=scope.stage,
+            trial=scope.trial if scope.trial is not None else self.trial,
+            optimization_id=scope.optimization_id,
+            lm=slug,
+            paid=paid,
+            seconds=round(time.perf_counter() - clock, 4),
+            **usage,
+        )
+        try:
+            self.ledger.record(row)
+        except sqlite3.Error as error:
+            raise LedgerWriteFailed(str(self.ledger.path), str(error)) from error
+
+    def __deepcopy__(self, memo: dict[int, object]) -> "Meter":
+        """The same meter: a deep copy of a program must not lose its calls."""
+        return self
+
+
+def masked(text: str, secrets: tuple[str, ...]) -> str:
+    """The text without any of the secrets."""
+    for secret in secrets:
+        text = without(secret, text)
+    return text
+
+
+def _is_lost(error: Exception) -> bool:
+    """Whether an LM's error says that it is not there, rather than no to a prompt."""
+    if isinstance(error, LMUnsupportedModelError):
+        return True  # no prompt is answered by a model that is not there
+    if isinstance(error, ContextWindowExceededError | LMInvalidRequestError):
+        return error.status not in _OF_THE_PROMPT
+    if isinstance(error, LMError | OSError):
+        return True
+    libraries = {cls.__module__.partition(".")[0] for cls in type(error).__mro__}
+    refused = getattr(error, "status_code", None) in _OF_THE_PROMPT[1:]
+    return bool(libraries & _CLIENT_LIBRARIES) and not refused
+
+
+@contextmanager
+def in_use(meter: Meter) -> Iterator[None]:
+    """The block's LM calls are this run's, and may be stopped by Ctrl-C."""
+    meter.resume()
+    _in_use.append(meter)
+    try:
+        yield
+    finally:
+        _in_use.remove(meter)
+
+
+def meters_in_use() -> list[Meter]:
+    """The meters of all `use_lm` blocks that are open, in all threads."""
+    return list(_in_use)
+
+
+def meter_of_run() -> Meter | None:
+    """On whose account an LM without a meter is asked; None: no run is on.
+
+    A thread that somebody's program started without its context knows no scope; the
+    run that was begun last then pays.
+    """
+    scope: CallScope | None = dspy.settings.get("po_call_scope")
+    if scope is not None and scope.meter is not None:
+        return scope.meter
+    return _in_use[-1] if _in_use else None

@@ -3,7 +3,10 @@
 import json
 import os
 import socket
+import subprocess
+import sys
 import urllib.request
+from http.client import HTTPConnection
 
 import dspy
 import pytest
@@ -110,9 +113,40 @@ def post(address, body):
     """One chat request, and the server's answer."""
     data = json.dumps(body).encode()
     path = f"{address}/v1/chat/completions"
-    request = urllib.request.Request(path, data)  # noqa: S310 -- loopback
+    key = {"Authorization": f"Bearer {embedded.KEY}"}
+    request = urllib.request.Request(path, data, key)  # noqa: S310 -- loopback
     with urllib.request.urlopen(request) as answer:  # noqa: S310
         return json.load(answer)
+
+
+@needs_weights
+def test_page_in_a_browser_gets_nothing():
+    """Whatever it says its origin or host is: no key, no answer, nothing to read."""
+    host = serve(SMALL, 512).removeprefix("http://")
+    chat = ("POST", "/v1/chat/completions", '{"messages": [], "max_tokens": 1}')
+    requests = [chat, ("OPTIONS", chat[1], None)]
+    requests += [("GET", path, None) for path in ("/slots", "/v1/models", "/props")]
+    for method, path, body in requests:
+        for headers in ({"Origin": "http://evil.example"}, {"Host": "evil.example"}):
+            connection = HTTPConnection(host)
+            connection.request(method, path, body, headers)
+            answer = connection.getresponse()
+            assert answer.status == 401 or method == "OPTIONS"
+            assert answer.headers.get("Access-Control-Allow-Origin", "") == ""
+            assert answer.headers.get("Access-Control-Allow-Credentials") != "true"
+            connection.close()
+
+
+def test_each_process_has_a_key_of_its_own():
+    """Nobody can know it: it stands in no file."""
+    command = [
+        sys.executable,
+        "-c",
+        "from po_optimizer.lms import embedded as e; print(e.KEY)",
+    ]
+    other = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
+    assert len(other.stdout.strip()) > 40
+    assert other.stdout.strip() != embedded.KEY
 
 
 @needs_weights

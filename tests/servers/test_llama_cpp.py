@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from po_optimizer.lms import Ledger, make_lm, stop_servers, use_lm
-from po_optimizer.lms.embedded import serve
+from po_optimizer.lms.embedded import KEY, serve
 from po_optimizer.lms.providers import look_at_provider
 from po_optimizer.params import LMParams
 from tests.faces.project import copy_project, kedro
@@ -39,12 +39,12 @@ def test_llama_cpp_answers_under_a_schema(tmp_path):
             max_tokens=60,
             bounds={"items": 2, "item_characters": 20, "text_characters": 20},
         )
-        findings = {f.name: f for f in look_at_provider(params)}
+        findings = {f.name: f for f in look_at_provider(params, KEY)}
         assert [name for name, f in findings.items() if not f.problem] == [
             "server_answers",
             "server_has_model",
         ]
-        lm = make_lm(params, tmp_path, run_id="r")
+        lm = make_lm(params, tmp_path, run_id="r", api_key=KEY)
         signature = dspy.Signature("text -> colors: list[str]", "Name the colors.")
         with use_lm(lm, stage="test"):
             answer = dspy.Predict(signature)(text="The sky is blue.")
@@ -72,6 +72,7 @@ def test_whole_pipeline_through_llama_cpp(tmp_path):
             "--env=llama-cpp",
             base_url=serve(SMALL, CONTEXT),
             most_seconds=900,
+            PO_LM_API_KEY=KEY,
         )
     finally:
         stop_servers()

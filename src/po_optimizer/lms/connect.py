@@ -10,7 +10,7 @@ from typing import Any
 
 from po_optimizer.errors import SettingError
 from po_optimizer.lms.bounded import BoundedEngine
-from po_optimizer.lms.embedded import serve
+from po_optimizer.lms.embedded import KEY, serve
 from po_optimizer.lms.extra import ExtraEngine
 from po_optimizer.lms.ledger import Ledger
 from po_optimizer.lms.meter import Meter
@@ -163,7 +163,7 @@ def _embedded_engine(params: LMParams) -> Any:
             "Name them in parameters_lm.yml.",
         )
     address = serve(params.embedded, params.context_tokens)
-    return _openai_engine(params, address, "embedded")
+    return _openai_engine(params, address, KEY)
 
 
 def _openai_engine(params: LMParams, base: str | None, api_key: str | None) -> Any:

@@ -1,11 +1,13 @@
 """The embedded LM: llama.cpp's own server inside this process, on loopback.
 
 Being threads of this process it cannot outlive it: no orphan remains, however the
-run ends. One server per weights and size, shared by all nodes of a run.
+run ends. One server per weights and size, shared by all nodes of a run. It answers only
+to this process's key, and no page in a browser may read what it says.
 """
 
 import gc
 import os
+import secrets
 import socket
 import threading
 from contextlib import closing
@@ -25,6 +27,10 @@ logger = getLogger(__name__)
 # Programs that are asked in turn find their prompts' beginning here, some 80 MB each;
 # llama.cpp would take 8 GB, more than a small machine has.
 _PROMPT_CACHE_MIB = 512
+
+# Loopback is open to every account and page of this machine. The runtime cannot check
+# the Host header: a page that rebinds its name to loopback lacks the key as well.
+KEY = secrets.token_urlsafe(32)
 
 _running: dict[tuple[str, int], "EmbeddedServer"] = {}
 _lock = threading.Lock()
@@ -57,6 +63,7 @@ class EmbeddedServer:
         settings.cpuparams.n_threads = params.threads or default_threads()
         settings.cpuparams_batch.n_threads = params.threads_prompt or _cores()
         settings.cache_ram_mib = _PROMPT_CACHE_MIB
+        _close_to_others(settings)
         settings.warmup = False
         settings.verbosity = 0
         try:
@@ -76,7 +83,9 @@ class EmbeddedServer:
         """Ended before its queue runs, llama.cpp's server would wait for ever."""
         host, _, port = self.address.rpartition("/")[2].partition(":")
         with closing(HTTPConnection(host, int(port), timeout=60)) as connection:
-            connection.request("GET", "/slots")  # answered by the queue itself
+            headers = {"Authorization": f"Bearer {KEY}"}
+            # answered by the queue itself
+            connection.request("GET", "/slots", headers=headers)
             connection.getresponse().read()
 
     def stop(self) -> None:
@@ -119,6 +128,15 @@ def _cores() -> int:
         if hasattr(os, "sched_getaffinity")
         else (os.cpu_count() or 1)
     )
+
+
+def _close_to_others(settings: xllamacpp.CommonParams) -> None:
+    """A key for every request; no page, no web interface, no origin that may read."""
+    settings.api_keys = [KEY]
+    settings.ui = False
+    settings.cors_origins_explicit = True
+    settings.cors_origins = settings.cors_methods = settings.cors_headers = ""
+    settings.cors_credentials = False
 
 
 def _check_port(port: int) -> None:

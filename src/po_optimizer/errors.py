@@ -289,16 +289,20 @@ class UnpairedRecordsError(PoOptimizerError):
 
 
 class BelowBoundError(PoOptimizerError):
-    """A measured value lies below the bound that the configuration sets."""
+    """A measured value is not within the bound that the configuration sets."""
 
     exit_code = 4
 
     def __init__(self, bound: str, allowed: float, measured: float | None) -> None:
-        found = "was not measured" if measured is None else f"is {measured:.4f}"
+        found = (
+            "was not measured (nothing was scored, or every answer was cached)"
+            if measured is None
+            else f"is {measured:.4f}"
+        )
         name = bound.rpartition(".")[2]
         super().__init__(
             f"{bound}={allowed:g} is not met: the {name} on the testset {found}. "
-            "The report is written; lower the bound or improve the program."
+            "The report is written; relax the bound or improve the program."
         )
         self.bound = bound
 

@@ -149,7 +149,7 @@ class SplitSizes(Params):
 
     train: PositiveInt = 6  # examples that demos are taken from
     val: PositiveInt = 3  # examples that candidates are chosen on
-    test: PositiveInt = 6  # examples that the result is measured on
+    test: PositiveInt = 12  # examples that the result is measured on
 
 
 class DataPrepParams(Params):
@@ -157,6 +157,7 @@ class DataPrepParams(Params):
 
     sizes: SplitSizes = SplitSizes()
     seed: int = 9  # of the split
+    testset_draw: Count = 0  # k: the k-th testset of records that no split had
     # Cosine of weighted word pairs; 1.0: the same pairs only
     near_duplicate_similarity: Annotated[float, Field(gt=0.0, le=1.0)] = 0.4
 
@@ -254,23 +255,16 @@ class PromotionParams(Params):
     """What an optimized program must show to replace the baseline."""
 
     target_rubric: Fraction = 0.88  # the optimized program's least mean
-    confidence: Annotated[float, Field(gt=0.5, lt=1.0)] = 0.95  # of intervals and tests
+    confidence: Annotated[float, Field(gt=0.5, lt=1.0)] = 0.95  # of every interval
     num_resamples: Annotated[int, Field(ge=1000)] = 9999  # of the bootstrap
     seed: int = 9  # of the bootstrap
     num_compared: PositiveInt = 1  # programs of which one is picked on this testset
     override: PromotionOverride | None = None
 
-    def corrected(self) -> "PromotionParams":
-        """The same with a confidence that holds for all compared programs together.
-
-        Whoever picks the best of M programs by their testset scores would otherwise
-        promote a lucky one M times as often.
-
-        References:
-            Dunn, O. J. (1961). Multiple comparisons among means. JASA 56(293).
-        """
-        alpha = (1.0 - self.confidence) / self.num_compared
-        return self.model_copy(update={"confidence": 1.0 - alpha})
+    @property
+    def alpha(self) -> float:
+        """1 - confidence, without the rounding of the subtraction."""
+        return round(1.0 - self.confidence, 12)
 
 
 _TRUE = ("1", "true", "yes", "on")
@@ -300,6 +294,14 @@ class FailBelow(Params):
 
     rubric: Fraction | None = None
     uplift: Annotated[float, Field(ge=-1.0, le=1.0)] | None = None
+    coverage: Fraction = 1.0  # share of examples scored; holds with any other bound
+
+
+class FailAbove(Params):
+    """Bounds above which `evaluate` exits non-zero (for CI); null: no bound."""
+
+    tokens_per_call: PositiveFloat | None = None  # mean, prompt and completion
+    p95_seconds: PositiveFloat | None = None  # per example, of answers not cached
 
 
 class SweepConfiguration(Params):
@@ -339,6 +341,7 @@ class EvaluateParams(Params):
 
     num_shards: PositiveInt = 1  # parts of the testset, each a node of its own
     fail_below: FailBelow = FailBelow()
+    fail_above: FailAbove = FailAbove()
 
 
 class DaskParams(Params):

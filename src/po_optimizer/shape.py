@@ -17,7 +17,6 @@ from omegaconf import OmegaConf
 from po_optimizer.errors import SettingError, listed
 from po_optimizer.params import (
     EvaluateParams,
-    PromotionParams,
     SweepConfiguration,
     SweepParams,
 )
@@ -76,8 +75,8 @@ def check_program_from(
     """Lets a run pass that looks at its own program, or at one that is stored.
 
     Raises:
-        SettingError: `program_from` names no stored program, the run would make one,
-            or it was picked among several and the judgement is not corrected for that.
+        SettingError: `program_from` names no stored program, or the run would make
+            one.
     """
     source = parameters.get("program_from")
     if source is None:
@@ -93,18 +92,6 @@ def check_program_from(
         known = listed(_stored(catalog, source))
         remedy = f"Choose one of: {known or 'none is stored yet'}."
         raise SettingError("program_from", source, "no program is stored there", remedy)
-    promotion = PromotionParams.model_validate(parameters.get("promotion") or {})
-    if (
-        "score_report" in outputs
-        and f"/{SWEEP}/" in source
-        and promotion.num_compared == 1
-    ):
-        problem = "it was picked among the programs of a sweep"
-        remedy = (
-            "Say among how many, so that its uplift is not overstated: "
-            "--params promotion.num_compared=<configurations of the sweep>."
-        )
-        raise SettingError("program_from", source, problem, remedy)
 
 
 def _stored(catalog: CatalogProtocol[Any, Any], source: str) -> list[str]:
@@ -140,7 +127,7 @@ def configuration_of(node_namespace: str) -> str:
 def with_configurations(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """The parameters, with each configuration's own ones under its name in `sweep`.
 
-    A configuration is judged at a confidence that holds for all of them together.
+    A configuration is judged at an alpha that holds for all of them together.
 
     Raises:
         pydantic.ValidationError: `sweep` has a wrong key or value.

@@ -1,10 +1,12 @@
 import pytest
 
 from po_optimizer.errors import BelowBoundError
-from po_optimizer.evaluation.promotion import check_fail_below, decide
-from po_optimizer.evaluation.score_report import compare
-from po_optimizer.params import FailBelow, PromotionOverride
-from tests.evaluation.made import QUICK, record, report
+from po_optimizer.evaluation.bounds import check_fail_below
+from po_optimizer.evaluation.promotion import decide
+from po_optimizer.evaluation.score_report import Usage, compare
+from po_optimizer.evaluation.wear import Judgement
+from po_optimizer.params import FailAbove, FailBelow, PromotionOverride
+from tests.evaluation.made import QUICK, record, records, report
 
 LOW = [0.6, 0.7, 0.65, 0.72, 0.58, 0.66, 0.61, 0.69]
 GOOD = [0.93, 0.95, 0.9, 0.96, 0.92, 0.94, 0.91, 0.97]
@@ -14,14 +16,59 @@ def test_a_clear_uplift_above_the_target_is_promoted() -> None:
     """Interval above 0, small p, rubric at the target, all scored: promote."""
     found = decide(report(LOW, GOOD), QUICK)
     assert (found.decision, found.measured) == ("promote", "promote")
-    assert "lies above 0" in found.reasons[0]
+    assert "is proven" in found.reasons[0]
 
 
-def test_a_rubric_below_the_target_keeps_the_baseline() -> None:
-    """A proven uplift that misses target_rubric is not promoted."""
-    found = decide(report(LOW, [score + 0.1 for score in LOW]), QUICK)
-    assert found.decision == "keep_baseline"
+def test_better_but_below_the_target_has_its_own_word() -> None:
+    """A proven uplift that misses target_rubric is not promoted, nor called none."""
+    found = decide(report([0.3] * 12, [0.6, 0.61] * 6), QUICK)
+    assert found.decision == "below_target"
     assert "target_rubric=0.88" in found.reasons[0]
+    assert "is proven" in found.reasons[1]
+
+
+def test_a_mean_of_rounded_rubrics_reaches_its_target() -> None:
+    """23 rubrics of exactly 0.88 are not below 0.88, although their float mean is."""
+    found = decide(report([0.3] * 23, [0.88] * 23), QUICK)
+    assert found.decision == "promote"
+
+
+def test_a_target_above_the_references_is_said() -> None:
+    """The reason names what the reference outputs themselves reach."""
+    references = records([0.8] * 12, "reference")
+    found = decide(report([0.3] * 12, [0.6] * 12, reference=references), QUICK)
+    assert "reference outputs themselves reach 0.800" in found.reasons[1]
+
+
+def test_gains_must_pay_for_rare_losses() -> None:
+    """A small sure gain is refused while three lost answers would cost more."""
+    before = [0.9] * 34
+    found = decide(report(before, [0.95, 0.96] * 17), QUICK)
+    assert found.decision == "inconclusive"
+    assert "the gains do not pay for rare losses: 34 x 0.055 = 1.87" in found.reasons[0]
+    assert "must exceed 3 x 0.900 (the baseline's mean) = 2.70" in found.reasons[0]
+    assert (
+        found.reasons[1] == "An uplift of this size takes about 50 examples to prove."
+    )
+
+
+def test_one_pair_is_inconclusive() -> None:
+    """A testset of one example is judged without an error."""
+    found = decide(report([0.1], [1.0]), QUICK)
+    assert found.decision == "inconclusive"
+    assert "p=1.0000" in " ".join(found.reasons)
+
+
+def test_a_worn_testset_says_what_promotion_needs() -> None:
+    """The seventh program is told its number, its p and what would restore it."""
+    worn = Judgement.at(7, 1, 0.05)
+    found = decide(report(LOW, GOOD, judgement=worn), QUICK)
+    assert found.decision == "inconclusive"
+    text = " ".join(found.reasons)
+    assert "the 7th program judged on this testset: promotion now needs p <= 0.001" in (
+        text
+    )
+    assert "raise data_prep.testset_draw by 1" in text
 
 
 def test_no_uplift_keeps_the_baseline() -> None:
@@ -37,16 +84,17 @@ def test_an_uplift_that_may_be_chance_is_inconclusive() -> None:
     found = decide(report(GOOD, noisy), QUICK)
     assert 0 < found.evidence.uplift < 0.05
     assert found.decision == "inconclusive"
-    assert "its interval is not above 0. An uplift of this size" in found.reasons[0]
+    assert "begins at -" in found.reasons[0]
+    assert "takes about" in " ".join(found.reasons)
 
 
 def test_the_test_must_agree_with_the_interval() -> None:
     """Five examples can reach p=0.0625 at best, so they never promote."""
     found = decide(report(LOW[:5], GOOD[:5]), QUICK)
-    assert found.evidence.uplift_low > 0
+    assert found.evidence.seen_low > 0
     assert found.decision == "inconclusive"
-    assert "p=0.062" in found.reasons[0]
-    assert "less than 6 examples" in found.reasons[0]
+    assert "p=0.0625" in found.reasons[0]
+    assert "about 7 examples" in " ".join(found.reasons)
 
 
 def test_an_unscored_answer_is_inconclusive() -> None:
@@ -104,6 +152,30 @@ def test_a_bound_that_is_missed_names_itself(name: str) -> None:
     with pytest.raises(BelowBoundError, match=f"fail_below.{name}=0.5") as caught:
         check_fail_below(report(GOOD, [0.3] * 8), FailBelow(**{name: 0.5}))
     assert caught.value.exit_code == 4
+
+
+def test_a_mean_of_part_of_the_testset_meets_no_bound() -> None:
+    """Two good answers of twenty do not pass; a lower coverage can be allowed."""
+    part = report([0.5] * 20, [0.9] * 2 + [None] * 18)
+    with pytest.raises(BelowBoundError, match=r"coverage=1 is not met.*0\.1000"):
+        check_fail_below(part, FailBelow(rubric=0.8))
+    check_fail_below(part, FailBelow(rubric=0.8, coverage=0.1))
+    check_fail_below(part, FailBelow())
+
+
+def test_tokens_and_seconds_have_bounds_above() -> None:
+    """A program that answers well but slowly or at length misses them."""
+    slow = [record(i, 0.9, seconds=float(i), prompt_tokens=1) for i in range(20)]
+    calls = Usage(paid=20, prompt_tokens=1000, completion_tokens=1000)
+    found = compare(slow, slow, QUICK, usage={"optimized": calls})
+    check_fail_below(found, FailBelow(), FailAbove(tokens_per_call=100, p95_seconds=19))
+    with pytest.raises(BelowBoundError, match=r"tokens_per_call=99.*is 100\.0"):
+        check_fail_below(found, FailBelow(), FailAbove(tokens_per_call=99))
+    with pytest.raises(BelowBoundError, match=r"p95_seconds=18 is not met.*18\.05"):
+        check_fail_below(found, FailBelow(), FailAbove(p95_seconds=18))
+    unknown = report([0.5] * 3, [0.9] * 3)
+    with pytest.raises(BelowBoundError, match="every answer was cached"):
+        check_fail_below(unknown, FailBelow(), FailAbove(tokens_per_call=99))
 
 
 def test_an_unmeasured_value_meets_no_bound() -> None:

@@ -70,7 +70,7 @@ def test_the_verdict_names_who_decided_by_hand() -> None:
     ("before", "after", "said"),
     [
         ([None, 0.5], [0.5, None], "no example was scored for both"),
-        ([0.5, 0.4], [0.6, 0.5], "no interval"),
+        ([0.5, None], [0.6, None], "the uplift on 1 examples"),
     ],
 )
 def test_the_verdict_says_what_is_missing(
@@ -184,7 +184,7 @@ def test_a_large_testset_is_shown_in_part_and_says_so() -> None:
     assert len(shown) == 140
     said = "140 of 3,000 examples: up to 80 largest losses"
     assert f"Shown are {said}" in _text(page)
-    assert "closed form (ABC) from 2,000 values on" in _text(page)
+    assert "Gaffke's of the means" in _text(page)
     figures = report_figures(compare(before, after, QUICK), before, after)
     assert said in figures["examples"].layout.xaxis.title.text
     assert len(figures["examples"].data[0].x) == 3 * 60

@@ -32,6 +32,8 @@ TRIALS = [
     {"trial": 1, "kind": "baseline", "score": 0.5, "n": 3, "best": 0.5},
     {"trial": 2, "kind": "full_eval", "score": 0.9, "n": 3, "best": 0.9},
 ]
+for number, trial in enumerate(TRIALS):
+    trial |= {"instruction": [number], "demo_set": [0]}
 
 
 def answer(prompt: str) -> str:

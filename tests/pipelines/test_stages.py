@@ -77,6 +77,7 @@ def made(tmp_path_factory):
         lm,
         ROLE,
         promotion,
+        folder,
     )
     made["folder"] = folder
     return made

@@ -97,23 +97,13 @@ def test_threads_find_what_one_after_the_other_find(threads, tmp_path):
 
 
 def test_program_of_a_sweep_is_judged_and_used_on_another_lm(threads):
-    """Its results lie apart; nothing is optimized; the correction is asked for."""
+    """Its results lie apart; nothing is optimized; its testset is known to be used."""
     project, _ = threads
     source = f"program_from={SLUG}/sweep/seed_9"
     other = {"PO_LM_MODEL": "other"}
     before = Ledger(project / f"data/07_model_output/{SLUG}/ledger.sqlite").totals()
     with answering(careless(project), model="other") as url:
-        refused = kedro(
-            project,
-            *RUN,
-            "--pipeline=evaluate",
-            f"--params={SMALL},{source}",
-            base_url=url,
-            **other,
-        )
-        assert refused.returncode == 1
-        assert "promotion.num_compared" in refused.stderr
-        params = f"--params={SMALL},{source},promotion.num_compared=3"
+        params = f"--params={SMALL},{source}"
         for stage in ("evaluate", "integrate"):
             done = kedro(
                 project,
@@ -126,7 +116,7 @@ def test_program_of_a_sweep_is_judged_and_used_on_another_lm(threads):
             assert done.returncode == 0, done.stderr[-2000:]
     results = project / f"data/08_reporting/openai-other/from-{SLUG}-sweep-seed_9"
     report = json.loads((results / "score_report.json").read_text())
-    assert report["num_compared"] == 3
+    assert report["judgement"]["place"] > 1
     assert f"optimized on {SLUG}" in (results / "report.html").read_text()
     assert not (project / "data/06_models/openai-other").exists()
     assert (project / "planning/product_vision.yaml").exists()

@@ -36,6 +36,8 @@ CASES = {
     "retries": _city("agents.Retried"),
     "async_only": _city("agents.Asynchronous"),
     "async_inside": _city("agents.Gathered"),
+    "program_of_thought": _city("agents:coder"),
+    "code_act": _city("agents:code_actor"),
     "literals_five_arguments": _case(
         "extracting:triage", "extracting:both_right", {"answer": "whole"}
     ),
@@ -75,11 +77,3 @@ CASES = {
     "heuristic": _case("answering:city_finder", "composed:not_vague", {}),
     "raises_on_empty": _city("answering:city_finder", metric="composed:strict"),
 }
-
-REFUSED = {
-    "no_predictors": (_city("composed.Plain"), r"has_predictors .* each dspy\.Predict"),
-    "always_raises": (_city("composed.AlwaysFails"), "raised AttributeError: .*'town'"),
-    "code_without_deno": (_city("agents:coder"), r"dspy\[deno\]"),
-    "code_act_without_deno": (_city("agents:code_actor"), r"dspy\[deno\]"),
-}
-"""What cannot run, with a part of the sentence that says why."""

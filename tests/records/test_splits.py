@@ -194,3 +194,20 @@ def test_data_hash_depends_on_content_not_on_key_order():
     other = {"a": [{"y": 2, "x": 1}]}
     assert data_hash(one) == data_hash(other)
     assert data_hash(one) != data_hash({"a": [{"x": 1, "y": 3}]})
+
+
+def test_a_fresh_testset_has_records_that_no_split_had():
+    """Trainset and valset stay; each draw has other records, until there are none."""
+    made = [raw_record(n, ("tool", "book", "game")[n % 3]) for n in range(20)]
+    sizes = {"train": 4, "val": 3, "test": 4}
+    draws = [
+        split_records(made, LabelRecord, DataPrepParams(sizes=sizes, testset_draw=draw))
+        for draw in range(3)
+    ]
+    tests = [str(record) for splits in draws for record in splits.testset]
+    assert len(set(tests)) == 12
+    assert draws[0].trainset == draws[2].trainset
+    assert draws[0].valset == draws[2].valset
+    assert not {str(record) for record in draws[0].trainset} & set(tests)
+    with pytest.raises(DataError, match=r"4\+3\+4\+4\+4\+4=23"):
+        split_records(made, LabelRecord, DataPrepParams(sizes=sizes, testset_draw=3))

@@ -1,5 +1,6 @@
 """Measurement: scoring with coverage, paired statistics, promotion, figures, report."""
 
+from po_optimizer.evaluation.bounds import check_fail_below
 from po_optimizer.evaluation.checkup import (
     MetricReport,
     metric_figure,
@@ -21,7 +22,7 @@ from po_optimizer.evaluation.leaderboard import (
     leaderboard_figure,
     rank,
 )
-from po_optimizer.evaluation.promotion import Promotion, check_fail_below, decide
+from po_optimizer.evaluation.promotion import Promotion, decide
 from po_optimizer.evaluation.prompt_diff import prompt_diff_html
 from po_optimizer.evaluation.records import PredictionRecord, Predictions
 from po_optimizer.evaluation.report import (
@@ -37,12 +38,15 @@ from po_optimizer.evaluation.score_report import (
     compare,
 )
 from po_optimizer.evaluation.scoring import predict_all, score_references
+from po_optimizer.evaluation.wear import JudgedPrograms, Judgement
 
 __all__ = [
     "QUOTED_SECONDS",
     "Comparison",
     "Duration",
     "Finished",
+    "JudgedPrograms",
+    "Judgement",
     "Leaderboard",
     "MetricReport",
     "Origin",

@@ -1,21 +1,29 @@
 """The configurations of a sweep by their testset scores, corrected for the choice.
 
 Whoever tries M configurations and keeps the best sees more than is there. So each is
-judged at a confidence that holds for all M together (Bonferroni, `num_compared`), and
-the points that the best of M equally good programs seems to gain stand beside it.
+judged at an alpha that holds for all M together (`wear`), two of them are called
+different only by a test of all pairs together, and the points that the best of M
+equally good programs seems to gain stand beside it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any, Literal
 
+import pandas as pd
 import plotly.graph_objects as go
 
 from po_optimizer.evaluation.figures import before_and_after
 from po_optimizer.evaluation.promotion import Decision, Promotion
 from po_optimizer.evaluation.records import Result
-from po_optimizer.evaluation.score_report import DIFFERENCE_BOUNDS, ScoreReport
-from po_optimizer.evaluation.statistics import Estimate, estimate, noise_floor
+from po_optimizer.evaluation.score_report import ScoreReport
+from po_optimizer.evaluation.statistics import (
+    Estimate,
+    answers_to_pay,
+    noise_floor,
+    pairwise_tests,
+    value_range,
+)
 from po_optimizer.params import PromotionParams
 
 
@@ -29,7 +37,10 @@ class Entry(Result):
         baseline: The objective of the unoptimized one on the same LM.
         uplift: Paired, in [-1, 1].
         behind: The best entry's objective minus this one's, paired; None: the best.
-        tied: True if `behind`'s interval does not lie above 0.
+        p_behind: That of no difference, by a test of all pairs of entries together;
+            None: the best, or an older leaderboard.
+        tied: True unless `p_behind` is at most alpha and the difference is worth
+            more than three answers lost whole.
         calls_paid: LM calls of its optimization, over all restarts.
         seconds: Wall time of its optimization.
         cost_usd: None: unknown.
@@ -45,6 +56,7 @@ class Entry(Result):
     baseline: Estimate
     uplift: Estimate
     behind: Estimate | None
+    p_behind: float | None = None
     tied: bool
     decision: Decision
     calls_paid: int
@@ -56,8 +68,7 @@ class Leaderboard(Result):
     """The entries, best first, and what may be said of the first.
 
     Attributes:
-        confidence: Of every interval, so that all hold together as often as one
-            alone would at `1 - num_compared * (1 - confidence)`.
+        confidence: Of every interval, and of all that are called different together.
         num_compared: Configurations of which one is picked.
         noise_floor: Points that the best of so many equally good programs seems to
             gain on this testset; None if it cannot be told.
@@ -98,7 +109,11 @@ def rank(finished: Mapping[str, Finished]) -> Leaderboard:
     """
     order = sorted(finished, key=lambda name: -_mean(finished[name].report))
     best = finished[order[0]]
-    entries = [_entry(name, finished[name], best) for name in order]
+    tests = _tests([finished[name] for name in order])
+    entries = [
+        _entry(name, finished[name], best, p_value)
+        for name, p_value in zip(order, tests, strict=True)
+    ]
     sd = best.report.uplift.score.sd
     floor = noise_floor(len(order), len(best.scores), sd) if sd is not None else None
     promoted = [entry.name for entry in entries if entry.decision == "promote"]
@@ -124,7 +139,7 @@ def leaderboard_figure(board: Leaderboard) -> go.Figure:
     )
 
 
-def _entry(name: str, finished: Finished, best: Finished) -> Entry:
+def _entry(name: str, finished: Finished, best: Finished, p_value: float) -> Entry:
     report, search = finished.report, finished.search
     behind = None if finished is best else _behind(best, finished)
     spent = search["spent"]
@@ -139,8 +154,8 @@ def _entry(name: str, finished: Finished, best: Finished) -> Entry:
         baseline=report.baseline.score,
         uplift=report.uplift.score,
         behind=behind,
-        tied=behind is not None
-        and (behind.interval is None or behind.interval.low <= 0.0),
+        p_behind=None if behind is None else p_value,
+        tied=behind is not None and not _differs(behind, p_value, report),
         decision=finished.promotion.decision,
         calls_paid=spent["calls_paid"],
         seconds=search["seconds"],
@@ -148,20 +163,24 @@ def _entry(name: str, finished: Finished, best: Finished) -> Entry:
     )
 
 
+def _tests(ranked: Sequence[Finished]) -> list[float]:
+    """The p-value of each difference from the first, of all pairs together."""
+    scores = pd.DataFrame([one.scores for one in ranked], dtype=float).T.dropna()
+    report = ranked[0].report
+    params = PromotionParams(num_resamples=report.num_resamples, seed=report.seed)
+    return [float(p) for p in pairwise_tests(scores.to_numpy(), params)[0]]
+
+
+def _differs(behind: Estimate, p_value: float, report: ScoreReport) -> bool:
+    alpha = round(1.0 - report.confidence, 12)
+    losses = answers_to_pay(alpha) * max(0.0, _mean(report))
+    return p_value <= alpha and behind.n * (behind.mean or 0.0) > losses
+
+
 def _behind(best: Finished, other: Finished) -> Estimate:
-    """The paired difference best - other, at the best one's confidence."""
-    report = best.report
-    params = PromotionParams(
-        confidence=report.confidence,
-        num_resamples=report.num_resamples,
-        seed=report.seed,
-    )
-    differences = [
-        first - second
-        for first, second in zip(best.scores, other.scores, strict=True)
-        if first is not None and second is not None
-    ]
-    return estimate(differences, params, DIFFERENCE_BOUNDS)
+    """The paired difference best - other, which has a test instead of an interval."""
+    pairs = pd.DataFrame([best.scores, other.scores], dtype=float).T.dropna()
+    return value_range((pairs[0] - pairs[1]).tolist())
 
 
 def _mean(report: ScoreReport) -> float:

@@ -30,11 +30,12 @@ from po_optimizer.evaluation.prompt_diff import environment
 from po_optimizer.evaluation.records import PredictionRecord, Result
 from po_optimizer.evaluation.score_report import ScoreReport, Usage
 from po_optimizer.evaluation.shown import Case, choose_cases, in_words
-from po_optimizer.evaluation.statistics import LARGE_N, Estimate
+from po_optimizer.evaluation.statistics import Estimate
 
 HEADLINES = {
     "promote": "Promote the optimized program",
     "keep_baseline": "Keep the baseline",
+    "below_target": "Better, but below the target, so the baseline stays",
     "inconclusive": "Inconclusive, so the baseline stays",
 }
 
@@ -85,7 +86,7 @@ def render_report(
         title=title,
         verdict=verdict(report, promotion),
         report=report,
-        large_n=LARGE_N,
+        intervals=_intervals(report),
         promotion=promotion,
         measures=_measures(report),
         cases=cases,
@@ -187,6 +188,19 @@ def _measures(report: ScoreReport) -> list[Measure]:
         Measure(name=name, before=a, after=b, uplift=difference)
         for name, a, b, difference in rows
     ]
+
+
+def _intervals(report: ScoreReport) -> str:
+    """How the intervals were made, in words."""
+    mean = report.optimized.score.interval
+    resampled = f"{report.num_resamples} resamples, seed {report.seed}"
+    if mean is None or mean.method != "gaffke":  # a report of before
+        return f"BCa bootstrap, {resampled}"
+    return (
+        "Gaffke's of the means, which hold for rare failures too; those of the uplifts "
+        f"are BCa's ({resampled}), wider by the losses and gains that "
+        f"{report.uplift.score.n} pairs cannot show"
+    )
 
 
 def _json(figure: go.Figure) -> Markup:

@@ -4,7 +4,7 @@ All scores, components and rubrics lie in [0, 1], higher is better; an uplift is
 mean(optimized) - mean(baseline) over the pairs, in [-1, 1].
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
 import pandas as pd
@@ -14,14 +14,19 @@ from po_optimizer.evaluation.columns import COMPONENT, STRATUM, tabulate
 from po_optimizer.evaluation.records import PredictionRecord, Result, Which
 from po_optimizer.evaluation.statistics import (
     Estimate,
+    Interval,
     PairedTest,
     estimate,
+    estimate_uplift,
     noise_floor,
     paired_test,
+    seen_interval,
+    value_range,
 )
+from po_optimizer.evaluation.wear import Judgement
 from po_optimizer.params import PromotionParams
 
-SCORE_BOUNDS, DIFFERENCE_BOUNDS = (0.0, 1.0), (-1.0, 1.0)
+Mean = Callable[[pd.Series], Estimate]
 
 
 class Usage(Result):
@@ -60,6 +65,7 @@ class ProgramScore(Result):
         components: Each part of the metric.
         strata: The objective per stratum: field, then value.
         seconds_per_example: Over the answers that were not cached; None if all were.
+        p95_seconds: Of 100 of these, 95 took at most so long.
         usage: Of this program's calls; None if not given.
     """
 
@@ -73,11 +79,17 @@ class ProgramScore(Result):
     components: dict[str, Estimate]
     strata: dict[str, dict[str, Estimate]]
     seconds_per_example: float | None = None
+    p95_seconds: float | None = None
     usage: Usage | None = None
 
 
 class Uplift(Result):
-    """Paired differences optimized - baseline over examples scored for both."""
+    """Paired differences optimized - baseline over examples scored for both.
+
+    Attributes:
+        seen: BCa interval of the differences at 1 - alpha, without what n examples
+            cannot show; None: all are equal.
+    """
 
     score: Estimate
     test: PairedTest
@@ -87,20 +99,25 @@ class Uplift(Result):
     n_better: int
     n_equal: int
     n_worse: int
+    seen: Interval | None = None
 
 
 class Selection(Result):
     """How the optimized program was chosen on the valset.
 
     Attributes:
-        n_candidates: Candidates that were scored, K.
+        n_candidates: Different candidates that were scored on all of it, K.
         n_valset: Examples that each was scored on.
+        n_tried: Different candidates that were scored on minibatches.
+        n_minibatch: Examples of a minibatch; 0: there was none.
         baseline_score: The baseline's score there, in [0, 1].
         best_score: The chosen candidate's score there, in [0, 1].
     """
 
     n_candidates: int = Field(ge=1)
     n_valset: int = Field(ge=1)
+    n_tried: int = 0
+    n_minibatch: int = 0
     baseline_score: float | None = None
     best_score: float | None = None
 
@@ -125,12 +142,14 @@ class ScoreReport(Result):
     Attributes:
         target_rubric: What the rubric's mean is compared with.
         confidence: Of every interval, in (0.5, 1).
-        num_compared: Programs of which one is picked on this testset; the confidence
-            holds for all of them together.
-        reference: The metric on the reference outputs: the ceiling, no program.
+        num_compared: Programs of which one is picked on this testset.
+        reference: The metric on the reference outputs: the ceiling, no program, so
+            from the lowest to the highest value instead of an interval.
         noise_floor: Points that choosing the best of K equal candidates on the
             valset adds by chance; None if the selection is not known.
         origin: Testset and metric; None in reports of before it was recorded.
+        judgement: The programs judged before on this testset, and what that leaves
+            of alpha; None in reports of before it was recorded.
     """
 
     format_version: Literal[1] = 1
@@ -146,6 +165,13 @@ class ScoreReport(Result):
     selection: Selection | None = None
     noise_floor: float | None = None
     origin: Origin | None = None
+    judgement: Judgement | None = None
+
+    @property
+    def alpha(self) -> float:
+        """The two-sided p-value that promotes at most, in (0, 0.5)."""
+        spent = self.judgement
+        return round(1.0 - self.confidence, 12) if spent is None else spent.alpha
 
 
 def compare(
@@ -156,6 +182,7 @@ def compare(
     reference: Iterable[PredictionRecord] | None = None,
     selection: Selection | None = None,
     usage: Mapping[str, Any] | None = None,
+    judgement: Judgement | None = None,
 ) -> ScoreReport:
     """Both programs' means and the paired uplift between them.
 
@@ -170,6 +197,8 @@ def compare(
             same examples too.
         selection: How the optimized program was chosen.
         usage: "baseline" and "optimized" to their calls' totals (`Usage`).
+        judgement: What promotion needs on this testset; None: its first programs
+            are judged, `num_compared` of them.
 
     Raises:
         UnpairedRecordsError: The records do not answer the same examples.
@@ -177,111 +206,113 @@ def compare(
     ceiling = [] if reference is None else [reference]
     before, after, *references = tables = tabulate(baseline, optimized, *ceiling)
     names = sorted({name for table in tables for name in _named(table, COMPONENT)})
-    graded = any(table["rubric"].notna().any() for table in tables)
+    columns = ["score", *(COMPONENT + name for name in names)]
+    if any(table["rubric"].notna().any() for table in tables):
+        columns.append("rubric")
     given = usage or {}
-    uplift = _uplift(before, after, names, graded, params)
-    sd = uplift.score.sd
-    floor = (
-        noise_floor(selection.n_candidates, selection.n_valset, sd)
-        if selection is not None and sd is not None
-        else None
-    )
+    spent = judgement or Judgement.at(1, params.num_compared, params.alpha)
+    uplift = _uplift(before, after, columns, params, spent.alpha)
+
+    def mean(values: pd.Series) -> Estimate:
+        return estimate(values.tolist(), params)
+
+    def lowest_to_highest(values: pd.Series) -> Estimate:
+        return value_range(values.tolist())
+
     return ScoreReport(
         **params.model_dump(exclude={"override"}),
-        baseline=_program(before, names, graded, params, given.get("baseline")),
-        optimized=_program(after, names, graded, params, given.get("optimized")),
+        baseline=_program(before, columns, mean, given.get("baseline")),
+        optimized=_program(after, columns, mean, given.get("optimized")),
         uplift=uplift,
         reference=(
-            _program(references[0], names, graded, params, None) if references else None
+            _program(references[0], columns, lowest_to_highest) if references else None
         ),
         selection=selection,
-        noise_floor=floor,
+        noise_floor=_floor(selection, uplift.score.sd),
+        judgement=spent,
+    )
+
+
+def _floor(selection: Selection | None, sd: float | None) -> float | None:
+    if selection is None or sd is None:
+        return None
+    return noise_floor(
+        selection.n_candidates,
+        selection.n_valset,
+        sd,
+        selection.n_tried,
+        selection.n_minibatch,
     )
 
 
 def _program(
-    table: pd.DataFrame,
-    names: Sequence[str],
-    graded: bool,
-    params: PromotionParams,
-    usage: Any,
+    table: pd.DataFrame, columns: list[str], mean: Mean, usage: Any = None
 ) -> ProgramScore:
     scored = table[_scored(table)]
-    paid = scored["seconds"][scored["paid"]].tolist()
+    paid = scored["seconds"][scored["paid"]]
     return ProgramScore(
         which=table["which"][0],
         n_examples=len(table),
         n_failed=int((table["status"] == "failed").sum()),
         n_unscored=len(table) - len(scored),
         coverage=len(scored) / len(table),
-        seconds_per_example=sum(paid) / len(paid) if paid else None,
+        seconds_per_example=float(paid.mean()) if len(paid) else None,
+        p95_seconds=float(paid.quantile(0.95)) if len(paid) else None,
         usage=None if usage is None else Usage.model_validate(usage),
-        **_estimates(
-            _values(scored, names), scored, params, names=names, graded=graded
-        ),
+        **_estimates(_values(scored, columns), scored, mean),
     )
 
 
 def _uplift(
     before: pd.DataFrame,
     after: pd.DataFrame,
-    names: Sequence[str],
-    graded: bool,
+    columns: list[str],
     params: PromotionParams,
+    alpha: float,
 ) -> Uplift:
     both = _scored(before) & _scored(after)
+    base = _values(before[both], columns)
     # Sums in another order differ in the 16th digit: that is no difference.
-    differences = (_values(after[both], names) - _values(before[both], names)).map(
+    differences = (_values(after[both], columns) - base).map(
         lambda difference: round(difference, 12)
     )
     scores = differences["score"]
+
+    def mean(values: pd.Series) -> Estimate:
+        same = base[str(values.name)].reindex(values.index)
+        return estimate_uplift(values.tolist(), float(same.mean()), params)
+
     return Uplift(
-        test=paired_test(scores.tolist(), params),
+        test=paired_test(scores.tolist(), params, alpha),
         n_better=int((scores > 0).sum()),
         n_equal=int((scores == 0).sum()),
         n_worse=int((scores < 0).sum()),
-        **_estimates(
-            differences,
-            before[both],
-            params,
-            names=names,
-            graded=graded,
-            bounds=DIFFERENCE_BOUNDS,
-        ),
+        seen=seen_interval(scores.tolist(), params, alpha),
+        **_estimates(differences, before[both], mean),
     )
 
 
-def _estimates(
-    values: pd.DataFrame,
-    table: pd.DataFrame,
-    params: PromotionParams,
-    *,
-    names: Sequence[str],
-    graded: bool,
-    bounds: tuple[float, float] = SCORE_BOUNDS,
-) -> dict[str, Any]:
+def _estimates(values: pd.DataFrame, table: pd.DataFrame, mean: Mean) -> dict[str, Any]:
     """score, rubric, components and strata; what a record does not have is left out."""
-
-    def mean_of(column: "pd.Series[float]") -> Estimate:
-        return estimate(column.dropna().tolist(), params, bounds)
-
+    of_column = {name: mean(values[name].dropna()) for name in values}
     strata = {
         field: {
-            value: mean_of(group)
+            value: mean(group)
             for value, group in values["score"].groupby(table[STRATUM + field])
         }
         for field in _named(table, STRATUM)
     }
     return {
-        "score": mean_of(values["score"]),
-        "rubric": mean_of(values["rubric"]) if graded else None,
-        "components": {name: mean_of(values[COMPONENT + name]) for name in names},
+        "score": of_column["score"],
+        "rubric": of_column.get("rubric"),
+        "components": {
+            name: of_column[COMPONENT + name] for name in _named(values, COMPONENT)
+        },
         "strata": {field: groups for field, groups in strata.items() if groups},
     }
 
 
-def _values(table: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
-    columns = ["score", "rubric", *(COMPONENT + name for name in names)]
+def _values(table: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
     values = table.reindex(columns=columns).astype(float)
     # An unreadable answer has no rubric and no parts of its own: they count as 0.0.
     return values.mask(table["status"] == "failed", values.fillna(0.0))

@@ -2,9 +2,12 @@
 
 References:
     Efron, B. (1987). Better bootstrap confidence intervals. JASA 82(397).
-    DiCiccio, T. & Efron, B. (1992). More accurate confidence intervals in exponential
-        families. Biometrika 79(2).
-    Clopper, C. & Pearson, E. (1934). The use of confidence or fiducial limits.
+    Gaffke, N. (2005). Three test statistics for a nonparametric one-sided hypothesis
+        on the mean of a nonnegative variable. Math. Methods Stat. 14(4).
+    Learned-Miller, E. & Thomas, P. (2020). A new confidence interval for the mean of a
+        bounded random variable. arXiv:1905.06208.
+    Hanley, J. & Lippman-Hand, A. (1983). If nothing goes wrong, is everything all
+        right? JAMA 249(13).
     Phipson, B. & Smyth, G. (2010). Permutation p-values should never be zero.
 """
 
@@ -19,23 +22,32 @@ from numpy.typing import NDArray
 from po_optimizer.evaluation.records import Result
 from po_optimizer.params import PromotionParams
 
-SMALL_N = 8  # below it a BCa interval is too narrow to be taken at its word
-MIN_N = 3  # below it there is no BCa interval
 LARGE_N = 2000  # from it on resampling takes minutes and shows nothing more
+_MOST_DRAWN = 2_000_000  # resamples or sign patterns: p-values down to 5e-7
+_PAIR = 2  # of fewer nothing can be flipped, resampled or compared
+_RULE_OF_THREE = 3.0
+_ROUNDS = 4000  # of the simulated choice by minibatches
+_DRAWN_N = 200  # weights of more values are not drawn but computed
 _AT_ONCE = 500_000  # resampled values in memory, about 20 bytes each with all copies
+_DIGITS = 12  # behind them a mean holds rounding: 23 times 0.88 is 0.88
+
+Values = NDArray[np.float64]
 
 
 class Interval(Result):
     """A confidence interval; `confidence` is the probability it claims, in (0, 1).
 
-    `bca` resamples, `abc` is its analytic form for `LARGE_N` values or more,
-    `clopper_pearson` stands where all values are equal.
+    `gaffke` holds for any scores in their range, rare failures too. `bca` resamples
+    what was measured. `paired` is BCa widened by what n pairs cannot show: answers
+    lost whole (the rule of three) and gains (Gaffke). `min_max` is the range of the
+    values themselves and claims nothing of others (confidence 1). Reports of before
+    hold `abc` and `clopper_pearson`, too.
     """
 
     low: float
     high: float
     confidence: float
-    method: Literal["bca", "abc", "clopper_pearson"]
+    method: Literal["bca", "abc", "clopper_pearson", "gaffke", "paired", "min_max"]
 
 
 class Estimate(Result):
@@ -58,58 +70,110 @@ class PairedTest(Result):
     method: Literal["exact", "permutation"]
 
 
-def estimate(
-    values: Sequence[float],
-    params: PromotionParams,
-    bounds: tuple[float, float] = (0.0, 1.0),
-) -> Estimate:
-    """The mean of the values with its interval.
+def estimate(values: Sequence[float], params: PromotionParams) -> Estimate:
+    """The mean of scores in [0, 1] with Gaffke's interval.
 
-    Equal values give the bootstrap nothing to resample. They still bound the share
-    of unseen examples that differ (Clopper-Pearson for 0 of n), and those could lie
-    at either bound: that interval is given instead.
+    Unseen examples may lie at either bound. So the mean is weighed anew with one
+    example more, at the bound, under random weights (Dirichlet, all 1); the limits are
+    quantiles of that. Equal values need no method of their own.
 
     Args:
-        values: One number an example.
+        values: One number an example, in [0, 1].
         params: Confidence, number of resamples, seed.
-        bounds: The range a value can have.
     """
     data = np.asarray(values, dtype=float)
-    n = len(data)
-    if n == 0:
-        return Estimate(mean=None, n=0, note="nothing was measured")
-    mean = float(data.mean())
-    if n < MIN_N:
-        return Estimate(mean=mean, n=n, note=f"n={n} is too small for an interval")
-    sd = float(data.std(ddof=1))
-    if np.ptp(data) == 0.0:
-        equal = _interval_of_equal(mean, n, params.confidence, bounds)
-        note = (
-            f"all {n} values are equal: the interval bounds unseen examples that differ"
-        )
-        return Estimate(mean=mean, n=n, sd=0.0, interval=equal, note=note)
-    note = (
-        f"n={n}: the interval is likely too narrow, read it as a rough range"
-        if n < SMALL_N
-        else ""
+    if not len(data):
+        return _summary(data, None)
+    alpha = params.alpha
+    limits = [_gaffke(data, params, alpha, 0.0, upper=up) for up in (False, True)]
+    return _summary(data, _interval(limits, params.confidence, "gaffke"))
+
+
+def estimate_uplift(
+    differences: Sequence[float], baseline_mean: float, params: PromotionParams
+) -> Estimate:
+    """The mean of paired differences with an interval that knows what n cannot show.
+
+    n pairs without a lost answer still allow, at 95 %, losses in 3 of n, and such a
+    loss costs the baseline's score. So the lower limit is BCa's or the uplift minus
+    3 x baseline_mean / n, whichever is lower. The upper limit is Gaffke's.
+
+    Args:
+        differences: optimized - baseline, one an example, in [-1, 1].
+        baseline_mean: Of the same examples, in [0, 1].
+        params: Confidence, number of resamples, seed.
+    """
+    data = np.asarray(differences, dtype=float)
+    if not len(data):
+        return _summary(data, None)
+    seen = seen_interval(differences, params, params.alpha)
+    rare = answers_to_pay(params.alpha) * baseline_mean / len(data)
+    low = min(seen.low if seen else math.inf, float(data.mean()) - rare)
+    limits = [low, _gaffke(data, params, params.alpha, upper=True)]
+    return _summary(data, _interval(limits, params.confidence, "paired"))
+
+
+def value_range(values: Sequence[float]) -> Estimate:
+    """The mean with the lowest and the highest value: no sample, so no interval."""
+    data = np.asarray(values, dtype=float)
+    if not len(data):
+        return _summary(data, None)
+    low, high = float(data.min()), float(data.max())
+    return _summary(data, Interval(low=low, high=high, confidence=1, method="min_max"))
+
+
+def seen_interval(
+    differences: Sequence[float], params: PromotionParams, alpha: float
+) -> Interval | None:
+    """The BCa interval of the differences seen, at 1 - alpha; None: all are equal.
+
+    From `LARGE_N` on it is Gaffke's, which resampling would only repeat.
+    """
+    data = np.asarray(differences, dtype=float)
+    if len(data) < _PAIR or np.ptp(data) == 0.0:
+        return None
+    if len(data) >= LARGE_N:
+        limits = [_gaffke(data, params, alpha, upper=upper) for upper in (False, True)]
+        return _interval(limits, 1.0 - alpha, "gaffke")
+    result = scipy.stats.bootstrap(
+        (data,),
+        np.mean,
+        confidence_level=1.0 - alpha,
+        n_resamples=_draws(params, alpha),
+        batch=_batch(len(data)),
+        method="BCa",
+        rng=np.random.default_rng(params.seed),
     )
-    interval = (_bca if n < LARGE_N else _abc)(data, params)
-    return Estimate(mean=mean, n=n, sd=sd, interval=interval, note=note)
+    low, high = (float(limit) for limit in result.confidence_interval)
+    if math.isnan(low) or math.isnan(high):  # scipy's answer to degenerate data
+        return None
+    return _interval([low, high], 1.0 - alpha, "bca")
 
 
-def paired_test(differences: Sequence[float], params: PromotionParams) -> PairedTest:
+def answers_to_pay(alpha: float) -> float:
+    """Answers lost whole that n examples without one do not exclude: 3 at 0.05.
+
+    A loss of probability x / n escapes n examples with probability exp(-x).
+    """
+    return _RULE_OF_THREE * math.log(alpha) / math.log(0.05)
+
+
+def paired_test(
+    differences: Sequence[float], params: PromotionParams, alpha: float = 0.05
+) -> PairedTest:
     """The two-sided p-value of no difference, by flipping the differences' signs.
 
     Exact as long as 2^n patterns are no more than `num_resamples`, else from that
-    many drawn patterns, counting the observed one.
+    many drawn patterns, counting the observed one; from more where a small `alpha`
+    needs them to be told from a smaller p.
     """
     data = np.asarray(differences, dtype=float)
     exact = 2 ** len(data) <= params.num_resamples  # a float overflows at 1,024
-    method: Literal["exact", "permutation"] = "exact" if exact else "permutation"
-    if not np.any(data):
-        return PairedTest(p_value=1.0, method=method)
-    if len(data) >= LARGE_N:
-        return PairedTest(p_value=_flipped(data, params), method=method)
+    if not np.any(data) or len(data) < _PAIR:
+        return PairedTest(p_value=1.0, method="exact" if exact else "permutation")
+    if not exact:
+        p_value = _flipped(data, _draws(params, alpha), params.seed)
+        return PairedTest(p_value=p_value, method="permutation")
     result = scipy.stats.permutation_test(
         (data,),
         np.mean,
@@ -118,28 +182,89 @@ def paired_test(differences: Sequence[float], params: PromotionParams) -> Paired
         n_resamples=params.num_resamples,
         batch=_batch(len(data)),
         alternative="two-sided",
-        rng=np.random.default_rng(params.seed),
     )
-    return PairedTest(p_value=float(result.pvalue), method=method)
+    return PairedTest(p_value=float(result.pvalue), method="exact")
 
 
-def noise_floor(num_candidates: int, n: int, sd_differences: float) -> float:
+def pairwise_tests(scores: Values, params: PromotionParams) -> Values:
+    """Which of several programs differ: a p-value of each pair, all pairs together.
+
+    Sign flips as in `paired_test`, the same for all differences of an example. Each
+    pair's p is the share of sign patterns whose largest statistic over all pairs
+    reaches the pair's own, so that equal programs seem different in one of them at
+    most as often as alpha.
+
+    Args:
+        scores: A row an example, a column a program.
+        params: Number of sign patterns, seed.
+
+    Returns:
+        Symmetric, a row and a column a program, 1.0 on the diagonal.
+
+    References:
+        Westfall, P. & Young, S. (1993). Resampling-based multiple testing. Wiley.
+    """
+    n, programs = scores.shape
+    if programs < _PAIR or not n:
+        return np.ones((programs, programs))
+    first, second = np.triu_indices(programs, 1)
+    differences = np.round(scores[:, first] - scores[:, second], _DIGITS)
+    size = np.sqrt((differences**2).sum(axis=0))
+    differences = differences / np.where(size > 0.0, size, 1.0)
+    own = np.abs(differences.sum(axis=0)) * (1.0 - 1e-12)
+    if 2**n <= params.num_resamples:
+        numbers, reached, drawn = np.arange(2**n)[:, None], 0, 2**n
+        flips = (numbers >> np.arange(n) & 1).astype(np.int8)
+    else:
+        reached, drawn = 1, params.num_resamples + 1  # the observed one is counted
+        rng = np.random.default_rng(params.seed)
+        flips = rng.integers(0, 2, (params.num_resamples, n), np.int8)
+    largest = np.abs(differences.sum(axis=0) - 2.0 * (flips @ differences)).max(axis=1)
+    above = np.sort(largest).searchsorted(own)
+    tests = np.ones((programs, programs))
+    tests[first, second] = (reached + len(largest) - above) / drawn
+    tests[second, first] = tests[first, second]
+    tests[first[size == 0], second[size == 0]] = 1.0
+    return tests
+
+
+def noise_floor(
+    num_candidates: int,
+    n: int,
+    sd_differences: float,
+    num_tried: int = 0,
+    n_minibatch: int = 0,
+) -> float:
     """How far the best of K equally good candidates seems to rise on n examples.
 
     The expected largest of K means of n scores is `m_K * sd / sqrt(n)` above the
     truth, m_K being the expected maximum of K standard normals. Two programs' paired
-    differences hold the noise of both, hence sd = sd_differences / sqrt(2).
+    differences hold the noise of both, hence sd = sd_differences / sqrt(2). Those
+    that minibatches sent to a whole evaluation were chosen by part of the same
+    examples: they rise further than K candidates drawn blindly.
 
     Args:
-        num_candidates: K, the candidates that were scored.
-        n: The examples that each was scored on.
+        num_candidates: K, the different candidates scored on all n examples, the
+            baseline among them.
+        n: The examples of the valset.
         sd_differences: SD of the paired differences of two programs.
+        num_tried: Different candidates scored on minibatches; 0: none was.
+        n_minibatch: The examples of a minibatch.
 
     Returns:
         Score points in [0, 1] that selection alone adds on the valset.
     """
     sd = sd_differences / math.sqrt(2)
-    return expected_maximum(num_candidates) * sd / math.sqrt(n)
+    sent = num_candidates - 1
+    if not 0 < sent < num_tried or n_minibatch >= n:
+        return expected_maximum(max(num_candidates, num_tried)) * sd / math.sqrt(n)
+    rng = np.random.default_rng(0)
+    whole = rng.normal(0.0, 1.0 / math.sqrt(n), (_ROUNDS, num_tried))
+    rest = rng.normal(0.0, math.sqrt(1.0 / n_minibatch - 1.0 / n), whole.shape)
+    first = np.argsort(-(whole + rest), axis=1)[:, :sent]
+    baseline = rng.normal(0.0, 1.0 / math.sqrt(n), (_ROUNDS, 1))
+    best = np.hstack([np.take_along_axis(whole, first, axis=1), baseline]).max(axis=1)
+    return sd * float(best.mean())
 
 
 def expected_maximum(num_candidates: int) -> float:
@@ -153,37 +278,47 @@ def expected_maximum(num_candidates: int) -> float:
     return max(0.0, float(value)) if num_candidates > 1 else 0.0
 
 
-def examples_needed(uplift: float, sd: float, confidence: float) -> int | None:
+def examples_needed(
+    uplift: float, sd: float, baseline_mean: float, alpha: float
+) -> int | None:
     """Examples that show an uplift of this size in 8 of 10 measurements.
 
-    The normal approximation ((z_confidence + z_power) * sd / uplift)^2; None if
-    the uplift is not above 0.
+    The largest of three numbers: what the test needs, by the normal approximation
+    ((z_alpha + z_power) * sd / uplift)^2; what the gains need to pay for rare losses;
+    what the sign-flip test needs to reach alpha at all. None if the uplift is not
+    above 0.
     """
     if uplift <= 0.0:
         return None
-    z = scipy.stats.norm.ppf(0.5 + confidence / 2) + scipy.stats.norm.ppf(0.8)
-    return math.ceil((float(z) * sd / uplift) ** 2)
-
-
-def examples_at_least(confidence: float) -> int:
-    """The n from which the sign-flip test can reach p <= 1 - confidence: 2 / 2^n."""
-    return math.ceil(1.0 - math.log2(round(1.0 - confidence, 12)))
-
-
-def _bca(data: NDArray[np.float64], params: PromotionParams) -> Interval | None:
-    result = scipy.stats.bootstrap(
-        (data,),
-        np.mean,
-        confidence_level=params.confidence,
-        n_resamples=params.num_resamples,
-        batch=_batch(len(data)),
-        method="BCa",
-        rng=np.random.default_rng(params.seed),
+    z = scipy.stats.norm.ppf(1.0 - alpha / 2) + scipy.stats.norm.ppf(0.8)
+    return max(
+        math.ceil((float(z) * sd / uplift) ** 2),
+        math.floor(answers_to_pay(alpha) * baseline_mean / uplift) + 1,
+        math.ceil(1.0 - math.log2(alpha)),
     )
-    low, high = (float(limit) for limit in result.confidence_interval)
-    if math.isnan(low) or math.isnan(high):  # scipy's answer to degenerate data
-        return None
-    return Interval(low=low, high=high, confidence=params.confidence, method="bca")
+
+
+def _summary(data: Values, interval: Interval | None) -> Estimate:
+    n = len(data)
+    if not n:
+        return Estimate(mean=None, n=0, note="nothing was measured")
+    sd = float(data.std(ddof=1)) if n > 1 else None
+    mean = round(float(data.mean()), _DIGITS)
+    return Estimate(mean=mean, n=n, sd=sd, interval=interval)
+
+
+def _interval(
+    limits: Sequence[float],
+    confidence: float,
+    method: Literal["bca", "gaffke", "paired"],
+) -> Interval:
+    low, high = (round(limit, _DIGITS) for limit in limits)
+    return Interval(low=low, high=high, confidence=confidence, method=method)
+
+
+def _draws(params: PromotionParams, alpha: float) -> int:
+    """Resamples that can tell a p-value of alpha from a smaller one."""
+    return min(max(params.num_resamples, math.ceil(10 / alpha)), _MOST_DRAWN)
 
 
 def _batch(n: int) -> int:
@@ -191,42 +326,40 @@ def _batch(n: int) -> int:
     return max(1, _AT_ONCE // n)
 
 
-def _abc(data: NDArray[np.float64], params: PromotionParams) -> Interval:
-    """The BCa interval of a mean in closed form, exact to the second order.
+def _gaffke(
+    data: Values,
+    params: PromotionParams,
+    alpha: float,
+    lowest: float = -1.0,
+    *,
+    upper: bool,
+) -> float:
+    """A limit of the mean: a quantile over random weights, one example at a bound.
 
-    A mean is linear in the data: its bias correction equals its acceleration a, and
-    a limit lies w / (1 - a w)^2 standard errors from the mean, w being a + z.
+    From `_DRAWN_N` on the quantile is that of the gamma distribution (Pearson III)
+    with the weighted mean's first three moments.
     """
-    deviations = data - data.mean()
-    squares = float((deviations**2).sum())
-    error = math.sqrt(squares) / len(data)
-    acceleration = float((deviations**3).sum()) / (6.0 * squares**1.5)
-    z = float(scipy.stats.norm.ppf(0.5 + params.confidence / 2))
-    low, high = (
-        float(data.mean()) + error * w / (1.0 - acceleration * w) ** 2
-        for w in (acceleration - z, acceleration + z)
-    )
-    # no resample has a mean beyond the data
-    low, high = max(low, float(data.min())), min(high, float(data.max()))
-    return Interval(low=low, high=high, confidence=params.confidence, method="abc")
+    values = np.append(data, 1.0 if upper else lowest)
+    n, share = len(values), 1.0 - alpha / 2 if upper else alpha / 2
+    if n < _DRAWN_N:
+        rng = np.random.default_rng(params.seed)
+        weights = rng.dirichlet(np.ones(n), params.num_resamples)
+        limit = np.quantile(weights @ values, share)
+    else:
+        scale = values.std() / math.sqrt(n + 1)
+        skew = 2.0 * scipy.stats.skew(values) * math.sqrt(n + 1) / (n + 2)
+        limit = scipy.stats.pearson3.ppf(share, skew, values.mean(), scale)
+    return min(1.0, max(lowest, float(limit)))
 
 
-def _flipped(data: NDArray[np.float64], params: PromotionParams) -> float:
-    """The p-value of `num_resamples` random sign patterns, the observed one counted."""
-    rng = np.random.default_rng(params.seed)
+def _flipped(data: Values, patterns: int, seed: int) -> float:
+    """The p-value of so many random sign patterns, the observed one counted."""
+    rng = np.random.default_rng(seed)
     least = abs(float(data.sum())) * (1.0 - 1e-12)  # sums of another order are equal
-    extreme, left = 1, params.num_resamples
+    extreme, left = 1, patterns
     while left > 0:
         flips = rng.integers(0, 2, (min(_batch(len(data)), left), len(data)), np.int8)
         sums = data.sum() - 2.0 * (flips @ data)
         extreme += int(np.count_nonzero(np.abs(sums) >= least))
         left -= len(flips)
-    return extreme / (params.num_resamples + 1)
-
-
-def _interval_of_equal(
-    value: float, n: int, confidence: float, bounds: tuple[float, float]
-) -> Interval:
-    unseen = 1.0 - ((1.0 - confidence) / 2) ** (1.0 / n)
-    low, high = ((1.0 - unseen) * value + unseen * bound for bound in bounds)
-    return Interval(low=low, high=high, confidence=confidence, method="clopper_pearson")
+    return extreme / (patterns + 1)

@@ -46,7 +46,8 @@ def split_records(
 
     The order that the seed gives is the same whatever the sizes, and the testset is
     taken from its front: a larger trainset leaves the testset as it was. The records
-    of a group come into one split.
+    of a group come into one split. A testset drawn anew (`testset_draw`) has records
+    that no split of these sizes had before; trainset and valset stay.
 
     Raises:
         DataError: Too few records for the sizes.
@@ -61,13 +62,17 @@ def split_records(
     units = _balanced_order(_units(kept, identities), strata, params.seed)
     sizes = params.sizes
     wanted = {"testset": sizes.test, "valset": sizes.val, "trainset": sizes.train}
-    picks = _fill(units, wanted, len(rejected))
+    fresh = [f"testset {draw}" for draw in range(1, params.testset_draw + 1)]
+    picks = _fill(units, wanted | dict.fromkeys(fresh, sizes.test), len(rejected))
+    drawn = [picks.pop(name) for name in fresh]
+    picks["testset"] = drawn[-1] if drawn else picks["testset"]
     splits = {name: [records[i] for i in chosen] for name, chosen in picks.items()}
     report = {
         "n_usable": len(kept),
         "n_duplicates": len(rejected),
         "n_groups": len(units),
         "seed": params.seed,
+        "testset_draw": params.testset_draw,
         "data_hash": data_hash(splits),
         "largest_similarity": _largest_similarity(vectors, picks),
         "splits": {
@@ -171,14 +176,14 @@ def _fill(
 def _too_few(
     sizes: dict[str, int], units: list[list[int]], n_duplicates: int
 ) -> DataError:
-    test, val, train = sizes.values()
+    test, val, train, *fresh = sizes.values()
     n_usable = sum(map(len, units))
     problem = f"there are {n_usable} usable records ({n_duplicates} duplicates)"
     if len(units) < n_usable:
         problem += f" in {len(units)} groups, and a group comes into one split only"
     return DataError(
         "data_prep.sizes",
-        f"{train}+{val}+{test}={train + val + test}",
+        "+".join(map(str, (train, val, test, *fresh))) + f"={sum(sizes.values())}",
         problem,
         "Lower the sizes or give more records"
         + (", or raise data_prep.near_duplicate_similarity." if n_duplicates else "."),

@@ -112,16 +112,12 @@ class Prober:
         metric: GuardedMetric,
         probe: Probe,
     ) -> None:
-        rows, said, asked = len(self._rows()), len(self._said()), len(probe.trace)
-        clock = time.monotonic()
+        rows, said, clock = len(self._rows()), len(self._said()), time.monotonic()
         with dspy.context(trace=probe.trace):
             probe.attempts.append(attempt(student, example, metric))
-        # An LM's copies have their own history, a cached call of n answers one row;
-        # a predictor with an LM of its own stands in the trace only, and optimizers
-        # may run it on this one.
+        # an LM's copies have their own history, a cached call of n answers one row
         answers = sum(len(_answers(call)) for call in self._said()[said:])
-        asked = len(probe.trace) - asked
-        probe.calls.append(max(answers, len(self._rows()) - rows, asked))
+        probe.calls.append(max(answers, len(self._rows()) - rows))
         _log.info(
             "preflight: %s, example %d, %.1f s",
             self._lm.slug,

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from itertools import chain, islice
+from pathlib import Path
 from typing import Any, Literal
 
 import dspy
@@ -12,6 +13,7 @@ import plotly.graph_objects as go
 from po_optimizer.datasets.record_stream import RecordStream
 from po_optimizer.errors import NoProgramError
 from po_optimizer.evaluation import (
+    JudgedPrograms,
     Origin,
     Predictions,
     Promotion,
@@ -108,38 +110,61 @@ def compare_programs(
     task_lm: MeteredLM,
     role: RoleParams,
     promotion: PromotionParams,
+    judged_programs: Path,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The score report and the decision on this program, each with its reasons."""
-    promotion = promotion.corrected()
+    """The score report and the decision on this program, each with its reasons.
+
+    The program is entered among those that were judged on this testset.
+    """
     examples = iter_examples(testset, load_record_type(role))
     stages = task_lm.meter.ledger.stages(task_lm.meter.run_id)
-    full = [trial for trial in trials if trial["kind"] != "minibatch"]
-    report = compare(
-        Predictions(baseline_predictions),
-        Predictions(optimized_predictions),
-        promotion,
-        reference=score_references(examples, load_metric(role)),
-        selection=Selection(
-            n_candidates=len(full),
-            n_valset=full[0]["n"],
-            baseline_score=full[0]["score"],
-            best_score=max(trial["score"] for trial in full),
-        ),
-        usage={
-            which: stages[f"evaluate {which}"]
-            for which in ("baseline", "optimized")
-            if f"evaluate {which}" in stages
-        },
-    )
+    program = extract_program_components(optimized_program)["fingerprint"]
     origin = Origin(
         testset=records_hash(testset),
         metric=f"{role.metric} {json.dumps(role.metric_args, sort_keys=True)}",
         program=role.program,
     )
+    judgement = JudgedPrograms(judged_programs / "judged.jsonl").judge(
+        origin.testset,
+        program,
+        task_lm.slug,
+        promotion,
+        run=task_lm.meter.run_id.partition(" ")[0],
+    )
+    report = compare(
+        Predictions(baseline_predictions),
+        Predictions(optimized_predictions),
+        promotion,
+        reference=score_references(examples, load_metric(role)),
+        selection=_selection(trials),
+        usage={
+            which: stages[f"evaluate {which}"]
+            for which in ("baseline", "optimized")
+            if f"evaluate {which}" in stages
+        },
+        judgement=judgement,
+    )
     report = report.model_copy(update={"origin": origin})
-    judged = extract_program_components(optimized_program)["fingerprint"]
-    decision = decide(report, promotion).model_copy(update={"program": judged})
+    decision = decide(report, promotion).model_copy(update={"program": program})
     return report.model_dump(mode="json"), decision.model_dump(mode="json")
+
+
+def _selection(trials: list[dict[str, Any]]) -> Selection:
+    """How the optimizer chose; a candidate that it drew twice counts once."""
+    whole = [trial for trial in trials if trial["kind"] != "minibatch"]
+    parts = [trial for trial in trials if trial["kind"] == "minibatch"]
+    return Selection(
+        n_candidates=_different(whole),
+        n_valset=whole[0]["n"],
+        baseline_score=whole[0]["score"],
+        best_score=max(trial["score"] for trial in whole),
+        n_tried=_different(parts),
+        n_minibatch=parts[0]["n"] if parts else 0,
+    )
+
+
+def _different(trials: list[dict[str, Any]]) -> int:
+    return len({f"{t['instruction']} {t['demo_set']}" for t in trials})
 
 
 def draw_figures(
@@ -195,9 +220,9 @@ def write_report(
 def check_bounds(
     score_report: dict[str, Any], written_report: str, evaluate: EvaluateParams
 ) -> None:
-    """Raises if the rubric or the uplift is below `evaluate.fail_below`.
+    """Raises if a bound of `evaluate.fail_below` or `fail_above` is not met.
 
     It takes the written report so that it runs last: a failed gate has its report.
     """
     report = ScoreReport.model_validate(score_report)
-    check_fail_below(report, evaluate.fail_below)
+    check_fail_below(report, evaluate.fail_below, evaluate.fail_above)

@@ -42,6 +42,7 @@ def create_pipeline(num_shards: int = 1, **kwargs: object) -> Pipeline:
                     "task_lm",
                     "params:role",
                     "params:promotion",
+                    "judged_programs",
                 ],
                 outputs=["score_report", "promotion"],
                 name="compare_programs_node",

@@ -15,6 +15,7 @@ _FROM_EACH = (
     "optimized_predictions",
 )
 _OF_ALL = {"params:role", "params:evaluate"}
+_SHARED = {"judged_programs"}
 
 
 def create_pipeline(
@@ -33,7 +34,7 @@ def create_pipeline(
         Pipeline(
             branch,
             namespace=namespace(name),
-            inputs=branch.inputs() & shared.all_outputs(),
+            inputs=branch.inputs() & (shared.all_outputs() | _SHARED),
             parameters=branch.inputs() & _OF_ALL,
         )
         for name in configurations

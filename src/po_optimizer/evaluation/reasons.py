@@ -1,0 +1,234 @@
+"""Why a program is promoted or not: the conditions, and a sentence for each."""
+
+from typing import Literal
+
+from po_optimizer.evaluation.records import Result
+from po_optimizer.evaluation.score_report import ScoreReport
+from po_optimizer.evaluation.statistics import (
+    Estimate,
+    Interval,
+    answers_to_pay,
+    examples_needed,
+)
+
+Condition = Literal["interval", "test", "losses"]
+
+
+class Evidence(Result):
+    """The numbers that the decision rests on.
+
+    Attributes:
+        p_value: Of the paired test; `alpha` is the highest that promotes.
+        seen_low: Lower BCa limit, at 1 - alpha, of the differences seen; None: all
+            are equal.
+        gains: n x uplift, in whole answers; they must exceed `losses`.
+        losses: What rare losses cost that n examples do not exclude, in whole answers:
+            3 x the baseline's mean at alpha 0.05.
+        reference_rubric: The reference outputs' own mean.
+    """
+
+    uplift: float | None
+    uplift_low: float | None
+    uplift_high: float | None
+    p_value: float
+    n_pairs: int
+    rubric: float | None
+    target_rubric: float
+    coverage: float
+    n_failed_baseline: int
+    n_failed_optimized: int
+    alpha: float | None = None
+    seen_low: float | None = None
+    gains: float | None = None
+    losses: float | None = None
+    reference_rubric: float | None = None
+
+    @classmethod
+    def of(cls, report: ScoreReport) -> "Evidence":
+        """The report's numbers."""
+        uplift, rubric = report.uplift.score, report.optimized.rubric
+        interval, seen = uplift.interval, report.uplift.seen
+        alpha = report.alpha
+        ceiling = report.reference.rubric if report.reference else None
+        return cls(
+            uplift=uplift.mean,
+            uplift_low=interval.low if interval else None,
+            uplift_high=interval.high if interval else None,
+            p_value=report.uplift.test.p_value,
+            n_pairs=uplift.n,
+            rubric=rubric.mean if rubric else None,
+            target_rubric=report.target_rubric,
+            coverage=min(report.baseline.coverage, report.optimized.coverage),
+            n_failed_baseline=report.baseline.n_failed,
+            n_failed_optimized=report.optimized.n_failed,
+            alpha=alpha,
+            seen_low=seen.low if seen else None,
+            gains=None if uplift.mean is None else uplift.n * uplift.mean,
+            losses=answers_to_pay(alpha) * (report.baseline.score.mean or 0.0),
+            reference_rubric=ceiling.mean if ceiling else None,
+        )
+
+
+def unmet(
+    uplift: Estimate, seen: Interval | None, p_value: float, losses: float, alpha: float
+) -> list[Condition]:
+    """The conditions that a proven uplift must meet and this one does not.
+
+    `interval`: the differences' BCa interval at 1 - alpha lies above 0. `test`: the
+    sign-flip test's p is at most alpha; it stands beside the interval because a BCa
+    interval of few examples is too narrow. `losses`: n x uplift exceeds the losses
+    that n examples do not exclude, which no test of the sample can see.
+    `benchmarks/promotion_power.py` measures this rule.
+    """
+    mean = uplift.mean or 0.0
+    met: dict[Condition, bool] = {
+        "interval": (mean if seen is None else seen.low) > 0.0,
+        "test": p_value <= alpha,
+        "losses": uplift.n * mean > losses,
+    }
+    return [name for name, holds in met.items() if not holds]
+
+
+def missing(report: ScoreReport, evidence: Evidence) -> list[str]:
+    """What was not scored; [] if all was."""
+    if evidence.n_pairs == 0:
+        return ["No example was scored for both programs."]
+    if evidence.coverage == 1.0:
+        return []
+    missing = report.baseline.n_unscored + report.optimized.n_unscored
+    return [
+        f"Coverage is {evidence.coverage:.0%}: {missing} answers are unscored "
+        "because the LM could not be asked. Run evaluate again."
+    ]
+
+
+def worse(report: ScoreReport, evidence: Evidence) -> list[str]:
+    """That there is no uplift; [] if there is one."""
+    if evidence.uplift is None or evidence.uplift > 0.0:
+        return []
+    return [f"The optimized program is not better: uplift {_uplift_text(report)}."]
+
+
+def doubts(report: ScoreReport, evidence: Evidence) -> list[str]:
+    """A sentence for each unmet condition of an uplift above 0."""
+    uplift, test, alpha = report.uplift.score, report.uplift.test, report.alpha
+    losses = evidence.losses or 0.0
+    failed = unmet(uplift, report.uplift.seen, test.p_value, losses, alpha)
+    if evidence.uplift is None or evidence.uplift <= 0.0 or not failed:
+        return []
+    sentences: dict[Condition, str] = {
+        "interval": f"the BCa interval of the differences at {1 - alpha:.4g} begins at "
+        f"{evidence.seen_low or 0.0:+.3f}, not above 0",
+        "test": f"the {test.method} test gives p={test.p_value:.4f}, above {alpha:.4g}",
+        "losses": f"the gains do not pay for rare losses: {uplift.n} x "
+        f"{evidence.uplift:.3f} = {evidence.gains:.2f} answers, which must exceed "
+        f"{answers_to_pay(alpha):.3g} x {report.baseline.score.mean or 0.0:.3f} "
+        f"(the baseline's mean) = {losses:.2f}: so much may be lost in answers that "
+        f"{uplift.n} examples do not show",
+    }
+    whole = f"The uplift {_uplift_text(report)} is not proven"
+    doubts = [f"{whole}: {sentences[name]}." for name in failed]
+    return [*doubts, *_examples_that_would_do(report)]
+
+
+def below_target(evidence: Evidence) -> list[str]:
+    """That the rubric misses its target; [] if it does not."""
+    rubric, target = evidence.rubric, evidence.target_rubric
+    if rubric is None or rubric >= target:
+        return []
+    below = (
+        f"Its rubric of {rubric:.3f} is below target_rubric={target:g} "
+        "(promotion.target_rubric)."
+    )
+    ceiling = evidence.reference_rubric
+    if ceiling is None or ceiling >= target:
+        return [below]
+    return [
+        below,
+        f"The reference outputs themselves reach {ceiling:.3f}: a target above them "
+        "asks for better answers than the data shows.",
+    ]
+
+
+def proof(report: ScoreReport, evidence: Evidence) -> list[str]:
+    """What proves the uplift."""
+    return [
+        f"The uplift {_uplift_text(report)} is proven: p={evidence.p_value:.4f} "
+        f"({report.uplift.test.method} test, at most {report.alpha:.4g} needed), and "
+        f"gains of {evidence.gains:.2f} answers exceed the {evidence.losses:.2f} that "
+        "rare losses may cost.",
+        f"All {evidence.n_pairs} examples were scored for both programs.",
+    ]
+
+
+def proof_of_target(evidence: Evidence) -> list[str]:
+    """That the rubric reaches its target; [] without one."""
+    if evidence.rubric is None:
+        return []
+    return [
+        f"Its rubric of {evidence.rubric:.3f} reaches "
+        f"target_rubric={evidence.target_rubric:g}."
+    ]
+
+
+def remarks(report: ScoreReport) -> list[str]:
+    """What a reader should know beside the decision."""
+    remarks = _wear(report)
+    if report.optimized.rubric is None:
+        remarks.append("The metric has no rubric, so target_rubric was not applied.")
+    if report.optimized.n_failed > report.baseline.n_failed:
+        remarks.append(
+            f"It fails more often: {report.optimized.n_failed} unusable answers, the "
+            f"baseline {report.baseline.n_failed}; each counts as 0.0."
+        )
+    if report.uplift.score.note:
+        remarks.append(f"About the uplift: {report.uplift.score.note}.")
+    return remarks
+
+
+def _wear(report: ScoreReport) -> list[str]:
+    judged, fresh = report.judgement, 1.0 - report.confidence
+    if judged is None or judged.alpha >= round(fresh, 12):
+        return []
+    last = judged.place + judged.among - 1
+    which = (
+        f"It is the {_ordinal(judged.place)} program judged on this testset"
+        if judged.among == 1
+        else f"It is one of {judged.among} programs judged together on this testset, "
+        f"its {_ordinal(judged.place)} to {_ordinal(last)}"
+    )
+    sentence = (
+        f"{which}: promotion now needs p <= {judged.alpha:.2g} instead of "
+        f"{fresh:.2g} and gains worth {answers_to_pay(judged.alpha):.1f} lost answers "
+        f"instead of {answers_to_pay(fresh):.1f}."
+    )
+    if judged.place == 1:
+        return [sentence]
+    return [sentence, "Fresh examples restore both: raise data_prep.testset_draw by 1."]
+
+
+def _ordinal(number: int) -> str:
+    teen = number % 100 in (11, 12, 13)
+    ending = "th" if teen else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"
+
+
+def _uplift_text(report: ScoreReport) -> str:
+    estimate = report.uplift.score
+    if estimate.mean is None:
+        return "not measured"
+    text = f"{estimate.mean:+.3f} (n={estimate.n}"
+    if estimate.interval is None:
+        return f"{text}, no interval)"
+    low, high = estimate.interval.low, estimate.interval.high
+    return f"{text}, {report.confidence:.0%} interval {low:+.3f} to {high:+.3f})"
+
+
+def _examples_that_would_do(report: ScoreReport) -> list[str]:
+    uplift, baseline = report.uplift.score, report.baseline.score.mean
+    if uplift.mean is None or baseline is None:
+        return []
+    n = examples_needed(uplift.mean, uplift.sd or 0.0, baseline, report.alpha)
+    if n is None or n <= uplift.n:
+        return []
+    return [f"An uplift of this size takes about {n} examples to prove."]

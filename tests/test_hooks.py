@@ -37,7 +37,7 @@ def report(ended):
 def test_lm_entries_are_bound_to_the_parameters(tmp_path):
     """Both LMs know their settings before a node runs."""
     entries = {
-        f"{role}_lm": LMDataset(role=role, folder=str(tmp_path))
+        f"{role}_lm": LMDataset(role=role, filepath=str(tmp_path))
         for role in ("task", "prompt")
     }
     catalog = created(**entries)

@@ -351,9 +351,9 @@ def test_hooks_of_the_project_are_called_on_the_workers(address, tmp_path):
 def test_first_failure_ends_what_runs_at_its_next_call(address, tmp_path):
     """Nothing new is begun; the LM in use is paid for no more than a few calls."""
     with answering(lambda prompt: time.sleep(0.2) or "the next") as url:
-        lm = LMDataset(role="task", folder=str(tmp_path))
+        lm = LMDataset(role="task", filepath=str(tmp_path))
         lm.bind({"lm": {"provider": "openai", "model": "m", "api_base": url}}, "run-1")
-        catalog = entries(tmp_path, "asked", "failed", "after", folder=str(tmp_path))
+        catalog = entries(tmp_path, "asked", "failed", "after", filepath=str(tmp_path))
         catalog["lm"] = lm
         both = Pipeline(
             [

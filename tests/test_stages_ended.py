@@ -60,7 +60,7 @@ def project(tmp_path_factory):
 
 def results(project):
     """What the stages made, by path, without what every run writes anew."""
-    own = ("ledger", "response_cache", "run.log", ".part", "optimization/", "chosen_")
+    own = ("ledger", "response_cache", "run.log", ".tmp", "optimization/", "chosen_")
     files = [*(project / "data").rglob("*"), *(project / "planning").rglob("*")]
     return {
         path: path.read_bytes()

@@ -19,7 +19,7 @@ class TestLMDataset:
     def bound(self, tmp_path, role, parameters=PARAMETERS):
         """A dataset that was told the parameters."""
         dataset = LMDataset(
-            role=role, folder=str(tmp_path), credentials={"api_key": KEY}
+            role=role, filepath=str(tmp_path), credentials={"api_key": KEY}
         )
         dataset.bind(parameters, "run-1")
         return dataset
@@ -47,7 +47,7 @@ class TestLMDataset:
 
     def test_unbound_dataset_does_not_load(self, tmp_path):
         """Outside a session there are no parameters: the error says so."""
-        dataset = LMDataset(role="task", folder=str(tmp_path))
+        dataset = LMDataset(role="task", filepath=str(tmp_path))
         assert not dataset.exists()
         with pytest.raises(DatasetError, match="session"):
             dataset.load()

@@ -35,9 +35,9 @@ def data(tmp_path):
 def dataset(data):
     """The entry as the catalog has it."""
     return RunsDataset(
-        reporting=str(data / "08_reporting"),
-        models=str(data / "06_models"),
-        output=str(data / "07_model_output"),
+        reporting={"filepath": str(data / "08_reporting")},
+        models={"filepath": str(data / "06_models")},
+        output={"filepath": str(data / "07_model_output")},
     )
 
 

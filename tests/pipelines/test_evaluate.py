@@ -113,7 +113,7 @@ def start(folder, **options):
 
 def finished_lines(folder):
     """How many answers of the optimized program the running process has written."""
-    parts = folder.rglob("optimized_predictions.jsonl.part")
+    parts = folder.rglob(".optimized_predictions.jsonl.*.tmp")
     return sum(part.read_text().count("\n") for part in parts)
 
 

@@ -9,26 +9,24 @@ A catalog entry of somebody else's project:
       allowed_packages: [my_package]
 """
 
+import functools
 import html
+import logging
 import os
-from copy import deepcopy
-from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Literal
 
 import dspy
-import fsspec
-from kedro.io.core import (
-    AbstractVersionedDataset,
-    DatasetError,
-    Version,
-    get_filepath_str,
-    get_protocol_and_path,
-)
+from kedro.io.core import DatasetError, Version
 from kedro_datasets._typing import HTMLPreview
 
+from po_optimizer.datasets.file_dataset import (
+    NOTHING_STORED,
+    FileDataset,
+    check_flag,
+)
 from po_optimizer.datasets.html_preview import html_preview
-from po_optimizer.errors import ArtifactError
-from po_optimizer.files import Folder, LocalFolder, RemoteFolder
+from po_optimizer.errors import ArtifactError, SettingError
+from po_optimizer.files import Folder
 from po_optimizer.persistence.allowlist import DEFAULT_ALLOWED
 from po_optimizer.persistence.components import inspect_program
 from po_optimizer.persistence.programs import predictors
@@ -37,13 +35,17 @@ from po_optimizer.persistence.store import (
     Saving,
     VerifyMode,
     check_modes,
+    is_stored,
     load_from,
+    tidy,
 )
+
+logger = logging.getLogger(__name__)
 
 _PREVIEW_CHARS = 20_000  # of one text: kedro-viz loads previews with the page
 
 
-class DSPyProgramDataset(AbstractVersionedDataset[dspy.Module, dspy.Module | None]):
+class DSPyProgramDataset(FileDataset[dspy.Module, dspy.Module | None]):
     """Stores a `dspy.Module` as one JSON document, with a dill snapshot if wanted.
 
     Args:
@@ -56,46 +58,40 @@ class DSPyProgramDataset(AbstractVersionedDataset[dspy.Module, dspy.Module | Non
             dspy, pydantic and this one: the package of the program.
         optional: Load None when nothing is stored yet, instead of an error: for a
             pipeline that has a baseline to fall back to.
+        skip_unchanged: Make no new version of the program that the newest one is, so
+            that a stage that is run again releases once.
         version: Kedro's versioning; old versions are kept.
         credentials: For the file system; never shown.
         fs_args: Arguments of the file system's constructor.
         metadata: Ignored here; for plugins.
     """
 
+    _what = "program"
+
     def __init__(
         self,
         *,
         filepath: str | os.PathLike[str],
-        dill: DillMode = "write",
-        verify: VerifyMode = "process",
+        dill: DillMode | Literal[False] = "write",
+        verify: VerifyMode | Literal[False] = "process",
         allowed_packages: list[str] | None = None,
         optional: bool = False,
+        skip_unchanged: bool = False,
         version: Version | None = None,
         credentials: dict[str, Any] | None = None,
         fs_args: dict[str, Any] | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        check_modes(dill, verify)
-        options = deepcopy(fs_args) or {}
-        options.pop("open_args_load", None)
-        options.pop("open_args_save", None)
-        protocol, path = get_protocol_and_path(filepath, version)
-        if protocol == "file":
-            options.setdefault("auto_mkdir", True)
-        self.metadata = metadata
-        self._protocol = protocol
-        self._fs = fsspec.filesystem(
-            protocol, **(deepcopy(credentials) or {}), **options
-        )
-        self._dill = dill
-        self._verify = verify
-        self._allowed = list(allowed_packages or [])
-        self._optional = optional
+        self._dill, self._verify = _modes(dill, verify)
+        self._allowed = _checked_packages(allowed_packages)
+        self._optional = check_flag("optional", optional)
+        self._skip_unchanged = check_flag("skip_unchanged", skip_unchanged)
         super().__init__(
-            filepath=PurePosixPath(path),
+            filepath=filepath,
             version=version,
-            exists_function=self._fs.exists,
-            glob_function=self._fs.glob,
+            credentials=credentials,
+            fs_args=fs_args,
+            metadata=metadata,
         )
 
     def allow(self, package: str) -> None:
@@ -109,12 +105,45 @@ class DSPyProgramDataset(AbstractVersionedDataset[dspy.Module, dspy.Module | Non
         Raises:
             DatasetError: It could not be stored; what was there before still is.
         """
+        if not isinstance(data, dspy.Module):
+            is_class = isinstance(data, type)
+            given = f"the class {data.__name__}" if is_class else repr(data)[:80]
+            msg = f"{self._shown(self._filepath)} stores programs (instances of "
+            raise DatasetError(f"{msg}dspy.Module); it was given {given}.")
         path = self._get_save_path()
         try:
-            Saving(self._folder(path), path.name, self._dill, self._verify).save(data)
+            Saving(self._folder(path.parent), path.name, self._dill, self._verify).save(
+                data
+            )
         except ArtifactError as error:
             raise DatasetError(str(error)) from error
-        self._invalidate_cache()
+        self._tidy_versions(path)
+
+    @classmethod
+    def _save_wrapper(cls, save_func: Any) -> Any:
+        """Around Kedro's, which would warn of a version that was not made."""
+        wrapped = super()._save_wrapper(save_func)
+
+        @functools.wraps(wrapped)
+        def save(self: "DSPyProgramDataset", data: dspy.Module) -> None:
+            if not (self._skip_unchanged and self._is_newest(data)):
+                wrapped(self, data)
+
+        return save
+
+    def _is_newest(self, program: Any) -> bool:
+        """True if the newest version is this program, come about in the same way."""
+        newest = next(self._versions(), None) if self._version else None
+        if newest is None:
+            return False
+        path = self._get_versioned_path(newest)
+        folder = self._folder(path.parent)
+        if not is_stored(folder, path.name, program):
+            return False
+        logger.info("%s is this program already", folder.shown(path.name))
+        self._clear_version_cache()
+        self._tidy_versions(path)
+        return True
 
     def load(self) -> dspy.Module | None:
         """The stored program; None if it is optional and there is none.
@@ -126,54 +155,52 @@ class DSPyProgramDataset(AbstractVersionedDataset[dspy.Module, dspy.Module | Non
         if self._optional and not named and not self._exists():
             return None
         path = self._get_load_path()
-        if not self._fs.exists(get_filepath_str(path, self._protocol)):
-            msg = f"there is no program {self._folder(path).shown(path.name)}. Run the "
-            raise DatasetError(f"{msg}stage that makes it, or correct its path.")
+        folder = self._folder(path.parent)
+        if not self._path_exists(str(path)):
+            raise self._missing(path)
         allowed = (*DEFAULT_ALLOWED, *self._allowed)
         try:
-            return load_from(self._folder(path), path.name, self._dill, allowed)
+            return load_from(folder, path.name, self._dill, allowed)
         except ArtifactError as error:
             raise DatasetError(str(error)) from error
 
     def preview(self) -> HTMLPreview:
         """The program's instructions, fields and demos, readable in kedro-viz."""
-        path = self._get_load_path()
-        folder = self._folder(path)
-        data = folder.read(path.name)
-        program = inspect_program(data or b"", folder.shown(path.name))
+        with self._looking():
+            data = self._read()
+        if data is None:
+            return html_preview(NOTHING_STORED)
+        program = inspect_program(data, self._shown(self._filepath))
         parts = [_section(where, p) for where, p in predictors(program).items()]
         return html_preview("".join(parts))
 
-    def _folder(self, path: PurePosixPath) -> Folder:
-        if self._protocol == "file":
-            return LocalFolder(Path(str(path.parent)))
-        parent = get_filepath_str(path.parent, self._protocol)
-        return RemoteFolder(self._fs, parent)
+    def _tidy(self, folder: Folder) -> None:
+        tidy(folder, self._filepath.name)
 
     def _describe(self) -> dict[str, Any]:
         return {
-            "filepath": self._filepath,
-            "protocol": self._protocol,
+            **super()._describe(),
             "dill": self._dill,
             "verify": self._verify,
             "allowed_packages": self._allowed,
             "optional": self._optional,
-            "version": self._version,
+            "skip_unchanged": self._skip_unchanged,
         }
 
-    def _exists(self) -> bool:
-        try:
-            path = get_filepath_str(self._get_load_path(), self._protocol)
-        except DatasetError:
-            return False
-        return bool(self._fs.exists(path))
 
-    def _release(self) -> None:
-        super()._release()
-        self._invalidate_cache()
+def _modes(dill: Any, verify: Any) -> tuple[DillMode, VerifyMode]:
+    """Modes that exist; YAML reads a bare `off` as false."""
+    dill, verify = ("off" if mode is False else mode for mode in (dill, verify))
+    check_modes(dill, verify)
+    return dill, verify
 
-    def _invalidate_cache(self) -> None:
-        self._fs.invalidate_cache(get_filepath_str(self._filepath, self._protocol))
+
+def _checked_packages(value: Any) -> list[str]:
+    names = [] if value is None else value
+    if isinstance(names, list) and all(isinstance(name, str) for name in names):
+        return list(names)
+    remedy = f"Write [{value}]." if isinstance(value, str) else "Correct it."
+    raise SettingError("allowed_packages", value, "it is a list of names", remedy)
 
 
 def _section(where: str, predictor: dspy.Predict) -> str:

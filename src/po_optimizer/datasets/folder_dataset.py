@@ -5,6 +5,8 @@ from typing import Any
 
 from kedro.io import AbstractDataset, DatasetError
 
+from po_optimizer.datasets.file_dataset import local_path
+
 
 class FolderDataset(AbstractDataset[None, Path]):
     """Loads the path of a folder, made when missing.
@@ -13,7 +15,7 @@ class FolderDataset(AbstractDataset[None, Path]):
     ends, so they cannot be its outputs; the catalog still says where they lie.
 
     Args:
-        filepath: The folder.
+        filepath: The folder, on the local disk: what is in it is appended to.
         metadata: Free, for plugins.
     """
 
@@ -21,7 +23,7 @@ class FolderDataset(AbstractDataset[None, Path]):
         self, *, filepath: str, metadata: dict[str, Any] | None = None
     ) -> None:
         self.metadata = metadata
-        self._filepath = Path(filepath)
+        self._filepath = local_path(filepath)
 
     def load(self) -> Path:
         """The folder's path; the folder exists."""

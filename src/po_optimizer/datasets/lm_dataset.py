@@ -1,13 +1,16 @@
 """`task_lm` and `prompt_lm` as catalog entries: a dspy.LM from the parameters."""
 
-from pathlib import Path
 from typing import Any
 
 from kedro.io import AbstractDataset, DatasetError
 
+from po_optimizer.datasets.file_dataset import local_path
+from po_optimizer.errors import SettingError, listed
 from po_optimizer.lms import MeteredLM, lm_slug, make_lm
 from po_optimizer.lms.roles import prompt_lm_params, task_lm_params
 from po_optimizer.params import LMParams
+
+_PARAMETERS = {"task": task_lm_params, "prompt": prompt_lm_params}
 
 
 class LMDataset(AbstractDataset[None, MeteredLM]):
@@ -19,8 +22,8 @@ class LMDataset(AbstractDataset[None, MeteredLM]):
     Args:
         role: "task" for the LM that runs the program, "prompt" for the one that
             writes instructions: `lm` with `prompt_lm`'s keys over it.
-        folder: In a folder of it named by the LM's slug lie ledger and response
-            cache, so that two roles of one LM share them, and two LMs never do.
+        filepath: A local folder. In a folder of it named by the LM's slug lie ledger
+            and response cache: two roles of one LM share them, two LMs never do.
         credentials: `{"api_key": ...}`; kept in memory only.
         metadata: Free, for plugins.
     """
@@ -29,13 +32,16 @@ class LMDataset(AbstractDataset[None, MeteredLM]):
         self,
         *,
         role: str,
-        folder: str,
+        filepath: str,
         credentials: dict[str, Any] | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
         self.metadata = metadata
+        if role not in _PARAMETERS:
+            choice = f"it is one of {listed(_PARAMETERS)}"
+            raise SettingError("role", role, choice, "Correct the catalog entry.")
         self._role = role
-        self._folder = folder
+        self._filepath = local_path(filepath)
         self._api_key = (credentials or {}).get("api_key")
         self._params: LMParams | None = None
         self._run_id = "unbound"
@@ -51,11 +57,8 @@ class LMDataset(AbstractDataset[None, MeteredLM]):
             pydantic.ValidationError: `lm` or `prompt_lm` has a wrong key or value.
             LMSetupError: No model is named.
         """
-        made = prompt_lm_params if self._role == "prompt" else task_lm_params
-        self._params = made(parameters)
+        self._params = _PARAMETERS[self._role](parameters)
         self._run_id = run_id
-        # one ledger and one cache, whatever folder a worker process runs in
-        self._folder = str(Path(self._folder).absolute())
 
     def load(self) -> MeteredLM:
         """The LM; nothing is asked or started before its first call."""
@@ -63,7 +66,7 @@ class LMDataset(AbstractDataset[None, MeteredLM]):
             msg = "LMDataset has no parameters: load it through the project's session"
             raise DatasetError(msg)
         params = self._params
-        folder = Path(self._folder) / lm_slug(params.provider, params.model)
+        folder = self._filepath / lm_slug(params.provider, params.model)
         return make_lm(params, folder, run_id=self._run_id, api_key=self._api_key)
 
     def save(self, data: None) -> None:
@@ -76,4 +79,4 @@ class LMDataset(AbstractDataset[None, MeteredLM]):
 
     def _describe(self) -> dict[str, Any]:
         model = self._params and f"{self._params.provider}/{self._params.model}"
-        return {"role": self._role, "model": model, "folder": self._folder}
+        return {"role": self._role, "model": model, "filepath": str(self._filepath)}

@@ -5,27 +5,29 @@ from collections.abc import Mapping
 from typing import Any
 
 from kedro_datasets._typing import TablePreview
-from kedro_datasets.text import TextDataset
 
-from po_optimizer.datasets.whole_file import WholeJSONDataset
+from po_optimizer.datasets.whole_file import WholeJSONDataset, WholeTextDataset
 
 _CELL_CHARACTERS = 300
 
 
 class RecordsDataset(WholeJSONDataset):
-    """A local JSON list of records, replaced whole or not at all."""
+    """A JSON list of records, replaced whole or not at all."""
 
     def preview(self, num_records: int = 20) -> TablePreview:
         """The first records, a column for each field."""
-        return table(self.load()[:num_records])
+        return table(json.loads(self._stored_text() or "[]")[:num_records])
 
 
-class RecordLinesDataset(TextDataset):
-    """The text of a JSON Lines file, on any file system that fsspec knows."""
+class RecordLinesDataset(WholeTextDataset):
+    """The text of a JSON Lines file."""
+
+    _max_bytes = 2 * 2**30
 
     def preview(self, num_records: int = 20) -> TablePreview:
         """The first records, a column for each field; unreadable lines as text."""
-        lines = [line for line in self.load().splitlines() if line.strip()]
+        text = self._stored_text() or ""
+        lines = [line for line in text.splitlines() if line.strip()]
         return table([_parsed(line) for line in lines[:num_records]])
 
 

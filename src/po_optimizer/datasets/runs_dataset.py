@@ -1,14 +1,19 @@
 """What finished runs have left, of every LM, as one catalog entry."""
 
 import json
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 from kedro.io import AbstractDataset, DatasetError
 
+from po_optimizer.datasets.file_dataset import local_path
+from po_optimizer.datasets.whole_file import WholeJSONDataset
+from po_optimizer.files import Folder
 from po_optimizer.lms import Ledger
 
 _APART = "from-"
+_SCORES = "score_report.json"
+_PROGRAM = "program.json"
 _STAGES = ("optimize", "evaluate baseline", "evaluate optimized")
 
 
@@ -20,61 +25,77 @@ class RunsDataset(AbstractDataset[None, list[dict[str, Any]]]):
     examples) and `calls` (stage to ledger totals). What is missing is None.
 
     Args:
-        reporting: Folder with a folder for each LM.
+        reporting: `{"filepath": ...}`, so that Kedro takes it as of the project: a
+            folder with a folder for each LM, on any file system that fsspec knows.
         models: Likewise, with programs and optimization reports.
-        output: Likewise, with ledgers.
+        output: Likewise, with ledgers; on the local disk.
+        credentials: For the file systems; never shown.
         metadata: Free, for plugins.
     """
 
     def __init__(
         self,
         *,
-        reporting: str,
-        models: str,
-        output: str,
+        reporting: dict[str, str],
+        models: dict[str, str],
+        output: dict[str, str],
+        credentials: dict[str, Any] | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
         self.metadata = metadata
-        self._reporting = Path(reporting)
-        self._models = Path(models)
-        self._output = Path(output)
+        self._reporting = WholeJSONDataset(
+            filepath=reporting["filepath"], credentials=credentials
+        )
+        self._models = WholeJSONDataset(
+            filepath=models["filepath"], credentials=credentials
+        )
+        self._output = local_path(output["filepath"], "output")
 
     def load(self) -> list[dict[str, Any]]:
         """The runs, by LM and program; none: an empty list."""
-        found = [
-            *self._reporting.glob("*/score_report.json"),
-            *self._reporting.glob(f"*/{_APART}*/score_report.json"),
-        ]
-        return [
-            self._run(path.parent)
-            for path in sorted(found, key=lambda path: path.parent)
-        ]
+        return [self._run(*place) for place in self._places()]
+
+    def _places(self) -> Iterator[tuple[str, ...]]:
+        """The LM, and for a program of another one the folder in the LM's."""
+        reporting = self._reporting.folder()
+        for lm in reporting.names():
+            folder = reporting.child(lm)
+            inner = [name for name in folder.names() if name.startswith(_APART)]
+            if folder.exists(_SCORES):
+                yield (lm,)
+            for name in inner:
+                if folder.child(name).exists(_SCORES):
+                    yield lm, name
 
     def save(self, data: None) -> None:
         """The runs' own stages write what is read here."""
         msg = "RunsDataset is read-only: it shows what kedro run has left"
         raise DatasetError(msg)
 
-    def _run(self, folder: Path) -> dict[str, Any]:
-        place = folder.relative_to(self._reporting).parts
-        own = len(place) == 1
-        program_of = None if own else place[1].removeprefix(_APART)
-        search = _read(self._models / place[0] / "optimization_report.json")
-        provenance = self._provenance(place[0])
+    def _run(self, lm: str, apart: str = "") -> dict[str, Any]:
+        own = not apart
+        folder = self._reporting.folder().child(lm)
+        if apart:
+            folder = folder.child(apart)
+        search = _read(self._models.folder().child(lm), "optimization_report.json")
+        provenance = self._provenance(lm)
         return {
-            "lm": place[0],
-            "program_of": program_of,
-            "score_report": _read(folder / "score_report.json"),
-            "promotion": _read(folder / "promotion.json"),
+            "lm": lm,
+            "program_of": None if own else apart.removeprefix(_APART),
+            "score_report": _read(folder, _SCORES),
+            "promotion": _read(folder, "promotion.json"),
             "optimization_report": search if own else None,
             "splits": provenance.get("splits") if own else None,
-            "calls": self._calls(place[0], provenance.get("task_lm")),
+            "calls": self._calls(lm, provenance.get("task_lm")),
         }
 
     def _provenance(self, lm: str) -> dict[str, Any]:
-        versions = sorted((self._models / lm).glob("program.json/*/program.json"))
-        document = _read(versions[-1]) if versions else None
-        return (document or {}).get("provenance") or {}
+        versions = self._models.folder().child(lm).child(_PROGRAM)
+        for version in reversed(versions.names()):
+            document = _read(versions.child(version), _PROGRAM)
+            if document is not None:
+                return document.get("provenance") or {}
+        return {}
 
     def _calls(self, lm: str, slug: str | None) -> dict[str, Any]:
         """Ledger totals; an environment's folder may be named after its LM and more."""
@@ -88,11 +109,15 @@ class RunsDataset(AbstractDataset[None, list[dict[str, Any]]]):
         return {}
 
     def _exists(self) -> bool:
-        return any(self._reporting.glob("*/score_report.json"))
+        return next(self._places(), None) is not None
 
     def _describe(self) -> dict[str, Any]:
-        return {"reporting": str(self._reporting), "models": str(self._models)}
+        return {
+            "reporting": self._reporting._describe()["filepath"],
+            "models": self._models._describe()["filepath"],
+        }
 
 
-def _read(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+def _read(folder: Folder, name: str) -> Any:
+    data = folder.read(name)
+    return None if data is None else json.loads(data)

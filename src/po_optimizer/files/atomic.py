@@ -12,10 +12,12 @@ import os
 import re
 import secrets
 import stat
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 try:
     import fcntl
@@ -68,9 +70,14 @@ def read_whole(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
         OSError: It is missing, cannot be read, is no plain file or is too large; of
             the last two not a byte was read.
     """
-    _check_plain(path, os.stat(path), max_bytes)
-    with path.open("rb") as file:
+    with open_plain(path, max_bytes) as file:
         return file.read()
+
+
+def open_plain(path: Path, max_bytes: int = sys.maxsize) -> BinaryIO:
+    """A plain file, open for reading; see `read_whole`."""
+    _check_plain(path, os.stat(path), max_bytes)
+    return path.open("rb")
 
 
 def _check_plain(path: Path, status: os.stat_result, max_bytes: int) -> None:

@@ -11,12 +11,14 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
+from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from po_optimizer.files.atomic import (
     MAX_BYTES,
     Staged,
+    open_plain,
     read_whole,
     remove_leftovers,
 )
@@ -27,6 +29,10 @@ _STAGED_NAME = re.compile(r"\..+\.(\d+)-[0-9a-f]{8}\.tmp", re.DOTALL)
 
 class StagedFile(Protocol):
     """A file that is written and has no name yet."""
+
+    def write(self, data: bytes) -> None:
+        """Append the bytes."""
+        ...
 
     def local_copy(self) -> AbstractContextManager[Path]:
         """A local path at which the staged bytes are read back."""
@@ -68,6 +74,18 @@ class Folder(Protocol):
             data: The whole file.
             like: A file of the folder whose mode a new one gets.
         """
+        ...
+
+    def begin(self, name: str) -> StagedFile:
+        """A staged file to write piece by piece."""
+        ...
+
+    def open(self, name: str) -> BinaryIO:
+        """A published file to read piece by piece."""
+        ...
+
+    def modified(self, name: str) -> datetime:
+        """When a published file was changed last (UTC)."""
         ...
 
     def remove(self, name: str) -> None:
@@ -134,6 +152,19 @@ class LocalFolder:
             raise
         return staged
 
+    def begin(self, name: str) -> Staged:
+        """A staged file to write piece by piece."""
+        return Staged(self.folder / name)
+
+    def open(self, name: str) -> BinaryIO:
+        """A plain file of any size."""
+        return open_plain(self.folder / name)
+
+    def modified(self, name: str) -> datetime:
+        """When the file was changed last (UTC)."""
+        changed = (self.folder / name).stat().st_mtime
+        return datetime.fromtimestamp(changed, timezone.utc)
+
     def remove(self, name: str) -> None:
         """Delete a file if it is there and can be deleted."""
         with suppress(OSError):
@@ -167,7 +198,7 @@ class RemoteFolder:
 
     def __init__(self, filesystem: Any, folder: str) -> None:
         self.filesystem = filesystem
-        self.folder = folder.rstrip("/")
+        self.folder = str(filesystem._strip_protocol(folder)).rstrip("/")
 
     def _path(self, name: str) -> str:
         return f"{self.folder}/{name}"
@@ -223,13 +254,40 @@ class RemoteFolder:
             raise
         return staged
 
-    def _upload(self, path: str, data: bytes) -> None:
-        if self.folder.startswith("/"):
+    def _make_folder(self) -> None:
+        if self.folder.startswith("/"):  # else the first part is a bucket
             self.filesystem.makedirs(self.folder, exist_ok=True)
+
+    def _upload(self, path: str, data: bytes) -> None:
+        self._make_folder()
         self.filesystem.pipe_file(path, data)
         if self.filesystem.cat_file(path) != data:
             msg = "it reads back differently"
             raise OSError(msg)
+
+    def begin(self, name: str) -> "StagedObject":
+        """What is written stands in a local file until it is committed."""
+        return StagedObject(self, name)
+
+    def open(self, name: str) -> BinaryIO:
+        """An object of any size."""
+        with self._asked(name):
+            opened: BinaryIO = self.filesystem.open(self._path(name), "rb")
+        return opened
+
+    def modified(self, name: str) -> datetime:
+        """When the object was changed last (UTC); now, where the client cannot tell."""
+        try:
+            changed: datetime = self.filesystem.modified(self._path(name))
+        except NotImplementedError:
+            return datetime.now(timezone.utc)
+        return changed.astimezone(timezone.utc)
+
+    def upload(self, staged: str, file: Path) -> None:
+        """Stage a local file's bytes under that name."""
+        with self._asked(staged):
+            self._make_folder()
+            self.filesystem.put_file(str(file), self._path(staged))
 
     def move(self, name: str, target: str) -> None:
         """Give an object another name, on the server."""
@@ -301,7 +359,14 @@ class StagedObject:
         self._folder = folder
         self._target = name
         self._pending = True
+        self._file: tempfile._TemporaryFileWrapper[bytes] | None = None
         self.name = f".{name}.{int(time.time())}-{secrets.token_hex(4)}.tmp"
+
+    def write(self, data: bytes) -> None:
+        """Append the bytes to a local file."""
+        if self._file is None:
+            self._file = tempfile.NamedTemporaryFile()  # noqa: SIM115 closed below
+        self._file.write(data)
 
     @contextmanager
     def local_copy(self) -> Iterator[Path]:
@@ -313,14 +378,23 @@ class StagedObject:
 
     def commit(self) -> None:
         """Move the object to its name, on the server."""
+        if self._file is not None:
+            self._file.flush()
+            self._folder.upload(self.name, Path(self._file.name))
         self._folder.move(self.name, self._target)
         self._pending = False
+        self._close()
+
+    def _close(self) -> None:
+        if self._file is not None:
+            self._file.close()
 
     def discard(self) -> None:
         """Delete the object, unless it has got its name."""
         if self._pending:
             self._pending = False
             self._folder.remove(self.name)
+            self._close()
 
 
 def without_credentials(text: str) -> str:

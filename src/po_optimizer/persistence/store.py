@@ -277,6 +277,19 @@ def is_snapshot_name(name: Any) -> bool:
     )
 
 
+def is_stored(folder: Folder, name: str, program: dspy.Module) -> bool:
+    """True when the document is this program, come about in the same way."""
+    try:
+        stored = fmt.parse(read_document(folder, name), folder.shown(name))
+        document = encode(Encoder(), program)
+    except _FAILURES:
+        return False
+    return all(
+        key in stored and fmt.dump(stored[key]) == fmt.dump(value)
+        for key, value in document.items()
+    )
+
+
 def tidy(folder: Folder, name: str) -> None:
     """Removes what killed saves of a document left in its folder.
 

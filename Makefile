@@ -3,8 +3,15 @@ SHELL := /bin/bash
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
-ENV ?= base
-comma := ,
+ENV ?=
+WITH_ENV := $(if $(ENV),--env=$(ENV))
+# What these say is taken as it stands: `$$`, commas and quotes are make's and Kedro's else.
+override CONCEPT := $(value CONCEPT)
+override REQUIREMENTS := $(value REQUIREMENTS)
+override VISION := $(value VISION)
+export CONCEPT
+export PO_REQUIREMENTS := $(REQUIREMENTS)
+export PO_VISION := $(VISION)
 export DO_NOT_TRACK := true
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -23,15 +30,15 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 install: $(VENV)/.installed  ## install into .venv
 
 run: install  ## run the whole pipeline (ENV=ollama for another model)
-	$(BIN)/kedro run --env=$(ENV)
+	$(BIN)/kedro run $(WITH_ENV)
 
 # A document that was named must be there; the default one may be missing.
 po: install  ## run the Product Owner: CONCEPT="..." or REQUIREMENTS=file.yaml [VISION=file.yaml]
-	@test -n "$$REQUIREMENTS$$CONCEPT" || { echo 'make po: give CONCEPT="what the product is" or REQUIREMENTS=path/to/requirements.yaml'; exit 2; }
-	$(BIN)/kedro run --pipeline=integrate --env=$(ENV) --params "$(if $(REQUIREMENTS),requirements=$(REQUIREMENTS),requirements=planning/requirements.yaml,requirements_optional=true)$(if $(VISION),$(comma)existing_vision=$(VISION))"
+	@test -n "$$PO_REQUIREMENTS$$CONCEPT" || { echo 'make po: give CONCEPT="what the product is" or REQUIREMENTS=path/to/requirements.yaml'; exit 2; }
+	$(BIN)/kedro run --pipeline=integrate $(WITH_ENV) $(if $(REQUIREMENTS),,--params=requirements=planning/requirements.yaml,requirements_optional=true)
 
 viz: install  ## look at the pipeline and its results in a browser
-	$(BIN)/kedro viz run --include-hooks --env=$(ENV)
+	$(BIN)/kedro viz run --include-hooks $(WITH_ENV)
 
 viz-build: install  ## write that page into build/, without local paths
 	KEDRO_ENV=$(ENV) $(BIN)/kedro viz build --include-hooks --include-previews
@@ -45,7 +52,7 @@ test-servers: install  ## whole runs on LM servers, also others' (npm); commands
 	$(BIN)/python -m pytest tests/servers --numprocesses 2 --dist loadfile --quiet
 
 test-live: install  ## ask the real model of ENV=ollama, vertex, ... one example
-	PO_LIVE_ENV=$(ENV) $(BIN)/python -m pytest tests/test_live.py --quiet
+	PO_LIVE_ENV=$(or $(ENV),base) $(BIN)/python -m pytest tests/test_live.py --quiet
 
 test-exhaustive: install  ## the many-round tests behind docs/guarantees.md
 	$(BIN)/python -m pytest -m exhaustive --quiet

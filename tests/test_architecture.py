@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from kedro.config import OmegaConfigLoader
 from kedro.io import DataCatalog
 
+from po_optimizer.config_loader import ProjectConfigLoader
 from po_optimizer.lms.roles import prompt_lm_params, task_lm_params
 from po_optimizer.params import (
     DataPrepParams,
@@ -63,7 +63,7 @@ def test_sweep_of_the_configuration_is_valid():
 
 def configuration(environment):
     """What Kedro reads for an environment."""
-    return OmegaConfigLoader(str(CONF), env=environment, **CONFIG_LOADER_ARGS)
+    return ProjectConfigLoader(str(CONF), env=environment, **CONFIG_LOADER_ARGS)
 
 
 def test_every_environment_is_found():

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 import click
 from kedro.framework.cli.project import run as kedro_run
+from omegaconf import OmegaConf
 from rich.console import Console
 
 from po_optimizer.errors import (
@@ -132,6 +133,28 @@ def program_in_words(path: Path) -> str:
     return "\n\n".join([str(path), *parts])
 
 
+def split_params(context: click.Context, option: click.Parameter, value: Any) -> Any:
+    """`--params` as a mapping; what has no `=` goes on with the value before it.
+
+    Kedro splits at every comma, so that no file with one in its name could be given.
+    """
+    if isinstance(value, dict):
+        return value
+    pairs: list[str] = []
+    for item in str(value).split(","):
+        if "=" in item or not pairs:
+            pairs.append(item.strip())
+        elif item.strip():
+            pairs[-1] += f",{item}"
+    pairs = [pair for pair in pairs if pair]
+    for pair in pairs:
+        if not pair.partition("=")[0].strip() or "=" not in pair:
+            raise click.BadParameter(f"{pair!r} is not of the form key=value")
+    return OmegaConf.to_container(OmegaConf.from_dotlist(pairs))
+
+
 run = copy.copy(kedro_run)
+run.params = [copy.copy(option) for option in kedro_run.params]
+next(o for o in run.params if o.name == "params").callback = split_params
 run.callback = with_plain_errors(kedro_run.callback)  # type: ignore[arg-type]
 cli.add_command(run, name="run")

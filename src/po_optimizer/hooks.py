@@ -82,7 +82,7 @@ class RunHooks:
         for prefix, its_own in by_namespace(chosen).items():
             for name in _TOLD:
                 entry = f"{prefix}{name}"
-                dataset = catalog.get(entry) if entry in catalog else None
+                dataset = _ours(catalog, entry)
                 if isinstance(dataset, LMDataset):
                     dataset.bind(dict(its_own), f"{save_version} {prefix}".strip(" ."))
                 if isinstance(dataset, DSPyProgramDataset):
@@ -139,6 +139,17 @@ class RunHooks:
     def on_pipeline_error(self) -> None:
         """Stops what was started."""
         stop_servers()
+
+
+def _ours(catalog: Any, entry: str) -> Any:
+    """The dataset of that name if it is of this package; others are not even made.
+
+    An entry that no node of the run uses may need a package that is not installed.
+    """
+    kind = catalog.get_type(entry) if entry in catalog else None
+    if kind is None or not kind.startswith(f"{__package__}."):
+        return None
+    return catalog.get(entry)
 
 
 class InterruptHooks:

@@ -1,7 +1,17 @@
 """The pipelines by name: each stage brings the stages that it needs."""
 
-from kedro.pipeline import Pipeline
+import os
+import pkgutil
+from pathlib import Path
+from types import ModuleType
 
+from kedro.config import MissingConfigException
+from kedro.framework.project import find_pipelines, settings
+from kedro.pipeline import Pipeline
+from kedro.utils import find_kedro_project
+from omegaconf.errors import OmegaConfBaseException
+
+from po_optimizer import pipelines as pipelines_package
 from po_optimizer.pipelines import (
     compare,
     data_prep,
@@ -14,10 +24,41 @@ from po_optimizer.pipelines import (
 )
 from po_optimizer.shape import Shape
 
+_OWN = (
+    *("compare", "data_prep", "evaluate", "integrate", "metric_report", "optimize"),
+    *("persist", "sweep"),
+)
+
 
 def register_pipelines() -> dict[str, Pipeline]:
-    """Name to pipeline, as `kedro registry list` shows them without parameters."""
-    return make_pipelines(Shape())
+    """Name to pipeline, as the project's parameters shape them.
+
+    A run's hook shapes them anew, by its environment and `--params`. Pipelines that
+    were added to the project (`kedro pipeline create`) are found, as Kedro does it.
+    """
+    added = [name for name in _names(pipelines_package) if name not in _OWN]
+    others = find_pipelines(pipelines_to_find=added) if added else {}
+    return {**others, **make_pipelines(_shape_of_project())}
+
+
+def _names(package: ModuleType) -> list[str]:
+    return [module.name for module in pkgutil.iter_modules(package.__path__)]
+
+
+def _shape_of_project() -> Shape:
+    """The form that the parameters in the files ask for; a run says what is wrong."""
+    project = find_kedro_project(Path.cwd())
+    if project is None:
+        return Shape()
+    loader = settings.CONFIG_LOADER_CLASS(
+        conf_source=str(project / settings.CONF_SOURCE),
+        env=os.environ.get("KEDRO_ENV") or None,
+        **settings.CONFIG_LOADER_ARGS,
+    )
+    try:
+        return Shape.of(loader["parameters"])
+    except (MissingConfigException, OmegaConfBaseException, ValueError):
+        return Shape()
 
 
 def make_pipelines(shape: Shape) -> dict[str, Pipeline]:

@@ -3,9 +3,8 @@
 import os
 import sys
 
-from kedro.config import OmegaConfigLoader
-
 try:  # the second that these imports take is before any command that could say it
+    from po_optimizer.config_loader import ProjectConfigLoader
     from po_optimizer.hooks import InterruptHooks, RunHooks
     from po_optimizer.lms import lm_slug
     from po_optimizer.shape import results_folder
@@ -15,17 +14,15 @@ except KeyboardInterrupt:
 
 HOOKS = (RunHooks(), InterruptHooks())
 
-CONFIG_LOADER_CLASS = OmegaConfigLoader
+CONFIG_LOADER_CLASS = ProjectConfigLoader
 CONFIG_LOADER_ARGS = {
     "base_env": "base",
-    "default_run_env": "base",
-    # an environment is one file: the catalog's paths need the LM's name too
-    "config_patterns": {"globals": ["parameters_lm.yml"]},
     # `--params lm.temperature=0` must not wipe the other keys of `lm`
     "merge_strategy": {"parameters": "soft", "globals": "soft"},
     "custom_resolvers": {
         "lm_slug": lm_slug,
         "results_folder": results_folder,
+        "is_empty": lambda value: not value,
         "from_env": lambda name, default: os.environ.get(name) or default,
     },
 }

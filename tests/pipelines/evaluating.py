@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import dspy
-from kedro.config import OmegaConfigLoader
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
 
+from po_optimizer.config_loader import ProjectConfigLoader
 from po_optimizer.lms import MeteredLM
 from po_optimizer.params import EvaluateParams, PromotionParams
 from po_optimizer.pipelines.evaluate import create_pipeline
@@ -75,7 +75,9 @@ def records(n: int, characters: int = 0) -> Iterator[dict[str, Any]]:
 
 def catalog_in(lm: MeteredLM, testset: Iterator[dict[str, Any]]) -> DataCatalog:
     """The project's catalog; its files lie under the working directory."""
-    entries = OmegaConfigLoader(str(CONF), env="base", **CONFIG_LOADER_ARGS)["catalog"]
+    entries = ProjectConfigLoader(str(CONF), env="base", **CONFIG_LOADER_ARGS)[
+        "catalog"
+    ]
     for entry in entries.values():
         entry.pop("credentials", None)
     catalog = DataCatalog.from_config(entries)

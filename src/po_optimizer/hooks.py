@@ -31,7 +31,12 @@ from po_optimizer.shape import (
     configuration_of,
     with_configurations,
 )
-from po_optimizer.terminal import bear_a_lost_log, name_log_lines, show_summary
+from po_optimizer.terminal import (
+    bear_a_lost_log,
+    name_log_lines,
+    show_summary,
+    warn_of_what_stands,
+)
 
 # LiteLLM fetches a price map from the network at import unless told not to
 os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
@@ -90,13 +95,18 @@ class RunHooks:
 
     @hook_impl
     def before_pipeline_run(
-        self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]
+        self,
+        run_params: dict[str, Any],
+        pipeline: Pipeline,
+        catalog: CatalogProtocol[Any, Any],
     ) -> None:
         """Checks that there is the program that the run is about.
 
         Raises:
             SettingError: `program_from` names no program, or the run would make one.
         """
+        if run_params.get("only_missing_outputs"):
+            warn_of_what_stands(pipeline, catalog)
         check_program_from(catalog.load("parameters"), pipeline, catalog)
 
     @hook_impl

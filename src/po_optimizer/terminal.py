@@ -12,7 +12,7 @@ from kedro.pipeline import Pipeline
 from rich.console import Console
 from rich.table import Table
 
-from po_optimizer.errors import refusal
+from po_optimizer.errors import listed, refusal
 from po_optimizer.optimization import Forecast
 
 logger = logging.getLogger(__name__)
@@ -82,6 +82,19 @@ def bear_a_lost_log() -> None:
                 Path(handler.baseFilename).parent.mkdir(parents=True, exist_ok=True)
             told = _LostLog(handler.baseFilename)
             handler.handleError = told  # type: ignore[method-assign]
+
+
+def warn_of_what_stands(pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> None:
+    """Says of `--only-missing-outputs` what it does not do, before Kedro filters."""
+    stored = [name for name in pipeline.all_outputs() if name in catalog]
+    missing = sorted(name for name in stored if not catalog.exists(name))
+    what = f"only what makes {listed(missing)} is run" if missing else "nothing is run"
+    logger.warning(
+        "--only-missing-outputs asks whether outputs exist, not whether parameters, "
+        "data or code changed since: %s, everything else stands as it was made. To "
+        "make it anew, run without it.",
+        what,
+    )
 
 
 def show_summary(pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> None:

@@ -115,3 +115,15 @@ def test_waiting_until_idle_takes_the_calls_in_flight(tmp_path):
     assert lm.meter.in_flight == 0
     assert lm.meter.ledger.totals().paid == 1
     thread.join()
+
+
+def test_an_ignored_signal_stays_ignored():
+    """As in a shell's background job; what is heard again afterwards is as before."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with orderly_interrupt(stop_lms_in_use):
+            os.kill(os.getpid(), signal.SIGINT)
+            assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)

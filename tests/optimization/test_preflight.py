@@ -4,10 +4,10 @@ import json
 import dspy
 import pytest
 from dspy.lm15 import InvalidRequestError, ServerError
-from dspy.utils.exceptions import LMTransportError
+from dspy.utils.exceptions import LMInvalidRequestError, LMTransportError
 
-from po_optimizer.errors import PreflightError
-from po_optimizer.lms import use_lm
+from po_optimizer.errors import InterruptedRunError, PreflightError
+from po_optimizer.lms import Interrupted, stop_lms_in_use, use_lm
 from po_optimizer.optimization import Check, forecast, preflight
 from po_optimizer.optimization.preflight import program
 from po_optimizer.params import PreflightParams
@@ -547,3 +547,42 @@ def test_a_server_without_json_schema_is_told_the_setting(tmp_path, error):
     plain = world.lm(tmp_path, structured_output="json_object")
     plain.engine._connect = lambda: WithoutSchema(plain.scripted, error)
     assert check(plain).passed
+
+
+def test_an_interrupt_is_no_failed_check(tmp_path):
+    """Ctrl-C while the probe is answered ends the preflight; nothing more is paid."""
+
+    def interrupted(prompt):
+        stop_lms_in_use(Interrupted())
+        return world.answer(prompt)
+
+    lm = world.lm(tmp_path, interrupted)
+    with pytest.raises(InterruptedRunError, match="interrupted by the user"):
+        check(lm)
+    assert len(lm.scripted.prompts) == 1
+
+
+def refusing(n_calls):
+    """Answers the probe; refuses that many of the calls after it."""
+
+    def respond(prompt):
+        calls.append(prompt)
+        if 3 < len(calls) <= 3 + n_calls:
+            raise LMInvalidRequestError("at least 16 tokens, please")
+        return world.answer(prompt)
+
+    calls = []
+    return respond
+
+
+def test_a_refused_longest_prompt_is_a_failed_check(tmp_path):
+    """The check says what the server said."""
+    lm = world.lm(tmp_path, refusing(2), provider="openai")
+    with pytest.raises(PreflightError, match="at least 16 tokens") as raised:
+        check(lm)
+    assert failed(raised) == ["lm_reads_longest_prompt"]
+
+
+def test_a_server_that_gives_no_single_token_passes(tmp_path):
+    """The longest prompt is then asked as the run asks it."""
+    assert check(world.lm(tmp_path, refusing(1), provider="openai")).passed

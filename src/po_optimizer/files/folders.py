@@ -255,7 +255,7 @@ class RemoteFolder:
         return staged
 
     def _make_folder(self) -> None:
-        if self.folder.startswith("/"):  # else the first part is a bucket
+        if not self._container:
             self.filesystem.makedirs(self.folder, exist_ok=True)
 
     def _upload(self, path: str, data: bytes) -> None:
@@ -292,7 +292,11 @@ class RemoteFolder:
     def move(self, name: str, target: str) -> None:
         """Give an object another name, on the server."""
         with self._asked(target):
-            self.filesystem.mv(self._path(name), self._path(target))
+            if not self._container:
+                self.filesystem.mv(self._path(name), self._path(target))
+            else:  # an object store copies; its client's `mv` may delete in bulk
+                self.filesystem.cp_file(self._path(name), self._path(target))
+                self.filesystem.rm_file(self._path(name))
             self.filesystem.invalidate_cache(self.folder)
 
     def remove(self, name: str) -> None:
@@ -325,9 +329,15 @@ class RemoteFolder:
         except FileNotFoundError:
             return 0  # reading it tells why
 
+    @property
+    def _container(self) -> str:
+        """The bucket, where the file system has buckets; else ""."""
+        first = self.folder.partition("/")[0]
+        return "" if first.endswith(":") else first  # a URL has a server
+
     def _check_container(self) -> None:
-        container = self.folder.partition("/")[0]
-        if not container or container.endswith(":"):
+        container = self._container
+        if not container:
             return
         try:
             self.filesystem.ls(container, detail=False)

@@ -36,7 +36,9 @@ def orderly_interrupt(stop: Callable[[StopRun], None]) -> Iterator[None]:
         yield
         return
     _stops.append(stop)
-    earlier = {number: signal.signal(number, _handle) for number in _SIGNALS}
+    # what is ignored, in a shell's background job for one, stays ignored
+    heard = [n for n in _SIGNALS if signal.getsignal(n) is not signal.SIG_IGN]
+    earlier = {number: signal.signal(number, _handle) for number in heard}
     try:
         yield
     finally:

@@ -74,6 +74,10 @@ class Journal:
         """Highest score of a whole valset in the run that is resumed; -1.0: none."""
         return max((trial.best for trial in self._earlier), default=-1.0)
 
+    def held_before(self, trial: Trial) -> bool:
+        """True if the trial is one of the run that is resumed."""
+        return any(trial is earlier for earlier in self._earlier)
+
     def add(self, trial: Trial) -> Trial:
         """Records a trial and gives it as it stands in the file."""
         position = len(self.trials)

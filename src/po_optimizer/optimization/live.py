@@ -29,6 +29,7 @@ class LiveView:
         self.phase = "start"
         self._optimizer = ""
         self._trials: list[Trial] = []
+        self._n_replayed = 0
         self._planned = 0
         self._calls_expected: int | None = None
         self._seconds_expected: float | None = None
@@ -70,9 +71,10 @@ class LiveView:
         self._calls_expected, self._seconds_expected = calls_expected, seconds_expected
         self._spent, self._clock = spent, time.monotonic()
 
-    def add(self, trial: Trial) -> None:
+    def add(self, trial: Trial, *, replayed: bool = False) -> None:
         """Adds a trial's score."""
         self._trials.append(trial)
+        self._n_replayed += replayed
 
     def end(self, how: str) -> None:
         """Shows the last figures whatever their age."""
@@ -87,9 +89,10 @@ class LiveView:
 
     def _lines(self) -> dict[str, str]:
         spent = self._poll()
+        replayed = f", {self._n_replayed} replayed" if self._n_replayed else ""
         lines = {
             "stage": self.phase,
-            "trial": f"{len(self._trials)} of {self._planned}",
+            "trial": f"{len(self._trials)} of {self._planned}{replayed}",
             "scores": sparkline([trial.score for trial in self._trials]),
             "best": f"{self._trials[-1].best:.4f}" if self._trials else "-",
         }

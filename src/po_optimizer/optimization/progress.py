@@ -44,9 +44,14 @@ class Phase:
 
 @dataclass(frozen=True)
 class Scored:
-    """A trial is in the journal."""
+    """A trial is in the journal.
+
+    Args:
+        replayed: It was there before: a resumed run only follows it, by kept answers.
+    """
 
     trial: Trial
+    replayed: bool = False
 
 
 @dataclass(frozen=True)
@@ -109,8 +114,9 @@ def in_words(event: Event) -> str:
         case Phase():
             return f"optimize: {event.name}"
         case Scored(trial=t):
+            again = " (replayed)" if event.replayed else ""
             return (
-                f"trial {t.trial} {t.kind}: score={t.score:.4f} n={t.n} "
+                f"trial {t.trial} {t.kind}{again}: score={t.score:.4f} n={t.n} "
                 f"failed={t.n_failed} best={t.best:.4f} "
                 f"instruction={t.instruction} demo_set={t.demo_set} "
                 f"calls={t.calls_paid} paid, {t.calls_cached} cached, {t.seconds:.1f} s"
@@ -129,6 +135,6 @@ def _to_view(view: LiveView, event: Event) -> None:
         case Phase():
             view.phase = event.name
         case Scored():
-            view.add(event.trial)
+            view.add(event.trial, replayed=event.replayed)
         case Ended():
             view.end(event.ended)

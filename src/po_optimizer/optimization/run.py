@@ -131,7 +131,7 @@ def _prepare(
         control=control,
         budget=budget,
         save_best=save_best,
-        told=lambda trial: progress(Scored(trial)),
+        told=lambda trial: progress(Scored(trial, journal.held_before(trial))),
         optimization_id=identity,
     )
     return _Run(

@@ -284,10 +284,18 @@ def is_stored(folder: Folder, name: str, program: dspy.Module) -> bool:
         document = encode(Encoder(), program)
     except _FAILURES:
         return False
-    return all(
-        key in stored and fmt.dump(stored[key]) == fmt.dump(value)
-        for key, value in document.items()
-    )
+    same: bool = _lasting(document) == _lasting({k: stored.get(k) for k in document})
+    return same
+
+
+def _lasting(node: Any) -> Any:
+    """A document without what DSPy draws anew for each predictor that it makes."""
+    if isinstance(node, list):
+        return [_lasting(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    drawn = {"stage"} if "signature" in node else {"digest"}
+    return {key: _lasting(value) for key, value in node.items() if key not in drawn}
 
 
 def tidy(folder: Folder, name: str) -> None:

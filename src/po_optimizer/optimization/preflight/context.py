@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import dspy
+from dspy.utils.exceptions import LMError
 
-from po_optimizer.lms import StopRun, use_lm
+from po_optimizer.lms import Interrupted, StopRun, use_lm
 from po_optimizer.optimization.checks import Check, check
 from po_optimizer.optimization.optimizers import Optimizer, make_optimizer
 from po_optimizer.optimization.preflight.probe import Probe, Prober
@@ -115,8 +116,12 @@ class ContextChecks:
             read = prober.tokens_read(longest)
             if not enough(read):  # a kept answer may be of before the server was mended
                 read = prober.tokens_read(longest, cache=False)
+        except Interrupted as stop:
+            raise stop.as_error() from stop
         except StopRun as stop:
             lost = str(stop)
+        except LMError as error:
+            lost = f"{prober.refusal(error)}. Shorten the examples, or lower the demos."
         return check(
             "lm_reads_longest_prompt",
             "lm.context_tokens",

@@ -8,8 +8,9 @@ from logging import getLogger
 from typing import Any
 
 import dspy
+from dspy.utils.exceptions import LMError, LMInvalidRequestError
 
-from po_optimizer.lms import CallRow, MeteredLM, StopRun, use_lm
+from po_optimizer.lms import CallRow, Interrupted, MeteredLM, StopRun, use_lm
 from po_optimizer.optimization.attempt import Attempt, attempt
 from po_optimizer.optimization.metric import GuardedMetric
 from po_optimizer.optimization.rendering import (
@@ -91,6 +92,8 @@ class Prober:
                     self._run_once(student, example, guarded, probe)
         except MetricBroken as broken:
             probe.broken = str(broken)
+        except Interrupted as stop:
+            raise stop.as_error() from stop
         except StopRun as stop:
             probe.lost = str(stop)
             probe.refused = getattr(stop.__cause__, "status", None) in _REFUSALS
@@ -146,8 +149,12 @@ class Prober:
         try:
             with self._asking():
                 self._lm(messages=_PING)
+        except Interrupted as stop:
+            raise stop.as_error() from stop
         except StopRun as stop:
             return str(stop)
+        except LMError as error:
+            return self.refusal(error)
         return None
 
     def tokens_read(self, messages: Messages, *, cache: bool = True) -> int | None:
@@ -156,9 +163,17 @@ class Prober:
         A server that cuts long prompts without a word gives itself away here.
         """
         with self._asking():
-            self._lm(messages=messages, max_tokens=1, cache=cache)
+            try:
+                self._lm(messages=messages, max_tokens=1, cache=cache)
+            except LMInvalidRequestError:  # maybe of so short an answer
+                self._lm(messages=messages, cache=cache)
         own = [read for prompt, read in self._read() if prompt == messages]
         return own[-1] if own else None
+
+    def refusal(self, error: LMError) -> str:
+        """What the server says of a prompt that it does not answer."""
+        words = self._lm.meter.words(error, 300)
+        return f"{self._lm.slug} refuses the prompt: {words}"
 
     def _asking(self) -> AbstractContextManager[None]:
         return use_lm(self._lm, stage="preflight", optimization_id=self._id)

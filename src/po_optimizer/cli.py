@@ -25,6 +25,7 @@ from po_optimizer.lms import StopRun, leaving
 from po_optimizer.persistence.components import inspect_program
 from po_optimizer.persistence.programs import predictors
 from po_optimizer.persistence.reading import read_local_document
+from po_optimizer.visible import visible
 
 _KEPT = (
     "stopped by Ctrl-C. What is stored and every LM answer so far is kept: the same "
@@ -39,7 +40,7 @@ class RunError(click.ClickException):
     """One sentence on stderr, and an exit code."""
 
     def __init__(self, message: str, exit_code: int = 1) -> None:
-        super().__init__(message)
+        super().__init__(visible(message))
         self.exit_code = exit_code  # type: ignore[misc]  # click reads the instance
 
 
@@ -104,7 +105,7 @@ def _leave() -> NoReturn:
 def show(path: Path) -> None:
     """Print the prompt of a stored program; its code is not run."""
     try:
-        click.echo(program_in_words(path))
+        click.echo(visible(program_in_words(path)))
     except PoOptimizerError as error:
         raise RunError(str(error)) from error
 

@@ -33,6 +33,7 @@ from po_optimizer.shape import (
 )
 from po_optimizer.terminal import (
     bear_a_lost_log,
+    escape_logs,
     name_log_lines,
     show_summary,
     warn_of_what_stands,
@@ -63,6 +64,7 @@ class RunHooks:
     def after_context_created(self, context: KedroContext) -> None:
         """Gives the pipelines the form that the parameters ask for."""
         bear_a_lost_log()
+        escape_logs()
         check_given(context.config_loader)
         parameters = context.config_loader["parameters"]
         context.config_loader["parameters"] = with_configurations(parameters)

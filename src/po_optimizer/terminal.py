@@ -14,6 +14,7 @@ from rich.table import Table
 
 from po_optimizer.errors import listed, refusal
 from po_optimizer.optimization import Forecast
+from po_optimizer.visible import visible, visible_data
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +55,29 @@ def name_log_lines(namespace: str) -> None:
     for handler in logging.getLogger("po_optimizer").handlers:
         if not any(isinstance(each, _Named) for each in handler.filters):
             handler.addFilter(_Named())
+
+
+class _Visible(logging.Filter):
+    """Spells out what would steer the terminal that shows a line, or its log file."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """True; message and traceback of the record are changed once."""
+        message = record.getMessage()
+        if (shown := visible(message)) != message:
+            record.msg, record.args = shown, None
+        if record.exc_info and not record.exc_text:
+            trace = logging.Formatter().formatException(record.exc_info)
+            record.exc_text = visible(trace)
+        return True
+
+
+def escape_logs() -> None:
+    """No handler that is configured passes on what others sent as it is."""
+    loggers = [logging.getLogger(), *logging.Logger.manager.loggerDict.values()]
+    for logger in loggers:
+        for handler in getattr(logger, "handlers", ()):
+            if not any(isinstance(each, _Visible) for each in handler.filters):
+                handler.addFilter(_Visible())
 
 
 class _LostLog:
@@ -99,21 +123,25 @@ def warn_of_what_stands(pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) 
 
 def show_summary(pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> None:
     """Prints what this run made; says nothing of stages that it did not have."""
-    console = Console(soft_wrap=True)
+    console = Console(soft_wrap=True, markup=False)  # answers hold square brackets
+
+    def load(name: str) -> Any:
+        return visible_data(catalog.load(name))
+
     made = pipeline.all_outputs()
     if "score_report" in made:
-        _show_scores(console, catalog.load("score_report"), catalog.load("promotion"))
+        _show_scores(console, load("score_report"), load("promotion"))
     if "leaderboard" in made:
-        _show_leaderboard(console, catalog.load("leaderboard"))
+        _show_leaderboard(console, load("leaderboard"))
     if "comparison" in made:
-        _show_comparison(console, catalog.load("comparison"))
+        _show_comparison(console, load("comparison"))
     if "metric_report" in made:
-        _show_families(console, catalog.load("metric_report"))
+        _show_families(console, load("metric_report"))
     if "forecast" in made and "trials" not in made:
-        forecast = Forecast.model_validate(catalog.load("forecast"))
+        forecast = Forecast.model_validate(load("forecast"))
         console.print(forecast.in_words(), highlight=False)
     if "integration_report" in made:
-        _show_integration(console, catalog.load("integration_report"))
+        _show_integration(console, load("integration_report"))
     for name, label in _FILES.items():
         if name in made:
             console.print(f"{label:>18}: {_path(catalog, name)}", highlight=False)
@@ -217,7 +245,7 @@ def _show_integration(console: Console, report: dict[str, Any]) -> None:
         f"  by the {report['program']} program ({report['reason']})", highlight=False
     )
     for conflict in report["conflicts"]:
-        console.print(f"  conflict: {conflict}", highlight=False, markup=False)
+        console.print(f"  conflict: {conflict}", highlight=False)
 
 
 def _path(catalog: CatalogProtocol[Any, Any], name: str) -> str:

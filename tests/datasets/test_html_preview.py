@@ -13,6 +13,9 @@ _MARKDOWN = [  # of kedro-viz 12.5, which applies them to the cleaned HTML
     r"^#{1,3} (.*$)",
     r"^\d+\.\s(.+)$",
     r"^[*-]\s(.+)$",
+    r"\[([^\]]+)\]\(([^)]+)\)",
+    r"```(\w+)?\n([\s\S]*?)```",
+    r"`([^`]+)`",
 ]
 
 
@@ -22,6 +25,8 @@ _MARKDOWN = [  # of kedro-viz 12.5, which applies them to the cleaned HTML
         "<td>requirements_yaml</td><td>product_owner_review</td>",
         "<p>**bold** *a* __init__</p>",
         "<pre># Title\n- one\n1. two\n\n* three</pre>",
+        "<p>[click](http://evil.example)</p><td>![](javascript:x)</td>",
+        "<p>[a</p><p>b](http://evil.example) `code`</p>",
         '<div class="keep_baseline" id="a">target_rubric</div>',
     ],
 )

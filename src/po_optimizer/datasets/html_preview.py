@@ -13,7 +13,9 @@ _UNSEEN = re.compile(r"<head>.*?</head>|<(script|style)\b.*?</\1>", re.DOTALL)
 _TAG = re.compile(r"(<[^>]*>)")
 _MARKED_ATTRIBUTE = re.compile(r'\s[\w-]+="[^"]*[_*][^"]*"')
 # Markdown's pairs end with the line, so a line break in a tag of no effect parts them.
+# So does one in `[text](address)`. A pair of backticks goes over lines and tags.
 _PART = '<i class="part\nend"></i>'
+_GRAVE = "\u02cb"  # looks like a backtick
 
 
 def html_preview(page: str) -> HTMLPreview:
@@ -30,5 +32,6 @@ def html_preview(page: str) -> HTMLPreview:
             shown.append(_MARKED_ATTRIBUTE.sub("", piece))
         else:
             text = re.sub(r"\n", line_break, piece)
-            shown.append(re.sub(r"([_*])", rf"\1{_PART}", text))
+            parted = re.sub(r"([_*\]])", rf"\1{_PART}", text)
+            shown.append(parted.replace("`", _GRAVE))
     return HTMLPreview("".join(shown))

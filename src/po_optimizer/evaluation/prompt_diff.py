@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from po_optimizer.evaluation.records import Result, json_ready
+from po_optimizer.visible import visible
 
 ALIKE = 0.5  # below it a word-by-word diff is confetti: both texts are shown whole
 
@@ -63,9 +64,14 @@ def prompt_changes(before: dspy.Module, after: dspy.Module) -> list[PredictorCha
 
 @lru_cache(maxsize=1)
 def environment() -> Environment:
-    """Jinja with autoescape on for every template: the text is not ours."""
+    """Jinja that escapes for every template, controls too: the text is not ours."""
     loader = PackageLoader("po_optimizer.evaluation", "templates")
-    made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
+    made = Environment(
+        loader=loader,
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=lambda value: visible(value) if type(value) is str else value,
+    )
     made.filters["readable"] = readable
     return made
 

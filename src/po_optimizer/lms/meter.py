@@ -35,6 +35,7 @@ from po_optimizer.lms.stop import (
     StopRun,
     asked_to_stop,
 )
+from po_optimizer.visible import visible
 
 _OF_THE_PROMPT = (None, 400, 413, 422)
 _CLIENT_LIBRARIES = {
@@ -200,7 +201,7 @@ class Meter:
         """What an error says, without the secret, at most so many characters."""
         # the libraries' advice and tracebacks are about their own arguments
         text = re.split(r"\n\n  |\nTraceback ", str(error), maxsplit=1)[0]
-        return without(self.secret, text)[:most]
+        return visible(without(self.secret, text))[:most]
 
     def check(self) -> None:
         """Lets a paid attempt pass, or raises the StopRun that forbids it."""

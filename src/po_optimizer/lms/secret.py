@@ -2,6 +2,8 @@
 
 import re
 
+from po_optimizer.visible import visible
+
 _IN_ADDRESS = re.compile(r"(?<=://)[^/?#\s'\"]+@")  # user and password
 MASK = "***"
 
@@ -14,6 +16,8 @@ def without(secret: str | None, text: str) -> str:
 
 def scrub(error: BaseException, secret: str | None) -> None:
     """Masks the secret in an error and in all that stands behind it.
+
+    Escape sequences of the server are spelled out.
 
     Tracebacks show the whole chain, and plugins write tracebacks to files.
     """
@@ -28,4 +32,4 @@ def scrub(error: BaseException, secret: str | None) -> None:
 
 
 def _masked(secret: str | None, value: object) -> object:
-    return without(secret, value) if isinstance(value, str) else value
+    return visible(without(secret, value)) if isinstance(value, str) else value

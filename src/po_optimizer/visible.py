@@ -1,0 +1,34 @@
+r"""Text of others as it can be shown: what would steer a terminal is spelled out.
+
+Servers and answers may hold escape sequences that set a title, ring, hide what they
+print, make links or reverse its direction. `\x1b` tells that there is one.
+"""
+
+import re
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+# C0 but tab and line feed, DEL and C1, marks and overrides of direction, invisible
+# separators and tags, line and paragraph separator, half characters
+_STEERING = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f"
+    "\ufeff\U000e0000-\U000e007f\ud800-\udfff]"
+)
+
+
+def visible(text: str) -> str:
+    r"""The text with each character that steers or hides as its escape (`\x1b`)."""
+    return _STEERING.sub(lambda found: ascii(found.group())[1:-1], text)
+
+
+def visible_data(value: T) -> T:
+    """JSON-ready data whose texts are visible."""
+    shown: Any = value
+    if isinstance(value, str):
+        shown = visible(value)
+    elif isinstance(value, dict):
+        shown = {visible_data(key): visible_data(item) for key, item in value.items()}
+    elif isinstance(value, list):
+        shown = [visible_data(item) for item in value]
+    return shown  # type: ignore[no-any-return]

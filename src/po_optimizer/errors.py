@@ -357,6 +357,16 @@ class ChangedRunError(PoOptimizerError):
         )
 
 
+class RunInUseError(PoOptimizerError):
+    """Another process is at the same optimization."""
+
+    def __init__(self, journal: str) -> None:
+        super().__init__(
+            f"the run in {journal} is being made by another process. Wait for its end, "
+            "or give this one a folder of its own (another --env, or a sweep)."
+        )
+
+
 class OptimizerFailedError(PoOptimizerError):
     """DSPy's optimizer raised; the best program so far is stored."""
 
@@ -511,6 +521,7 @@ def choice_problem(problem: str, value: object) -> str:
 
 _REMEDIES = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "make room"),
+    **dict.fromkeys((errno.EMFILE, errno.ENFILE), "raise `ulimit -n`"),
     **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "make it writable"),
     **dict.fromkeys(
         (errno.ENOTDIR, errno.EEXIST, errno.EISDIR), "move away what is in the way of "

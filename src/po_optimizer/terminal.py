@@ -62,9 +62,10 @@ class _Visible(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """True; message and traceback of the record are changed once."""
-        message = record.getMessage()
-        if (shown := visible(message)) != message:
-            record.msg, record.args = shown, None
+        with suppress(TypeError, ValueError, KeyError):  # logging says so itself
+            message = record.getMessage()
+            if (shown := visible(message)) != message:
+                record.msg, record.args = shown, None
         if record.exc_info and not record.exc_text:
             trace = logging.Formatter().formatException(record.exc_info)
             record.exc_text = visible(trace)

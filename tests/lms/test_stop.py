@@ -1,5 +1,6 @@
 """What stops a run is no Exception inside DSPy and an ordinary error outside."""
 
+import errno
 import pickle
 
 import pytest
@@ -48,3 +49,18 @@ def test_stop_survives_the_way_to_another_process(stop):
 def test_stop_says_that_the_same_command_resumes(stop):
     """Nothing that was paid for is lost, and the sentence says so."""
     assert "the same command resumes" in str(stop)
+
+
+@pytest.mark.parametrize("error", [CacheWriteFailed, LedgerWriteFailed])
+def test_lack_of_file_handles_is_not_blamed_on_the_disk(monkeypatch, error):
+    """SQLite says "unable to open database file" for both."""
+    assert "Make room" in str(error("there", "unable to open database file"))
+
+    def refuse(*args):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr("os.open", refuse)
+    words = str(error("there", "unable to open database file"))
+    monkeypatch.undo()
+    assert "ulimit -n" in words
+    assert "Make room" not in words

@@ -1,7 +1,12 @@
+import subprocess
+import sys
+
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from po_optimizer.optimization.journal import Journal, Trial, read_journal
+from po_optimizer.errors import RunInUseError
+from po_optimizer.optimization.journal import Journal, Trial, read_journal, sole_run
 
 unit = st.floats(0, 1, allow_nan=False)
 
@@ -85,3 +90,56 @@ def test_best_earlier_is_known_before_the_replay(tmp_path):
     assert Journal(path, resume=True).best_earlier == -1.0
     Journal(path, resume=False).add(trial(1, 0.7))
     assert Journal(path, resume=True).best_earlier == 0.7
+
+
+@pytest.mark.parametrize(
+    "damage", [b"\xff\xfe\n", b"\xe9t\xe9\n", b"\n", b"[1]\n", b"\x00" * 9 + b"\n"]
+)
+def test_damaged_line_ends_the_journal_and_is_said(tmp_path, caplog, damage):
+    """Not a raw error: what follows is replayed from kept answers."""
+    path = tmp_path / "trials.jsonl"
+    first, second = (trial(n).model_dump_json().encode() + b"\n" for n in (1, 2))
+    path.write_bytes(first + damage + second)
+    assert [t.trial for t in read_journal(path)] == [1]
+    assert "line 2 is no trial" in caplog.text
+
+
+def test_journal_in_another_encoding_is_replayed(tmp_path):
+    """As an editor of Windows may have saved it."""
+    path = tmp_path / "trials.jsonl"
+    path.write_bytes(trial(1).model_dump_json().encode("utf-16"))
+    assert read_journal(path) == []
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from po_optimizer.optimization.journal import sole_run
+with sole_run(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such locks")
+def test_second_process_at_the_same_run_is_refused(tmp_path):
+    """It would leave each trial twice; a killed process is in nobody's way."""
+    path = tmp_path / "a" / "trials.jsonl"
+    command = [sys.executable, "-c", HOLD, str(path)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe) as other:  # noqa: S603
+        assert other.stdout.readline() == b"held\n"
+        with pytest.raises(RunInUseError, match="another process"), sole_run(path):
+            pass
+        other.kill()
+    with sole_run(path):
+        pass
+    with sole_run(path):
+        pass
+
+
+def test_folder_that_cannot_hold_a_lock_is_left_to_the_journal(tmp_path):
+    """Its own error says what is wrong."""
+    (tmp_path / "file").write_text("")
+    with sole_run(tmp_path / "file" / "trials.jsonl"):
+        pass

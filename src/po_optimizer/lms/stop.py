@@ -1,5 +1,7 @@
 """What stops a run from inside DSPy, which swallows every ordinary exception."""
 
+import errno
+import os
 import threading
 
 from po_optimizer.errors import InterruptedRunError, PoOptimizerError, Portable
@@ -62,8 +64,7 @@ class CacheWriteFailed(StopRun):
     def __init__(self, folder: str, problem: str) -> None:
         super().__init__(
             f"the response cache {folder} cannot keep the LM's answers: {problem}. "
-            "Make room, mend the permissions, or move a damaged folder away; the same "
-            "command resumes."
+            f"{_remedy('folder')}; the same command resumes."
         )
 
 
@@ -72,6 +73,16 @@ class LedgerWriteFailed(StopRun):
 
     def __init__(self, path: str, problem: str) -> None:
         super().__init__(
-            f"the ledger {path} cannot record LM calls: {problem}. Make room, mend "
-            "the permissions, or move a damaged file away; the same command resumes."
+            f"the ledger {path} cannot record LM calls: {problem}. "
+            f"{_remedy('file')}; the same command resumes."
         )
+
+
+def _remedy(thing: str) -> str:
+    """What to do; SQLite does not tell a lack of file handles from one of room."""
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError as error:
+        if error.errno in {errno.EMFILE, errno.ENFILE}:
+            return "This process has too many files open: raise `ulimit -n`"
+    return f"Make room, mend the permissions, or move a damaged {thing} away"

@@ -1,12 +1,23 @@
 """The trial journal: one JSON line per evaluated candidate, on disk as it happens."""
 
 import os
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from logging import getLogger
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from po_optimizer.errors import RunInUseError
 from po_optimizer.files import write_whole
+from po_optimizer.lms.private_files import open_private
+
+if sys.platform != "win32":
+    import fcntl
+
+logger = getLogger(__name__)
 
 Kind = Literal["baseline", "minibatch", "full_eval", "raced"]
 
@@ -96,15 +107,45 @@ class Journal:
         return trial
 
 
+@contextmanager
+def sole_run(path: Path) -> Iterator[None]:
+    """Within the block no other process makes the run of this journal.
+
+    Two that write it at once would leave each trial twice. The operating system lifts
+    the lock when a process dies; where there are no such locks nothing is checked.
+
+    Raises:
+        RunInUseError: Another one does.
+    """
+    with ExitStack() as stack:
+        with suppress(OSError):  # a folder that cannot be made is the journal's to say
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = stack.enter_context(open_private(path.with_suffix(".lock")))
+            if sys.platform != "win32":
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError as error:
+                    raise RunInUseError(str(path)) from error
+        yield
+
+
 def read_journal(path: Path) -> list[Trial]:
-    """The trials of a journal, up to the first line that a kill cut short."""
+    """The trials of a journal, up to the first line that is none.
+
+    The last may have been cut short by a kill. What follows one that is damaged is
+    replayed from kept answers, like that one.
+    """
     if not path.exists():
         return []
     trials: list[Trial] = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    lines = path.read_bytes().splitlines()
+    for number, line in enumerate(lines, start=1):
         try:
             trials.append(Trial.model_validate_json(line))
         except ValidationError:
+            if number < len(lines):
+                words = "%s: line %d is no trial; it and what follows is replayed"
+                logger.warning(words, path, number)
             break
     return trials
 

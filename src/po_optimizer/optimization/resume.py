@@ -52,5 +52,8 @@ def _end_of(path: Path) -> Path:
 def _read(path: Path) -> Fingerprint | None:
     if not path.exists():
         return None
-    stored: Fingerprint = json.loads(path.read_text(encoding="utf-8"))
-    return stored
+    try:
+        stored = json.loads(path.read_bytes())
+    except ValueError:  # in another encoding, or cut: it names no run
+        stored = None
+    return stored if isinstance(stored, dict) else {}

@@ -30,7 +30,7 @@ from po_optimizer.optimization.fingerprint import (
 )
 from po_optimizer.optimization.floor import stop_at_floor
 from po_optimizer.optimization.forecast import Forecast
-from po_optimizer.optimization.journal import Journal
+from po_optimizer.optimization.journal import Journal, sole_run
 from po_optimizer.optimization.metric import GuardedMetric
 from po_optimizer.optimization.optimizers import Job, make_optimizer
 from po_optimizer.optimization.optimizers.base import NEVER_GIVE_UP
@@ -93,13 +93,14 @@ def optimize(
         forecast: Of this optimization, for the comparison in the report.
 
     Raises:
-        PoOptimizerError: A ChangedRunError, FloorStopError, MetricError,
-            OptimizerFailedError; an ExecutionStopError or InterruptedRunError if it
-            ended before the baseline was evaluated; the LM stayed unreachable or
-            the disk refused.
+        PoOptimizerError: A ChangedRunError, RunInUseError, FloorStopError,
+            MetricError, OptimizerFailedError; an ExecutionStopError or
+            InterruptedRunError if it ended before the baseline was evaluated; the LM
+            stayed unreachable or the disk refused.
     """
-    run = _prepare(setup, journal_path, save_best, progress, forecast)
-    return _carry_out(run)
+    with sole_run(journal_path):
+        run = _prepare(setup, journal_path, save_best, progress, forecast)
+        return _carry_out(run)
 
 
 def _prepare(

@@ -5,7 +5,8 @@ Unknown keys are refused, so that a typo is an error and not a silent default.
 The same defaults stand in conf/base, where users read them.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -14,6 +15,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    JsonValue,
     PositiveFloat,
     PositiveInt,
     ValidationError,
@@ -110,12 +112,13 @@ class PriceParams(Params):
 class LMParams(Params):
     """One LM: which model, how it is asked, how it is reached."""
 
-    provider: Literal["embedded", "ollama", "vertex", "openai"] = "embedded"
+    provider: Literal["embedded", "ollama", "vertex", "openai", "litellm"] = "embedded"
     model: str = "smollm2-135m-instruct"  # name that the provider knows it by
     api_base: str | None = None
     adapter: Literal["json", "chat"] = "json"
     structured_output: Literal["json_schema", "json_object", "none"] = "json_schema"
-    temperature: Annotated[float, Field(ge=0.0, le=2.0)] = 0.0
+    # null: none is ever sent, as models that reason want it
+    temperature: Annotated[float, Field(ge=0.0, le=2.0)] | None = 0.0
     max_tokens: PositiveInt = 1200  # tokens of one answer
     context_tokens: PositiveInt = 8192  # prompt and answer together
     timeout_seconds: PositiveFloat = 600.0  # silence of the server
@@ -124,7 +127,7 @@ class LMParams(Params):
     requests_per_minute: PositiveInt | None = None
     tokens_per_minute: PositiveInt | None = None  # prompt and completion together
     seconds_per_example: PositiveFloat = 25.0  # first guess of the forecast
-    extra: dict[str, str | int | float | bool] = {}  # goes with each request
+    extra: dict[str, JsonValue] = {}  # goes with each request, nested as it is
     price: PriceParams | None = None
     bounds: DecodingBounds | None = None
     embedded: EmbeddedParams | None = None
@@ -142,6 +145,36 @@ class LMParams(Params):
             )
             raise ValueError(msg)
         return api_base
+
+    @field_validator("extra")
+    @classmethod
+    def _gives_no_secret(cls, extra: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        """What goes with each request stands in reports, so no key may stand in it."""
+        named = sorted(name for name in _names(extra) if _SECRET.search(name))
+        if named:
+            msg = (
+                f"{listed(named)} would be written into reports; give the key as "
+                "PO_LM_API_KEY, or in the variables that the provider's library reads"
+            )
+            raise ValueError(msg)
+        return extra
+
+
+_SECRET = re.compile(
+    r"api_?key|access_?key|secret|password|credential|authorization|(session|auth|ad)"
+    r"_?token$",
+    re.IGNORECASE,
+)
+
+
+def _names(value: JsonValue) -> Iterator[str]:
+    """The names in a value, at any depth."""
+    if isinstance(value, dict):
+        yield from value
+    parts = value.values() if isinstance(value, dict) else value
+    if isinstance(value, dict | list):
+        for part in parts:  # type: ignore[union-attr]
+            yield from _names(part)
 
 
 class SplitSizes(Params):

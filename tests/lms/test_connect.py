@@ -6,12 +6,14 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import dspy
 import pytest
+from pydantic import ValidationError
 
 from po_optimizer.errors import SettingError
 from po_optimizer.lms import LMNotReady, LMUnreachable, lm_slug, make_lm, use_lm
 from po_optimizer.lms.bounded import BoundedEngine
 from po_optimizer.lms.connect import endpoint_words, price
 from po_optimizer.params import EmbeddedParams, LMParams, PriceParams
+from tests.servers.wire import serving
 
 KEY = "sk-canary-0123456789"
 
@@ -252,3 +254,49 @@ def test_endpoint_in_words_names_address_or_weights():
     assert endpoint_words(LMParams(embedded=weights)) == "embedded w.gguf abc"
     assert endpoint_words(openai(api_base="http://a")) == "openai http://a"
     assert endpoint_words(LMParams(provider="vertex")) == "vertex default endpoint"
+
+
+def test_reasoning_model_gets_what_it_takes(tmp_path):
+    """No temperature, whoever chose one, its own limit, nested arguments."""
+    nested = {"chat_template_kwargs": {"enable_thinking": False}}
+    with serving(lambda prompt: "hello") as server:
+        params = LMParams(
+            provider="openai",
+            model="gpt-5-mini",
+            api_base=server.address,
+            temperature=None,
+            max_tokens=900,
+            extra=nested,
+        )
+        lm = make_lm(params, tmp_path, run_id="r")
+        lm("one")
+        lm.copy(temperature=0.7, rollout_id=1)("two")
+        for body in server.chats:
+            assert "temperature" not in body
+            assert body["max_completion_tokens"] == 900
+            assert "max_tokens" not in body
+            assert body["chat_template_kwargs"] == {"enable_thinking": False}
+
+
+def test_answers_of_other_weights_are_not_todays(tmp_path):
+    """After a pull Ollama's name is the same and the digest is not."""
+    params = {"provider": "ollama", "model": "m"}
+    n_asked = []
+    with serving(lambda prompt: "hello") as server:
+        for digest in ("a" * 64, "b" * 64, "a" * 64, None):
+            server.digest = digest
+            lm = make_lm(
+                LMParams(**params, api_base=server.address), tmp_path, run_id="r"
+            )
+            lm("question")
+            n_asked.append(len(server.chats))
+            assert lm.weights == (digest or "a" * 64)  # the last is remembered
+    assert n_asked == [1, 2, 2, 2]
+
+
+@pytest.mark.parametrize("name", ["api_key", "aws_secret_access_key", "Authorization"])
+def test_extra_holds_no_secret(name):
+    """It stands in the fingerprint and in reports, at any depth."""
+    with pytest.raises(ValidationError, match=name):
+        LMParams(extra={"headers": [{name: "sk-1"}]})
+    LMParams(extra={"thinking": {"type": "enabled", "budget_tokens": 1024}})

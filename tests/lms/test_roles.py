@@ -26,9 +26,9 @@ def prompt_lm(**own):
 
 def test_prompt_lm_is_the_task_lm_with_its_keys_over_it():
     """Nested keys are merged."""
-    made = prompt_lm(temperature=0.7, bounds={"text_characters": 600})
+    made = prompt_lm(temperature=0.7, extra={"seed": 1})
     assert (made.model, made.temperature) == ("granite4", 0.7)
-    assert (made.bounds.items, made.bounds.text_characters) == (2, 600)
+    assert made.extra == {"top_k": 3, "seed": 1}
     assert made.api_base == "http://there:1"
 
 
@@ -52,13 +52,34 @@ def test_other_model_of_one_provider_keeps_the_server():
 def test_whole_bounds_are_the_prompt_lms_own():
     """Bounds given in full were meant for it."""
     bounds = {"items": 1, "item_characters": 2, "text_characters": 3}
-    assert prompt_lm(model="x", bounds=bounds).bounds.text_characters == 3
+    own = {"provider": "embedded", "model": "x", "bounds": bounds}
+    assert prompt_lm(**own).bounds.text_characters == 3
+
+
+@pytest.mark.parametrize("provider", ["openai", "ollama", "vertex", "litellm"])
+def test_bounds_are_the_embedded_lms_alone(provider):
+    """Base's reach no other model, whoever the parameters choose."""
+    lm = {**LM, "provider": provider, "model": "m"}
+    assert task_lm_params({"lm": lm}).bounds is None
+    inside = {**LM, "provider": "embedded", "model": "w"}
+    assert task_lm_params({"lm": inside}).bounds.items == 2
+
+
+@pytest.mark.parametrize("model", ["gpt-5", "gpt-5.6-luna", "openai/o3-mini", "o1"])
+def test_model_that_reasons_takes_no_temperature(model):
+    """It would refuse every prompt; null is sent as nothing."""
+    lm = {"provider": "litellm", "model": model}
+    with pytest.raises(LMSetupError, match=r"lm\.temperature=null"):
+        task_lm_params({"lm": lm})
+    assert task_lm_params({"lm": {**lm, "temperature": None}}).temperature is None
+    for other in ("gpt-5-chat-latest", "olmo-7b", "gpt-4o"):
+        task_lm_params({"lm": {**lm, "model": other}})
 
 
 @pytest.mark.parametrize("bounds", [None, {}])
 def test_a_part_of_bounds_needs_the_rest(bounds):
     """An environment that lifts `lm.bounds` lifts them for the prompt LM too."""
-    lm = {"provider": "ollama", "model": "m", "bounds": bounds}
+    lm = {"provider": "embedded", "model": "m", "bounds": bounds}
     own = {"bounds": {"text_characters": 600}}
     made = prompt_lm_params({"lm": lm, "prompt_lm": own})
     assert (made.bounds is None) == (bounds is None)

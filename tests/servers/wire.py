@@ -36,6 +36,7 @@ class WireServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.answer = answer
         self.models = ["m:latest"]
+        self.digest: str | None = None  # of all weights, in /api/tags
         self.model_info: dict[str, Any] = {}  # of /api/show
         self.key: str | None = None
         self.faults: list[str] = []
@@ -81,7 +82,9 @@ class Handler(BaseHTTPRequestHandler):
         if self._refused():
             return
         if self.path == "/api/tags":
-            self._reply({"models": [{"name": name} for name in self.server.models]})
+            digest = {"digest": self.server.digest} if self.server.digest else {}
+            models = [{"name": name, **digest} for name in self.server.models]
+            self._reply({"models": models})
         elif self.path == "/v1/models":
             data = [{"id": name, "object": "model"} for name in self.server.models]
             self._reply({"object": "list", "data": data})

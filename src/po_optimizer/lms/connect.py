@@ -10,12 +10,13 @@ from typing import Any
 
 from po_optimizer.errors import SettingError
 from po_optimizer.lms.bounded import BoundedEngine
+from po_optimizer.lms.clean_answers import CleanAnswers
 from po_optimizer.lms.embedded import KEY, serve
 from po_optimizer.lms.extra import ExtraEngine
 from po_optimizer.lms.ledger import Ledger
 from po_optimizer.lms.meter import Meter
 from po_optimizer.lms.metered import MeteredEngine, MeteredLM
-from po_optimizer.lms.providers import look_at_provider, ollama, vertex
+from po_optimizer.lms.providers import litellm, look_at_provider, ollama, vertex
 from po_optimizer.lms.providers.litellm_answers import LiteLLMAnswers
 from po_optimizer.lms.providers.litellm_http import bounded_client
 from po_optimizer.lms.providers.openai_compatible import v1
@@ -28,6 +29,7 @@ _PREFIX = {
     "openai": "openai",
     "ollama": "ollama_chat",
     "vertex": "vertex_ai",
+    "litellm": "",  # the model's name begins with LiteLLM's word for the provider
 }
 
 
@@ -59,12 +61,13 @@ def make_lm(
         limit=_rate_limit(params, meter.ledger),
     )
     return MeteredLM(
-        f"{_PREFIX[params.provider]}/{params.model}",
+        f"{_PREFIX[params.provider]}/{params.model}".removeprefix("/"),
         engine,
         params,
         slug=slug,
         where=endpoint_words(params),
         cache_folder=folder / "response_cache" / _cache_name(params),
+        weights=lambda: ollama.weights(params, api_key, folder),
         temperature=params.temperature,
         max_tokens=params.max_tokens,
         num_retries=params.num_retries,
@@ -90,7 +93,8 @@ def price(params: LMParams) -> Callable[[int | None, int | None], float | None]:
     """(prompt tokens, completion tokens) -> US dollars, or None when unknown.
 
     The embedded LM costs nothing, nor does Ollama on one's own machine; what
-    Ollama runs in its makers' cloud is unknown. Vertex AI follows LiteLLM's table.
+    Ollama runs in its makers' cloud is unknown. Vertex AI and all that LiteLLM reaches
+    follow LiteLLM's table.
     """
     rates = params.price
 
@@ -102,8 +106,9 @@ def price(params: LMParams) -> Callable[[int | None, int | None], float | None]:
         if prompt is None or completion is None:
             return None
         if rates is None:
-            table = vertex.cost if params.provider == "vertex" else _unknown
-            return table(params.model, prompt, completion)
+            return _PRICES.get(params.provider, _unknown)(
+                params.model, prompt, completion
+            )
         return (prompt * rates.prompt + completion * rates.completion) / 1e6
 
     return cost
@@ -111,6 +116,12 @@ def price(params: LMParams) -> Callable[[int | None, int | None], float | None]:
 
 def _unknown(model: str, prompt: int, completion: int) -> None:
     """No table has the prices of a server of somebody's own."""
+
+
+_PRICES: dict[str, Callable[[str, int, int], float | None]] = {
+    "vertex": vertex.cost,
+    "litellm": litellm.cost,
+}
 
 
 def _cache_name(params: LMParams) -> str:
@@ -128,10 +139,9 @@ def _connector(params: LMParams, api_key: str | None) -> Callable[[], Any]:
     plain = _plain_connector(params, api_key)
 
     def connect() -> Any:
-        engine = plain()
-        extra = _extra(params)
-        if extra:
-            engine = ExtraEngine(engine, extra)
+        engine: Any = CleanAnswers(plain())
+        sends_temperature = params.temperature is not None
+        engine = ExtraEngine(engine, _extra(params), temperature=sends_temperature)
         return BoundedEngine(engine, params.bounds) if params.bounds else engine
 
     return connect
@@ -203,5 +213,6 @@ def _litellm_engine(params: LMParams, api_key: str | None) -> Any:
     if api_key is not None and params.provider != "vertex":
         options["api_key"] = api_key
     engine = LiteLLMEngine(**options)
-    engine.client_options["client"] = bounded_client(params.timeout_seconds)
+    if litellm.takes_client(params):
+        engine.client_options["client"] = bounded_client(params.timeout_seconds)
     return LiteLLMAnswers(engine)

@@ -16,15 +16,21 @@ class ExtraEngine:
     Args:
         engine: The engine that answers.
         extra: The server's arguments by its own names.
+        temperature: Whether one is sent; optimizers choose some of their own.
     """
 
-    def __init__(self, engine: Any, extra: Mapping[str, Any]) -> None:
+    def __init__(
+        self, engine: Any, extra: Mapping[str, Any], *, temperature: bool = True
+    ) -> None:
         self._engine = engine
         self._extra = dict(extra)
+        self._temperature = temperature
 
     def complete(self, request: Request) -> Response:
         """The answer to the request with its extra arguments."""
         extensions = {**(request.config.extensions or {}), **self._extra}
-        config = replace(request.config, extensions=extensions)
+        config = replace(request.config, extensions=extensions or None)
+        if not self._temperature:
+            config = replace(config, temperature=None)
         answer: Response = self._engine.complete(replace(request, config=config))
         return answer

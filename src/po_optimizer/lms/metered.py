@@ -150,6 +150,7 @@ class MeteredLM(dspy.LM):
         slug: Provider and model, fit for a path.
         where: The endpoint in words, without secrets.
         cache_folder: Of this endpoint's response cache.
+        weights: Gives the digest of what answers, where the server tells it.
         kwargs: dspy.LM's own arguments.
     """
 
@@ -162,6 +163,7 @@ class MeteredLM(dspy.LM):
         slug: str,
         where: str,
         cache_folder: Path,
+        weights: Callable[[], str | None] = lambda: None,
         **kwargs: Any,
     ) -> None:
         super().__init__(model, engine=engine, **kwargs)
@@ -169,7 +171,24 @@ class MeteredLM(dspy.LM):
         self.params = params
         self.slug = slug
         self.where = where
-        self.cache_folder = cache_folder
+        self._cache_folder = cache_folder
+        self._weights = weights
+
+    @cached_property
+    def weights(self) -> str | None:
+        """The digest of what answers, asked once; None: the server tells none."""
+        return self._weights()
+
+    @cached_property
+    def cache_folder(self) -> Path:
+        """Of this endpoint, and of the weights that answer there today."""
+        name = self._cache_folder.name
+        tail = f"-{self.weights[:12]}" if self.weights else ""
+        return self._cache_folder.with_name(f"{name}{tail}")
+
+    def _get_initial_kwargs(self, **kwargs: Any) -> dict[str, Any]:
+        # DSPy asks more of OpenAI's reasoning models than OpenAI does
+        return {name: value for name, value in kwargs.items() if value is not None}
 
     @cached_property
     def num_threads(self) -> int:

@@ -1,12 +1,14 @@
 """Which LM plays which role: `lm` runs the program, `prompt_lm` may differ."""
 
 import os
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from po_optimizer.errors import LMSetupError
 from po_optimizer.params import DecodingBounds, LMParams
 
+_REASONS = re.compile(r"o[1-9](-|$)|gpt-5(?!.*-chat)")
 _ADDRESS_VARIABLES = {"ollama": "OLLAMA_BASE_URL", "openai": "PO_LM_BASE_URL"}
 _OF_ONE_PROVIDER = {
     *("api_base", "extra", "context_tokens", "structured_output", "num_threads"),
@@ -82,12 +84,27 @@ def _params(chosen: dict[str, Any]) -> LMParams:
     provider = str(chosen.get("provider"))
     if provider != "embedded":
         chosen.pop("embedded", None)  # base names weights; no other provider has any
+        chosen.pop("bounds", None)  # and bounds them, as only small models need it
     variable = _ADDRESS_VARIABLES.get(provider)
     if variable and chosen.get("api_base") is None:
         chosen["api_base"] = os.environ.get(variable) or None
     params = LMParams(**chosen)
     _check_name(params)
+    _check_temperature(params)
     return params
+
+
+def _check_temperature(params: LMParams) -> None:
+    """OpenAI's reasoning models refuse each prompt that comes with another one."""
+    if params.temperature not in {None, 1.0} and _REASONS.match(
+        params.model.rpartition("/")[2].lower()
+    ):
+        raise LMSetupError(
+            "lm.temperature",
+            params.temperature,
+            f"{params.model} reasons, and takes no temperature but its own",
+            "Set lm.temperature=null and prompt_lm.temperature=null.",
+        )
 
 
 def _check_name(params: LMParams) -> None:

@@ -155,7 +155,8 @@ def _source(thing: Any) -> str:
 
 def _lm(name: str, lm: MeteredLM) -> dict[str, str]:
     told = lm.params.model_dump(mode="json", exclude=_PACE)
-    return {f"{name}.slug": lm.slug, **_flat(name, told)}
+    weights = {f"{name}.weights": lm.weights} if lm.weights else {}
+    return {f"{name}.slug": lm.slug, **weights, **_flat(name, told)}
 
 
 def _flat(prefix: str, values: Mapping[str, Any]) -> dict[str, str]:

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 
-from po_optimizer.lms.providers import ollama, openai_compatible, vertex
+from po_optimizer.lms.providers import litellm, ollama, openai_compatible, vertex
 from po_optimizer.lms.providers.finding import Finding
 from po_optimizer.params import LMParams
 
 __all__ = ["Finding", "look_at_provider"]
 
 _LOOKS: dict[str, Callable[[LMParams, str | None], list[Finding]]] = {
+    "litellm": litellm.look,
     "ollama": ollama.look,
     "openai": openai_compatible.look,
     "vertex": vertex.look,

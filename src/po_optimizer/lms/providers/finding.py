@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from po_optimizer.errors import LMSetupError
 
 _NEEDS = {
+    "litellm_provider": "a model whose name begins with a provider of LiteLLM's",
+    "litellm_keys": "the keys that the provider wants",
     "ollama_answers": "an Ollama server that answers",
     "ollama_context": "a num_ctx of lm.context_tokens or more",
     "ollama_model_pulled": "a model that is pulled",

@@ -4,7 +4,9 @@ References:
     The wire format: https://github.com/ollama/ollama/blob/main/docs/api.md
 """
 
+import hashlib
 import os
+from pathlib import Path
 from typing import Any
 
 from po_optimizer.errors import SettingError
@@ -72,6 +74,33 @@ def look(params: LMParams, api_key: str | None) -> list[Finding]:
     pulled = _pulled(params.model, names)
     more = [] if pulled.problem else _model_context(params, base, api_key)
     return [*found, pulled, *more]
+
+
+def weights(params: LMParams, api_key: str | None, folder: Path) -> str | None:
+    """The digest of the pulled weights; None: another provider, or it is not known.
+
+    It is remembered beside the answers, so that they are used without the server, too.
+    """
+    if params.provider != "ollama":
+        return None
+    base = (params.api_base or DEFAULT_ADDRESS).rstrip("/")
+    name = hashlib.sha256(f"{base} {params.model}".encode()).hexdigest()[:12]
+    memory = folder / f"weights-{name}.txt"
+    document = get_json(f"{base}/api/tags", api_key).document
+    models = document.get("models") if isinstance(document, dict) else None
+    wanted = params.model if ":" in params.model else f"{params.model}:latest"
+    digests = [
+        str(entry["digest"]).removeprefix("sha256:")
+        for entry in (models if isinstance(models, list) else [])
+        if isinstance(entry, dict)
+        and wanted in {entry.get("name"), entry.get("model")}
+        and entry.get("digest")
+    ]
+    if not digests:
+        return memory.read_text(encoding="utf-8") if memory.exists() else None
+    folder.mkdir(parents=True, exist_ok=True)
+    memory.write_text(digests[0], encoding="utf-8")
+    return digests[0]
 
 
 def _answers(base: str, problem: str, remedy: str) -> Finding:

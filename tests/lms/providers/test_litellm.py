@@ -1,0 +1,128 @@
+"""Every provider of LiteLLM's by its model string, with the same guards."""
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import dspy
+import pytest
+
+from po_optimizer.lms import make_lm, use_lm
+from po_optimizer.lms.providers import look_at_provider
+from po_optimizer.params import LMParams
+
+KEY = "sk-canary-of-a-cloud"
+TEXT = json.dumps({"answer": "42"})
+USAGE = {"prompt_tokens": 11, "completion_tokens": 5, "total_tokens": 16}
+
+
+def _anthropic(body):
+    tools = body.get("tools")
+    block = {"type": "text", "text": TEXT}
+    if tools:  # LiteLLM asks for JSON by a tool
+        block = {"type": "tool_use", "id": "t", "name": tools[0]["name"]}
+        block["input"] = {"answer": "42"}
+    usage = {"input_tokens": 11, "output_tokens": 5}
+    answer = {"id": "m", "type": "message", "role": "assistant", "content": [block]}
+    return {**answer, "model": "x", "stop_reason": "end_turn", "usage": usage}
+
+
+def _openai(body):
+    message = {"role": "assistant", "content": TEXT}
+    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+    answer = {"id": "x", "object": "chat.completion", "created": 1, "model": "x"}
+    return {**answer, "choices": [choice], "usage": USAGE, "service_tier": "on_demand"}
+
+
+def _bedrock(body):
+    usage = {"inputTokens": 11, "outputTokens": 5, "totalTokens": 16}
+    content = [{"text": TEXT}]
+    if body.get("toolConfig"):
+        tool = body["toolConfig"]["tools"][0]["toolSpec"]["name"]
+        call = {"toolUseId": "t", "name": tool, "input": {"answer": "42"}}
+        content = [{"toolUse": call}]
+    output = {"message": {"role": "assistant", "content": content}}
+    return {"output": output, "stopReason": "end_turn", "usage": usage, "metrics": {}}
+
+
+@pytest.fixture
+def cloud():
+    """A server of four clouds' formats; it keeps what it was asked."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            self.server.asked.append((self.path, dict(self.headers), body))
+            kinds = {"messages": _anthropic, "converse": _bedrock}
+            answer = kinds.get(self.path.rpartition("/")[2], _openai)(body)
+            text = json.dumps(answer).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text)
+
+        def log_message(self, *args):
+            """Says nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.asked = []
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("model", "extra", "header"),
+    [
+        ("anthropic/claude-haiku-4-5", {}, "x-api-key"),
+        ("azure/gpt-4o-mini", {"api_version": "2024-06-01"}, "api-key"),
+        ("groq/openai/gpt-oss-20b", {}, "authorization"),
+    ],
+)
+def test_clouds_answer_in_their_own_formats(tmp_path, cloud, model, extra, header):
+    """The key goes where the provider wants it; tokens and cost are in the ledger."""
+    address = f"http://127.0.0.1:{cloud.server_port}"
+    params = LMParams(
+        provider="litellm", model=model, api_base=address, extra=extra, num_retries=0
+    )
+    lm = make_lm(params, tmp_path, run_id="r", api_key=KEY)
+    assert not [finding for finding in look_at_provider(params, KEY) if finding.problem]
+    with use_lm(lm, stage="test"):
+        for _ in range(2):
+            assert dspy.Predict("question -> answer")(question="?").answer == "42"
+    ((_, headers, _),) = cloud.asked
+    assert KEY in {name.lower(): value for name, value in headers.items()}[header]
+    paid, cached = lm.meter.ledger.rows()
+    assert (paid.prompt_tokens, paid.completion_tokens, cached.paid) == (11, 5, False)
+    assert paid.cost_usd > 0
+    files = [file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()]
+    assert KEY.encode() not in b"".join(files)
+
+
+def test_bedrock_is_reached_with_keys_of_its_own(tmp_path, cloud, monkeypatch):
+    """AWS's variables are LiteLLM's to read."""
+    pytest.importorskip("boto3")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "canary-of-aws")
+    monkeypatch.setenv("AWS_REGION_NAME", "us-east-1")
+    address = f"http://127.0.0.1:{cloud.server_port}"
+    model = "bedrock/anthropic.claude-3-haiku-20240307-v1:0"
+    params = LMParams(provider="litellm", model=model, api_base=address)
+    with use_lm(make_lm(params, tmp_path, run_id="r"), stage="test"):
+        assert dspy.Predict("question -> answer")(question="?").answer == "42"
+
+
+def test_missing_key_is_named_before_anything_is_paid(monkeypatch):
+    """The finding says which variable to set."""
+    monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
+    params = LMParams(provider="litellm", model="anthropic/claude-haiku-4-5")
+    (problem,) = [one for one in look_at_provider(params) if one.problem]
+    assert "ANTHROPIC_API_KEY" in problem.remedy
+
+
+def test_unknown_provider_is_named():
+    """A model string without a provider is no model of LiteLLM's."""
+    (problem,) = look_at_provider(LMParams(provider="litellm", model="nobody-knows"))
+    assert "provider/model" in problem.remedy

@@ -184,7 +184,7 @@ def test_a_large_testset_is_shown_in_part_and_says_so() -> None:
     assert len(shown) == 140
     said = "140 of 3,000 examples: up to 80 largest losses"
     assert f"Shown are {said}" in _text(page)
-    assert "Gaffke's of the means" in _text(page)
+    assert "by Gaffke for the means" in _text(page)
     figures = report_figures(compare(before, after, QUICK), before, after)
     assert said in figures["examples"].layout.xaxis.title.text
     assert len(figures["examples"].data[0].x) == 3 * 60

@@ -197,8 +197,8 @@ def _intervals(report: ScoreReport) -> str:
     if mean is None or mean.method != "gaffke":  # a report of before
         return f"BCa bootstrap, {resampled}"
     return (
-        "Gaffke's of the means, which hold for rare failures too; those of the uplifts "
-        f"are BCa's ({resampled}), wider by the losses and gains that "
+        "by Gaffke for the means, which hold for rare failures too; for the uplifts "
+        f"BCa ({resampled}), wider by the losses and gains that "
         f"{report.uplift.score.n} pairs cannot show"
     )
 

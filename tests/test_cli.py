@@ -1,10 +1,11 @@
 """A user's mistake ends in one sentence that names it and says what to do."""
 
+import click
 import pytest
 from click.testing import CliRunner
 from kedro.io import DatasetError
 
-from po_optimizer.cli import RunError, cli, with_plain_errors
+from po_optimizer.cli import RunError, cli, run, split_params, with_plain_errors
 from po_optimizer.errors import BelowBoundError, PoOptimizerError
 from po_optimizer.lms import LMUnreachable
 from po_optimizer.persistence import save_program
@@ -188,3 +189,25 @@ def test_show_refuses_what_is_no_program(tmp_path):
         done = CliRunner().invoke(cli, ["show", str(path)])
         assert done.exit_code == 1
         assert "Error: path=" in done.output
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("requirements=a,b.yaml", {"requirements": "a,b.yaml"}),
+        ("a.b=1,c=x, y,d=", {"a": {"b": 1}, "c": "x, y", "d": None}),
+        ("x=[1,2],y=0", {"x": [1, 2], "y": 0}),
+        ("a=1,", {"a": 1}),
+        ("", {}),
+    ],
+)
+def test_commas_in_params(text, value):
+    """What has no `=` goes on with the value before it."""
+    assert split_params(click.Context(run), run.params[0], text) == value
+
+
+@pytest.mark.parametrize("text", ["nonsense", "=1", "a"])
+def test_params_without_a_key_are_refused(text):
+    """The error shows the part."""
+    with pytest.raises(click.BadParameter, match="key=value"):
+        split_params(click.Context(run), run.params[0], text)

@@ -25,6 +25,7 @@ from po_optimizer.datasets.dspy_program_dataset import DSPyProgramDataset
 from po_optimizer.errors import SettingError
 from po_optimizer.persistence import attach_provenance, get_provenance
 from po_optimizer.persistence.fingerprint import fingerprint
+from tests.datasets import kill_rounds
 from tests.datasets.object_store import Store, StoreFileSystem, running_store
 from tests.persistence import zoo
 
@@ -414,3 +415,107 @@ class TestOptional:
         )
         with pytest.raises(DatasetError):
             dataset.load()
+
+
+class TestArguments:
+    """What a catalog entry and a node may give."""
+
+    @pytest.mark.parametrize("value", ["my_package", [1], {"a": 1}])
+    def test_allowed_packages_are_a_list(self, filepath: str, value: Any) -> None:
+        """A string would be a list of letters."""
+        with pytest.raises(SettingError, match="allowed_packages"):
+            DSPyProgramDataset(filepath=filepath, allowed_packages=value)
+
+    def test_off_without_quotes(self, filepath: str) -> None:
+        """YAML reads it as false."""
+        entry = yaml.safe_load("{dill: off, verify: off}")
+        dataset = DSPyProgramDataset(filepath=filepath, **entry)
+        assert (dataset._dill, dataset._verify) == ("off", "off")
+
+    @pytest.mark.parametrize("option", ["optional", "skip_unchanged"])
+    def test_flags_are_true_or_false(self, filepath: str, option: str) -> None:
+        """A word is neither."""
+        with pytest.raises(SettingError, match="true or false"):
+            DSPyProgramDataset(filepath=filepath, **{option: "no"})  # type: ignore[arg-type]
+
+    @pytest.mark.parametrize(
+        ("data", "given"), [({"a": 1}, "'a': 1"), (zoo.Plain, "the class Plain")]
+    )
+    def test_only_programs_are_stored(
+        self, dataset: DSPyProgramDataset, data: Any, given: str
+    ) -> None:
+        """The sentence says what came instead."""
+        with pytest.raises(DatasetError, match=f"dspy.Module.*{given}"):
+            dataset.save(data)
+
+    def test_unknown_scheme(self) -> None:
+        """A typo is no folder of that name."""
+        with pytest.raises(SettingError, match="s33://"):
+            DSPyProgramDataset(filepath="s33://bucket/program.json")
+
+    def test_package_of_a_store_is_needed_late(self, filepath: str) -> None:
+        """An entry that no node uses costs nothing; else the error names it."""
+        dataset = DSPyProgramDataset(filepath="smb://host/share/program.json")
+        with pytest.raises(DatasetError, match="smb:// needs a package"):
+            dataset.load()
+
+
+class TestOnce:
+    """`skip_unchanged`."""
+
+    def released(self, filepath: str, program: Any, number: int) -> DSPyProgramDataset:
+        """One run's release."""
+        dataset = DSPyProgramDataset(
+            filepath=filepath,
+            skip_unchanged=True,
+            version=Version(None, f"2026-01-0{number}T00.00.00.000Z"),
+            **OPTIONS,
+        )
+        dataset.save(program)
+        return dataset
+
+    def test_the_same_program_is_released_once(
+        self, filepath: str, recwarn: pytest.WarningsRecorder
+    ) -> None:
+        """Made anew by a resumed run; what it came from counts, too."""
+        for number in (1, 2):
+            program = attach_provenance(zoo.improved(zoo.Plain()), {"seed": 9})
+            dataset = self.released(filepath, program, number)
+        assert dataset.list_versions(full_path=False) == ["2026-01-01T00.00.00.000Z"]
+        assert get_provenance(dataset.load()) == {"seed": 9}
+        other = attach_provenance(zoo.improved(zoo.Plain()), {"seed": 10})
+        assert len(self.released(filepath, other, 3).list_versions()) == 2
+        assert not [w for w in recwarn if "version" in str(w.message)]
+
+    def test_kills_leave_one_version_and_nothing_else(self) -> None:
+        """Killed at random moments, then run again."""
+        counts = kill_rounds.main(6, {"skip_unchanged": True})
+        assert counts["versions"] == counts["rounds"] == 6
+        assert counts["with_leftovers"] == 0
+
+
+class TestVersionsByName:
+    """`--load-versions`."""
+
+    def test_a_version_that_is_not_there(self, filepath: str, program: Any) -> None:
+        """The error lists those that are, also where none need be."""
+        stored = Version(None, "2026-01-01T00.00.00.000Z")
+        DSPyProgramDataset(filepath=filepath, version=stored, **OPTIONS).save(program)
+        dataset = DSPyProgramDataset(
+            filepath=filepath, version=Version("bad", None), optional=True, **OPTIONS
+        )
+        with pytest.raises(DatasetError, match=r"'bad'.*There are: 2026-01-01T00"):
+            dataset.load()
+
+    def test_preview_of_nothing(self, versioned: DSPyProgramDataset) -> None:
+        """kedro-viz shows a sentence."""
+        assert "nothing stored yet" in versioned.preview()
+
+    def test_nothing_behind_http(self) -> None:
+        """A server that is down is not a program that is missing."""
+        dataset = DSPyProgramDataset(
+            filepath="http://user:canary@127.0.0.1:9/p.json", optional=True
+        )
+        with pytest.raises(DatasetError, match=r"http://127\.0\.0\.1:9/p") as caught:
+            dataset.load()
+        assert "canary" not in str(caught.value) + str(dataset)

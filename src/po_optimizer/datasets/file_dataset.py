@@ -131,6 +131,10 @@ class FileDataset(AbstractVersionedDataset[_DI, _DO]):
         except ImportError as error:
             msg = f"{self._protocol}:// needs a package that is not installed: {error}"
             raise DatasetError(msg) from error
+        except OSError as error:
+            problem = str(error).partition("\n")[0]
+            msg = f"{self._protocol}:// cannot be reached: {problem}"
+            raise DatasetError(msg) from error
 
     def _folder(self, path: PurePosixPath) -> Folder:
         """The place that a path is, or would be, a folder of."""

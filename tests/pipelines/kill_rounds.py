@@ -1,0 +1,122 @@
+"""Kills whole runs, raw records to evaluation, at random moments; then resumes them.
+
+python -m tests.pipelines.kill_rounds 60
+"""
+
+import json
+import logging
+import os
+import random
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from kedro.io import DataCatalog, MemoryDataset
+from kedro.io.core import generate_timestamp
+from kedro.runner import SequentialRunner
+
+from po_optimizer.params import (
+    DataPrepParams,
+    EvaluateParams,
+    OptimizeParams,
+    PromotionParams,
+)
+from po_optimizer.pipeline_registry import make_pipelines
+from po_optimizer.settings import CONFIG_LOADER_ARGS, CONFIG_LOADER_CLASS
+from po_optimizer.shape import Shape
+from tests.datasets.kill_rounds import leftovers
+from tests.pipelines.evaluating import CONF
+from tests.pipelines.test_stages import KINDS, answer
+from tests.scripted import scripted_lm
+from tests.small_role import raw_record
+from tests.test_small_role import ROLE
+
+PARAMETERS = {
+    "role": ROLE,
+    "data_prep": DataPrepParams(sizes={"train": 4, "val": 3, "test": 4}),
+    "optimize": OptimizeParams(miprov2={"num_candidates": 2, "num_trials": 2}),
+    "promotion": PromotionParams(num_resamples=1000),
+    "evaluate": EvaluateParams(),
+}
+
+
+def run(folder: Path) -> None:
+    """One `kedro run --pipeline=evaluate`, without Kedro's start, in that folder."""
+    os.chdir(folder)
+    loader = CONFIG_LOADER_CLASS(str(CONF), env="base", **CONFIG_LOADER_ARGS)
+    entries = loader["catalog"]
+    for entry in entries.values():
+        entry.pop("credentials", None)
+        if "DSPyProgramDataset" in entry.get("type", ""):
+            entry["verify"] = "inline"  # a process for each would take the time
+    entries["raw_records"]["filepath"] = "raw.jsonl"
+    catalog = DataCatalog.from_config(entries, save_version=generate_timestamp())
+    lm = scripted_lm(answer, folder / "lm", provider="embedded")
+    given = {f"params:{name}": value for name, value in PARAMETERS.items()}
+    for name, value in {**given, "task_lm": lm, "prompt_lm": lm}.items():
+        catalog[name] = MemoryDataset(value, copy_mode="assign")
+    SequentialRunner().run(make_pipelines(Shape())["evaluate"], catalog)
+
+
+def child(folder: Path, seconds: float | None) -> bool:
+    """A run in a process that is killed after that time; False if it was done."""
+    pid = os.fork()
+    if pid == 0:
+        devnull = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(devnull, 1)
+        code = 1
+        try:
+            run(folder)
+            code = 0
+        finally:
+            os._exit(code)
+    if seconds is not None:
+        time.sleep(seconds)
+        os.kill(pid, signal.SIGKILL)
+    status = os.waitpid(pid, 0)[1]
+    if not os.WIFSIGNALED(status) and os.WEXITSTATUS(status):
+        sys.exit(f"a run failed in {folder}")
+    return os.WIFSIGNALED(status)
+
+
+def staged(folder: Path) -> list[str]:
+    """What killed writers left anywhere."""
+    hidden = [p for p in folder.rglob(".*") if p.is_file()]
+    empty = [p for p in folder.rglob("*") if p.is_dir() and not any(p.iterdir())]
+    return [str(p.relative_to(folder)) for p in (*hidden, *empty)]
+
+
+def main(rounds: int) -> dict[str, int]:
+    """The counts; a round is killed up to three times."""
+    logging.disable(logging.ERROR)
+    dice = random.Random(9)  # noqa: S311 no secret
+    names = ("rounds", "kills", "with_leftovers", "versions", "most_versions")
+    counts = dict.fromkeys(names, 0)
+    with tempfile.TemporaryDirectory() as name:
+        lines = [json.dumps(raw_record(n, KINDS[n % 3])) for n in range(12)]
+        span = 0.0
+        for number in range(rounds + 1):
+            folder = Path(name) / str(number)
+            folder.mkdir()
+            (folder / "raw.jsonl").write_text("\n".join(lines))
+            for _ in range(dice.randint(1, 3) if number else 0):
+                counts["kills"] += child(folder, dice.uniform(0.0, 1.3) * span)
+            started = time.perf_counter()
+            child(folder, None)
+            span = span or time.perf_counter() - started
+            if not number:
+                continue
+            models = next((folder / "data/06_models").iterdir())
+            n_versions = len(list((models / "program.json").glob("*/program.json")))
+            left = [p for p in leftovers(models) if "program.json/" in p]
+            counts["with_leftovers"] += bool(left or staged(folder / "data"))
+            counts["versions"] += n_versions
+            counts["most_versions"] = max(counts["most_versions"], n_versions)
+            counts["rounds"] += 1
+    return counts
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(main(int(sys.argv[1]))) + "\n")

@@ -1,0 +1,160 @@
+"""Configuration as in any Kedro project, and a catalog that follows the parameters."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from kedro.io import DatasetError
+from kedro.io.core import Version
+
+from po_optimizer.datasets import WholeTextDataset
+from po_optimizer.settings import CONFIG_LOADER_ARGS, CONFIG_LOADER_CLASS
+
+PROJECT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def conf(tmp_path):
+    """A copy of the configuration, so that a test may add to it."""
+    shutil.copytree(PROJECT / "conf", tmp_path / "conf")
+    return tmp_path / "conf"
+
+
+def loader(conf, env=None, **params):
+    """The configuration as a run reads it."""
+    return CONFIG_LOADER_CLASS(str(conf), env, params, **CONFIG_LOADER_ARGS)
+
+
+def folder_of_results(conf, env=None, **params):
+    """The LM's folder."""
+    return Path(
+        loader(conf, env, **params)["catalog"]["trials"]["filepath"]
+    ).parent.name
+
+
+def write(path, text):
+    """A file with its folder."""
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+
+
+@pytest.mark.parametrize("name", ["parameters.yml", "parameters_mine.yml"])
+def test_results_follow_the_lm_whatever_the_file_is_called(conf, name):
+    """Never in the folder of the LM that base names."""
+    write(conf / "mine" / name, "lm: {provider: ollama, model: phi4}\n")
+    assert folder_of_results(conf, "mine") == "ollama-phi4"
+
+
+def test_results_follow_the_lm_of_the_command_line(conf):
+    """In any environment."""
+    lm = {"provider": "openai", "model": "m"}
+    assert folder_of_results(conf, "ollama", lm=lm) == "openai-m"
+    assert folder_of_results(conf, "ollama", lm={"model": "M/2"}) == "ollama-m-2"
+
+
+def test_loaders_do_not_mix(conf):
+    """Of two in one process each answers for itself."""
+    first, second = loader(conf, "ollama"), loader(conf, "vertex")
+    assert "gemini" in second["catalog"]["trials"]["filepath"]
+    assert "mistral" in first["catalog"]["trials"]["filepath"]
+
+
+def test_globals_work(conf):
+    """In base, over it, and with a default."""
+    write(conf / "base" / "globals.yml", "data: /mnt/data\n")
+    write(conf / "mine" / "globals.yml", "data: /mnt/mine\n")
+    more = "x: {type: MemoryDataset, where: '${globals:data}'}\n"
+    write(conf / "base" / "catalog_more.yml", more)
+    assert loader(conf)["catalog"]["x"]["where"] == "/mnt/data"
+    assert folder_of_results(conf) == "embedded-smollm2-135m-instruct"
+
+
+def test_local_is_read_without_an_environment(conf):
+    """As Kedro does; not with one."""
+    write(conf / "local" / "parameters.yml", "lm: {provider: ollama, model: mine}\n")
+    assert folder_of_results(conf) == "ollama-mine"
+    assert folder_of_results(conf, "vertex") == "vertex-gemini-2.5-flash"
+
+
+def test_local_may_be_missing(conf):
+    """Git keeps no empty folder."""
+    shutil.rmtree(conf / "local")
+    assert folder_of_results(conf) == "embedded-smollm2-135m-instruct"
+
+
+@pytest.mark.parametrize("by", ["parameter", "variable"])
+def test_a_document_that_was_named_must_be_there(conf, monkeypatch, by):
+    """The default vision may be missing."""
+    given = {"existing_vision": "nope.yaml"} if by == "parameter" else {}
+    if by == "variable":
+        monkeypatch.setenv("PO_VISION", "nope.yaml")
+    entry = loader(conf, **given)["catalog"]["existing_vision"]
+    assert (entry["filepath"], entry["optional"]) == ("nope.yaml", False)
+    monkeypatch.delenv("PO_VISION", raising=False)
+    assert loader(conf)["catalog"]["existing_vision"]["optional"] is True
+
+
+@pytest.mark.parametrize("concept", ["$HOME", "${HOME}", "a, b=c", "100 % 'x' \"y\""])
+def test_a_concept_is_taken_as_it_stands(conf, monkeypatch, concept):
+    """Nothing in it is configuration."""
+    monkeypatch.setenv("CONCEPT", concept)
+    assert loader(conf)["parameters"]["concept"] == concept
+
+
+@pytest.fixture
+def make(tmp_path):
+    """`make po`, with a kedro that tells what it was given."""
+    kedro = tmp_path / "kedro"
+    kedro.write_text(
+        '#!/bin/sh\necho "$@"\necho "$CONCEPT|$PO_REQUIREMENTS|$PO_VISION"\n'
+    )
+    kedro.chmod(0o755)
+
+    def run(*given):
+        command = ["make", "-s", "po", f"BIN={tmp_path}", "-o", "install", *given]
+        done = subprocess.run(  # noqa: S603 our own Makefile
+            command, cwd=PROJECT, capture_output=True, text=True, check=True
+        )
+        return done.stdout.splitlines()
+
+    return run
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="no make")
+def test_make_hands_on_what_it_was_given(make):
+    """Dollars, commas, quotes and blanks included."""
+    concept, path = "costs $HOME, \"50 %\" 'x'", "a, b/$x.yaml"
+    assert make(f"CONCEPT={concept}")[1] == f"{concept}||"
+    arguments, values = make(f"REQUIREMENTS={path}", "VISION=v,1.yaml", "ENV=ollama")
+    assert arguments == "run --pipeline=integrate --env=ollama"
+    assert values == f"|{path}|v,1.yaml"
+
+
+def test_home_is_the_home_folder(tmp_path, monkeypatch):
+    """Also where Kedro put the project's folder before it."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for path in ("~/file.txt", "/some/project/~/file.txt"):
+        WholeTextDataset(filepath=path).save(path)
+        assert (tmp_path / "file.txt").read_text() == path
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() != 0, reason="needs another user")
+@pytest.mark.parametrize("version", [None, Version(None, None)])
+def test_a_folder_that_may_not_be_read_is_an_error(tmp_path, version):
+    """Not a program, a text or a version that is not there."""
+    dataset = WholeTextDataset(
+        filepath=str(tmp_path / "closed/file"), optional=True, version=version
+    )
+    assert dataset.load() == ""
+    dataset.save("text")
+    (tmp_path / "closed").chmod(0)
+    os.seteuid(65534)
+    try:
+        for look in (dataset.load, dataset.exists, dataset.preview):
+            dataset.release()
+            with pytest.raises((DatasetError, OSError), match="closed"):
+                look()
+    finally:
+        os.seteuid(0)

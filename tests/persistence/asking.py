@@ -210,20 +210,20 @@ class Warnings(logging.Handler):
         self.texts.append(record.getMessage())
 
 
+def _is_ours(error: BaseException) -> bool:
+    return type(error).__module__ == "po_optimizer.errors"
+
+
 def attempt(step: str, action: Callable[[], Any]) -> Any:
     """What the action gives, or how it ended as a mapping with `status`."""
-    from po_optimizer.errors import PoOptimizerError  # noqa: PLC0415
-
     try:
         return action()
-    except PoOptimizerError as error:
-        return {"status": "refused", "step": step, "why": str(error)}
     except BaseException as error:  # noqa: BLE001 a test tells of all
         chain, link = [], error
         while link is not None and link not in chain:
             chain.append(link)
             link = link.__cause__ or link.__context__
-        ours = next((e for e in chain if isinstance(e, PoOptimizerError)), None)
+        ours = next((e for e in chain if _is_ours(e)), None)
         if ours is not None:
             return {"status": "refused", "step": step, "why": str(ours)}
         last = traceback.extract_tb(error.__traceback__)[-1]

@@ -269,13 +269,18 @@ def author(order: Order, name: str, case: Any, path: Path) -> dict[str, Any]:
 
     expected = attempt("ask the original", lambda: ask(fresh(), case))
     program = fresh()
-    options = {"dill": "off", "verify": order["verify"]}
+    options = {"dill": "write", "verify": order["verify"]}
     saved = attempt("save", lambda: save_program(program, path, **options))
     after = attempt("ask the saved one", lambda: ask(program, case))
     return {
         "expected": expected,
         "stays": after == {**expected, **_step(after)},
         "saved": saved if failed(saved) else None,
+        "leaks": [
+            file.name
+            for file in path.parent.glob(f"{path.stem}*")
+            if b"canary" in file.read_bytes()
+        ],
     }
 
 
@@ -311,6 +316,23 @@ def load_options(column: str, case: Any, path: Path, package: str) -> dict[str, 
     return options
 
 
+def second_generation(path: Path, options: dict[str, Any]) -> Any:
+    """The file of the program that was loaded without a donor and saved again."""
+    from po_optimizer.persistence import (  # noqa: PLC0415
+        load_program_from_components,
+        save_program,
+    )
+
+    alone = {k: v for k, v in options.items() if k != "program"}
+    again = path.with_suffix(".again.json")
+    program = attempt("load", lambda: load_program_from_components(path, **alone))
+    if failed(program):
+        return program
+    options = {"dill": "off", "verify": "inline"}
+    saved = attempt("save again", lambda: save_program(program, again, **options))
+    return saved if failed(saved) else again
+
+
 def reader(column: str, case: Any, path: Path, package: str) -> dict[str, Any]:
     """Load the program as the column says, and ask it."""
     from po_optimizer.persistence import load_program_from_components  # noqa: PLC0415
@@ -322,8 +344,10 @@ def reader(column: str, case: Any, path: Path, package: str) -> dict[str, Any]:
         options = load_options(column, case, path, package)
         possible = inspect.signature(load_program_from_components).parameters
         options = {k: v for k, v in options.items() if k in possible}
+        if "again" in column:
+            path = second_generation(path, options)
         load = lambda: load_program_from_components(path, **options)  # noqa: E731
-        program = attempt("load", load)
+        program = path if failed(path) else attempt("load", load)
         asked = (
             program if failed(program) else attempt("call", lambda: ask(program, case))
         )

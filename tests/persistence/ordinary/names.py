@@ -150,7 +150,7 @@ CASES = {
     "programs named like secrets": Case(Nested),
     "table headers and a marker": Case(lambda: Table(["a", "b"]), needs="donor"),
     "lenient table": Case(lambda: Lenient(["a", "b"]), needs="donor"),
-    "labels of tokens": Case(Mapping),
+    "labels of tokens": Case(Mapping, needs="donor"),
     "a true key": Case(lambda: Keyed("sk-canary"), needs="donor"),
     "odd keys": Case(Odd),
     "fields named like secrets": Case(fields_named_so, asks=[FIELDS], needs="data"),

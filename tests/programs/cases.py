@@ -36,8 +36,6 @@ CASES = {
     "retries": _city("agents.Retried"),
     "async_only": _city("agents.Asynchronous"),
     "async_inside": _city("agents.Gathered"),
-    "program_of_thought": _city("agents:coder"),
-    "code_act": _city("agents:code_actor"),
     "literals_five_arguments": _case(
         "extracting:triage", "extracting:both_right", {"answer": "whole"}
     ),
@@ -76,4 +74,24 @@ CASES = {
     ),
     "heuristic": _case("answering:city_finder", "composed:not_vague", {}),
     "raises_on_empty": _city("answering:city_finder", metric="composed:strict"),
+    "defaults": _city("odd.Defaults", args={"verbose": True, "tone": "dry"}),
+    "lambda_attribute": _city("odd.Partial"),
+    "demos_of_its_own": _city("odd.FewShot"),
+    "returns_tuple": _city("odd.ReturnsTuple", metric="odd:tuple_right"),
+    "returns_array": _case(
+        "odd.ReturnsArray", "odd:array_close", {"pieces": "count", "price": "amount"}
+    ),
+    "shuffles": _city("odd.Shuffles"),
+    "batch_inside": _city("odd.Called"),
+    "tool_output": _city("odd.ToolOutput"),
+    "semantic_f1": _city("answering:city_finder", metric="odd:semantic_f1"),
 }
+
+REFUSED = {
+    "no_predictors": (_city("composed.Plain"), r"has_predictors .* each dspy\.Predict"),
+    "class_attribute": (_city("odd.ClassAttribute"), r"has_predictors .* __init__ on"),
+    "always_raises": (_city("composed.AlwaysFails"), "raised AttributeError: .*'town'"),
+    "code_without_deno": (_city("agents:coder"), r"dspy\[deno\]"),
+    "code_act_without_deno": (_city("agents:code_actor"), r"dspy\[deno\]"),
+}
+"""What cannot run, with a part of the sentence that says why."""

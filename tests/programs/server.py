@@ -175,7 +175,8 @@ def _generic(name: str, kind: str, key: str, last: str) -> Any:
     }
     options = _options(kind)
     text = options[0] if options else f"some {name} {key}".strip()
-    return by_name.get(name, by_kind.get(kind.lower().partition("[")[0], text))
+    kind = re.sub(r"^(optional|union|nullable)\[", "", kind.lower())
+    return by_name.get(name, by_kind.get(re.split(r"[\[\], |]", kind)[0], text))
 
 
 def _step(name: str, kind: str, key: str, last: str) -> Any:

@@ -10,7 +10,14 @@ import pytest
 from dspy.utils.exceptions import AdapterParseError
 from dspy.utils.parallelizer import ParallelExecutor
 
-from po_optimizer.lms import LMNotReady, LMUnreachable, make_lm, use_lm
+from po_optimizer.lms import (
+    Interrupted,
+    LMNotReady,
+    LMUnreachable,
+    StopRun,
+    make_lm,
+    use_lm,
+)
 from po_optimizer.params import LMParams
 from tests.servers import google
 from tests.servers.wire import _openai as openai_answer
@@ -80,7 +87,68 @@ def test_retry_after_is_waited_for(server, made, provider):
     """The server says two seconds; without it the wait would be one."""
     server.faults = ["429 with Retry-After"]
     ask(made(provider))
-    assert max(time.sleep.asked) == 2.0
+    assert time.sleep.asked.count(1.0) == 2
+
+
+def stop_after(steps, lm, stop):
+    """A sleep that ends the run in the middle of a wait, and how often it was asked."""
+
+    def sleep(seconds):
+        sleep.asked += [seconds] if seconds else []
+        if len(sleep.asked) == steps:
+            stop(lm)
+
+    sleep.asked = []
+    return sleep
+
+
+def interrupt(lm):
+    """What the first Ctrl-C does."""
+    lm.meter.stopped = Interrupted()
+
+
+def end_budget(lm):
+    """What a budget does when its time is over."""
+
+    def guard():
+        raise StopRun("max_minutes")
+
+    lm.meter.guards.append(guard)
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize("stop", [interrupt, end_budget])
+def test_long_wait_can_be_ended(server, made, monkeypatch, provider, stop):
+    """A day's Retry-After holds neither Ctrl-C nor the budget up for a second."""
+    server.faults = ["429 for a day"]
+    lm = made(provider)
+    sleep = stop_after(3, lm, stop)
+    monkeypatch.setattr("time.sleep", sleep)
+    with pytest.raises(StopRun):
+        ask(lm)
+    assert sleep.asked == [1.0] * 3
+    assert len(server.chats) == 1
+
+
+def test_long_wait_is_said(server, made, monkeypatch, caplog):
+    """Nobody wonders for a day what the run is doing."""
+    server.faults = ["429 for a day"]
+    lm = made("openai")
+    monkeypatch.setattr("time.sleep", stop_after(1, lm, interrupt))
+    with caplog.at_level(logging.WARNING), pytest.raises(StopRun):
+        ask(lm)
+    assert "asked again in 86400 s" in caplog.text
+
+
+def test_wait_of_a_call_that_ended_is_not_the_next_ones(server, made):
+    """The last attempt's Retry-After delays nobody."""
+    server.faults = ["429 for a day"]
+    lm = made("openai", num_retries=0)
+    with pytest.raises(LMUnreachable):
+        ask(lm)
+    lm.meter.resume()
+    assert ask(lm) == "42"
+    assert time.sleep.asked == []
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)

@@ -15,7 +15,7 @@ from po_optimizer.lms import Ledger, MeteredLM
 from po_optimizer.lms.connect import make_lm
 from po_optimizer.optimization import Forecast, Setup, forecast, optimize, preflight
 from po_optimizer.params import LMParams, OptimizeParams, RoleParams
-from po_optimizer.persistence import load_program, save_program
+from po_optimizer.persistence import load_program_from_components, save_program
 from po_optimizer.roles import load_metric, make_program
 from tests.programs import world
 from tests.programs.server import UNCOUNTED, LoopbackLM
@@ -183,20 +183,21 @@ def _evaluate_stored(
     case: Case, address: str, folder: Path, threads: int
 ) -> tuple[list[str], list[float]]:
     """Statuses and scores of the stored program on the testset."""
-    program = load_program(folder / "program.json", allowed_packages=ALLOWED)
+    lm, role = task_lm(address, folder, threads), case.role()
+    made = make_program(role, lm)
+    program = load_program_from_components(folder / "program.json", program=made)
     examples = case.split(12, 18)
     records = list(
         predict_all(
             program,
             examples,
-            load_metric(case.role()),
-            task_lm(address, folder, threads),
+            load_metric(role),
+            lm,
             stage="evaluate optimized",
             positions=range(len(examples)),
             num_threads=threads,
         )
     )
-    return [r.status + r.reason for r in records], [r.score or 0.0 for r in records]
-
-
-ALLOWED = ("dspy", "po_optimizer", "tests")
+    return [f"{r.status} {r.reason}" for r in records], [
+        r.score or 0.0 for r in records
+    ]

@@ -198,6 +198,7 @@ class Handler(BaseHTTPRequestHandler):
 
 FAULTS: dict[str, Callable[[Handler], str | None]] = {
     "429 with Retry-After": lambda h: h.fail(429, {"Retry-After": "2"}),
+    "429 for a day": lambda h: h.fail(429, {"Retry-After": "86400"}),
     "429": lambda h: h.fail(429),
     "500": lambda h: h.fail(500),
     "503": lambda h: h.fail(503),

@@ -5,6 +5,7 @@ answer several times. Only the innermost layer that reaches a server is a paymen
 a layer is recorded only if nothing inside it was.
 """
 
+import asyncio
 import re
 import sqlite3
 import threading
@@ -14,10 +15,12 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from logging import getLogger
 from pathlib import Path
 from typing import Any
 
 import dspy
+from dspy.clients._http import finite_seconds
 from dspy.utils.exceptions import (
     ContextWindowExceededError,
     LMError,
@@ -37,6 +40,10 @@ from po_optimizer.lms.stop import (
 )
 from po_optimizer.visible import visible
 
+logger = getLogger(__name__)
+
+_STEP_SECONDS = 1.0  # of a wait: then a Ctrl-C or the end of the budget is heard
+_LONG_SECONDS = 10.0  # a wait that is worth a line in the log
 _OF_THE_PROMPT = (None, 400, 413, 422)
 _CLIENT_LIBRARIES = {
     *("httpx", "httpcore", "openai", "anthropic", "requests", "urllib3", "aiohttp"),
@@ -86,6 +93,7 @@ class _Layer:
     n_rows: int = 0
 
 
+_retry_after: ContextVar[float] = ContextVar("po_retry_after", default=0.0)
 _layer: ContextVar[_Layer | None] = ContextVar("po_lm_call_layer", default=None)
 _in_use: list["Meter"] = []
 
@@ -139,6 +147,7 @@ class Meter:
             LMUnreachable: There is no answer, after all attempts.
         """
         started, clock = datetime.now(timezone.utc), time.perf_counter()
+        _retry_after.set(0.0)
         try:
             with self._flying(), _inner_layer() as layer, endpoint(lm.cache_folder):
                 yield
@@ -162,13 +171,18 @@ class Meter:
         """One paid attempt of an LM; its usage goes into the dict that is given.
 
         The keys are CallRow's: prompt_tokens, completion_tokens, cost_usd.
+
+        Raises:
+            StopRun: The run was stopped while the server's Retry-After was waited for.
         """
+        self._await_retry(slug)
         started, clock = datetime.now(timezone.utc), time.perf_counter()
         usage: dict[str, Any] = {}
         with _inner_layer() as layer:
             try:
                 yield usage
             except Exception as error:
+                _take_retry_after(error)
                 for secret in (self.secret, *secrets):
                     scrub(error, secret)
                 if not layer.n_rows:
@@ -214,6 +228,21 @@ class Meter:
                 self.stopped = stop
                 raise
 
+    def _await_retry(self, slug: str) -> None:
+        seconds = _retry_after.get()
+        _retry_after.set(0.0)
+        if seconds >= _LONG_SECONDS:
+            logger.warning(
+                "The server of %s wants to be asked again in %d s (Retry-After)."
+                " Ctrl-C ends the run in order meanwhile, so does budget.max_minutes",
+                slug,
+                seconds,
+            )
+        while seconds > 0:
+            self.check()
+            time.sleep(min(seconds, _STEP_SECONDS))
+            seconds -= _STEP_SECONDS
+
     def resume(self) -> None:
         """Forgets a stop, for the next node of the same process; but not a Ctrl-C."""
         self.stopped = Interrupted() if asked_to_stop.is_set() else None
@@ -253,6 +282,23 @@ def masked(text: str, secrets: tuple[str, ...]) -> str:
     for secret in secrets:
         text = without(secret, text)
     return text
+
+
+def _take_retry_after(error: Exception) -> None:
+    """Keeps the wait for the next attempt: DSPy would sleep through every stop."""
+    seconds = finite_seconds(getattr(error, "retry_after", None))
+    if seconds and not _in_event_loop():
+        _retry_after.set(seconds)
+        error.retry_after = 0.0  # type: ignore[attr-defined]
+
+
+def _in_event_loop() -> bool:
+    """There DSPy's own wait lets the other tasks go on."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _is_lost(error: Exception) -> bool:

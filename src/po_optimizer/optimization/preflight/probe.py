@@ -115,12 +115,16 @@ class Prober:
         metric: GuardedMetric,
         probe: Probe,
     ) -> None:
-        rows, said, clock = len(self._rows()), len(self._said()), time.monotonic()
+        rows, said, asked = len(self._rows()), len(self._said()), len(probe.trace)
+        clock = time.monotonic()
         with dspy.context(trace=probe.trace):
             probe.attempts.append(attempt(student, example, metric))
-        # an LM's copies have their own history, a cached call of n answers one row
+        # An LM's copies have their own history, a cached call of n answers one row;
+        # a predictor with an LM of its own stands in the trace only, and optimizers
+        # may run it on this one.
         answers = sum(len(_answers(call)) for call in self._said()[said:])
-        probe.calls.append(max(answers, len(self._rows()) - rows))
+        asked = len(probe.trace) - asked
+        probe.calls.append(max(answers, len(self._rows()) - rows, asked))
         _log.info(
             "preflight: %s, example %d, %.1f s",
             self._lm.slug,

@@ -23,9 +23,9 @@ from po_optimizer.persistence import (
     snapshot,
 )
 from po_optimizer.persistence import format as fmt
-from po_optimizer.persistence.allowlist import DATA_PACKAGES, Imports
 from po_optimizer.persistence.components import decode, encode
-from po_optimizer.persistence.values import Encoder
+from po_optimizer.persistence.imports import Imports
+from po_optimizer.persistence.values import Decoder, Encoder
 
 HERE = (Path(__file__).stem, "__main__")
 
@@ -91,8 +91,8 @@ def encoded(made: Any) -> bytes:
 
 def decoded(data: bytes) -> Any:
     """A program out of a file's bytes, digest checked, prompts not rendered."""
-    imports = Imports((*DATA_PACKAGES, *HERE))
-    return decode(fmt.parse(data, "memory"), imports)
+    document = fmt.parse(data, "memory")
+    return decode(document, Decoder(Imports(HERE), document["types"]))
 
 
 def measure(name: str, made: Judge, rounds: int, folder: Path) -> None:

@@ -22,8 +22,7 @@ from po_optimizer.errors import (
 )
 from po_optimizer.explain import causes, explain
 from po_optimizer.lms import StopRun, leaving
-from po_optimizer.persistence.components import inspect_program
-from po_optimizer.persistence.programs import predictors
+from po_optimizer.persistence.outline import outline_program
 from po_optimizer.persistence.reading import read_local_document
 from po_optimizer.visible import visible
 
@@ -123,13 +122,11 @@ def program_in_words(path: Path) -> str:
         path = max(path.glob(f"*/{path.name}"), default=path)
     if path.is_dir():
         raise DamagedArtifactError(str(path), "no version of a program is in it")
-    program = inspect_program(read_local_document(path), str(path))
     parts = [
-        f"{where}\n{predictor.signature.instructions}\n\n"
-        f"{', '.join(predictor.signature.input_fields)} -> "
-        f"{', '.join(predictor.signature.output_fields)}; "
+        f"{predictor.path}\n{predictor.instructions}\n\n"
+        f"{', '.join(predictor.inputs)} -> {', '.join(predictor.outputs)}; "
         f"demos: {len(predictor.demos)}"
-        for where, predictor in predictors(program).items()
+        for predictor in outline_program(read_local_document(path), str(path))
     ]
     return "\n\n".join([str(path), *parts])
 

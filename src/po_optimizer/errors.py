@@ -473,14 +473,28 @@ class ProgramMismatchError(ArtifactError):
         )
 
 
-class NotStoredError(ArtifactError, AttributeError):
-    """Code or a live object that the document only names was used."""
+class LMMismatchError(ArtifactError):
+    """The program that was given holds another LM than the stored one did."""
+
+    def __init__(self, where: str, differences: Iterable[str]) -> None:
+        super().__init__(
+            f"{where} is another LM than in the stored program ({listed(differences)})."
+            " Give a program with the LM that was saved, or name one with lms={...}."
+        )
+
+
+class NotStoredError(BaseException):
+    """Code or a live object that the document only names was used.
+
+    No Exception: DSPy's modules and many programs answer something whatever fails,
+    and would answer something else in silence.
+    """
 
     def __init__(self, where: str, what: str) -> None:
         super().__init__(
             f"{where} ({what}) is code or a live object, which a document cannot "
-            "hold. Load with program=... of the same class, or allow its package "
-            "with allowed_packages."
+            "hold. Load with program=..., a new program of the same class, or "
+            "lms={...} for an LM."
         )
 
 

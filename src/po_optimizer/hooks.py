@@ -1,11 +1,12 @@
 """What surrounds a run: LMs are bound, servers stopped, the result is shown."""
 
 import os
-import re
 from contextlib import ExitStack
+from functools import partial
 from logging import getLogger
 from typing import Any
 
+import dspy
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.framework.project import pipelines
@@ -24,6 +25,7 @@ from po_optimizer.lms import (
 )
 from po_optimizer.params import RoleParams
 from po_optimizer.pipeline_registry import make_pipelines
+from po_optimizer.roles import make_program
 from po_optimizer.shape import (
     Shape,
     by_namespace,
@@ -54,6 +56,13 @@ _TOLD = (
 _REPORT = "optimization_report"
 
 
+def _make_donor(
+    role: RoleParams, catalog: CatalogProtocol[Any, Any], lm: str
+) -> dspy.Module:
+    """A new program of the role; its constructor may look at the run's LM."""
+    return make_program(role, catalog.load(lm) if lm in catalog else None)
+
+
 class RunHooks:
     """Kedro's hooks of this project.
 
@@ -79,13 +88,12 @@ class RunHooks:
     ) -> None:
         """Tells LM and program entries what the parameters say of them.
 
-        The program of the role is trusted already, being run: so its package is what
-        a stored program may import, besides what the catalog allows.
+        The program of the role is trusted, being run: a new one gives a stored program
+        what no document holds.
         """
         chosen = parameters["parameters"]
         # Kedro hands over what it validated already: a model, or the raw mapping
         role = RoleParams.model_validate(chosen.get("role") or {})
-        package = re.split("[.:]", role.program)[0]
         for prefix, its_own in by_namespace(chosen).items():
             for name in _TOLD:
                 entry = f"{prefix}{name}"
@@ -93,7 +101,8 @@ class RunHooks:
                 if isinstance(dataset, LMDataset):
                     dataset.bind(dict(its_own), f"{save_version} {prefix}".strip(" ."))
                 if isinstance(dataset, DSPyProgramDataset):
-                    dataset.allow(package)
+                    make = partial(_make_donor, role, catalog, f"{prefix}task_lm")
+                    dataset.use_donor(make, role.program_args)
 
     @hook_impl
     def before_pipeline_run(

@@ -17,14 +17,11 @@ ROOT = Path(__file__).parents[2]
 
 READER = """
 import json, sys
-from po_optimizer.persistence.allowlist import DATA_PACKAGES, Imports
-from po_optimizer.persistence.components import decode
+from po_optimizer.persistence.components import inspect_program
 from po_optimizer.persistence.fingerprint import fingerprint
-from po_optimizer.persistence import format as fmt
 found = {}
 for path in json.load(sys.stdin):
-    document = fmt.parse(open(path, "rb").read(), path)
-    found[path] = fingerprint(decode(document, Imports(DATA_PACKAGES)))
+    found[path] = fingerprint(inspect_program(open(path, "rb").read(), path))
 assert not any(name.startswith("tests") for name in sys.modules)
 print(json.dumps(found))
 """
@@ -63,7 +60,7 @@ def fresh_prompts(
             sys.executable,
             "-I",
             "-c",
-            f"import sys; sys.path.append({str(ROOT / 'src')!r})\n{READER}",
+            f"import sys; sys.path.insert(0, {str(ROOT / 'src')!r})\n{READER}",
         ],
         input=json.dumps(list(paths.values())),
         capture_output=True,

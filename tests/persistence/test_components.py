@@ -115,25 +115,37 @@ def test_search_history_is_not_stored() -> None:
     assert state["score"] == 87.5
 
 
-def test_importable_tool_comes_back_as_code() -> None:
-    """A tool function is listed as not stored, and imported where that is allowed."""
+def test_importable_tool_is_not_imported() -> None:
+    """A tool function is listed as not stored, and never imported by its path."""
     stored = document("react function")
     loaded: Any = load_program_from_components(stored, allowed_packages=CODE)
     assert "tests.persistence.zoo:weather" in [n["what"] for n in stored["not_stored"]]
-    assert loaded.tools["weather"](city="Bilbao") == "Bilbao 1"
+    with pytest.raises(NotStoredError, match="weather"):
+        loaded.tools["weather"](city="Bilbao")
 
 
-def test_closure_comes_back_from_the_program_class() -> None:
+EXACTLY = (*CODE, "tests.persistence.zoo:Agent", "tests.persistence.zoo:Holding")
+
+
+def test_closure_comes_back_from_the_trusted_class() -> None:
     """A closure made by the constructor is there again, with the stored arguments."""
     stored = extract_program_components(zoo.Agent(suffix="?!"))
-    loaded: Any = load_program_from_components(stored, allowed_packages=CODE)
+    loaded: Any = load_program_from_components(stored, allowed_packages=EXACTLY)
     assert loaded.act.tools["exclaim"](text="so") == "so?!"
 
 
-def test_live_objects_come_back_from_the_program_class() -> None:
+def test_constructor_is_not_called_unless_named() -> None:
+    """A package is trusted for its types, not for calling its constructors."""
+    stored = extract_program_components(zoo.Agent(suffix="?!"))
+    loaded: Any = load_program_from_components(stored, allowed_packages=CODE)
+    with pytest.raises(NotStoredError, match="exclaim"):
+        loaded.act.tools["exclaim"](text="so")
+
+
+def test_live_objects_come_back_from_the_trusted_class() -> None:
     """A lock, a file, a client and a lambda are made afresh by the constructor."""
     loaded: Any = load_program_from_components(
-        document("holding"), allowed_packages=CODE
+        document("holding"), allowed_packages=EXACTLY
     )
     with loaded.lock:
         assert loaded.key("ab") == "ba"
@@ -147,7 +159,7 @@ def test_code_comes_back_from_the_given_program() -> None:
 
 
 def test_given_program_is_not_changed() -> None:
-    """`program=` is copied before it is filled."""
+    """`program=` gives its code; what is loaded is another object."""
     given = zoo.Plain()
     load_program_from_components(document("plain improved"), program=given)
     assert given.answer.demos == []
@@ -204,11 +216,12 @@ def test_rebuilt_program_can_be_saved_again() -> None:
 
 
 def test_user_predict_without_its_class_is_a_predict() -> None:
-    """A subclass of Predict whose import is not allowed becomes a Predict."""
+    """A subclass of Predict whose import is not allowed shows its prompt only."""
     stored = extract_program_components(zoo.Careful(zoo.QA))
-    assert (
-        type(load_program_from_components(stored, allowed_packages=())) is dspy.Predict
-    )
+    loaded = load_program_from_components(stored, allowed_packages=())
+    assert isinstance(loaded, dspy.Predict)
+    with pytest.raises(NotCallableError, match="zoo:Careful"):
+        loaded(question="?")
 
 
 def test_loads_from_a_path(tmp_path: Path) -> None:
@@ -268,6 +281,6 @@ def test_changed_type_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_document_of_something_else_is_damaged() -> None:
     """A sealed document whose program is no module is refused."""
-    stored = fmt.seal({**document("plain"), "program": 3})
+    stored = fmt.seal({**document("plain"), "program": {}})
     with pytest.raises(DamagedArtifactError, match="not a module"):
         load_program_from_components(stored)

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import AliasChoices, AliasPath, BaseModel, Field
 
-from po_optimizer.errors import NotStorableError
+from po_optimizer.errors import NotStorableError, NotStoredError
 from po_optimizer.persistence import components  # noqa: F401 registers the codecs
 from po_optimizer.persistence import format as fmt
-from po_optimizer.persistence.allowlist import DATA_PACKAGES, Imports
 from po_optimizer.persistence.annotations import decode_annotation, encode_annotation
+from po_optimizer.persistence.imports import DATA_PACKAGES, Imports
 from po_optimizer.persistence.values import Decoder, Encoder
 
 SCALARS = (
@@ -183,8 +183,14 @@ def test_fields_survive_with_and_without_the_class(allowed: tuple[str, ...]) -> 
     """Imported or rebuilt, a model has the same JSON schema and values."""
     found = round_trip(Aliased(d="x"), allowed)
     assert type(found).model_json_schema() == Aliased.model_json_schema()
-    assert type(found)(e="ee", c=[]).e == "ee"
     assert found.model_dump(mode="json") == Aliased(d="x").model_dump(mode="json")
+
+
+def test_validator_comes_with_its_class_only() -> None:
+    """Imported, a model validates as it did; rebuilt, it refuses to."""
+    assert type(round_trip(Aliased(d="x"), ("tests",)))(e="ee", c=[]).e == "ee"
+    with pytest.raises(NotStoredError, match="Aliased"):
+        type(round_trip(Aliased(d="x"), ()))(e="ee", c=[])
 
 
 @pytest.mark.parametrize("allowed", [(), ("tests",)])

@@ -13,6 +13,7 @@ import functools
 import html
 import logging
 import os
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import dspy
@@ -27,9 +28,9 @@ from po_optimizer.datasets.file_dataset import (
 from po_optimizer.datasets.html_preview import html_preview
 from po_optimizer.errors import ArtifactError, SettingError
 from po_optimizer.files import Folder
-from po_optimizer.persistence.allowlist import DEFAULT_ALLOWED
-from po_optimizer.persistence.components import inspect_program
-from po_optimizer.persistence.programs import predictors
+from po_optimizer.persistence.components import describe_missing, missing_parts
+from po_optimizer.persistence.imports import DEFAULT_ALLOWED
+from po_optimizer.persistence.outline import PredictorOutline, outline_program
 from po_optimizer.persistence.store import (
     DillMode,
     Saving,
@@ -54,8 +55,10 @@ class DSPyProgramDataset(FileDataset[dspy.Module, dspy.Module | None]):
             prefers it when loading, which runs the code in it; "off" does neither.
         verify: Where a save is read back before it is published: in a fresh
             "process" (about 1.5 s), "inline", or not at all ("off").
-        allowed_packages: Packages a document may cause to be imported, besides
-            dspy, pydantic and this one: the package of the program.
+        allowed_packages: Packages whose classes a document may cause to be imported,
+            never a function: the package of the program; and exact names,
+            `my_package.rag:RAG`, whose constructor may be called with the recorded
+            arguments, for the code that no document holds.
         optional: Load None when nothing is stored yet, instead of an error: for a
             pipeline that has a baseline to fall back to.
         skip_unchanged: Make no new version of the program that the newest one is, so
@@ -86,6 +89,8 @@ class DSPyProgramDataset(FileDataset[dspy.Module, dspy.Module | None]):
         self._allowed = _checked_packages(allowed_packages)
         self._optional = check_flag("optional", optional)
         self._skip_unchanged = check_flag("skip_unchanged", skip_unchanged)
+        self._make_donor: Callable[[], dspy.Module] | None = None
+        self._arguments: dict[str, Any] | None = None
         super().__init__(
             filepath=filepath,
             version=version,
@@ -94,10 +99,20 @@ class DSPyProgramDataset(FileDataset[dspy.Module, dspy.Module | None]):
             metadata=metadata,
         )
 
-    def allow(self, package: str) -> None:
-        """Lets documents import from one more top-level package."""
-        if package not in self._allowed:
-            self._allowed.append(package)
+    def use_donor(
+        self, make: Callable[[], dspy.Module], arguments: Mapping[str, Any]
+    ) -> None:
+        """Loads and checks every program with a new one of the role.
+
+        It gives what no document holds: functions, tools, clients, LMs. A program
+        that lacks a part even so is neither stored nor loaded.
+
+        Args:
+            make: Makes a new program.
+            arguments: What its constructor is called with.
+        """
+        self._make_donor = make
+        self._arguments = dict(arguments)
 
     def save(self, data: dspy.Module) -> None:
         """Publish the program, whole or not at all.
@@ -112,9 +127,14 @@ class DSPyProgramDataset(FileDataset[dspy.Module, dspy.Module | None]):
             raise DatasetError(f"{msg}dspy.Module); it was given {given}.")
         path = self._get_save_path()
         try:
-            Saving(self._folder(path.parent), path.name, self._dill, self._verify).save(
-                data
-            )
+            Saving(
+                self._folder(path.parent),
+                path.name,
+                self._dill,
+                self._verify,
+                arguments=self._arguments,
+                donor=self._make_donor() if self._make_donor else None,
+            ).save(data)
         except ArtifactError as error:
             raise DatasetError(str(error)) from error
         self._tidy_versions(path)
@@ -138,7 +158,7 @@ class DSPyProgramDataset(FileDataset[dspy.Module, dspy.Module | None]):
             return False
         path = self._get_versioned_path(newest)
         folder = self._folder(path.parent)
-        if not is_stored(folder, path.name, program):
+        if not is_stored(folder, path.name, program, self._arguments):
             return False
         logger.info("%s is this program already", folder.shown(path.name))
         self._clear_version_cache()
@@ -159,10 +179,23 @@ class DSPyProgramDataset(FileDataset[dspy.Module, dspy.Module | None]):
         if not self._path_exists(str(path)):
             raise self._missing(path)
         allowed = (*DEFAULT_ALLOWED, *self._allowed)
+        donor = self._make_donor() if self._make_donor else None
         try:
-            return load_from(folder, path.name, self._dill, allowed)
+            loaded = load_from(
+                folder,
+                path.name,
+                self._dill,
+                allowed,
+                program=donor,
+                arguments=self._arguments,
+            )
         except ArtifactError as error:
             raise DatasetError(str(error)) from error
+        missing = missing_parts(loaded) if donor is not None else []
+        if missing:
+            msg = f"{folder.shown(path.name)} holds what the role's own program does "
+            raise DatasetError(f"{msg}not give: {describe_missing(missing)}")
+        return loaded
 
     def preview(self) -> HTMLPreview:
         """The program's instructions, fields and demos, readable in kedro-viz."""
@@ -170,9 +203,8 @@ class DSPyProgramDataset(FileDataset[dspy.Module, dspy.Module | None]):
             data = self._read()
         if data is None:
             return html_preview(NOTHING_STORED)
-        program = inspect_program(data, self._shown(self._filepath))
-        parts = [_section(where, p) for where, p in predictors(program).items()]
-        return html_preview("".join(parts))
+        outlines = outline_program(data, self._shown(self._filepath))
+        return html_preview("".join(map(_section, outlines)))
 
     def _tidy(self, folder: Folder) -> None:
         tidy(folder, self._filepath.name)
@@ -203,28 +235,23 @@ def _checked_packages(value: Any) -> list[str]:
     raise SettingError("allowed_packages", value, "it is a list of names", remedy)
 
 
-def _section(where: str, predictor: dspy.Predict) -> str:
-    signature = predictor.signature
+def _section(predictor: PredictorOutline) -> str:
     rows = "".join(
-        f"<tr><td>{kind}</td><td>{_text(name)}</td>"
-        f"<td>{_text(field.json_schema_extra.get('desc', ''))}</td></tr>"
-        for kind, fields in (
-            ("input", signature.input_fields),
-            ("output", signature.output_fields),
-        )
-        for name, field in fields.items()
+        f"<tr><td>{kind}</td><td>{_text(name)}</td><td>{_text(description)}</td></tr>"
+        for kind, fields in (("input", predictor.inputs), ("output", predictor.outputs))
+        for name, description in fields.items()
     )
     demos = "".join(
         f"<details><summary>demo {number}</summary>{_demo(demo)}</details>"
         for number, demo in enumerate(predictor.demos, start=1)
     )
     return (
-        f"<h3>{_text(where)}</h3><pre>{_text(signature.instructions)}</pre>"
+        f"<h3>{_text(predictor.path)}</h3><pre>{_text(predictor.instructions)}</pre>"
         f"<table>{rows}</table><p>{len(predictor.demos)} demos</p>{demos}"
     )
 
 
-def _demo(demo: Any) -> str:
+def _demo(demo: dict[str, str]) -> str:
     return "".join(
         f"<p><b>{_text(name)}</b></p><pre>{_text(value)}</pre>"
         for name, value in demo.items()

@@ -2,18 +2,24 @@
 
 from po_optimizer.persistence.components import (
     attach_provenance,
+    describe_missing,
     extract_program_components,
     get_provenance,
     load_program_from_components,
+    missing_parts,
 )
+from po_optimizer.persistence.scripted_call import compare_calls
 from po_optimizer.persistence.store import SavedProgram, load_program, save_program
 
 __all__ = [
     "SavedProgram",
     "attach_provenance",
+    "compare_calls",
+    "describe_missing",
     "extract_program_components",
     "get_provenance",
     "load_program",
     "load_program_from_components",
+    "missing_parts",
     "save_program",
 ]

@@ -7,14 +7,19 @@ program brings along is {"type": id}, defined in the document's table of types.
 import collections.abc
 import datetime
 import decimal
+import enum
 import fractions
+import ipaddress
 import pathlib
+import re
 import types
 import typing
 import uuid
+import zoneinfo
 from collections.abc import Callable
 from typing import Any
 
+import pydantic
 import typing_extensions
 
 from po_optimizer.errors import DamagedArtifactError
@@ -27,7 +32,22 @@ _CLASSES: tuple[type, ...] = (
     *(datetime.date, datetime.datetime, datetime.time, datetime.timedelta),
     *(decimal.Decimal, fractions.Fraction, uuid.UUID),
     *(pathlib.Path, pathlib.PurePath, pathlib.PurePosixPath, pathlib.PosixPath),
+    *(ipaddress.IPv4Address, ipaddress.IPv6Address, ipaddress.IPv4Network),
+    *(ipaddress.IPv6Network, ipaddress.IPv4Interface, ipaddress.IPv6Interface),
+    *(re.Pattern, zoneinfo.ZoneInfo, datetime.timezone, datetime.tzinfo),
+    *(enum.Enum, enum.IntEnum, enum.Flag),
 )
+_PYDANTIC = (
+    *("AmqpDsn", "AnyHttpUrl", "AnyUrl", "AnyWebsocketUrl", "AwareDatetime"),
+    *("BaseModel", "ByteSize", "ClickHouseDsn", "CockroachDsn", "EmailStr"),
+    *("FileUrl", "FtpUrl", "FutureDate", "FutureDatetime", "HttpUrl"),
+    *("IPvAnyAddress", "IPvAnyInterface", "IPvAnyNetwork", "Json", "JsonValue"),
+    *("KafkaDsn", "MariaDBDsn", "MongoDsn", "MySQLDsn", "NaiveDatetime"),
+    *("NameEmail", "NatsDsn", "PastDate", "PastDatetime", "PaymentCardNumber"),
+    *("PostgresDsn", "RedisDsn", "Secret", "SecretBytes", "SecretStr"),
+    *("SnowflakeDsn", "WebsocketUrl"),
+)
+"""Pydantic's types that take or give data; not `ImportString`, which imports."""
 _ABSTRACT = {
     f"abc.{name}": getattr(collections.abc, name) for name in collections.abc.__all__
 }
@@ -35,11 +55,16 @@ _SPECIAL = (
     *("Any", "List", "Dict", "Tuple", "Set", "FrozenSet", "Type", "Deque", "Text"),
     *("Union", "Callable", "Literal", "Sequence", "Mapping", "Iterable", "Collection"),
     *("MutableMapping", "MutableSequence", "Iterator", "DefaultDict", "Hashable"),
+    *("Optional", "OrderedDict", "Counter", "AbstractSet", "Generator", "Awaitable"),
 )
+MAX_ARGUMENTS = 512  # of a union or a generic; pydantic takes long over more
 BY_NAME: dict[str, Any] = {
     **{kind.__name__: kind for kind in _CLASSES},
     **_ABSTRACT,
     **{f"typing.{name}": getattr(typing, name) for name in _SPECIAL},
+    **{
+        f"pydantic.{n}": getattr(pydantic, n) for n in _PYDANTIC if hasattr(pydantic, n)
+    },
     "None": type(None),
     "...": ...,
 }
@@ -47,7 +72,7 @@ NAMES = {id(found): name for name, found in reversed(BY_NAME.items())}
 _WRAPPERS: dict[Any, str] = {
     getattr(module, name): name.lower()
     for module in (typing, typing_extensions)
-    for name in ("Required", "NotRequired")
+    for name in ("Required", "NotRequired", "ReadOnly")
     if hasattr(module, name)
 }
 
@@ -65,10 +90,23 @@ def encode_annotation(encoder: Encoder, annotation: Any, where: str) -> Any:
         return name
     if isinstance(annotation, typing.TypeVar):
         return {"typevar": annotation.__name__}
+    if isinstance(annotation, typing_extensions.TypeAliasType):
+        return {"alias": _alias_id(encoder, annotation, where)}
     origin = typing.get_origin(annotation)
     if origin is None or hasattr(annotation, "__pydantic_generic_metadata__"):
         return encoder.encode(annotation, where)["v"]
     return _encode_generic(encoder, annotation, origin, where)
+
+
+def _alias_id(encoder: Encoder, alias: Any, where: str) -> str:
+    """The id of a named alias, which may name itself, in the table of types."""
+    if alias not in encoder.type_ids:
+        type_id = f"{alias.__name__}#{len(encoder.types)}"
+        encoder.type_ids[alias] = type_id
+        node: dict[str, Any] = {"kind": "alias", "path": "", "name": alias.__name__}
+        encoder.types[type_id] = node
+        node["value"] = encode_annotation(encoder, alias.__value__, where)
+    return encoder.type_ids[alias]
 
 
 def _encode_generic(encoder: Encoder, annotation: Any, origin: Any, where: str) -> Any:
@@ -77,7 +115,7 @@ def _encode_generic(encoder: Encoder, annotation: Any, origin: Any, where: str) 
         return {"literal": [encoder.encode(value, where) for value in args]}
     if origin is typing.Annotated:
         inner = encode_annotation(encoder, args[0], where)
-        metadata = [encoder.encode(item, where) for item in args[1:]]
+        metadata = [encode_metadata(encoder, item, where) for item in args[1:]]
         return {"annotated": inner, "metadata": metadata}
     parts = _encode_args(encoder, args, where)
     if origin is types.UnionType:
@@ -101,6 +139,15 @@ def _encode_args(encoder: Encoder, args: tuple[Any, ...], where: str) -> list[An
     ]
 
 
+def encode_metadata(encoder: Encoder, item: Any, where: str) -> Any:
+    """What stands beside a type; what acts is named, and refuses after loading."""
+    with encoder.strictness(strict=False):
+        node = encoder.encode(item, where)
+    if isinstance(node, dict) and node.get("$") in ("module", "lm", "dataclass"):
+        return encoder.leave_out(where, "metadata", type(item).__name__)
+    return node
+
+
 def decode_annotation(decoder: Decoder, node: Any) -> Any:
     """The annotation of a node.
 
@@ -114,10 +161,13 @@ def decode_annotation(decoder: Decoder, node: Any) -> Any:
     build = _BUILDERS.get(next(iter(node))) if isinstance(node, dict) and node else None
     if build is None:
         raise DamagedArtifactError("annotation", f"{node!r:.80}")
-    return build(decoder, node)
+    with decoder.level():
+        return build(decoder, node)
 
 
 def _args(decoder: Decoder, nodes: list[Any]) -> tuple[Any, ...]:
+    if len(nodes) > MAX_ARGUMENTS:
+        raise DamagedArtifactError("annotation", f"over {MAX_ARGUMENTS} arguments")
     return tuple(
         list(_args(decoder, node["list"]))
         if isinstance(node, dict) and "list" in node
@@ -144,8 +194,20 @@ def _generic(decoder: Decoder, node: dict[str, Any]) -> Any:
 
 def _annotated(decoder: Decoder, node: dict[str, Any]) -> Any:
     inner = decode_annotation(decoder, node["annotated"])
-    metadata = [decoder.decode(item) for item in node["metadata"]]
+    metadata = [decode_metadata(decoder, item) for item in node["metadata"]]
     return typing.Annotated[(inner, *metadata)]
+
+
+def decode_metadata(decoder: Decoder, node: Any) -> Any:
+    """What stands beside a type: constraints and texts, nothing that acts.
+
+    Raises:
+        DamagedArtifactError: It is anything else.
+    """
+    tags = ("constraint", "field", "metadata", "missing", "validator", "undefined")
+    if isinstance(node, dict) and node.get("$") not in tags and "$" in node:
+        raise DamagedArtifactError("metadata", f"{node!r:.80}")
+    return decoder.decode(node)
 
 
 def _literal(decoder: Decoder, node: dict[str, Any]) -> Any:
@@ -154,17 +216,23 @@ def _literal(decoder: Decoder, node: dict[str, Any]) -> Any:
     return typing.Literal[tuple(decoder.decode(value) for value in node["literal"])]
 
 
+def _qualified(decoder: Decoder, node: dict[str, Any]) -> Any:
+    name, inner = next(iter(node.items()))
+    qualifier: Any = _QUALIFIERS[name]
+    return qualifier[decode_annotation(decoder, inner)]
+
+
+_QUALIFIERS = {
+    name.lower(): getattr(typing_extensions, name)
+    for name in ("Required", "NotRequired", "ReadOnly")
+}
 _BUILDERS: dict[str, Callable[[Decoder, dict[str, Any]], Any]] = {
     "literal": _literal,
     "or": _union,
     "of": _generic,
     "annotated": _annotated,
-    "required": lambda dec, node: typing_extensions.Required[
-        decode_annotation(dec, node["required"])
-    ],
-    "notrequired": lambda dec, node: typing_extensions.NotRequired[
-        decode_annotation(dec, node["notrequired"])
-    ],
+    **dict.fromkeys(("required", "notrequired", "readonly"), _qualified),
+    "alias": lambda dec, node: dec.decode({"$": "class", "id": node["alias"]}),
     "typevar": lambda dec, node: type_variable(dec, node["typevar"]),
     "type": lambda dec, node: dec.decode({"$": "class", "id": node["type"]}),
 }

@@ -21,14 +21,21 @@ from po_optimizer.errors import (
     ProgramMismatchError,
     PromptsChangedError,
     SaveError,
+    listed,
 )
 from po_optimizer.persistence import format as fmt
-from po_optimizer.persistence import instances, plain, signatures  # noqa: F401 codecs
-from po_optimizer.persistence.allowlist import DATA_PACKAGES, DEFAULT_ALLOWED, Imports
+from po_optimizer.persistence import (  # noqa: F401 codecs
+    held_lms,
+    instances,
+    plain,
+    signatures,
+)
+from po_optimizer.persistence.arguments import decode_arguments, encode_arguments
 from po_optimizer.persistence.fingerprint import fingerprint
+from po_optimizer.persistence.imports import DEFAULT_ALLOWED, Imports
 from po_optimizer.persistence.programs import PROVENANCE, RebuiltProgram, predictors
 from po_optimizer.persistence.reading import read_local_document
-from po_optimizer.persistence.values import ABSENT, Decoder, Encoder
+from po_optimizer.persistence.values import ABSENT, Decoder, Encoder, NotStored
 
 logger = logging.getLogger(__name__)
 
@@ -58,40 +65,54 @@ def get_provenance(program: dspy.Module) -> dict[str, Any]:
     return dict(vars(program).get(PROVENANCE, {}))
 
 
-def extract_program_components(program: dspy.Module) -> dict[str, Any]:
+def extract_program_components(
+    program: dspy.Module, *, arguments: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Everything of the program that is data, as a JSON-ready document.
 
     The document is decoded again and compared before it is returned.
 
+    Args:
+        program: Any program; it is not changed.
+        arguments: What its constructor was called with, by name. If it is not given,
+            only what the constructor provably keeps unchanged is recorded.
+
     Raises:
-        NotStorableError: A demo, signature or config holds what is not data.
+        NotStorableError: A demo or a config holds what is not data.
         SaveError: The decoded document differs from the program.
     """
     encoder = Encoder()
-    document = encode(encoder, program)
+    document = encode(encoder, program, arguments)
     compare(document, encoder)
     return document
 
 
-def encode(encoder: Encoder, program: dspy.Module) -> dict[str, Any]:
+def encode(
+    encoder: Encoder, program: dspy.Module, arguments: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """The sealed document of a program; `encoder` keeps what was met on the way."""
     tree = encoder.encode(program, "self")
-    found = predictors(program)
+    by_path = predictors(program)
     document: dict[str, Any] = {
         "format": fmt.FORMAT,
         "format_version": fmt.FORMAT_VERSION,
         "made_with": fmt.versions(),
         "provenance": get_provenance(program),
-        "n_predictors": len(found),
-        "n_demos": sum(len(predictor.demos) for predictor in found.values()),
+        "n_predictors": len(by_path),
+        "n_demos": sum(len(predictor.demos) for predictor in by_path.values()),
         "fingerprint": fingerprint(program),
+        "arguments": encode_arguments(program, arguments),
         "program": tree,
         "types": encoder.types,
-        "not_stored": encoder.not_stored,
+        "not_stored": _distinct(encoder.not_stored),
     }
     if encoder.problems:
         document["rescued"] = encoder.problems
     return fmt.seal(document)
+
+
+def _distinct(entries: list[dict[str, str]]) -> list[dict[str, str]]:
+    return list({tuple(entry.values()): entry for entry in entries}.values())
 
 
 def compare(document: dict[str, Any], encoder: Encoder) -> None:
@@ -100,35 +121,33 @@ def compare(document: dict[str, Any], encoder: Encoder) -> None:
     Raises:
         SaveError: The second encoding differs from the first.
     """
-    imports = Imports(DATA_PACKAGES, encoder.known)
-    decoded = decode(document, imports, keep_missing=True)
-    again = Encoder(rescue=encoder.rescue)
-    found = fmt.dump([again.encode(decoded, "self"), again.types])
-    if found != fmt.dump([document["program"], document["types"]]):
+    decoder = Decoder(Imports((), encoder.classes), document["types"], compare=True)
+    decoded = _decode(decoder, document)
+    again = Encoder()
+    second = fmt.dump([again.encode(decoded, "self"), again.types])
+    if second != fmt.dump([document["program"], document["types"]]):
         raise SaveError("memory", "decoded again, it encodes differently.")
 
 
-def decode(
-    document: dict[str, Any],
-    imports: Imports,
-    donor: Any = ABSENT,
-    *,
-    keep_missing: bool = False,
-) -> Any:
+def decode(document: dict[str, Any], decoder: Decoder, donor: Any = ABSENT) -> Any:
     """The program of a checked document, whatever class could be found for it.
 
     Raises:
         DamagedArtifactError: The document is malformed.
     """
     try:
-        decoder = Decoder(imports, document["types"])
-        decoder.keep_missing = keep_missing
-        return _with_counts(document, decoder.decode(document["program"], donor))
+        arguments = decode_arguments(decoder.imports, document["arguments"])
+        decoder.arguments = arguments
+        return _with_counts(document, _decode(decoder, document, donor))
     except ArtifactError:
         raise
     except _MALFORMED as error:
         problem = f"malformed content ({type(error).__name__}: {error!s:.200})"
         raise DamagedArtifactError("document", problem) from error
+
+
+def _decode(decoder: Decoder, document: dict[str, Any], donor: Any = ABSENT) -> Any:
+    return decoder.decode(document["program"], donor)
 
 
 def _with_counts(document: dict[str, Any], program: Any) -> Any:
@@ -146,16 +165,23 @@ def load_program_from_components(
     *,
     program: dspy.Module | None = None,
     allowed_packages: Iterable[str] = DEFAULT_ALLOWED,
+    lms: Mapping[str, dspy.BaseLM] | None = None,
 ) -> dspy.Module:
     """The program that was saved, ready to be called if its class is at hand.
 
     Args:
         path_or_document: A stored file, or the document itself.
-        program: A program of the same class: gives the code that is not stored, and
-            its class need not be importable. It is not changed.
-        allowed_packages: What the document may cause to be imported. A class
-            outside is rebuilt from the document: one predictor becomes a
-            `dspy.Predict`, several a program that lists them and refuses calls.
+        program: A new program of the same class, the donor: gives functions, tools,
+            clients and LMs, which no document holds, and its class need not be
+            importable. It is not changed, but what it gives is shared.
+        allowed_packages: Packages, or dotted prefixes of modules, whose modules and
+            data classes may be imported, never a function; and exact names such as
+            `my_package.rag:RAG`, whose constructor may be called with the recorded
+            arguments. A class outside is rebuilt from the document: one predictor
+            becomes a `dspy.Predict`, several a program that lists them and refuses
+            calls.
+        lms: LMs that could not be made again, by the attribute that held them
+            (`"untrusted_model"`, `"final"`) or by their model's name.
 
     Raises:
         DamagedArtifactError: It is missing, or not what was saved.
@@ -164,13 +190,14 @@ def load_program_from_components(
         UnsafeArtifactError: A path in it names the wrong kind of thing.
         PromptsChangedError: A type in it changed since, and so did the prompts.
         ProgramMismatchError: `program` has other predictors.
+        LMMismatchError: `program` holds another LM than the saved one did.
     """
     if isinstance(path_or_document, Mapping):
         where, document = "document", fmt.check(dict(path_or_document), "document")
     else:
         where = str(path_or_document)
         document = fmt.parse(read_local_document(path_or_document), where)
-    return program_of(document, where, program, allowed_packages)
+    return program_of(document, where, program, allowed_packages, lms)
 
 
 def inspect_program(data: bytes, where: str) -> dspy.Module:
@@ -183,7 +210,8 @@ def inspect_program(data: bytes, where: str) -> dspy.Module:
     Raises:
         DamagedArtifactError: It is not what was saved.
     """
-    return decode(fmt.parse(data, where), Imports(DATA_PACKAGES))
+    document = fmt.parse(data, where)
+    return decode(document, Decoder(Imports(()), document["types"], compare=True))
 
 
 def program_of(
@@ -191,26 +219,47 @@ def program_of(
     where: str,
     program: dspy.Module | None = None,
     allowed_packages: Iterable[str] = DEFAULT_ALLOWED,
+    lms: Mapping[str, Any] | None = None,
 ) -> dspy.Module:
     """The program of a checked document; see `load_program_from_components`."""
+    imports = Imports(allowed_packages)
+    decoder = Decoder(imports, document["types"], lms=lms)
     donor: Any = ABSENT
     if program is not None:
-        donor = program.deepcopy()
-        allowed_packages = {*allowed_packages, type(program).__module__.split(".")[0]}
+        donor = program
         _check_predictors(document, donor)
-    imports = Imports({*DATA_PACKAGES, *allowed_packages})
-    loaded = decode(document, imports, donor)
+    loaded = decode(document, decoder, donor)
     _check_prompts(document, loaded, where, accept=program is not None)
     for path, reason in imports.refused.items():
         logger.warning("%s: %s was rebuilt without its code: %s", where, path, reason)
+    if decoder.missing:
+        logger.warning(MISSING_MESSAGE, where, describe_missing(decoder.missing))
     if document.get("rescued"):
         logger.warning("%s is a rescue file; lost: %s", where, document["rescued"])
-    found = list(predictors(loaded).values())
-    if isinstance(loaded, RebuiltProgram) and len(found) == 1:
-        loaded = found[0]
+    inner = list(predictors(loaded).values())
+    if isinstance(loaded, RebuiltProgram) and len(inner) == 1:
+        loaded = inner[0]
     if document.get("provenance"):
         vars(loaded)[PROVENANCE] = document["provenance"]
     return loaded
+
+
+MISSING_MESSAGE = (
+    "%s was loaded without %s; each refuses to be used. Give them with program=..., "
+    "a new program of the same class, or lms={...}"
+)
+
+
+def missing_parts(program: dspy.Module) -> list[NotStored]:
+    """What a loaded program lacks: parts that no document holds and nobody gave."""
+    encoder = Encoder(rescue=True)
+    encoder.encode(program, "self")
+    return encoder.placeholders
+
+
+def describe_missing(missing: Iterable[NotStored]) -> str:
+    """Places and parts as they stand in a message."""
+    return listed(dict.fromkeys(f"{m.where} ({m.what})" for m in missing))
 
 
 def _check_predictors(document: dict[str, Any], donor: Any) -> None:

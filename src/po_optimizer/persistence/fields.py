@@ -1,10 +1,13 @@
 """Pydantic fields as data: annotation, default, constraints and descriptions.
 
-Signatures and pydantic models are both lists of these.
+Signatures and pydantic models are both lists of these. Validators and serializers
+are code: they are named, and what stands for them refuses to be run.
 """
 
 from typing import Any
 
+import annotated_types
+import pydantic
 from pydantic import (
     AfterValidator,
     AliasChoices,
@@ -20,7 +23,12 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from po_optimizer.errors import DamagedArtifactError
-from po_optimizer.persistence.annotations import decode_annotation, encode_annotation
+from po_optimizer.persistence.annotations import (
+    decode_annotation,
+    decode_metadata,
+    encode_annotation,
+    encode_metadata,
+)
 from po_optimizer.persistence.values import (
     Decoder,
     Encoder,
@@ -28,15 +36,21 @@ from po_optimizer.persistence.values import (
     class_path,
     decodes,
     encodes,
+    placeholder,
 )
 
 Node = dict[str, Any]
 
-_PLAIN = (
-    *("alias", "alias_priority", "validation_alias", "serialization_alias", "title"),
-    *("description", "examples", "exclude", "discriminator", "deprecated", "frozen"),
-    *("json_schema_extra", "validate_default", "repr", "init", "init_var", "kw_only"),
-)
+_TEXT, _FLAG = (str,), (bool,)
+_ALIAS = (str, AliasPath, AliasChoices)
+_PLAIN: dict[str, tuple[type, ...]] = {
+    **{"alias": _TEXT, "alias_priority": (int,), "validation_alias": _ALIAS},
+    **{"serialization_alias": _TEXT, "title": _TEXT, "description": _TEXT},
+    **{"examples": (list,), "exclude": _FLAG, "discriminator": _TEXT},
+    **{"deprecated": (bool, str), "frozen": _FLAG, "json_schema_extra": (dict,)},
+    **{"repr": _FLAG, "init": _FLAG, "init_var": _FLAG, "kw_only": _FLAG},
+}
+"""What a rebuilt field takes, by name, and of which types."""
 _SHORT = {"json_schema_extra": "extra"}  # every field of a signature has it
 _UNSET = FieldInfo()
 _FACTORIES = {kind.__name__: kind for kind in (list, dict, set, tuple, str, int, float)}
@@ -45,7 +59,22 @@ _BY_CLASS: dict[Any, str] = {
 }
 _GENERAL: Any = Field(pattern="x").metadata[0]  # its class is pydantic's secret
 
-
+_METADATA: dict[str, Any] = {
+    kind.__name__: kind
+    for kind in (
+        *(annotated_types.Interval, annotated_types.Len, annotated_types.Timezone),
+        *(annotated_types.Unit, pydantic.AllowInfNan, pydantic.Discriminator),
+        *(pydantic.StringConstraints, pydantic.Tag, pydantic.UrlConstraints),
+        *(pydantic.FailFast, pydantic.Json, pydantic.SerializeAsAny),
+        *(pydantic.SkipValidation, pydantic.WithJsonSchema, pydantic.types.PathType),
+        *(pydantic.types.UuidVersion, pydantic.json_schema.Examples),
+        pydantic.json_schema.SkipJsonSchema,
+    )
+}
+_ENCODERS = {
+    kind.__name__: kind
+    for kind in (pydantic.Base64Encoder, pydantic.types.Base64UrlEncoder)
+}
 _VALIDATORS: dict[str, Any] = {
     kind.__name__: kind
     for kind in (
@@ -55,20 +84,47 @@ _VALIDATORS: dict[str, Any] = {
 }
 
 
-class Passing(NotStored):
-    """Stands in for a validator or serializer that is not there: all pass."""
+class _Refusal(NotStored):
+    """Pydantic asks whether it is there, and how it is called."""
+
+    def __bool__(self) -> bool:  # type: ignore[override]
+        return True
+
+
+class Refusing(_Refusal):
+    """Stands in for a validator or a serializer."""
 
     def __call__(self, value: Any) -> Any:
-        """The value itself."""
-        return value
+        """Refuse.
+
+        Raises:
+            NotStoredError: Always.
+        """
+        self._refuse(value)
 
 
-class PassingWrap(NotStored):
-    """Stands in for a wrapping validator that is not stored."""
+class RefusingWrap(_Refusal):
+    """Stands in for a wrapping validator or serializer."""
 
     def __call__(self, value: Any, handler: Any) -> Any:
-        """What the wrapped validation makes of the value."""
-        return handler(value)
+        """Refuse.
+
+        Raises:
+            NotStoredError: Always.
+        """
+        self._refuse(value, handler)
+
+
+class RefusingFactory(_Refusal):
+    """Stands in for a default's factory."""
+
+    def __call__(self) -> Any:
+        """Refuse.
+
+        Raises:
+            NotStoredError: Always.
+        """
+        self._refuse()
 
 
 def encode_field(encoder: Encoder, name: str, field: FieldInfo, where: str) -> Node:
@@ -81,46 +137,96 @@ def encode_field(encoder: Encoder, name: str, field: FieldInfo, where: str) -> N
         node["default"] = encoder.encode(field.default, f"{where}.default")
     if field.default_factory is not None:
         node["factory"] = _encode_factory(encoder, field.default_factory, where)
-    for attribute in _PLAIN:
+    for attribute, kinds in _PLAIN.items():
         value = getattr(field, attribute)
-        if value != getattr(_UNSET, attribute) and value is not PydanticUndefined:
+        if not isinstance(value, kinds):
+            continue  # unset, or a function: a discriminator or a schema's maker
+        if value != getattr(_UNSET, attribute):
             key = _SHORT.get(attribute, attribute)
             node[key] = encoder.encode(value, f"{where}.{attribute}")
     if field.metadata:
-        node["metadata"] = [encoder.encode(item, where) for item in field.metadata]
+        node["metadata"] = [encode_metadata(encoder, m, where) for m in field.metadata]
     return node
 
 
-def decode_field(decoder: Decoder, node: Node) -> tuple[Any, FieldInfo]:
-    """The annotation and the field of a node, as `create_model` takes them."""
+def decode_field(
+    decoder: Decoder, node: Node, donor: FieldInfo | None = None
+) -> tuple[Any, FieldInfo]:
+    """The annotation and the field of a node, as `create_model` takes them.
+
+    Args:
+        decoder: The decoding.
+        node: The field as data.
+        donor: The same field of a live signature, whose validators and factory are
+            taken over.
+
+    Raises:
+        DamagedArtifactError: An attribute is of another type than it can be.
+    """
     values = {
-        attribute: decoder.decode(node[key])
-        for attribute in _PLAIN
+        attribute: _checked(decoder.decode(node[key]), attribute, kinds)
+        for attribute, kinds in _PLAIN.items()
         if (key := _SHORT.get(attribute, attribute)) in node
     }
     if "default" in node:
         values["default"] = decoder.decode(node["default"])
     if "factory" in node:
-        values["default_factory"] = _decode_factory(decoder, node["factory"])
+        given = donor.default_factory if donor is not None else None
+        values["default_factory"] = given or _decode_factory(decoder, node["factory"])
     field: FieldInfo = Field(**values)
-    field.annotation = decode_annotation(decoder, node["type"])
-    field.metadata = decoder.decode(node.get("metadata", []))
+    metadata = node.get("metadata", [])
+    if donor is not None and _acts(metadata) and len(donor.metadata) == len(metadata):
+        field.annotation, field.metadata = donor.annotation, list(donor.metadata)
+    else:
+        field.annotation = _annotation(decoder, node["type"], donor)
+        field.metadata = [decode_metadata(decoder, item) for item in metadata]
     # pydantic merges fields by what it knows to be set, and only that.
     field._attributes_set["annotation"] = field.annotation
     return field.annotation, field
+
+
+def _annotation(decoder: Decoder, node: Any, donor: FieldInfo | None) -> Any:
+    """A live signature's own annotation where the document only names a part of it."""
+    before = len(decoder.missing)
+    annotation = decode_annotation(decoder, node)
+    if donor is not None and len(decoder.missing) > before:
+        del decoder.missing[before:]
+        return donor.annotation
+    return annotation
+
+
+def _acts(metadata: list[Any]) -> bool:
+    tags = ("validator", "missing")
+    return any(isinstance(m, dict) and m.get("$") in tags for m in metadata)
+
+
+def _checked(value: Any, attribute: str, kinds: tuple[type, ...]) -> Any:
+    if value is not None and not isinstance(value, kinds):
+        raise DamagedArtifactError("field", f"{attribute}={value!r:.80}")
+    return value
 
 
 def _encode_factory(encoder: Encoder, factory: Any, where: str) -> Any:
     name = getattr(factory, "__name__", "")
     if _FACTORIES.get(name) is factory:
         return name
-    path = f"{factory.__module__}:{factory.__qualname__}"
+    if isinstance(factory, NotStored):
+        return encoder.encode(factory, where)
+    what = getattr(factory, "__qualname__", type(factory).__qualname__)
+    path = f"{getattr(factory, '__module__', '')}:{what}"
     with encoder.strictness(strict=False):
         return encoder.leave_out(f"{where}.default_factory", "factory", path)
 
 
 def _decode_factory(decoder: Decoder, node: Any) -> Any:
-    return _FACTORIES[node] if isinstance(node, str) else decoder.decode(node)
+    if isinstance(node, str):
+        return _FACTORIES[node]
+    return _refusing(decoder, node, RefusingFactory)
+
+
+def _refusing(decoder: Decoder, node: Node, kind: type[NotStored]) -> NotStored:
+    missing = placeholder(decoder, node)
+    return kind(missing.where, missing.kind, missing.what)
 
 
 @encodes(*(class_path(kind) for kind in (*_BY_CLASS, type(_GENERAL))))
@@ -135,14 +241,81 @@ def _decode_constraint(decoder: Decoder, node: Node, _donor: Any) -> Any:
     bounds = decoder.decode(node["v"])
     if not bounds or not set(bounds) <= set(FieldInfo.metadata_lookup):
         raise DamagedArtifactError("constraint", f"{list(bounds)!r:.80}")
+    _only_data(bounds)
     return Field(**bounds).metadata[0]
+
+
+@encodes(*(class_path(kind) for kind in _METADATA.values()))
+def _encode_known_metadata(encoder: Encoder, item: Any, where: str) -> Node:
+    names = getattr(type(item), "__dataclass_fields__", None) or vars(item)
+    values = {name: getattr(item, name) for name in names}
+    if any(callable(value) for value in values.values()):
+        return _action(encoder, item, where)
+    kind = type(item).__name__
+    return {"$": "metadata", "kind": kind, "v": encoder.encode(values, where)}
+
+
+@encodes("pydantic.types.EncodedBytes", "pydantic.types.EncodedStr")
+def _encode_encoded(encoder: Encoder, item: Any, where: str) -> Node:
+    name = getattr(item.encoder, "__name__", "")
+    if _ENCODERS.get(name) is not item.encoder:
+        return _action(encoder, item, where)
+    return {"$": "metadata", "kind": type(item).__name__, "encoder": name}
+
+
+@decodes("metadata")
+def _decode_known_metadata(decoder: Decoder, node: Node, _donor: Any) -> Any:
+    if "encoder" in node:
+        kinds = {
+            "EncodedBytes": pydantic.EncodedBytes,
+            "EncodedStr": pydantic.EncodedStr,
+        }
+        return kinds[node["kind"]](encoder=_ENCODERS[node["encoder"]])
+    values = decoder.decode(node["v"])
+    _only_data(values)
+    return _METADATA[node["kind"]](**values)
+
+
+def _only_data(value: Any) -> None:
+    """Plain values all the way down: pydantic calls what it can of a constraint.
+
+    Raises:
+        DamagedArtifactError: Anything else is among them.
+    """
+    if isinstance(value, dict):
+        value = [*value.keys(), *value.values()]
+    if isinstance(value, list | tuple | set | frozenset):
+        for item in value:
+            _only_data(item)
+    elif callable(value) or isinstance(value, NotStored):
+        raise DamagedArtifactError("constraint", f"{value!r:.80}")
+
+
+@encodes(
+    "pydantic.types.GetPydanticSchema+",
+    "pydantic.functional_validators.InstanceOf+",
+    "annotated_types.Predicate+",
+)
+def _encode_action(encoder: Encoder, item: Any, where: str) -> Node:
+    return _action(encoder, item, where)
+
+
+def _action(encoder: Encoder, item: Any, where: str) -> Node:
+    """Metadata that acts, and is not one of pydantic's four validators."""
+    func = encoder.leave_out(where, "function", class_path(type(item)))
+    return {"$": "validator", "kind": "AfterValidator", "func": func}
 
 
 @encodes(*map(class_path, _VALIDATORS.values()))
 def _encode_validator(encoder: Encoder, item: Any, where: str) -> Node:
     name = type(item).__name__
-    with encoder.strictness(strict=False):  # code is listed, not an error
-        func = encoder.encode(item.func, f"{where}.{name}")
+    what = getattr(item.func, "__qualname__", type(item.func).__qualname__)
+    path = f"{getattr(item.func, '__module__', '')}:{what}"
+    func = (
+        encoder.encode(item.func, where)
+        if isinstance(item.func, NotStored)
+        else encoder.leave_out(f"{where}.{name}", "function", path)
+    )
     node: Node = {"$": "validator", "kind": name, "func": func}
     shown_as = getattr(item, "json_schema_input_type", PydanticUndefined)
     if shown_as is not PydanticUndefined:
@@ -152,11 +325,10 @@ def _encode_validator(encoder: Encoder, item: Any, where: str) -> Node:
 
 @decodes("validator")
 def _decode_validator(decoder: Decoder, node: Node, _donor: Any) -> Any:
+    """A validator of that kind, for the schema's sake, that refuses to be run."""
     kind = _VALIDATORS[node["kind"]]
-    func = decoder.decode(node["func"])
-    if isinstance(func, NotStored):
-        passing = PassingWrap if kind.__name__.startswith("Wrap") else Passing
-        func = passing(func.where, func.kind, func.what)
+    stand_in = RefusingWrap if kind.__name__.startswith("Wrap") else Refusing
+    func = _refusing(decoder, node["func"], stand_in)
     if "shown_as" in node:
         shown_as = decode_annotation(decoder, node["shown_as"])
         return kind(func, json_schema_input_type=shown_as)

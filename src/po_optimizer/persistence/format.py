@@ -16,8 +16,7 @@ import orjson
 from po_optimizer.errors import DamagedArtifactError, NewerFormatError
 
 FORMAT = "po_optimizer.program"
-FORMAT_VERSION = 1
-UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+FORMAT_VERSION = 2
 
 MAX_BYTES = 256 * 2**20
 MAX_DEPTH = 200  # orjson writes 254 levels; a value adds up to two of its own
@@ -25,6 +24,46 @@ MAX_NODES = 5_000_000
 MAX_TYPES = 2_000
 
 Document = dict[str, Any]
+
+_SHAPE: dict[str, type] = {
+    **{"made_with": dict, "provenance": dict, "fingerprint": dict, "program": dict},
+    **{"types": dict, "not_stored": list, "n_predictors": int, "n_demos": int},
+}
+_VERSION_1_DEFAULTS: dict[str, Any] = {
+    **{"_compiled": False, "callbacks": [], "lm": None, "traces": [], "train": []},
+    **{"demos": [], "config": {}},
+}
+
+
+def _from_version_1(document: Document) -> Document:
+    """Version 1 left out what a predictor had by default, and described no LM."""
+    arguments = {"known": {}, "unknown": ["of version 1"], "types": {}}
+    document = {**document, "format_version": 2, "arguments": arguments}
+    parts: list[Any] = [document["program"]]
+    while parts:
+        part = parts.pop()
+        if isinstance(part, list):
+            parts.extend(part)
+        elif isinstance(part, dict):
+            parts.extend(part.values())
+            _upgrade_node(part)
+    return document
+
+
+def _upgrade_node(node: dict[str, Any]) -> None:
+    tag, state = node.get("$"), node.get("state")
+    if tag == "module" and isinstance(state, dict) and "signature" in state:
+        is_predictor = node.get("predictor") or node.get("class") == _PREDICT
+        if is_predictor:
+            for name, default in _VERSION_1_DEFAULTS.items():
+                state.setdefault(name, default)
+    if tag == "missing" and node.get("kind") == "lm":
+        node.update({"$": "lm", "class": node.get("what"), "model": "of version 1"})
+        node["left_out"] = ["model"]
+
+
+_PREDICT = "dspy.predict.predict:Predict"
+UPGRADES: dict[int, Callable[[Document], Document]] = {1: _from_version_1}
 
 
 def dump(document: Any) -> bytes:
@@ -93,9 +132,24 @@ def check(document: Document, path: str) -> Document:
         raise DamagedArtifactError(path, str(error)) from error
     if not intact:
         raise DamagedArtifactError(path, "its digest does not match its content")
+    _check_shape(document, path)
     for step in range(version, FORMAT_VERSION):
         document = UPGRADES[step](document)
+    arguments = document.get("arguments")
+    if not isinstance(arguments, dict) or not {"known", "unknown"} <= arguments.keys():
+        raise DamagedArtifactError(path, "its 'arguments' are no arguments")
     return document
+
+
+def _check_shape(document: Document, path: str) -> None:
+    for key, kind in _SHAPE.items():
+        if not isinstance(document.get(key), kind):
+            raise DamagedArtifactError(path, f"its {key!r} is no {kind.__name__}")
+    texts = [*document["fingerprint"].values(), *document["made_with"].values()]
+    if not all(isinstance(text, str) for text in texts):
+        raise DamagedArtifactError(path, "its fingerprint or versions are no texts")
+    if not isinstance(document.get("snapshot", {}), dict):
+        raise DamagedArtifactError(path, "its 'snapshot' is no object")
 
 
 def versions() -> dict[str, str]:

@@ -11,7 +11,15 @@ from typing import Any
 import dspy
 from pydantic import BaseModel, RootModel
 
-from po_optimizer.persistence.classes import decode_class, encode_class, has_serializers
+from po_optimizer.errors import DamagedArtifactError
+from po_optimizer.persistence.classes import (
+    RebuiltModel,
+    RebuiltType,
+    decode_class,
+    encode_class,
+    has_serializers,
+)
+from po_optimizer.persistence.imports import KINDS
 from po_optimizer.persistence.values import (
     ABSENT,
     Decoder,
@@ -30,11 +38,29 @@ def _members(donor: Any) -> Any:
     return ABSENT if donor is ABSENT else getattr(donor, "__dict__", ABSENT)
 
 
+def _class(decoder: Decoder, node: Node, kind: str) -> Any:
+    """The class of an instance's node.
+
+    Raises:
+        DamagedArtifactError: It is a class of another kind.
+    """
+    item = decode_class(decoder, node["type"])
+    if not KINDS[kind](item):
+        raise DamagedArtifactError("types", f"{node['type']!r:.80} is no {kind}")
+    return item
+
+
+def _public(names: Any) -> None:
+    for name in names:
+        if not isinstance(name, str) or name.startswith("__"):
+            raise DamagedArtifactError("attribute", f"{name!r:.80}")
+
+
 @encodes("pydantic.main.BaseModel+")
 def _encode_model(encoder: Encoder, value: BaseModel, where: str) -> Node:
     kind = type(value)
     stored = {k: v for k, v in vars(value).items() if k != "__stored_form__"}
-    fields = {k: encoder.encode(v, f"{where}.{k}") for k, v in stored.items()}
+    fields = {k: encoder.encode_member(k, v, f"{where}.{k}") for k, v in stored.items()}
     node: Node = {"$": "model", "type": encode_class(encoder, kind, where), "v": fields}
     if value.model_fields_set != set(stored):
         node["set"] = sorted(value.model_fields_set)
@@ -60,11 +86,12 @@ def _form(value: BaseModel) -> Any:
 
 @decodes("model")
 def _decode_model(decoder: Decoder, node: Node, donor: Any) -> BaseModel:
-    kind = decode_class(decoder, node["type"])
+    kind = _class(decoder, node, "model")
     members = _members(donor)
+    _public(node["v"])
     fields = {k: decoder.decode(v, part(members, k)) for k, v in node["v"].items()}
-    value: BaseModel = kind.__new__(kind)
-    if "form" in node and kind.__name__ and _is_rebuilt(kind):
+    value: BaseModel = object.__new__(kind)
+    if "form" in node and issubclass(kind, RebuiltModel | RebuiltType):
         fields["__stored_form__"] = decoder.decode(node["form"])
     object.__setattr__(value, "__dict__", fields)
     fields_set = set(node["set"] if "set" in node else node["v"])
@@ -79,12 +106,6 @@ def _decode_model(decoder: Decoder, node: Node, donor: Any) -> BaseModel:
     return value
 
 
-def _is_rebuilt(kind: type) -> bool:
-    return any(
-        base.__name__ in ("RebuiltModel", "RebuiltType") for base in kind.__mro__
-    )
-
-
 @encodes("enum.Enum+")
 def _encode_enum(encoder: Encoder, value: enum.Enum, where: str) -> Node:
     type_id = encode_class(encoder, type(value), where)
@@ -95,8 +116,13 @@ def _encode_enum(encoder: Encoder, value: enum.Enum, where: str) -> Node:
 
 @decodes("enum")
 def _decode_enum(decoder: Decoder, node: Node, _donor: Any) -> Any:
-    kind = decode_class(decoder, node["type"])
-    return kind[node["name"]] if "name" in node else kind(decoder.decode(node["v"]))
+    kind = _class(decoder, node, "enum")
+    if "name" in node:
+        return kind.__members__[node["name"]]
+    value = decoder.decode(node["v"])
+    if not issubclass(kind, enum.Flag) or type(value) is not int:
+        raise DamagedArtifactError("enum", f"{value!r:.80}")
+    return kind(value)
 
 
 @encodes("builtins.tuple+", "builtins.object+")
@@ -105,7 +131,9 @@ def _encode_by_shape(encoder: Encoder, value: Any, where: str) -> Node:
     kind = type(value)
     if dataclasses.is_dataclass(kind):
         names = {**getattr(value, "__dict__", {}), **_slots(value)}
-        fields = {k: encoder.encode(v, f"{where}.{k}") for k, v in names.items()}
+        fields = {
+            k: encoder.encode_member(k, v, f"{where}.{k}") for k, v in names.items()
+        }
         type_id = encode_class(encoder, kind, where)
         return {"$": "dataclass", "type": type_id, "v": fields}
     if isinstance(value, tuple) and hasattr(kind, "_fields"):
@@ -122,9 +150,9 @@ def _slots(value: Any) -> Node:
 
 @decodes("dataclass")
 def _decode_dataclass(decoder: Decoder, node: Node, donor: Any) -> Any:
-    kind = decode_class(decoder, node["type"])
-    value = object.__new__(kind)
+    value = object.__new__(_class(decoder, node, "dataclass"))
     members = _members(donor)
+    _public(node["v"])
     for name, item in node["v"].items():
         object.__setattr__(value, name, decoder.decode(item, part(members, name)))
     return value
@@ -133,7 +161,7 @@ def _decode_dataclass(decoder: Decoder, node: Node, donor: Any) -> Any:
 @decodes("namedtuple")
 def _decode_namedtuple(decoder: Decoder, node: Node, _donor: Any) -> Any:
     items = [decoder.decode(item) for item in node["items"]]
-    return tuple.__new__(decode_class(decoder, node["type"]), items)
+    return tuple.__new__(_class(decoder, node, "namedtuple"), items)
 
 
 @encodes("dspy.primitives.example.Example", "dspy.primitives.prediction.Prediction")

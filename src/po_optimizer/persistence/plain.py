@@ -6,16 +6,20 @@ import datetime
 import decimal
 import fractions
 import ipaddress
+import math
 import pathlib
+import re
 import types
 import uuid
 import zoneinfo
 from typing import Any
 
+import pydantic
 from pydantic_core import PydanticUndefined
 
 from po_optimizer.errors import DamagedArtifactError
 from po_optimizer.persistence import format as fmt
+from po_optimizer.persistence.annotations import BY_NAME
 from po_optimizer.persistence.values import (
     Decoder,
     Encoder,
@@ -39,6 +43,8 @@ _TEXT: dict[str, type] = {
     "ipv6": ipaddress.IPv6Address,
     "ipv4network": ipaddress.IPv4Network,
     "ipv6network": ipaddress.IPv6Network,
+    "ipv4interface": ipaddress.IPv4Interface,
+    "ipv6interface": ipaddress.IPv6Interface,
     "complex": complex,
     "zone": zoneinfo.ZoneInfo,
 }
@@ -80,6 +86,44 @@ def _decode_text(_decoder: Decoder, node: Node, _donor: Any) -> Any:
     return _TEXT[node["$"]](text)
 
 
+@encodes("pydantic.networks._BaseUrl+", "pydantic.networks._BaseMultiHostUrl+")
+def _encode_url(encoder: Encoder, value: Any, where: str) -> Node:
+    kind = f"pydantic.{type(value).__name__}"
+    if BY_NAME.get(kind) is not type(value):
+        return encoder.leave_out(where, "object", class_path(type(value)))
+    return {"$": "url", "kind": kind, "v": str(value)}
+
+
+@decodes("url")
+def _decode_url(_decoder: Decoder, node: Node, _donor: Any) -> Any:
+    kind = BY_NAME.get(node["kind"])
+    if not isinstance(kind, type) or kind.__module__ != "pydantic.networks":
+        raise DamagedArtifactError("url", f"{node['kind']!r:.80}")
+    return kind(_text(node["v"]))
+
+
+@encodes("pydantic.types.ByteSize")
+def _encode_byte_size(_encoder: Encoder, value: Any, _where: str) -> Node:
+    return {"$": "bytesize", "v": int(value)}
+
+
+@decodes("bytesize")
+def _decode_byte_size(_decoder: Decoder, node: Node, _donor: Any) -> Any:
+    return pydantic.ByteSize(node["v"])
+
+
+@encodes("re.Pattern")
+def _encode_pattern(_encoder: Encoder, value: Any, _where: str) -> Node:
+    if isinstance(value.pattern, bytes):
+        return _encoder.leave_out(_where, "object", "re.Pattern of bytes")
+    return {"$": "pattern", "v": value.pattern, "flags": value.flags}
+
+
+@decodes("pattern")
+def _decode_pattern(_decoder: Decoder, node: Node, _donor: Any) -> Any:
+    return re.compile(_text(node["v"]), node["flags"])
+
+
 @encodes("builtins.str", "builtins.int", "builtins.float")
 def _encode_beyond_json(_encoder: Encoder, value: Any, _where: str) -> Node:
     if isinstance(value, str):
@@ -87,7 +131,8 @@ def _encode_beyond_json(_encoder: Encoder, value: Any, _where: str) -> Node:
         return {"$": "str", "v": base64.b64encode(raw).decode()}
     if isinstance(value, int):
         return {"$": "int", "v": hex(value)}
-    return {"$": "float", "v": repr(value)}
+    sign = "-" if math.isnan(value) and math.copysign(1, value) < 0 else ""
+    return {"$": "float", "v": f"{sign}{value!r}"}
 
 
 @decodes("str", "int", "float")
@@ -139,9 +184,11 @@ def _encode_pairs(encoder: Encoder, value: Any, where: str) -> Any:
     kind = type(value)
     items = vars(value) if kind is types.SimpleNamespace else value
     if kind is dict and "$" not in items and all(map(_is_plain_key, items)):
-        return {k: encoder.encode(v, f"{where}[{k!r}]") for k, v in items.items()}
+        return {
+            k: encoder.encode_member(k, v, f"{where}[{k!r}]") for k, v in items.items()
+        }
     pairs = [
-        [encoder.encode(k, where), encoder.encode(v, f"{where}[{k!r}]")]
+        [encoder.encode(k, where), encoder.encode_member(k, v, f"{where}[{k!r}]")]
         for k, v in items.items()
     ]
     return {"$": _PAIR_TAGS[kind], "items": pairs}

@@ -1,26 +1,24 @@
 """The module tree: classes by path, attributes as values, shared modules once.
 
-What the optimizer kept of its search, DSPy's call history, LMs and secrets are not
+What the optimizer kept of its search, DSPy's call history and secrets are not
 written. Code is named in `not_stored` and comes back from a donor: the program that
-was given, an allowed import, or a fresh program of the same class.
+was given, or one made by a constructor that the caller trusts by name.
 """
 
-import copy
 import inspect
 import logging
-import re
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
 import dspy
 
-from po_optimizer.errors import DamagedArtifactError, NotCallableError, PoOptimizerError
-from po_optimizer.persistence.allowlist import DATA_PACKAGES, import_path
+from po_optimizer.errors import DamagedArtifactError, NotCallableError
+from po_optimizer.persistence.imports import EXACT, import_path
 from po_optimizer.persistence.values import (
     ABSENT,
     Decoder,
     Encoder,
-    NotStored,
     decodes,
     encodes,
     part,
@@ -34,17 +32,8 @@ SEARCH_HISTORY = frozenset(
     {"trial_logs", "candidate_programs", "mb_candidate_programs", "detailed_results"}
 )
 _NOT_STATE = SEARCH_HISTORY | {"history", PROVENANCE}
-_PROMPT_STATE = frozenset({"demos", "signature", "config"})
-_SECRET = re.compile(
-    r"(^|_)(api_?key|access_key(_id)?|secret|secret_key|token|session_token|password|"
-    r"passwd|authorization|credentials?|private_key|api_base|base_url|endpoint|"
-    r"headers|model_list)$",
-    re.IGNORECASE,
-)
-_DEFAULTS: Node = {
-    **{"_compiled": False, "callbacks": [], "lm": None, "traces": [], "train": []},
-    **{"demos": [], "fields": {}, "config": {}},
-}
+_NO_CHILDREN = _NOT_STATE | {"demos", "traces", "train"}
+_SCALARS = (str, bytes, int, float, type(None))
 
 
 class RebuiltProgram(dspy.Module):
@@ -67,40 +56,56 @@ class RebuiltProgram(dspy.Module):
         raise NotCallableError(self.rebuilt_from, predictors(self))
 
 
-def is_secret(name: str) -> bool:
-    """True for names under which keys, headers and endpoints are kept."""
-    return _SECRET.search(name) is not None
+class RebuiltPredict(dspy.Predict):
+    """A subclass of `dspy.Predict` that was not imported: its prompt, not its code.
+
+    Args:
+        path: The import path of the class that was saved.
+        signature: As `dspy.Predict` takes it.
+    """
+
+    def __init__(self, path: str, signature: Any) -> None:
+        super().__init__(signature)
+        self.rebuilt_from = path
+
+    def forward(self, **_kwargs: Any) -> Any:
+        """Refuse, because what the class adds to a call is code.
+
+        Raises:
+            NotCallableError: Always.
+        """
+        raise NotCallableError(self.rebuilt_from, predictors(self))
 
 
 def predictors(program: Any) -> dict[str, dspy.Predict]:
     """Every predictor by path, frozen ones too; a shared one once."""
-    found: dict[str, dspy.Predict] = {}
+    by_path: dict[str, dspy.Predict] = {}
     seen: set[int] = set()
-    queue = [("self", program)]
+    queue = deque([("self", program)])
     while queue:
-        where, item = queue.pop(0)
+        where, item = queue.popleft()
         if id(item) in seen:
             continue
+        seen.add(id(item))
         if isinstance(item, dspy.Predict):
-            found[where] = item
-        children = list(_children(where, item))
-        if children or isinstance(item, dspy.Module):
-            seen.add(id(item))
-        queue.extend(children)
-    return found
+            by_path[where] = item
+        queue.extend(_children(where, item))
+    return by_path
 
 
 def _children(where: str, item: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(item, dspy.Module):
         for name, value in vars(item).items():
-            if name not in _NOT_STATE and name not in ("demos", "traces", "train"):
+            if name not in _NO_CHILDREN and not isinstance(value, _SCALARS):
                 yield f"{where}.{name}", value
     elif isinstance(item, dict):
         for key, value in item.items():
-            yield f"{where}[{key!r}]", value
+            if not isinstance(value, _SCALARS):
+                yield f"{where}[{key!r}]", value
     elif isinstance(item, list | tuple):
         for i, value in enumerate(item):
-            yield f"{where}[{i}]", value
+            if not isinstance(value, _SCALARS):
+                yield f"{where}[{i}]", value
 
 
 @encodes("dspy.primitives.module.Module+")
@@ -110,71 +115,43 @@ def encode_module(encoder: Encoder, module: Any, where: str) -> Node:
         return {"$": "ref", "id": encoder.modules[id(module)]}
     number = encoder.modules[id(module)] = len(encoder.modules)
     kind = type(module)
-    path = getattr(module, "rebuilt_from", import_path(kind))
+    path = vars(module).get("rebuilt_from", import_path(kind))
     node: Node = {"$": "module", "id": number, "class": path}
-    if not _is_dspy(kind) and isinstance(module, dspy.Predict):
+    if isinstance(module, dspy.Predict) and path not in EXACT["module"]:
         node["predictor"] = True
-    if kind is not RebuiltProgram:
-        encoder.known[path] = kind
-    state = {
-        name: _encode_attribute(encoder, name, value, f"{where}.{name}")
-        for name, value in vars(module).items()
-        if name not in _NOT_STATE and name != "rebuilt_from"
-    }
+    if not isinstance(module, RebuiltProgram | RebuiltPredict):
+        encoder.classes[path] = kind
     node["state"] = {
-        name: value
-        for name, value in state.items()
-        if name not in _DEFAULTS or value != _DEFAULTS[name]
+        name: _encode_attribute(encoder, module, name, value, f"{where}.{name}")
+        for name, value in vars(module).items()
+        if _is_state(name, value)
     }
     return node
 
 
-def _is_dspy(kind: type) -> bool:
-    return kind.__module__.split(".")[0] in DATA_PACKAGES
+def _is_state(name: str, value: Any) -> bool:
+    if name == "history":  # DSPy's log of calls, or somebody's own attribute
+        return not isinstance(value, list) or not all(map(_is_call, value))
+    return name not in _NOT_STATE and name != "rebuilt_from"
 
 
-def _encode_attribute(encoder: Encoder, name: str, value: Any, where: str) -> Any:
-    if is_secret(name) and not isinstance(value, NotStored | None):
-        return encoder.leave_out(where, "secret", type(value).__name__)
+def _is_call(entry: Any) -> bool:
+    return isinstance(entry, dict) and {"prompt", "messages"} <= entry.keys()
+
+
+def _encode_attribute(
+    encoder: Encoder, module: Any, name: str, value: Any, where: str
+) -> Any:
     if name == "callbacks":
         return encoder.leave_out(where, "callbacks", "callbacks") if value else []
-    if name == "config" and isinstance(value, dict):
-        value = without_secrets(value)
-    with encoder.strictness(strict=name in _PROMPT_STATE):
-        return encoder.encode(value, where)
-
-
-class Secret:
-    """Marks a config entry that is not written."""
-
-
-def without_secrets(config: dict[Any, Any]) -> dict[Any, Any]:
-    """The config with each key, header and endpoint replaced by a marker."""
-    return {
-        key: Secret()
-        if isinstance(key, str)
-        and is_secret(key)
-        and not isinstance(value, NotStored | None)
-        else without_secrets(value)
-        if type(value) is dict
-        else value
-        for key, value in config.items()
-    }
-
-
-@encodes(f"{__name__}.Secret")
-def _encode_secret(encoder: Encoder, _value: Any, where: str) -> Node:
-    return encoder.leave_out(where, "secret", "secret")
-
-
-@encodes("dspy.clients.base_lm.BaseLM+")
-def _encode_lm(encoder: Encoder, value: Any, where: str) -> Node:
-    return encoder.leave_out(where, "lm", type(value).__name__)
-
-
-@encodes("pydantic.types.SecretStr", "pydantic.types.SecretBytes")
-def _encode_secret_value(encoder: Encoder, value: Any, where: str) -> Node:
-    return encoder.leave_out(where, "secret", type(value).__name__)
+    if not isinstance(module, dspy.Predict) or name == "lm":
+        with encoder.strictness(strict=False):
+            return encoder.encode_member(name, value, where)
+    with encoder.strictness(strict=name in ("demos", "config")):
+        if name in ("demos", "traces", "train"):
+            with encoder.without_guard():
+                return encoder.encode(value, where)
+        return encoder.encode_member(name, value, where)
 
 
 @encodes(
@@ -189,8 +166,63 @@ def _encode_function(encoder: Encoder, value: Any, where: str) -> Node:
     wrapper = getattr(value, "__module__", "")
     if inner and wrapper in ("dspy.predict.best_of_n", "dspy.predict.refine"):
         value = inner[0].cell_contents
-    found = value if hasattr(value, "__qualname__") else type(value)
-    return encoder.leave_out(where, "function", import_path(found))
+    if type(value).__name__ == "partial":
+        value = value.func
+    named = value if hasattr(value, "__qualname__") else type(value)
+    path = f"{getattr(named, '__module__', None)}:{named.__qualname__}"
+    if path in DSPY_FUNCTIONS:
+        return {"$": "function", "name": path}
+    return encoder.leave_out(where, "function", path)
+
+
+def _finish() -> str:
+    return "Completed."
+
+
+_finish.__module__ = "dspy.predict.react"
+_finish.__qualname__ = "ReAct.__init__.<locals>.<lambda>"
+DSPY_FUNCTIONS = {import_path(_finish): _finish}
+"""What DSPy's own modules put into their attributes, written again."""
+
+
+@decodes("function")
+def _decode_function(_decoder: Decoder, node: Node, _donor: Any) -> Any:
+    return DSPY_FUNCTIONS[node["name"]]
+
+
+@encodes("dspy.retrievers.retrieve.Retrieve", "dspy.adapters.base.Adapter+")
+def _encode_object(encoder: Encoder, value: Any, where: str) -> Node:
+    """An object of DSPy that is no module and holds data only."""
+    path = import_path(type(value))
+    if path not in EXACT["object"]:
+        return encoder.leave_out(where, "object", path)
+    state = {
+        name: encoder.encode_member(name, item, f"{where}.{name}")
+        for name, item in vars(value).items()
+        if name != "callbacks"
+    }
+    return {"$": "object", "class": path, "state": state}
+
+
+@decodes("object")
+def _decode_object(decoder: Decoder, node: Node, donor: Any) -> Any:
+    kind = EXACT["object"].get(node["class"])
+    if kind is None:
+        raise DamagedArtifactError("object", f"class {node['class']!r:.80}")
+    value: Any = object.__new__(kind)
+    members = getattr(donor, "__dict__", ABSENT)
+    _public(node["state"])
+    vars(value).update(
+        callbacks=[],
+        **{k: decoder.decode(v, part(members, k)) for k, v in node["state"].items()},
+    )
+    return value
+
+
+def _public(state: Node) -> None:
+    for name in state:
+        if name.startswith("__"):
+            raise DamagedArtifactError("state", f"attribute {name!r:.80}")
 
 
 _PARALLEL = (
@@ -223,62 +255,83 @@ def decode_module(decoder: Decoder, node: Node, donor: Any) -> Any:
     Raises:
         DamagedArtifactError: An attribute has a name that no module has.
     """
+    if not decoder.modules and not decoder.compare:
+        donor = _root_donor(decoder, node, donor)
     if not isinstance(donor, dspy.Module):
         donor = ABSENT
-    kind = type(donor) if donor is not ABSENT else _class_of(decoder, node)
-    before = decoder.n_missing
-    module = _fill(decoder, node, kind, donor)
-    if decoder.n_missing > before and donor is ABSENT and kind and not _is_dspy(kind):
-        donor = _fresh(kind, module)
-        if donor is not ABSENT:
-            decoder.n_missing = before
-            module = _fill(decoder, node, kind, donor)
+    return _fill(decoder, node, donor)
+
+
+def _root_donor(decoder: Decoder, node: Node, donor: Any) -> Any:
+    """The given program, else a new one where the caller trusts its constructor."""
+    if donor is ABSENT and decoder.imports.may_construct(node["class"]):
+        donor = _construct(decoder, node)
+    if donor is not ABSENT:
+        _pair(decoder, node, donor)
+    return donor
+
+
+def _pair(decoder: Decoder, node: Any, donor: Any) -> None:
+    """Makes the empty modules first, so that a donor's code can be bound to them."""
+    if isinstance(node, list):
+        for i, item in enumerate(node):
+            _pair(decoder, item, part(donor, i))
+    if not isinstance(node, dict) or donor is ABSENT:
+        return
+    if node.get("$") == "module" and isinstance(donor, dspy.Module):
+        decoder.counterparts[id(donor)] = _shell(decoder, node, donor)
+        for name, item in node["state"].items():
+            _pair(decoder, item, part(vars(donor), name))
+    elif "$" not in node:
+        for key, item in node.items():
+            _pair(decoder, item, part(donor, key))
+    elif node["$"] == "tuple":
+        _pair(decoder, node["items"], donor)
+
+
+def _shell(decoder: Decoder, node: Node, donor: Any) -> Any:
+    """The module without its attributes; always the same one for a donor's module."""
+    if donor is not ABSENT:
+        if id(donor) in decoder.counterparts:
+            return decoder.counterparts[id(donor)]
+        kind: Any = type(donor)
+    else:
+        kind = decoder.imports.find(node["class"], "module")
+    if kind is None:
+        kind = RebuiltPredict if node.get("predictor") else RebuiltProgram
+    module = object.__new__(kind)
+    if isinstance(module, RebuiltProgram | RebuiltPredict):
+        module.__dict__["rebuilt_from"] = str(node["class"])
     return module
 
 
-def _class_of(decoder: Decoder, node: Node) -> Any:
-    found = decoder.imports.find(node["class"], "module")
-    return dspy.Predict if found is None and node.get("predictor") else found
-
-
-def _fill(decoder: Decoder, node: Node, kind: Any, donor: Any) -> Any:
-    module = RebuiltProgram(node["class"]) if kind is None else kind.__new__(kind)
-    dspy.Module._base_init(module)
+def _fill(decoder: Decoder, node: Node, donor: Any) -> Any:
+    module = _shell(decoder, node, donor)
     decoder.modules[node["id"]] = module
     members = ABSENT if donor is ABSENT else vars(donor)
     state: Node = module.__dict__
+    _public(node["state"])
     for name, value in node["state"].items():
-        if name.startswith("__"):
-            raise DamagedArtifactError("state", f"attribute {name!r:.80}")
         state[name] = decoder.decode(value, part(members, name))
     if donor is not ABSENT:  # what the class has gained since
-        for name in members.keys() - _NOT_STATE - _DEFAULTS.keys():
+        for name in members.keys() - _NOT_STATE:
             state.setdefault(name, members[name])
-    if isinstance(module, dspy.Predict):
-        for name, value in _DEFAULTS.items():
-            state.setdefault(name, copy.copy(value))
+    for name, default in (("_compiled", False), ("callbacks", []), ("history", [])):
+        state.setdefault(name, default)  # the order of the others is the program's
     return module
 
 
-def _fresh(kind: Any, filled: Any) -> Any:
-    """A new program of that class, with the constructor arguments it seems to keep."""
-    arguments = {
-        name: vars(filled)[name]
-        for name, parameter in inspect.signature(kind.__init__).parameters.items()
-        if name != "self"
-        and parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
-        and name in vars(filled)
-    }
+def _construct(decoder: Decoder, node: Node) -> Any:
+    """A new program of the class, with the arguments that were recorded.
+
+    A default never stands in for an argument that is not known.
+    """
+    kind = decoder.imports.find(node["class"], "module")
+    if kind is None or decoder.arguments is None:
+        return ABSENT
     try:
-        return kind(**arguments)
-    except (
-        TypeError,
-        ValueError,
-        LookupError,
-        AttributeError,
-        OSError,
-        RuntimeError,
-        PoOptimizerError,
-    ) as error:
-        logger.warning("%s could not be made afresh: %s", kind.__name__, error)
+        inspect.signature(kind).bind(**decoder.arguments)
+        return kind(**decoder.arguments)
+    except Exception as error:  # noqa: BLE001 a constructor may fail in any way
+        logger.warning("%s could not be made afresh: %s", node["class"], error)
         return ABSENT

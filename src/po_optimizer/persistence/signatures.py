@@ -9,8 +9,15 @@ from typing import Any
 import dspy
 from pydantic import create_model
 
+from po_optimizer.errors import DamagedArtifactError
 from po_optimizer.persistence.fields import decode_field, encode_field
-from po_optimizer.persistence.values import Decoder, Encoder, decodes, encodes
+from po_optimizer.persistence.values import (
+    ABSENT,
+    Decoder,
+    Encoder,
+    decodes,
+    encodes,
+)
 
 Node = dict[str, Any]
 
@@ -18,37 +25,71 @@ Node = dict[str, Any]
 @encodes("dspy.signatures.signature.SignatureMeta")
 def encode_signature(encoder: Encoder, signature: Any, where: str) -> Node:
     """A signature class as data."""
-    with encoder.strictness(strict=True):
-        fields = [
-            encode_field(encoder, name, field, f"{where}.{name}")
-            for name, field in signature.model_fields.items()
-        ]
+    with encoder.strictness(strict=False):
+        node: Node = {
+            "$": "signature",
+            "name": signature.__name__,
+            "instructions": signature.__doc__,
+            "fields": [
+                encode_field(encoder, name, field, f"{where}.{name}")
+                for name, field in signature.model_fields.items()
+            ],
+        }
+        beside = class_variables(signature)
+        if beside:
+            node["class"] = encoder.encode(beside, where)
+    return node
+
+
+def class_variables(signature: Any) -> dict[str, Any]:
+    """What the class holds beside its fields: `ClassVar`s, which fields never are."""
     return {
-        "$": "signature",
-        "name": signature.__name__,
-        "instructions": signature.__doc__,
-        "fields": fields,
+        name: getattr(signature, name)
+        for base in reversed(signature.__mro__)
+        if issubclass(base, dspy.Signature) and base is not dspy.Signature
+        for name in base.__class_vars__
     }
 
 
 @decodes("signature")
-def decode_signature(decoder: Decoder, node: Node, _donor: Any = None) -> Any:
+def decode_signature(decoder: Decoder, node: Node, donor: Any = ABSENT) -> Any:
     """The signature class of a node; a new one each time, as DSPy itself makes them."""
+    live = donor.model_fields if isinstance(donor, type(dspy.Signature)) else {}
     fields: dict[str, Any] = {
-        field["name"]: decode_field(decoder, field) for field in node["fields"]
+        field["name"]: decode_field(decoder, field, live.get(field["name"]))
+        for field in node["fields"]
     }
-    return rebuild_signature(node["name"], node["instructions"], fields)
+    beside = decoder.decode(node.get("class", {}))
+    return rebuild_signature(node["name"], node["instructions"], fields, beside)
 
 
-def rebuild_signature(name: str, instructions: str, fields: dict[str, Any]) -> Any:
+def rebuild_signature(
+    name: str,
+    instructions: str,
+    fields: dict[str, Any],
+    beside: dict[str, Any] | None = None,
+) -> Any:
     """A signature class of these parts.
 
     Args:
         name: The class's name.
         instructions: Its docstring, as it stands in the class.
         fields: (annotation, FieldInfo) by name, in order.
+        beside: Its `ClassVar`s by name.
+
+    Raises:
+        DamagedArtifactError: A name is private or not one.
     """
-    for field in fields:
+    beside = beside or {}
+    for field in [*fields, *beside]:
         if not field.isidentifier() or field.startswith("_"):
-            raise ValueError(field)
-    return create_model(name, __base__=dspy.Signature, __doc__=instructions, **fields)
+            raise DamagedArtifactError("signature", f"name {field!r:.80}")
+    signature = create_model(
+        name, __base__=dspy.Signature, __doc__=instructions, **fields
+    )
+    for key, value in beside.items():
+        if hasattr(dspy.Signature, key):
+            raise DamagedArtifactError("signature", f"name {key!r:.80}")
+        type.__setattr__(signature, key, value)
+        signature.__class_vars__.add(key)
+    return signature

@@ -8,6 +8,7 @@ and the search history are left out, as in the document.
 import io
 import operator
 import pickle
+import types
 from typing import Any
 
 import dill
@@ -15,16 +16,12 @@ import dspy
 import pydantic
 
 from po_optimizer.persistence import format as fmt
-from po_optimizer.persistence.allowlist import DATA_PACKAGES, Imports
 from po_optimizer.persistence.classes import decode_class, encode_class, kind_of
-from po_optimizer.persistence.programs import (
-    SEARCH_HISTORY,
-    Secret,
-    is_secret,
-    without_secrets,
-)
-from po_optimizer.persistence.signatures import rebuild_signature
-from po_optimizer.persistence.values import Decoder, Encoder, NotStored
+from po_optimizer.persistence.held_lms import describe_lm
+from po_optimizer.persistence.imports import Imports
+from po_optimizer.persistence.programs import SEARCH_HISTORY
+from po_optimizer.persistence.signatures import class_variables, rebuild_signature
+from po_optimizer.persistence.values import Decoder, Encoder, NotStored, is_secret
 
 MAX_BYTES = 2**31
 CANNOT_PICKLE = (
@@ -39,26 +36,58 @@ CANNOT_UNPICKLE = (
 
 
 class ProgramPickler(dill.Pickler):
-    """A dill pickler that rebuilds signature classes by value."""
+    """A dill pickler that rebuilds signature classes by value, and holds no secret."""
 
     def reducer_override(self, obj: Any) -> Any:
-        """How what dill cannot or must not pickle is rebuilt; else dill's own way."""
+        """How what dill cannot or must not pickle is rebuilt; else dill's own way.
+
+        Raises:
+            PicklingError: The object holds a secret.
+        """
         if isinstance(obj, type):
             return _reduce_class(obj)
         if isinstance(obj, dspy.BaseLM):
-            return type(None), ()
-        if isinstance(obj, Secret | pydantic.SecretStr | pydantic.SecretBytes):
+            return _rebuild_lm, (describe_lm(obj),)
+        if isinstance(obj, pydantic.SecretStr | pydantic.SecretBytes):
             return NotStored, ("snapshot", "secret", type(obj).__name__)
         if isinstance(obj, dspy.Module):
             return _reduce_module(obj)
+        if isinstance(obj, dspy.Example):
+            return NotImplemented
+        _refuse_secrets(obj)
         return NotImplemented
+
+
+def _refuse_secrets(obj: Any) -> None:
+    """Refuses what keeps a secret under its name: attributes, keys, closures.
+
+    Raises:
+        PicklingError: It does.
+    """
+    if isinstance(obj, types.FunctionType):
+        cells = [cell.cell_contents for cell in obj.__closure__ or ()]
+        members = dict(zip(obj.__code__.co_freevars, cells, strict=True))
+    else:
+        members = obj if type(obj) is dict else getattr(obj, "__dict__", {})
+    if isinstance(obj, NotStored | types.ModuleType):
+        return
+    for name, value in dict(members).items():
+        if is_secret(name, value) and not isinstance(value, types.FunctionType):
+            msg = f"{type(obj).__name__} holds a secret, {name}"
+            raise pickle.PicklingError(msg)
+
+
+def _rebuild_lm(node: dict[str, Any]) -> Any:
+    decoder = Decoder(Imports(()), {})
+    return decoder.decode(node)
 
 
 def _reduce_class(found: Any) -> Any:
     """Classes that no import finds: signatures, generics, dspy.Code, local ones."""
     if issubclass(found, dspy.Signature) and found is not dspy.Signature:
         fields = {n: (f.annotation, f) for n, f in found.model_fields.items()}
-        return rebuild_signature, (found.__name__, found.__doc__, fields)
+        parts = found.__name__, found.__doc__, fields, class_variables(found)
+        return rebuild_signature, parts
     generic = getattr(found, "__pydantic_generic_metadata__", None)
     if generic and generic["origin"]:
         return operator.getitem, (generic["origin"], generic["args"])
@@ -78,20 +107,24 @@ def _is_code_of(found: type, item: Any) -> bool:
 
 
 def _rebuild_class(type_id: str, table: dict[str, Any]) -> Any:
-    return decode_class(Decoder(Imports(DATA_PACKAGES), table), type_id)
+    return decode_class(Decoder(Imports(()), table), type_id)
 
 
 def _reduce_module(module: Any) -> Any:
     state = {
-        name: NotStored(name, "secret", type(value).__name__)
-        if is_secret(name) and value is not None
-        else without_secrets(value)
-        if name == "config" and isinstance(value, dict)
-        else value
+        name: _without_secrets(name, value, module)
         for name, value in module.__getstate__().items()
         if name not in SEARCH_HISTORY
     }
     return module.__class__.__new__, (module.__class__,), state
+
+
+def _without_secrets(name: str, value: Any, module: Any) -> Any:
+    if is_secret(name, value):
+        return NotStored(name, "secret", type(value).__name__)
+    if name == "config" and isinstance(module, dspy.Predict):
+        return {key: _without_secrets(key, item, None) for key, item in value.items()}
+    return value
 
 
 def dumps(program: dspy.Module) -> bytes:

@@ -9,7 +9,7 @@ import logging
 import re
 import secrets
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
@@ -26,13 +26,33 @@ from po_optimizer.files import Folder, LocalFolder, UnconfirmedError
 from po_optimizer.files.folders import StagedFile
 from po_optimizer.persistence import format as fmt
 from po_optimizer.persistence import snapshot
-from po_optimizer.persistence.allowlist import DEFAULT_ALLOWED
-from po_optimizer.persistence.components import compare, encode, program_of
+from po_optimizer.persistence.arguments import encode_arguments
+from po_optimizer.persistence.components import (
+    compare,
+    decode,
+    describe_missing,
+    encode,
+    missing_parts,
+    program_of,
+)
 from po_optimizer.persistence.fingerprint import fingerprint
+from po_optimizer.persistence.imports import DEFAULT_ALLOWED, Imports
 from po_optimizer.persistence.programs import PROVENANCE
 from po_optimizer.persistence.reading import read_document
-from po_optimizer.persistence.values import Encoder
-from po_optimizer.persistence.verify import Findings, Verifier, read_back_inline
+from po_optimizer.persistence.scripted_call import (
+    MAX_PROBES,
+    Inputs,
+    compare_calls,
+    probe_inputs,
+)
+from po_optimizer.persistence.values import ABSENT, Decoder, Encoder
+from po_optimizer.persistence.verify import (
+    Call,
+    Findings,
+    Verifier,
+    prepare_calls,
+    read_back_inline,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +76,8 @@ class SavedProgram:
         n_demos: Demos of all its predictors.
         snapshot: File name of the dill snapshot; None when there is none.
         snapshot_problem: Why there is none; None when there is one or none was wanted.
+        not_compared: Why a call of the loaded program could not be compared with one of
+            the program; None when it was, or was not asked for.
     """
 
     path: str
@@ -64,6 +86,7 @@ class SavedProgram:
     n_demos: int
     snapshot: str | None
     snapshot_problem: str | None
+    not_compared: str | None = None
 
 
 def save_program(
@@ -72,6 +95,8 @@ def save_program(
     *,
     dill: DillMode = "write",
     verify: VerifyMode = "process",
+    arguments: Mapping[str, Any] | None = None,
+    probes: Iterable[Inputs] | None = None,
 ) -> SavedProgram:
     """Store a program at a local path, whole or not at all.
 
@@ -80,18 +105,26 @@ def save_program(
         path: The document's file; its folder is created.
         dill: "write" and "load" add a snapshot beside it; "off" does not.
         verify: Where the staged file is read back: in a fresh "process" (about
-            1.5 s), "inline", or not at all ("off").
+            1.5 s), "inline", or not at all ("off"). In a process the program is
+            called, too, with a scripted LM: loaded, it must ask and give the same.
+        arguments: What the program's constructor was called with, by name.
+        probes: Up to three inputs for these calls; if none are given, they are taken
+            from the demos or made by type.
 
     Raises:
         SaveError: It could not be stored; what was there before still is.
     """
     path = Path(path)
-    return Saving(LocalFolder(path.parent), path.name, dill, verify).save(program)
+    folder = LocalFolder(path.parent)
+    saving = Saving(folder, path.name, dill, verify, arguments=arguments, probes=probes)
+    return saving.save(program)
 
 
 def load_program(
     path: str | Path,
     *,
+    program: dspy.Module | None = None,
+    lms: Mapping[str, dspy.BaseLM] | None = None,
     dill: DillMode = "off",
     allowed_packages: Iterable[str] = DEFAULT_ALLOWED,
 ) -> dspy.Module:
@@ -99,15 +132,23 @@ def load_program(
 
     Args:
         path: The document's file.
+        program: A new program of the same class: gives functions, tools, clients and
+            LMs, which no document holds. It is not changed.
+        lms: LMs that cannot be made again, by the attribute that holds them or by
+            their model's name.
         dill: "load" prefers the snapshot, which runs the code in it: only for files
             you trust. Any other mode never reads it.
-        allowed_packages: What the document may cause to be imported.
+        allowed_packages: Packages whose classes may be imported, and exact names,
+            `package.module:Class`, whose constructors may be called, too.
 
     Raises:
         ArtifactError: It is missing, altered, unsafe or from a later version.
     """
     path = Path(path)
-    return load_from(LocalFolder(path.parent), path.name, dill, allowed_packages)
+    folder = LocalFolder(path.parent)
+    return load_from(
+        folder, path.name, dill, allowed_packages, program=program, lms=lms
+    )
 
 
 class Saving:
@@ -118,16 +159,31 @@ class Saving:
         name: The document's file name there.
         dill: Whether a snapshot is added.
         verify: Where the staged files are read back.
+        arguments: What the program's constructor was called with; None if unknown.
+        probes: Inputs for scripted calls; None to make them.
+        donor: A new program of the class, which will give code when it is loaded:
+            then nothing of the program may be missing.
     """
 
     def __init__(
-        self, folder: Folder, name: str, dill: DillMode, verify: VerifyMode
+        self,
+        folder: Folder,
+        name: str,
+        dill: DillMode,
+        verify: VerifyMode,
+        *,
+        arguments: Mapping[str, Any] | None = None,
+        probes: Iterable[Inputs] | None = None,
+        donor: dspy.Module | None = None,
     ) -> None:
         check_modes(dill, verify)
         self.folder = folder
         self.name = name
         self.dill = dill
         self.verify = verify
+        self.arguments = arguments
+        self.probes = probes
+        self.donor = donor
 
     def save(self, program: dspy.Module) -> SavedProgram:
         """Store the program.
@@ -139,10 +195,11 @@ class Saving:
             verifier = self._verifier(stack)
             try:
                 encoder = Encoder()
-                document = encode(encoder, program)
+                document = encode(encoder, program, self.arguments)
                 compare(document, encoder)
+                document, calls = self._compare_calls(program, document, encoder)
                 data = self._snapshot_bytes(program)
-                saved = self._publish(document, data, verifier, stack)
+                saved = self._publish(document, data, calls, verifier, stack)
             except _FAILURES as error:
                 rescue = self._rescue(program)
                 problem = getattr(error, "problem", str(error))
@@ -161,6 +218,39 @@ class Saving:
         stack.callback(verifier.close)
         return verifier
 
+    def _compare_calls(
+        self, program: dspy.Module, document: fmt.Document, encoder: Encoder
+    ) -> tuple[fmt.Document, list[Call]]:
+        """The document with why calls were not compared, and calls for the process.
+
+        Raises:
+            SaveError: Loaded, the program acts differently, or lacks a part.
+        """
+        if self.donor is not None:
+            self._check_with_donor(document)
+        if self.verify != "process":
+            return document, []
+        try:
+            probes = probe_inputs(program) if self.probes is None else [*self.probes]
+            probes = probes[:MAX_PROBES]
+            decoder = Decoder(Imports((), encoder.classes), document["types"])
+            loaded = decode(document, decoder, self.donor or ABSENT)
+            difference = compare_calls(program, loaded, probes)
+            if difference:
+                raise SaveError(self.folder.shown(self.name), f"loaded, {difference}")
+            return document, prepare_calls(program, probes, encoder.classes)
+        except ValueError as error:
+            return {**document, "not_compared": str(error)}, []
+
+    def _check_with_donor(self, document: fmt.Document) -> None:
+        loaded = program_of(document, self.name, self.donor)
+        missing = missing_parts(loaded)
+        if missing:
+            problem = (
+                f"the role's own program does not give {describe_missing(missing)}"
+            )
+            raise SaveError(self.folder.shown(self.name), problem)
+
     def _snapshot_bytes(self, program: dspy.Module) -> bytes | str | None:
         """The snapshot, or why there is none, or None when none is wanted."""
         if self.dill == "off":
@@ -174,6 +264,7 @@ class Saving:
         self,
         document: fmt.Document,
         data: bytes | str | None,
+        calls: list[Call],
         verifier: Verifier | None,
         stack: ExitStack,
     ) -> SavedProgram:
@@ -189,12 +280,14 @@ class Saving:
         if isinstance(data, bytes) and entry:
             # as private as the document that it belongs to
             staged_snapshot = self._stage(entry["file"], data, stack, self.name)
-        findings = self._read_back(document, staged, staged_snapshot, verifier)
+        findings = self._read_back(document, staged, staged_snapshot, calls, verifier)
         if findings.problem:
             raise SaveError(self.folder.shown(self.name), findings.problem)
-        if findings.snapshot_problem:
-            again = self._verifier(stack)
-            return self._publish(document, findings.snapshot_problem, again, stack)
+        if findings.snapshot_problem or findings.not_compared:
+            if findings.not_compared:
+                document["not_compared"], calls = findings.not_compared, []
+            data = findings.snapshot_problem or data
+            return self._publish(document, data, calls, self._verifier(stack), stack)
         if staged_snapshot:
             staged_snapshot.commit()
         staged.commit()
@@ -212,17 +305,19 @@ class Saving:
         document: fmt.Document,
         staged: StagedFile,
         staged_snapshot: StagedFile | None,
+        calls: list[Call],
         verifier: Verifier | None,
     ) -> Findings:
         if self.verify == "off":
             return Findings()
-        read_back = verifier.read_back if verifier else read_back_inline
         with ExitStack() as stack:
             path = stack.enter_context(staged.local_copy())
             other = None
             if staged_snapshot:
                 other = stack.enter_context(staged_snapshot.local_copy())
-            return read_back(path, document["fingerprint"], other)
+            if verifier is None:
+                return read_back_inline(path, document["fingerprint"], other)
+            return verifier.read_back(path, document["fingerprint"], other, calls)
 
     def _rescue(self, program: dspy.Module) -> str:
         """What could be encoded, beside the target or in the temporary folder."""
@@ -251,6 +346,7 @@ class Saving:
             n_demos=document["n_demos"],
             snapshot=entry.get("file"),
             snapshot_problem=entry.get("missing"),
+            not_compared=document.get("not_compared"),
         )
 
 
@@ -277,11 +373,16 @@ def is_snapshot_name(name: Any) -> bool:
     )
 
 
-def is_stored(folder: Folder, name: str, program: dspy.Module) -> bool:
+def is_stored(
+    folder: Folder,
+    name: str,
+    program: dspy.Module,
+    arguments: Mapping[str, Any] | None = None,
+) -> bool:
     """True when the document is this program, come about in the same way."""
     try:
         stored = fmt.parse(read_document(folder, name), folder.shown(name))
-        document = encode(Encoder(), program)
+        document = encode(Encoder(), program, arguments)
     except _FAILURES:
         return False
     same: bool = _lasting(document) == _lasting({k: stored.get(k) for k in document})
@@ -342,7 +443,14 @@ def _unnamed_snapshots(folder: Folder, name: str, names: list[str]) -> list[str]
 
 
 def load_from(
-    folder: Folder, name: str, dill: DillMode, allowed_packages: Iterable[str]
+    folder: Folder,
+    name: str,
+    dill: DillMode,
+    allowed_packages: Iterable[str],
+    *,
+    program: dspy.Module | None = None,
+    lms: Mapping[str, Any] | None = None,
+    arguments: Mapping[str, Any] | None = None,
 ) -> dspy.Module:
     """The program published under that name; see `load_program`.
 
@@ -353,11 +461,30 @@ def load_from(
     check_modes(dill, "off")
     where = folder.shown(name)
     document = fmt.parse(read_document(folder, name), where)
+    if arguments is not None:
+        _check_arguments(document["arguments"], program, arguments, where)
     if dill == "load":
         loaded = _from_snapshot(folder, document, where)
         if loaded is not None:
             return loaded
-    return program_of(document, where, None, allowed_packages)
+    return program_of(document, where, program, allowed_packages, lms)
+
+
+def _check_arguments(
+    recorded: dict[str, Any], program: Any, arguments: Mapping[str, Any], where: str
+) -> None:
+    """Refuses a donor that was made in another way than the stored program.
+
+    Raises:
+        ArtifactError: It was: code of the one would meet data of the other.
+    """
+    given = encode_arguments(program, arguments)["known"]
+    if recorded["known"] != given and not recorded["unknown"]:
+        msg = (
+            f"path={where!r}: the program was made with {recorded['known']}, now "
+            f"program_args are {given}. Set them as they were, or optimize again."
+        )
+        raise ArtifactError(msg)
 
 
 def _from_snapshot(

@@ -5,19 +5,31 @@ Other modules add their kinds with `encodes` and `decodes`. A decoder builds dat
 only; it never calls what a document names.
 """
 
+import functools
 import math
-from collections.abc import Callable, Iterator
+import re
+import types
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
-from po_optimizer.errors import DamagedArtifactError, NotStorableError, NotStoredError
+from po_optimizer.errors import (
+    ArtifactError,
+    DamagedArtifactError,
+    NotStorableError,
+    NotStoredError,
+)
 from po_optimizer.persistence import format as fmt
-from po_optimizer.persistence.allowlist import Imports
+from po_optimizer.persistence.imports import Imports
 
 Encode = Callable[["Encoder", Any, str], Any]
 Decode = Callable[["Decoder", dict[str, Any], Any], Any]
 
 ABSENT: Any = object()
+FAILURES = (  # of ours, and of what a program's own types do when they are read
+    *(ArtifactError, TypeError, ValueError, LookupError, AttributeError, OSError),
+    *(RuntimeError, ArithmeticError, NameError, SyntaxError, AssertionError),
+)
 _ENCODERS: dict[str, Encode] = {}
 _DECODERS: dict[str, Decode] = {}
 _BY_CLASS: dict[type, Encode] = {}
@@ -67,6 +79,69 @@ def _unknown(encoder: "Encoder", value: Any, where: str) -> Any:
     return encoder.leave_out(where, "object", class_path(type(value)))
 
 
+class NotStored:
+    """Stands where a document only names code or a live object; refuses any use.
+
+    The refusal is no Exception: a program that answers something whatever fails must
+    not answer something else because a part of it is missing.
+    """
+
+    def __init__(self, where: str, kind: str, what: str) -> None:
+        self.__dict__.update(where=where, kind=kind, what=what)
+
+    def _refuse(self, *_args: Any, **_kwargs: Any) -> NoReturn:
+        raise NotStoredError(self.where, self.what)
+
+    def __call__(self, *_args: Any, **_kwargs: Any) -> NoReturn:
+        """Refuse, naming what would have to be there.
+
+        Raises:
+            NotStoredError: Always.
+        """
+        self._refuse()
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):  # copy, pickle and pydantic ask for these
+            raise AttributeError(name)
+        self._refuse()
+
+    def __repr__(self) -> str:
+        return f"<not stored: {self.where}, {self.what}>"
+
+    __str__ = __format__ = __bool__ = __len__ = __iter__ = __getitem__ = _refuse
+    __contains__ = __add__ = __radd__ = __enter__ = __exit__ = _refuse
+
+
+_SECRET = re.compile(
+    r"(^|_)(api_?key|access_key(_id)?|secret|secret_key|token|session_token|password|"
+    r"passwd|authorization|credentials?|private_key|api_base|base_url|endpoint|"
+    r"headers|model_list)$",
+    re.IGNORECASE,
+)
+_OPEN = (bool, int, float, type, type(None), NotStored)  # never a secret themselves
+
+
+def is_secret(name: Any, value: Any) -> bool:
+    """True for keys, headers and endpoints, by the name under which they are kept."""
+    if not isinstance(name, str) or not _SECRET.search(name):
+        return False
+    if isinstance(value, _OPEN) or (isinstance(value, str | bytes) and not value):
+        return False
+    return not _holds_modules(value)
+
+
+def _holds_modules(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(map(_holds_modules, value.values()))
+    if type(value) in (list, tuple):
+        return any(map(_holds_modules, value))
+    bases = map(class_path, type(value).__mro__)
+    return any(base in _MODULES for base in bases)
+
+
+_MODULES = ("dspy.primitives.module.Module", "dspy.clients.base_lm.BaseLM")
+
+
 class Encoder:
     """One encoding: what was met, what was left out, and the types it needs.
 
@@ -76,13 +151,15 @@ class Encoder:
 
     def __init__(self, *, rescue: bool = False) -> None:
         self.rescue = rescue
-        self.strict = False  # True inside demos, signatures and configs
+        self.strict = False  # True inside demos and configs
+        self.guards = True  # False inside demos: their fields have any name
         self.problems: list[str] = []
         self.not_stored: list[dict[str, str]] = []
         self.types: dict[str, Any] = {}
         self.type_ids: dict[Any, str] = {}
         self.modules: dict[int, int] = {}
-        self.known: dict[str, Any] = {}
+        self.classes: dict[str, Any] = {}  # of the program, by path
+        self.placeholders: list[NotStored] = []  # that the program holds already
         self._depth = 0
 
     def encode(self, value: Any, where: str) -> Any:
@@ -106,8 +183,34 @@ class Encoder:
                 problem = f"it is over {fmt.MAX_DEPTH} levels deep, or cyclic"
                 raise NotStorableError(where, problem)
             return encoder_of(kind)(self, value, where)
+        except FAILURES as error:
+            if not self.rescue:
+                raise
+            return self._give_up(value, where, error)
         finally:
             self._depth -= 1
+
+    def _give_up(self, value: Any, where: str, error: BaseException) -> Any:
+        """A rescue leaves out what fails; a text form of it stays in the problems."""
+        self.problems.append(f"{where}: {error!s:.200}")
+        what = class_path(type(value))
+        self.not_stored.append({"where": where, "kind": "object", "what": what})
+        return {"$": "missing", "where": where, "kind": "object", "what": what}
+
+    def encode_member(self, name: Any, value: Any, where: str) -> Any:
+        """A value with a name: an attribute, a key, a field; secrets are left out."""
+        if self.guards and is_secret(name, value):
+            return self.leave_out(where, "secret", type(value).__name__)
+        return self.encode(value, where)
+
+    @contextmanager
+    def without_guard(self) -> Iterator[None]:
+        """Names tell nothing for a while: they are the user's data."""
+        before, self.guards = self.guards, False
+        try:
+            yield
+        finally:
+            self.guards = before
 
     @contextmanager
     def strictness(self, *, strict: bool) -> Iterator[None]:
@@ -139,19 +242,33 @@ class Decoder:
     Args:
         imports: Finds classes by path.
         types: The document's table of types.
+        arguments: What the program's constructor was called with; None if unknown.
+        lms: LMs for the places, or the models, of LMs that cannot be rebuilt.
+        compare: Keep placeholders as they are, to compare with what was encoded.
     """
 
-    def __init__(self, imports: Imports, types: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        imports: Imports,
+        types: dict[str, Any],
+        *,
+        arguments: dict[str, Any] | None = None,
+        lms: Mapping[str, Any] | None = None,
+        compare: bool = False,
+    ) -> None:
         if len(types) > fmt.MAX_TYPES:
             raise DamagedArtifactError("types", f"over {fmt.MAX_TYPES} types")
         self.imports = imports
         self.types = types
+        self.arguments = arguments
+        self.lms = lms or {}
+        self.compare = compare
         self.built: dict[str, Any] = {}
         self.building: dict[str, str] = {}
         self.modules: dict[int, Any] = {}
+        self.counterparts: dict[int, Any] = {}  # of a donor's modules, by id
         self.type_variables: dict[str, Any] = {}
-        self.n_missing = 0
-        self.keep_missing = False  # True to compare with what was encoded
+        self.missing: list[NotStored] = []
         self._n_nodes = 0
         self._depth = 0
 
@@ -178,6 +295,15 @@ class Decoder:
             if handler is None:
                 raise DamagedArtifactError("$", f"unknown tag {node['$']!r}")
             return handler(self, node, donor)
+        finally:
+            self._depth -= 1
+
+    @contextmanager
+    def level(self) -> Iterator[None]:
+        """One level deeper, for what is not decoded by a tag."""
+        self._enter(1)
+        try:
+            yield
         finally:
             self._depth -= 1
 
@@ -213,46 +339,63 @@ def is_unicode(text: str) -> bool:
     return True
 
 
-class NotStored:
-    """Stands where a document only names code or a live object; refuses any use."""
-
-    def __init__(self, where: str, kind: str, what: str) -> None:
-        self.__dict__.update(where=where, kind=kind, what=what)
-
-    def __call__(self, *_args: Any, **_kwargs: Any) -> NoReturn:
-        """Refuse, naming what would have to be there.
-
-        Raises:
-            NotStoredError: Always.
-        """
-        raise NotStoredError(self.where, self.what)
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):  # copy, pickle and isinstance ask for these
-            raise AttributeError(name)
-        raise NotStoredError(self.where, self.what)
-
-    def __repr__(self) -> str:
-        return f"<not stored: {self.where}, {self.what}>"
-
-
 @encodes(class_path(NotStored) + "+")
 def _encode_not_stored(encoder: Encoder, value: NotStored, _where: str) -> Any:
+    encoder.placeholders.append(value)
     return encoder.leave_out(value.where, value.kind, value.what)
 
 
 @decodes("missing")
 def _decode_missing(decoder: Decoder, node: dict[str, Any], donor: Any) -> Any:
-    if donor is not ABSENT:
-        return donor
-    kind, what = str(node["kind"]), str(node["what"])
-    if decoder.keep_missing:
-        return NotStored(str(node["where"]), kind, what)
-    if kind == "lm":
-        return None
-    if kind == "function":
-        found = decoder.imports.find(what, "function")
-        if found is not None:
-            return found
-    decoder.n_missing += 1
-    return NotStored(str(node["where"]), kind, what)
+    if donor is not ABSENT and not decoder.compare:
+        return rebound(decoder, donor)
+    return placeholder(decoder, node)
+
+
+def placeholder(decoder: Decoder, node: Mapping[str, Any]) -> NotStored:
+    """What stands for something that is neither in the document nor given."""
+    parts = str(node["where"]), str(node["kind"]), str(node["what"])
+    missing = NotStored(*parts)
+    decoder.missing.append(missing)
+    return missing
+
+
+def rebound(decoder: Decoder, value: Any) -> Any:
+    """A donor's code, with the loaded modules in place of the donor's own.
+
+    A tool that is a method of the program, or a function that closes over it, must
+    act on the program that was loaded.
+    """
+    if isinstance(value, types.MethodType):
+        return types.MethodType(value.__func__, _loaded(decoder, value.__self__))
+    if isinstance(value, functools.partial):
+        args = [_loaded(decoder, rebound(decoder, item)) for item in value.args]
+        return functools.partial(rebound(decoder, value.func), *args, **value.keywords)
+    if isinstance(value, types.FunctionType) and value.__closure__:
+        return _with_cells(decoder, value)
+    return value
+
+
+def _with_cells(decoder: Decoder, function: types.FunctionType) -> Any:
+    try:
+        cells = [cell.cell_contents for cell in function.__closure__ or ()]
+    except ValueError:  # an empty cell: a name that was never bound
+        return function
+    changed = [_loaded(decoder, content) for content in cells]
+    if all(a is b for a, b in zip(cells, changed, strict=True)):
+        return function
+    copy: Any = types.FunctionType(
+        function.__code__,
+        function.__globals__,
+        function.__name__,
+        function.__defaults__,
+        tuple(types.CellType(content) for content in changed),
+    )
+    copy.__kwdefaults__ = function.__kwdefaults__
+    functools.update_wrapper(copy, function)
+    del copy.__wrapped__
+    return copy
+
+
+def _loaded(decoder: Decoder, item: Any) -> Any:
+    return decoder.counterparts.get(id(item), item)

@@ -1,28 +1,44 @@
-"""Reading back what was written, in a fresh process without the defining module.
+"""Reading back what was written, in a fresh process.
 
-The process imports DSPy only (`allowed_packages` is empty there), decodes the
-document from the disk and renders every prompt. It then unpickles the snapshot, with
-the program's own import path. It costs one start of Python and DSPy, about 1.5 s of
-which the encoding overlaps the most.
+The process imports what this one imports. It first decodes the document from the disk
+without the defining module and renders every prompt, then imports the module, where
+it can, and calls the program with a scripted LM, then unpickles the snapshot.
 """
 
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import dspy
+
+from po_optimizer.errors import SettingError
+from po_optimizer.persistence import format as fmt
 from po_optimizer.persistence import snapshot
-from po_optimizer.persistence.components import inspect_program
+from po_optimizer.persistence.components import (
+    inspect_program,
+    program_of,
+)
 from po_optimizer.persistence.fingerprint import fingerprint
+from po_optimizer.persistence.imports import DATA_PACKAGES, Imports
+from po_optimizer.persistence.scripted_call import (
+    Inputs,
+    Outcome,
+    call_program,
+    steady_outcome,
+)
+from po_optimizer.persistence.values import FAILURES, Decoder, Encoder
 
 _TIMEOUT_SECONDS = 300.0
 _BOOT = (
-    "import sys; sys.path[:0] = [{root!r}]; "
+    "import json, sys; sys.path[:] = json.loads(sys.argv.pop()); "
     "from po_optimizer.persistence.verify import main; main()"
 )
-_KEPT = ("PATH", "HOME", "TMPDIR", "SYSTEMROOT", "USERPROFILE", "DSPY_CACHEDIR")
+Call = dict[str, Any]
+"""A scripted call as data: inputs, the packages it needs and the expected outcome."""
 
 
 class Findings:
@@ -30,64 +46,94 @@ class Findings:
 
     Attributes:
         problem: Why the document must not be published; None when it may.
+        not_compared: Why the call could not be compared; None when it was.
         snapshot_problem: Why the snapshot must not; None when it may or there is none.
     """
 
     def __init__(
-        self, problem: str | None = None, snapshot_problem: str | None = None
+        self,
+        problem: str | None = None,
+        snapshot_problem: str | None = None,
+        not_compared: str | None = None,
     ) -> None:
         self.problem = problem
         self.snapshot_problem = snapshot_problem
+        self.not_compared = not_compared
 
 
 class Verifier:
     """A process that starts at once and reads back when it is told what.
 
     Starting it before the program is encoded hides most of its import of DSPy.
+
+    Raises:
+        SettingError: Python does not know its own executable.
     """
 
     def __init__(self) -> None:
-        root = str(Path(__file__).parents[2])
-        kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+        if not sys.executable:
+            raise SettingError(
+                "verify",
+                "process",
+                "sys.executable is empty here, so no process can be started",
+                "Save with verify='inline'.",
+            )
+        paths = [str(Path(entry).absolute()) for entry in sys.path]
         self._process = subprocess.Popen(  # noqa: S603 our own interpreter
-            [sys.executable, "-I", "-c", _BOOT.format(root=root)],
+            [sys.executable, "-I", "-c", _BOOT, json.dumps(paths)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={**kept, "LITELLM_LOCAL_MODEL_COST_MAP": "True"},
+            env={**os.environ, "LITELLM_LOCAL_MODEL_COST_MAP": "True"},
             text=True,
         )
 
     def read_back(
-        self, document: Path, expected: dict[str, str], snapshot_file: Path | None
+        self,
+        document: Path,
+        expected: dict[str, str],
+        snapshot_file: Path | None,
+        calls: Iterable[Call] = (),
     ) -> Findings:
         """What the process finds in the files, compared with what is expected."""
         order = {
             "document": str(document),
             "snapshot": str(snapshot_file) if snapshot_file else None,
-            "sys_path": [str(Path(entry).absolute()) for entry in sys.path],
+            "calls": list(calls),
         }
         try:
             out, err = self._process.communicate(json.dumps(order), _TIMEOUT_SECONDS)
         except subprocess.TimeoutExpired:
             self.close()
             return Findings(f"reading back took over {_TIMEOUT_SECONDS:g} seconds.")
-        answers = [json.loads(line) for line in out.splitlines() if line[:1] == "{"]
+        answers = _answers(out)
         reason = (err.strip().splitlines() or ["no message"])[-1]
-        if not answers:
+        if "prompts" not in answers:
             return Findings(f"it could not be read back ({reason}).")
-        problem = _differences(answers[0], expected)
-        if problem or snapshot_file is None:
+        problem = _differences(answers["prompts"], expected)
+        if problem:
             return Findings(problem)
-        if len(answers) == 1:
-            return Findings(None, f"it does not load in a fresh process ({reason})")
-        return Findings(None, _differences(answers[1], expected))
+        differs = answers.get("calls", f"the fresh process ended ({reason})")
+        if snapshot_file is None:
+            return Findings(not_compared=differs)
+        if "snapshot" not in answers:
+            why = f"it does not load in a fresh process ({reason})"
+            return Findings(None, why, differs)
+        return Findings(None, _differences(answers["snapshot"], expected), differs)
 
     def close(self) -> None:
         """End the process; harmless when it has ended."""
         if self._process.poll() is None:
             self._process.kill()
         self._process.communicate()
+
+
+def _answers(out: str) -> dict[str, Any]:
+    answers: dict[str, Any] = {}
+    for line in out.splitlines():
+        if line.startswith('{"po_optimizer": '):
+            answers.update(json.loads(line)["po_optimizer"])
+    return answers
 
 
 def read_back_inline(
@@ -98,36 +144,97 @@ def read_back_inline(
     if problem or snapshot_file is None:
         return Findings(problem)
     try:
-        found = fingerprint(snapshot.loads(snapshot_file.read_bytes()))
+        prompts = fingerprint(snapshot.loads(snapshot_file.read_bytes()))
     except snapshot.CANNOT_UNPICKLE as error:
         return Findings(None, f"it does not load ({type(error).__name__}: {error})")
-    return Findings(None, _differences(found, expected))
+    return Findings(None, _differences(prompts, expected))
 
 
 def _prompts_of(document: Path) -> dict[str, str]:
     return fingerprint(inspect_program(document.read_bytes(), str(document)))
 
 
-def _differences(found: dict[str, str], expected: dict[str, str]) -> str | None:
-    changed = sorted(p for p in {*found, *expected} if found.get(p) != expected.get(p))
+def _differences(prompts: dict[str, str], expected: dict[str, str]) -> str | None:
+    every = {*prompts, *expected}
+    changed = sorted(p for p in every if prompts.get(p) != expected.get(p))
     if not changed:
         return None
     return f"read back, these predictors render other prompts: {', '.join(changed)}."
 
 
+def prepare_calls(
+    program: dspy.Module, probes: Iterable[Inputs], classes: Iterable[str]
+) -> list[Call]:
+    """Calls for a fresh process, with what they give here.
+
+    Args:
+        program: The program that is saved.
+        probes: Inputs to call it with.
+        classes: Paths of the classes that it needs.
+
+    Raises:
+        ValueError: The calls cannot be compared: why.
+    """
+    path = f"{type(program).__module__}:{type(program).__qualname__}"
+    if path.startswith("__main__:") or "<locals>" in path:
+        msg = f"{path} cannot be imported by another process"
+        raise ValueError(msg)
+    modules = {name.partition(":")[0] for name in classes}
+    packages = sorted({m.partition(".")[0] for m in modules} - set(DATA_PACKAGES))
+    calls: list[Call] = []
+    for inputs in probes:
+        encoder = Encoder(rescue=True)
+        encoded = encoder.encode(dict(inputs), "probe")
+        if encoder.not_stored:
+            raise ValueError("its inputs are no data")
+        outcome = steady_outcome(program, inputs)
+        calls.append(
+            {
+                "inputs": encoded,
+                "types": encoder.types,
+                "packages": packages,
+                "requests": outcome.requests,
+                "result": outcome.result,
+            }
+        )
+    return calls
+
+
+def _compare_call(document: fmt.Document, call: Call) -> str | None:
+    packages = call["packages"]
+    loaded = program_of(document, "staged", None, packages)
+    inputs = Decoder(Imports(packages), call["types"]).decode(call["inputs"])
+    outcome = call_program(loaded, inputs)
+    if outcome.refused:
+        return None
+    expected = Outcome(tuple(call["requests"]), call["result"])
+    difference = expected.difference(outcome)
+    return difference and f"in a fresh process {difference}"
+
+
+def _compare_all(path: Path, calls: list[Call]) -> str | None:
+    document = fmt.parse(path.read_bytes(), str(path))
+    try:
+        return next(filter(None, (_compare_call(document, c) for c in calls)), None)
+    except FAILURES as error:
+        return f"in a fresh process: {type(error).__name__}: {error!s:.200}"
+
+
 def main() -> None:
-    """The process's side: answer with one line for each file that could be read.
+    """The process's side: answer with one line for each part that could be read.
 
     A snapshot that fails may do so in any way; the process then ends without its
-    second line, and its last line of error output is the reason.
+    line, and its last line of error output is the reason.
     """
     order: dict[str, Any] = json.loads(sys.stdin.read())
-    _answer(_prompts_of(Path(order["document"])))
+    document = Path(order["document"])
+    _answer(prompts=_prompts_of(document))
+    _answer(calls=_compare_all(document, order["calls"]))
     if order["snapshot"] is not None:
-        sys.path[:] = order["sys_path"]
-        _answer(fingerprint(snapshot.loads(Path(order["snapshot"]).read_bytes())))
+        loaded = snapshot.loads(Path(order["snapshot"]).read_bytes())
+        _answer(snapshot=fingerprint(loaded))
 
 
-def _answer(prompts: dict[str, str]) -> None:
-    sys.stdout.write(json.dumps(prompts) + "\n")
+def _answer(**answers: Any) -> None:
+    sys.stdout.write("\n" + json.dumps({"po_optimizer": answers}) + "\n")
     sys.stdout.flush()

@@ -10,8 +10,11 @@ from po_optimizer.errors import PoOptimizerError
 from po_optimizer.optimization.checks import Check, check
 from po_optimizer.optimization.optimizers import Optimizer
 from po_optimizer.persistence import (
+    compare_calls,
+    describe_missing,
     extract_program_components,
     load_program_from_components,
+    missing_parts,
 )
 
 _LONG_INSTRUCTIONS = "Weigh every requirement; mañana, 日本 and \N{SNOWMAN} too. " * 400
@@ -26,10 +29,14 @@ def survival_check(student: dspy.Module, trainset: list[dspy.Example]) -> Check:
         predictor.demos = trainset[:2]
     try:
         document = extract_program_components(program)
-        back = load_program_from_components(document, program=student.deepcopy())
+        back = load_program_from_components(document, program=student)
         again = extract_program_components(back)
         same = again["fingerprint"] == document["fingerprint"]
         problem = "" if same else "What was loaded renders other prompts."
+        missing = missing_parts(back)
+        if missing:
+            problem = f"Another program of the role lacks {describe_missing(missing)}."
+        problem = problem or _difference(program, back, trainset)
     except (PoOptimizerError, TypeError, ValueError, AttributeError) as error:
         problem = f"{type(error).__name__}: {error}"
     return check(
@@ -40,6 +47,17 @@ def survival_check(student: dspy.Module, trainset: list[dspy.Example]) -> Check:
         passed=not problem,
         remedy=problem,
     )
+
+
+def _difference(
+    program: dspy.Module, back: dspy.Module, trainset: list[dspy.Example]
+) -> str:
+    """How a scripted call of the loaded program differs; "" where it does not."""
+    probes = [example.inputs().toDict() for example in trainset[:2]]
+    try:
+        return compare_calls(program, back, probes) or ""
+    except ValueError:
+        return ""  # the program answers the same question in another way each time
 
 
 def predictors_check(student: dspy.Module) -> Check:

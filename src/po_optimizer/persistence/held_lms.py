@@ -1,0 +1,163 @@
+"""LMs that a program holds: described, never with a key, a header or an address.
+
+A `dspy.LM` of a provider's own address is made again from its description. Any other
+one comes from the donor or by name; without either, what stands for it refuses calls.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dspy
+
+from po_optimizer.errors import LMMismatchError, SettingError
+from po_optimizer.persistence.imports import import_path
+from po_optimizer.persistence.values import (
+    ABSENT,
+    Decoder,
+    Encoder,
+    NotStored,
+    decodes,
+    encodes,
+)
+
+Node = dict[str, Any]
+
+_GENERATION = frozenset(
+    {
+        *("temperature", "max_tokens", "max_completion_tokens", "top_p", "top_k"),
+        *("min_p", "n", "stop", "seed", "presence_penalty", "frequency_penalty"),
+        *("repetition_penalty", "logprobs", "top_logprobs", "reasoning_effort"),
+        *("rollout_id", "num_ctx", "verbosity"),
+    }
+)
+_SETTINGS: dict[str, type] = {
+    **{"model_type": str, "cache": bool, "num_retries": int},
+    "use_developer_role": bool,
+}
+_FROM_ENVIRONMENT = frozenset({"api_key"})  # what a rebuilt LM finds by itself
+
+
+class MissingLM(NotStored):
+    """Stands where an LM was that could not be made again; keeps its description."""
+
+    def __init__(self, where: str, node: Node) -> None:
+        left_out = node.get("left_out") or []
+        hint = f", whose {', '.join(map(str, left_out))} a document never holds"
+        what = f"the LM {node['model']!r}{hint if left_out else ''}"
+        super().__init__(where, "lm", what)
+        self.__dict__["node"] = node
+
+
+@encodes("dspy.clients.base_lm.BaseLM+")
+def _encode_lm(encoder: Encoder, value: Any, where: str) -> Node:
+    node = describe_lm(value)
+    if not _can_rebuild(node):
+        what = f"{node['class']} {node['model']}"
+        encoder.not_stored.append({"where": where, "kind": "lm", "what": what})
+    return {**node, "where": where}
+
+
+@encodes(f"{__name__}.MissingLM")
+def _encode_missing(encoder: Encoder, value: MissingLM, _where: str) -> Node:
+    what = f"{value.node['class']} {value.node['model']}"
+    encoder.not_stored.append({"where": value.where, "kind": "lm", "what": what})
+    encoder.placeholders.append(value)
+    return dict(value.node)
+
+
+def describe_lm(lm: dspy.BaseLM) -> Node:
+    """Class, model and generation arguments of an LM; the rest by its names only."""
+    kwargs = {k: v for k, v in getattr(lm, "kwargs", {}).items() if v is not None}
+    generation = {k: v for k, v in kwargs.items() if k in _GENERATION and _is_plain(v)}
+    left_out = sorted(kwargs.keys() - generation.keys())
+    if getattr(lm, "_engine_spec", "auto") not in ("auto", "lm15", "litellm"):
+        left_out.append("engine")
+    settings = {
+        name: getattr(lm, name)
+        for name, kind in _SETTINGS.items()
+        if isinstance(getattr(lm, name, None), kind)
+    }
+    return {
+        "$": "lm",
+        "class": import_path(type(lm)),
+        "model": str(getattr(lm, "model", "")).partition("://")[0],
+        "settings": settings,
+        "generation": generation,
+        "left_out": left_out,
+    }
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, str | int | float) or (
+        isinstance(value, list) and all(isinstance(item, str) for item in value)
+    )
+
+
+def _can_rebuild(node: Node) -> bool:
+    return (
+        node["class"] == import_path(dspy.LM)
+        and not set(node["left_out"]) - _FROM_ENVIRONMENT
+        and ":" not in str(node["model"]).partition("/")[0]
+    )
+
+
+@decodes("lm")
+def _decode_lm(decoder: Decoder, node: Node, donor: Any) -> Any:
+    where = str(node.get("where", ""))
+    if not decoder.compare:
+        named = _by_name(decoder.lms, where, str(node["model"]))
+        if named is not None:
+            return named
+        if isinstance(donor, dspy.BaseLM):
+            return _checked(donor, node, where)
+    elif donor is ABSENT:
+        return MissingLM(where, node)
+    if _can_rebuild(node):
+        return _rebuild(node)
+    missing = MissingLM(where, node)
+    decoder.missing.append(missing)
+    return missing
+
+
+def _by_name(lms: Mapping[str, Any], where: str, model: str) -> Any:
+    """The LM given for an attribute, `final` or `final.lm`, or for a model's name.
+
+    Raises:
+        SettingError: What was given is no LM.
+    """
+    path = where.removeprefix("self.")
+    for name in (
+        path,
+        path.removesuffix(".lm"),
+        path.removesuffix(".predict.lm"),
+        model,
+    ):
+        if name in lms:
+            if not isinstance(lms[name], dspy.BaseLM):
+                raise SettingError(
+                    f"lms[{name!r}]", lms[name], "it is no dspy.LM", "Give one."
+                )
+            return lms[name]
+    return None
+
+
+def _checked(donor: dspy.BaseLM, node: Node, where: str) -> dspy.BaseLM:
+    """The donor's LM, if it is the one that was saved.
+
+    Raises:
+        LMMismatchError: It is another model, or asked in another way.
+    """
+    parts = ("class", "model", "settings", "generation")
+    given = describe_lm(donor)
+    differing = [name for name in parts if given[name] != node.get(name)]
+    if differing and "settings" in node:  # version 1 knew the class only
+        raise LMMismatchError(
+            where, [f"{n}: {node.get(n)} saved, {given[n]} given" for n in differing]
+        )
+    return donor
+
+
+def _rebuild(node: Node) -> dspy.LM:
+    settings = {n: node["settings"][n] for n in _SETTINGS if n in node["settings"]}
+    generation = {k: v for k, v in node["generation"].items() if k in _GENERATION}
+    return dspy.LM(str(node["model"]), **settings, **generation)

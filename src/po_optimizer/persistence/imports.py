@@ -1,0 +1,169 @@
+"""What a document may cause to be imported, and the kind of thing it must be.
+
+A document names data, never behavior. Of DSPy and pydantic only the names below are
+looked up; of a package that the caller allows only classes that hold data or are
+modules, checked before they are used. Functions are never imported.
+"""
+
+import dataclasses
+import enum
+import importlib
+import logging
+import types
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import dspy
+import pydantic
+from dspy.predict.avatar import Avatar
+
+from po_optimizer.errors import SettingError, UnsafeArtifactError
+
+logger = logging.getLogger(__name__)
+
+DATA_PACKAGES = ("dspy", "pydantic", "pydantic_core", "annotated_types")
+"""Packages that a document may name by exact name only, whatever the caller allows."""
+
+DEFAULT_ALLOWED = ("po_optimizer.product_owner",)
+
+
+def import_path(item: Any) -> str:
+    """`package.module:Qualified.name` of a class or function."""
+    return f"{item.__module__}:{item.__qualname__}"
+
+
+def _by_path(*classes: type) -> dict[str, type]:
+    return {import_path(cls): cls for cls in classes}
+
+
+_DSPY_MODULES = (
+    *("Module", "Predict", "ChainOfThought", "ReAct", "ReActV2", "CodeAct", "RLM"),
+    *("ProgramOfThought", "BestOfN", "Refine", "MultiChainComparison"),
+)
+_DSPY_TYPES = (
+    *("Audio", "Citations", "Code", "Document", "File", "History", "Image"),
+    *("Reasoning", "Tool", "ToolCalls", "ToolCallResults", "Type"),
+)
+_DSPY_OBJECTS = ("ChatAdapter", "JSONAdapter", "XMLAdapter", "TwoStepAdapter")
+
+
+def _of_dspy(names: Iterable[str]) -> list[type]:
+    """The classes of these names; later versions of DSPy may lack one."""
+    homes = (dspy, dspy.adapters, dspy.adapters.types)
+    return [
+        next(getattr(home, name) for home in homes if hasattr(home, name))
+        for name in names
+        if any(hasattr(home, name) for home in homes)
+    ]
+
+
+EXACT: dict[str, dict[str, type]] = {
+    "module": _by_path(
+        *_of_dspy(_DSPY_MODULES),
+        Avatar,
+        dspy.evaluate.SemanticF1,
+        dspy.evaluate.CompleteAndGrounded,
+    ),
+    "model": _by_path(pydantic.BaseModel, *_of_dspy(_DSPY_TYPES)),
+    "object": _by_path(dspy.Retrieve, *_of_dspy(_DSPY_OBJECTS)),
+    "code": _by_path(dspy.PythonInterpreter),
+}
+"""The classes of DSPy and pydantic that a document may name, by kind and path."""
+
+
+def _is_a(base: type) -> Callable[[Any], bool]:
+    return lambda item: isinstance(item, type) and issubclass(item, base)
+
+
+KINDS: dict[str, Callable[[Any], bool]] = {
+    "module": _is_a(dspy.Module),
+    "model": _is_a(pydantic.BaseModel),
+    "enum": _is_a(enum.Enum),
+    "namedtuple": lambda item: _is_a(tuple)(item) and hasattr(item, "_fields"),
+    "dataclass": lambda item: isinstance(item, type) and dataclasses.is_dataclass(item),
+    "typeddict": lambda item: (
+        isinstance(item, type) and hasattr(item, "__required_keys__")
+    ),
+}
+"""What may be imported of a package that the caller allows, by kind."""
+
+
+class Imports:
+    """Finds the classes that a document names.
+
+    Args:
+        allowed: Packages or dotted prefixes of modules, whose data classes and
+            modules may be imported; or exact names, `package.module:Class`, whose
+            constructor may be called with the recorded arguments, too.
+        at_hand: Classes by path that the caller holds already.
+
+    Raises:
+        SettingError: `allowed` is one text instead of a list of them.
+    """
+
+    def __init__(
+        self, allowed: Iterable[str], at_hand: dict[str, Any] | None = None
+    ) -> None:
+        if isinstance(allowed, str):
+            raise SettingError(
+                "allowed_packages", allowed, "it is one text", "Give a list: [name]."
+            )
+        allowed = frozenset(allowed)
+        self.constructors = frozenset(name for name in allowed if ":" in name)
+        self.packages = allowed - self.constructors
+        self.at_hand = at_hand or {}
+        self.refused: dict[str, str] = {}
+
+    def find(self, path: str, kind: str) -> Any | None:
+        """The class at `path`, or None when it is not allowed or not there.
+
+        Raises:
+            UnsafeArtifactError: It is there and is not of that kind.
+        """
+        if path in EXACT.get(kind, {}):
+            return EXACT[kind][path]
+        if path in self.at_hand and KINDS[kind](self.at_hand[path]):
+            return self.at_hand[path]
+        if kind not in KINDS or not self._allows(path):
+            self.refused[path] = "not in allowed_packages"
+            return None
+        try:
+            item = _walk(path)
+        except Exception as error:  # noqa: BLE001 a module may fail in any way
+            self.refused[path] = f"import failed ({type(error).__name__}: {error})"
+            return None
+        if not isinstance(item, type) or not KINDS[kind](item):
+            raise UnsafeArtifactError(path, kind, f"a {type(item).__name__}")
+        if import_path(item) != path:
+            raise UnsafeArtifactError(path, kind, f"a {type(item).__name__}")
+        return item
+
+    def may_construct(self, path: str) -> bool:
+        """Whether the caller trusts that class by its exact name."""
+        return path in self.constructors
+
+    def _allows(self, path: str) -> bool:
+        module, _, name = path.partition(":")
+        parts = module.split(".")
+        if not name or "<" in name or parts[0] in DATA_PACKAGES:
+            return False
+        if path in self.constructors:
+            return True
+        prefixes = (".".join(parts[: i + 1]) for i in range(len(parts)))
+        return any(prefix in self.packages for prefix in prefixes)
+
+
+def _walk(path: str) -> Any:
+    """What the path names, by plain attributes: no descriptor, no `__getattr__`.
+
+    Raises:
+        AttributeError: There is no such name.
+    """
+    module, _, names = path.partition(":")
+    item: Any = importlib.import_module(module)
+    for name in names.split("."):
+        inside = isinstance(item, type | types.ModuleType) and name in vars(item)
+        if name.startswith("__") or not inside:
+            raise AttributeError(name)
+        item = vars(item)[name]
+    return item

@@ -1,0 +1,298 @@
+"""A call of a program with a scripted LM: what it asks, and what comes out.
+
+Two programs that render the same prompts may still act differently: by another LM,
+another number of passages, another tool. The script answers each request from its
+own text, so that the same requests get the same answers, in any process.
+"""
+
+import contextlib
+import contextvars
+import hashlib
+import inspect
+import random
+import re
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import dspy
+import orjson
+from pydantic import TypeAdapter
+
+from po_optimizer.errors import ArtifactError, NotStoredError
+from po_optimizer.persistence.held_lms import describe_lm
+from po_optimizer.persistence.programs import predictors
+from po_optimizer.persistence.scripted_answers import answer, value_of_schema
+from po_optimizer.persistence.values import FAILURES, Encoder
+
+Inputs = Mapping[str, Any]
+MAX_PROBES = 3
+_MAX_REQUESTS = 200  # an agent that never ends is not followed further
+_ADDRESS = re.compile(r"0x[0-9a-f]{6,}")
+_SETTING = "po_optimizer_script"
+
+
+class _TooLongError(Exception):
+    """The program asked more often than a comparison takes."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a scripted call gave.
+
+    Attributes:
+        requests: The sha256 of every request, in order of the texts.
+        result: The output as data, or the exception's name and message.
+        refused: What the program lacks, if it refused for that.
+    """
+
+    requests: tuple[str, ...]
+    result: str
+    refused: str = ""
+
+    def difference(self, other: "Outcome") -> str | None:
+        """What differs, in words; None if nothing does."""
+        if self.requests != other.requests:
+            pairs = zip(self.requests, other.requests, strict=False)
+            same = sum(a == b for a, b in pairs)
+            n, m = len(self.requests), len(other.requests)
+            return f"of {n} requests to the LM {same} are the same ({m} were made)"
+        if self.result != other.result:
+            return f"it gives {other.result:.200} instead of {self.result:.200}"
+        return None
+
+
+class _Script:
+    def __init__(self) -> None:
+        self.requests: list[str] = []
+        self._lock = threading.Lock()
+
+    def reply(self, lm: Any, prompt: Any, messages: Any, kwargs: Any) -> list[str]:
+        text = _canonical([_name(lm), prompt, messages, kwargs])
+        digest = hashlib.sha256(text).hexdigest()
+        with self._lock:
+            self.requests.append(digest)
+            if len(self.requests) > _MAX_REQUESTS:
+                raise _TooLongError
+        n = kwargs.get("n") or getattr(lm, "kwargs", {}).get("n") or 1
+        return [answer(prompt, messages, kwargs, f"{digest}{i}") for i in range(n)]
+
+
+class ScriptedLM(dspy.BaseLM):
+    """Stands for the LM of the run; the script answers for every LM."""
+
+    def __init__(self) -> None:
+        super().__init__(model="scripted", cache=False)
+
+
+def _name(lm: Any) -> Any:
+    return "scripted" if isinstance(lm, ScriptedLM) else describe_lm(lm)
+
+
+def _canonical(value: Any) -> bytes:
+    options = orjson.OPT_NON_STR_KEYS | orjson.OPT_SORT_KEYS
+    data = orjson.dumps(value, default=_as_text, option=options)
+    return _ADDRESS.sub("0x", data.decode()).encode()
+
+
+def _as_text(value: Any) -> Any:
+    if isinstance(value, type):
+        return value.__name__
+    if isinstance(value, set | frozenset):
+        return sorted(map(repr, value))
+    return type(value).__name__
+
+
+_original: dict[str, Any] = {}
+_patching = threading.Lock()
+_users = 0
+
+
+@contextlib.contextmanager
+def _patched() -> Iterator[None]:
+    """Lets the script answer for every LM, one of a module's globals too.
+
+    Only calls in a context that holds a script are answered by it.
+    """
+    global _users  # noqa: PLW0603 several threads may save at the same time
+    with _patching:
+        _users += 1
+        if _users == 1:
+            _original.update(sync=dspy.BaseLM.__call__, asynchronous=dspy.BaseLM.acall)
+            dspy.BaseLM.__call__ = _call
+            dspy.BaseLM.acall = _acall
+    try:
+        yield
+    finally:
+        with _patching:
+            _users -= 1
+            if not _users and dspy.BaseLM.__call__ is _call:
+                dspy.BaseLM.__call__ = _original["sync"]
+                dspy.BaseLM.acall = _original["asynchronous"]
+
+
+def _call(self: Any, prompt: Any = None, *, messages: Any = None, **kwargs: Any) -> Any:
+    script = dspy.settings.get(_SETTING, None)
+    if script is None:
+        return _original["sync"](self, prompt, messages=messages, **kwargs)
+    return script.reply(self, prompt, messages, kwargs)
+
+
+async def _acall(
+    self: Any, prompt: Any = None, *, messages: Any = None, **kwargs: Any
+) -> Any:
+    script = dspy.settings.get(_SETTING, None)
+    if script is None:
+        call = _original["asynchronous"]
+        return await call(self, prompt, messages=messages, **kwargs)
+    return script.reply(self, prompt, messages, kwargs)
+
+
+def call_program(program: Any, inputs: Inputs) -> Outcome:
+    """What the program asks and gives for these inputs; it is as before afterwards."""
+    script, refused, result = _Script(), "", ""
+    seed = random.getstate()
+    settings = {"lm": ScriptedLM(), "disable_history": True, "callbacks": []}
+    with (
+        _patched(),
+        _unchanged(program),
+        dspy.context(**settings, **{_SETTING: script}),
+    ):
+        random.seed(0)
+        try:
+            result = _text_of(_run(program, dict(inputs)))
+        except NotStoredError as error:
+            refused = str(error)
+        except Exception as error:  # noqa: BLE001 whatever it is, it is compared
+            result = f"{type(error).__name__}: {error!s:.300}"
+            refused = str(error) if isinstance(error, ArtifactError) else ""
+        finally:
+            random.setstate(seed)
+    return Outcome(tuple(sorted(script.requests)), _ADDRESS.sub("0x", result), refused)
+
+
+def _run(program: Any, inputs: dict[str, Any]) -> Any:
+    if getattr(type(program), "forward", None) or "forward" in vars(program):
+        return program(**inputs)
+    import asyncio  # noqa: PLC0415 few programs are asynchronous only
+
+    result: list[Any] = []
+    context = contextvars.copy_context()
+    thread = threading.Thread(  # a notebook has a loop of its own in this one
+        target=lambda: result.append(context.run(asyncio.run, program.acall(**inputs)))
+    )
+    thread.start()
+    thread.join()
+    return result[0]
+
+
+def _text_of(output: Any) -> str:
+    encoder = Encoder(rescue=True)
+    return _canonical(encoder.encode(output, "output")).decode()
+
+
+@contextlib.contextmanager
+def _unchanged(program: Any) -> Iterator[None]:
+    """Puts the attributes of all modules back, lists and dicts in them too."""
+    modules = [module for _, module in program.named_sub_modules()]
+    before = [(vars(m), dict(vars(m))) for m in modules]
+    contents = [
+        (value, value.copy())
+        for _, state in before
+        for value in state.values()
+        if type(value) in (list, dict, set)
+    ]
+    try:
+        yield
+    finally:
+        for live, state in before:
+            live.clear()
+            live.update(state)
+        for value, kept in contents:
+            if value != kept:
+                value.clear()
+                value.extend(kept) if isinstance(value, list) else value.update(kept)
+
+
+def probe_inputs(program: Any) -> list[dict[str, Any]]:
+    """Inputs to call the program with: of its demos, else made by type.
+
+    Raises:
+        ValueError: No value of some input's type can be made.
+    """
+    names = _input_names(program)
+    demos = [demo for p in predictors(program).values() for demo in p.demos]
+    whole = [d for d in demos if all(name in d for name in names)]
+    if names and whole:
+        return [{name: demo[name] for name in names} for demo in whole[:MAX_PROBES]]
+    return [{name: _value_of(a, name) for name, a in names.items()}]
+
+
+def _input_names(program: Any) -> dict[str, Any]:
+    """The inputs without a default, with their types."""
+    fields = {
+        name: field.annotation
+        for predictor in predictors(program).values()
+        for name, field in predictor.signature.input_fields.items()
+    }
+    forward = getattr(program, "forward", None) or getattr(program, "aforward", None)
+    parameters = inspect.signature(forward).parameters.values() if forward else ()
+    named = [p for p in parameters if p.kind is not p.VAR_KEYWORD]
+    if len(named) < len(parameters):
+        outputs = {
+            name
+            for predictor in predictors(program).values()
+            for name in predictor.signature.output_fields
+        }
+        return {name: a for name, a in fields.items() if name not in outputs}
+    required = [p for p in named if p.default is p.empty]
+    return {
+        p.name: fields.get(p.name, str) if p.annotation is p.empty else p.annotation
+        for p in required
+    }
+
+
+def _value_of(annotation: Any, name: str) -> Any:
+    if annotation in (str, Any, "str"):
+        return f"<{name}>"
+    if annotation is dspy.History:
+        return dspy.History(messages=[])
+    try:
+        adapter = TypeAdapter(annotation)
+        value = value_of_schema(adapter.json_schema(), f"<{name}>")
+        return adapter.validate_python(value)
+    except FAILURES as error:
+        msg = f"no value of {annotation} can be made for {name!r}"
+        raise ValueError(msg) from error
+
+
+def compare_calls(original: Any, loaded: Any, probes: list[Any]) -> str | None:
+    """How the loaded program differs from the original; None if it does not.
+
+    Raises:
+        ValueError: The original differs from itself, or lacks a part: no comparison.
+    """
+    for inputs in probes[:MAX_PROBES]:
+        expected = steady_outcome(original, inputs)
+        outcome = call_program(loaded, inputs)
+        if outcome.refused:
+            continue
+        difference = expected.difference(outcome)
+        if difference:
+            return f"called with {list(inputs)}, {difference}"
+    return None
+
+
+def steady_outcome(program: Any, inputs: Inputs) -> Outcome:
+    """The outcome of a call that gives the same twice.
+
+    Raises:
+        ValueError: It does not, or the program itself refuses.
+    """
+    outcome = call_program(program, inputs)
+    if outcome.refused:
+        raise ValueError(f"the program itself refuses: {outcome.refused:.200}")
+    if outcome.difference(call_program(program, inputs)):
+        raise ValueError("two calls of the program itself differ")
+    return outcome

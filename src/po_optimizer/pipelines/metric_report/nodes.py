@@ -6,6 +6,7 @@ import plotly.graph_objects as go
 
 from po_optimizer.evaluation import MetricReport, metric_figure
 from po_optimizer.evaluation import metric_report as check_up
+from po_optimizer.lms import MeteredLM, StopRun, use_lm
 from po_optimizer.params import DataPrepParams, RoleParams
 from po_optimizer.records import to_examples
 from po_optimizer.roles import load_metric, load_record_type, make_program
@@ -14,15 +15,25 @@ Records = list[dict[str, Any]]
 
 
 def check_metric(
-    checked_records: Records, role: RoleParams, data_prep: DataPrepParams
+    checked_records: Records,
+    task_lm: MeteredLM,
+    role: RoleParams,
+    data_prep: DataPrepParams,
 ) -> dict[str, Any]:
-    """Scores of references, empty, shuffled, truncated and altered outputs."""
-    report = check_up(
-        load_metric(role),
-        to_examples(checked_records, load_record_type(role)),
-        program=make_program(role),
-        seed=data_prep.seed,
-    )
+    """Scores of references, empty, shuffled, truncated and altered outputs.
+
+    A metric that asks an LM finds the task LM, or asks its own; both are metered.
+    """
+    try:
+        with use_lm(task_lm, stage="metric_report"):
+            report = check_up(
+                load_metric(role),
+                to_examples(checked_records, load_record_type(role)),
+                program=make_program(role),
+                seed=data_prep.seed,
+            )
+    except StopRun as stop:
+        raise stop.as_error() from stop
     return report.model_dump(mode="json")
 
 

@@ -1,4 +1,4 @@
-"""Beside the stages: is the metric worth optimizing? It asks no LM."""
+"""Beside the stages: is the metric worth optimizing? It asks no LM for itself."""
 
 from kedro.pipeline import Node, Pipeline
 
@@ -11,7 +11,12 @@ def create_pipeline(**kwargs: object) -> Pipeline:
         [
             Node(
                 check_metric,
-                inputs=["checked_records", "params:role", "params:data_prep"],
+                inputs=[
+                    "checked_records",
+                    "task_lm",
+                    "params:role",
+                    "params:data_prep",
+                ],
                 outputs="metric_report",
                 name="check_metric_node",
             ),

@@ -29,7 +29,7 @@ def test_score_is_its_number(number):
     assert sum([score, score]) == number + number
 
 
-@given(st.floats().filter(lambda x: not 0 <= x <= 1))
+@given(st.floats().filter(lambda x: not -1e-6 <= x <= 1 + 1e-6))
 def test_number_outside_the_range_is_refused(number):
     """NaN, infinities and negative numbers are no scores."""
     with pytest.raises(ValueError, match=r"lies in \[0, 1\]"):

@@ -16,10 +16,8 @@ import dspy
 from dspy.utils.syncify import run_async
 
 from po_optimizer.errors import ImportPathError, PoOptimizerError, SettingError
+from po_optimizer.measuring import Metric, metric_problem, metric_signature
 from po_optimizer.params import RoleParams
-
-Metric = Callable[..., Any]
-"""(example, prediction, trace=None) -> a number in [0, 1] or a Score."""
 
 
 @dataclass(frozen=True)
@@ -189,18 +187,38 @@ def load_metric(role: RoleParams) -> Metric:
 
 
 def bind_metric(path: str, args: Mapping[str, Any]) -> Metric:
-    """A metric by import path with its keyword arguments bound.
+    """A metric by import path with its keyword arguments bound; a class is made.
 
     Raises:
-        ImportPathError: What the path names cannot be called.
+        ImportPathError: DSPy's optimizers could not call what the path names.
+        SettingError: It does not take `role.metric_args`.
     """
     metric = import_object("role.metric", path)
-    if not callable(metric):
-        raise ImportPathError("role.metric", path, "not callable")
-    if not args:
-        return metric  # type: ignore[no-any-return]
+    try:
+        bound = _bound(metric, args)
+    except (TypeError, ValueError) as error:
+        raise SettingError(
+            "role.metric_args",
+            dict(args),
+            f"{path} refuses them ({error})",
+            "Correct role.metric_args in parameters_role.yml.",
+        ) from error
+    problem = metric_problem(bound)
+    if problem:
+        raise ImportPathError("role.metric", path, problem)
+    return bound
+
+
+def _bound(metric: Any, args: Mapping[str, Any]) -> Any:
+    if isinstance(metric, type):
+        return metric(**args)
+    if not args or not callable(metric):
+        return metric
+    signature = metric_signature(metric)
+    if signature is not None:
+        signature.bind_partial(**args)
     bound = functools.partial(metric, **args)
-    functools.update_wrapper(bound, metric)
+    bound.__name__ = getattr(metric, "__name__", type(metric).__name__)  # type: ignore[attr-defined]
     return bound
 
 

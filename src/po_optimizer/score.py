@@ -1,7 +1,10 @@
 """The score of one prediction: a float to DSPy, with its parts for people."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, SupportsFloat
+
+_ROUNDING = 1e-6
+"""What sums and 32-bit floats may add to or take from a number in [0, 1]."""
 
 
 class Score(float):
@@ -36,10 +39,10 @@ class Score(float):
         unusable: str | None = None,
     ) -> "Score":
         """Checks the range and keeps the parts."""
-        if not 0.0 <= value <= 1.0:  # also refuses NaN
+        if not -_ROUNDING <= value <= 1.0 + _ROUNDING:  # also refuses NaN
             msg = f"a score lies in [0, 1], got {value!r}"
             raise ValueError(msg)
-        score = super().__new__(cls, value)
+        score = super().__new__(cls, min(1.0, max(0.0, value)))
         score.components = dict(components or {})
         score.rubric = rubric
         score.feedback = feedback
@@ -66,8 +69,8 @@ class Score(float):
         """What a metric returned, as a Score.
 
         Args:
-            result: A Score, a number or bool, or an object with `score` and
-                `feedback` (DSPy's ScoreWithFeedback).
+            result: A Score, a number or bool (numpy's too), or an object with `score`
+                and perhaps `feedback`, as DSPy's Prediction and ScoreWithFeedback.
 
         Raises:
             TypeError: The metric returned none of these.
@@ -75,9 +78,18 @@ class Score(float):
         """
         if isinstance(result, Score):
             return result
-        feedback = str(getattr(result, "feedback", "") or "")
         number = getattr(result, "score", result)
-        if isinstance(number, bool | int | float):
-            return cls(float(number), feedback=feedback)
-        msg = f"a metric returns a number in [0, 1], got {type(result).__name__}"
-        raise TypeError(msg)
+        if number is result and hasattr(result, "keys"):
+            number = None  # a Prediction converts to the score that it does not have
+        try:
+            value = float(number) if isinstance(number, SupportsFloat) else None
+        except TypeError:  # an array of several numbers
+            value = None
+        if value is None:
+            msg = (
+                "a metric returns a number in [0, 1] or "
+                "dspy.Prediction(score=..., feedback=...), got "
+                f"{type(result).__name__} ({result!r:.80})"
+            )
+            raise TypeError(msg)
+        return cls(value, feedback=str(getattr(result, "feedback", "") or ""))

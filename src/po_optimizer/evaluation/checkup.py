@@ -16,7 +16,7 @@ from po_optimizer.evaluation.corruptions import (
 )
 from po_optimizer.evaluation.figures import OPTIMIZED, new_figure
 from po_optimizer.evaluation.records import Result
-from po_optimizer.roles import Metric
+from po_optimizer.measuring import Metric
 from po_optimizer.score import Score
 
 # What a metric raises when an output is not as it expects; it should give 0.0.

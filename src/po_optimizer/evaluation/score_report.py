@@ -194,7 +194,7 @@ def compare(
             same order.
         params: Target, confidence, number of resamples, seed.
         reference: Records of the reference outputs (`score_references`), of the
-            same examples too.
+            same examples too; if none is scored, there is no ceiling.
         selection: How the optimized program was chosen.
         usage: "baseline" and "optimized" to their calls' totals (`Usage`).
         judgement: What promotion needs on this testset; None: its first programs
@@ -225,7 +225,9 @@ def compare(
         optimized=_program(after, columns, mean, given.get("optimized")),
         uplift=uplift,
         reference=(
-            _program(references[0], columns, lowest_to_highest) if references else None
+            _program(references[0], columns, lowest_to_highest)
+            if references and _scored(references[0]).any()
+            else None
         ),
         selection=selection,
         noise_floor=_floor(selection, uplift.score.sd),

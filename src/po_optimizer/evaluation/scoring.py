@@ -20,8 +20,9 @@ from po_optimizer.errors import MetricError, NothingScoredError, PoOptimizerErro
 from po_optimizer.evaluation.pace import Pace
 from po_optimizer.evaluation.records import PredictionRecord, Which, json_ready
 from po_optimizer.lms.metered import use_lm
+from po_optimizer.lms.no_calls import LMAsked, no_lm_calls
 from po_optimizer.lms.stop import StopRun
-from po_optimizer.roles import Metric
+from po_optimizer.measuring import JudgeUnreadable, Measure, Metric, reference
 from po_optimizer.score import Score
 
 ID_FIELDS = ("example_id", "record_id", "concept_id", "id")
@@ -71,9 +72,10 @@ def predict_all(
     pace = Pace(stage, positions)
     reason: str | None = None
     n_scored = 0
+    measure = Measure(metric)
 
     def answer(index: int, example: dspy.Example) -> PredictionRecord:
-        record = _answer(program, example, metric, index, which)
+        record = _answer(program, example, measure, index, which)
         pace.tell(record)
         return record
 
@@ -92,13 +94,33 @@ def predict_all(
 
 
 def score_references(
-    examples: Iterable[dspy.Example], metric: Metric
+    examples: Iterable[dspy.Example],
+    metric: Metric,
+    outputs: Collection[str] | None = None,
 ) -> Iterator[PredictionRecord]:
-    """The metric on the examples' own reference outputs: the ceiling, no program."""
+    """The metric on the examples' own reference outputs: the ceiling, no program.
+
+    Unscored is an example that has none, or whose metric asks an LM: that would cost
+    a call for each.
+
+    Args:
+        examples: With reference outputs or without.
+        metric: Any callable that DSPy's optimizers take.
+        outputs: The names of what the program gives; None: of all labels.
+    """
+    measure = Measure(metric)
     for index, example in enumerate(examples):
-        reference = dspy.Prediction(**dict(example.labels().items()))
         record = _blank(example, index, "reference")
-        yield _scored(record, example, reference, metric)
+        names = example.labels().keys() if outputs is None else outputs
+        prediction = reference(example, names)
+        if prediction is None:
+            yield _unscored(record, "the example has no reference outputs")
+            continue
+        try:
+            with no_lm_calls():
+                yield _scored(record, example, prediction, measure)
+        except LMAsked:
+            yield _unscored(record, "the metric asks an LM")
 
 
 def _in_order(
@@ -136,7 +158,7 @@ def _await_first(window: Collection[Future[PredictionRecord]]) -> None:
 def _answer(
     program: dspy.Module,
     example: dspy.Example,
-    metric: Metric,
+    measure: Measure,
     index: int,
     which: Which,
 ) -> PredictionRecord:
@@ -146,16 +168,14 @@ def _answer(
     with dspy.context(trace=[]), dspy.track_usage() as tracker:
         prediction, error = _call(program, example)
     if isinstance(error, LMError) and not isinstance(error, ContextWindowExceededError):
-        return record.model_copy(
-            update={"status": "unscored", "reason": _sentence(error)}
-        )
+        return _unscored(record, _sentence(error))
     usage = _tokens(tracker)
     record = record.model_copy(
         update={"seconds": time.perf_counter() - started, **usage}
     )
     if error is not None:
         return _failed(record, error)
-    return _scored(record, example, prediction, metric)
+    return _scored(record, example, prediction, measure)
 
 
 def _call(program: dspy.Module, example: dspy.Example) -> tuple[Any, Exception | None]:
@@ -189,9 +209,12 @@ def _scored(
     record: PredictionRecord,
     example: dspy.Example,
     prediction: Any,
-    metric: Metric,
+    measure: Measure,
 ) -> PredictionRecord:
-    score = _score(metric, example, prediction, record.example_id)
+    try:
+        score = _score(measure, example, prediction, record.example_id)
+    except JudgeUnreadable as error:
+        return _unscored(record, str(error))
     unusable = score.unusable is not None
     return PredictionRecord.model_validate(
         {
@@ -207,10 +230,16 @@ def _scored(
     )
 
 
-def _score(metric: Metric, example: dspy.Example, prediction: Any, name: str) -> Score:
+def _unscored(record: PredictionRecord, reason: str) -> PredictionRecord:
+    return record.model_copy(update={"status": "unscored", "reason": reason})
+
+
+def _score(
+    measure: Measure, example: dspy.Example, prediction: Any, name: str
+) -> Score:
     try:
-        return Score.of(metric(example, prediction))
-    except PoOptimizerError:
+        return measure(example, prediction)
+    except (PoOptimizerError, JudgeUnreadable):
         raise
     except Exception as error:
         problem = f"{type(error).__name__}: {error}"

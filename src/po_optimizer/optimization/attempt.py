@@ -1,11 +1,12 @@
 """One run of a program on one example, and why its output could not be used."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import dspy
 from dspy.utils.exceptions import AdapterParseError
 
-from po_optimizer.roles import Metric
+from po_optimizer.optimization.metric import GuardedMetric
 from po_optimizer.score import Score
 
 _SHOWN = 600
@@ -19,14 +20,16 @@ class Attempt:
         score: None if the program raised.
         unusable: Why the output could not be used; None: it could.
         raw: The output's text, cut.
+        prediction: What the program gave; None if it raised.
     """
 
     score: Score | None
     unusable: str | None
     raw: str
+    prediction: Any = None
 
 
-def attempt(program: dspy.Module, example: dspy.Example, metric: Metric) -> Attempt:
+def attempt(program: dspy.Module, example: dspy.Example, metric: GuardedMetric) -> Attempt:
     """Runs and scores; a StopRun passes, the program's own errors are findings."""
     try:
         prediction = program(**example.inputs())
@@ -36,10 +39,10 @@ def attempt(program: dspy.Module, example: dspy.Example, metric: Metric) -> Atte
     except Exception as error:  # noqa: BLE001 -- whatever a program raises is the finding
         reason = f"the program raised {type(error).__name__}: {_cut(str(error))}"
         return Attempt(None, reason, "")
-    score = Score.of(metric(example, prediction))
-    history = dspy.settings.lm.history
-    raw = history[-1]["outputs"][0] if history else prediction
-    return Attempt(score, score.unusable, _cut(str(raw)))
+    history = dspy.settings.lm.history  # before the metric asks this LM, too
+    raw = _cut(str(history[-1]["outputs"][0] if history else prediction))
+    score = metric(example, prediction)
+    return Attempt(score, score.unusable, raw, prediction)
 
 
 def _cut(text: str) -> str:

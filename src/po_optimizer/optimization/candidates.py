@@ -1,6 +1,7 @@
 """Which instructions and which demos a candidate has, as numbers to speak of."""
 
 import hashlib
+import inspect
 import json
 from typing import Any
 
@@ -36,6 +37,27 @@ class CandidateIndex:
         ]
         demos = [_number(self._demos[i], demos_key(p.demos)) for i, p in pairs]
         return instructions, demos
+
+
+def unpatched_copy(program: dspy.Module, student: dspy.Module) -> dspy.Module:
+    """A copy of a candidate without the methods that an optimizer put into it.
+
+    While DSPy's bootstrap_trace_data evaluates, its own `forward` stands in the
+    instance, which GEPA evaluates in this way: a copy made in the meantime would answer
+    with a tuple. The candidate itself stays as it is, and so does what the student
+    has in its instances.
+    """
+    copied = program.deepcopy()
+    evaluated = {id(module) for _, module in program.named_sub_modules()}
+    own = {path: vars(module) for path, module in student.named_sub_modules()}
+    for path, module in list(copied.named_sub_modules()):
+        if id(module) in evaluated:
+            continue  # DSPy could not copy it
+        for name, value in list(vars(module).items()):
+            shadows = inspect.isroutine(value) and hasattr(type(module), name)
+            if shadows and name not in own.get(path, {}):
+                del vars(module)[name]
+    return copied
 
 
 def candidate_key(program: dspy.Module) -> str:

@@ -5,9 +5,11 @@ from typing import Any
 
 import dspy
 from dspy.teleprompt.gepa.gepa_utils import ScoreWithFeedback
+from dspy.utils.exceptions import LMError
 
+from po_optimizer.lms import LMUnreachable, StopRun
+from po_optimizer.measuring import JudgeUnreadable, Measure, Metric
 from po_optimizer.optimization.stops import MetricBroken
-from po_optimizer.roles import Metric
 from po_optimizer.score import Score
 
 Stop = Callable[[], None]
@@ -21,37 +23,42 @@ class GuardedMetric:
     scores; each of them once made a failed run look like a success.
 
     Args:
-        metric: (example, prediction, trace) -> number in [0, 1] or Score.
+        metric: Any callable that DSPy's optimizers take.
         check: Called before each scoring, so that an ended run ends although all
             its answers come from the cache.
         stop: Told the StopRun before it is raised, so that other threads end too.
     """
 
     def __init__(
-        self, metric: Metric, check: Stop, stop: Callable[[MetricBroken], None]
+        self, metric: Metric, check: Stop, stop: Callable[[StopRun], None]
     ) -> None:
-        self._metric = metric
+        self._measure = Measure(metric)
         self._check = check
         self._stop = stop
 
-    def __call__(
-        self, example: dspy.Example, prediction: Any, trace: Any = None
-    ) -> Score:
-        """The score.
+    def __call__(self, example: dspy.Example, prediction: Any, *optional: Any) -> Score:
+        """The score, by as many arguments as DSPy gives.
 
         Raises:
             MetricBroken: The metric raised, or gave no number in [0, 1].
+            LMUnreachable: The LM that the metric asks stayed away.
         """
         self._check()
         try:
-            return Score.of(self._metric(example, prediction, trace))
+            return self._measure(example, prediction, *optional)
+        except JudgeUnreadable as error:
+            return Score(0.0, feedback=str(error), unusable=str(error))
+        except LMError as error:
+            stop: StopRun = LMUnreachable("of role.metric", "its address", str(error))
+            cause: Exception = error
         except Exception as error:
-            broken = MetricBroken(
+            stop = MetricBroken(
                 f"the metric gave no score ({type(error).__name__}: {error}) for the "
                 f"example {_brief(example)}"
             )
-            self._stop(broken)
-            raise broken from error
+            cause = error
+        self._stop(stop)
+        raise stop from cause
 
 
 class FeedbackMetric:
@@ -61,15 +68,10 @@ class FeedbackMetric:
         self._metric = metric
 
     def __call__(
-        self,
-        gold: dspy.Example,
-        pred: Any,
-        trace: Any = None,
-        pred_name: str | None = None,
-        pred_trace: Any = None,
+        self, gold: dspy.Example, pred: Any, *optional: Any
     ) -> ScoreWithFeedback:
-        """The score with its feedback, the same for the program and a predictor."""
-        score = self._metric(gold, pred, trace)
+        """The score with its feedback: on the program, or on the predictor named."""
+        score = self._metric(gold, pred, *optional)
         feedback = score.feedback or f"This trajectory got a score of {score.value}."
         return ScoreWithFeedback(
             score=score.value, feedback=feedback, unusable=score.unusable

@@ -11,7 +11,11 @@ from dspy.utils.callback import BaseCallback
 
 from po_optimizer.errors import PoOptimizerError, refusal
 from po_optimizer.optimization.budget import Budget
-from po_optimizer.optimization.candidates import CandidateIndex, candidate_key
+from po_optimizer.optimization.candidates import (
+    CandidateIndex,
+    candidate_key,
+    unpatched_copy,
+)
 from po_optimizer.optimization.control import Control
 from po_optimizer.optimization.journal import Journal, Kind, Trial
 from po_optimizer.optimization.metric import is_failed
@@ -51,6 +55,7 @@ class Recorder(BaseCallback):
     an ended run ends although its remaining answers are all cached.
 
     Args:
+        student: What every candidate is a copy of.
         journal: Takes the trials.
         index: Numbers instructions and demo sets.
         valset: What a full evaluation covers.
@@ -64,6 +69,7 @@ class Recorder(BaseCallback):
     def __init__(
         self,
         *,
+        student: dspy.Module,
         journal: Journal,
         index: CandidateIndex,
         valset: list[dspy.Example],
@@ -75,6 +81,7 @@ class Recorder(BaseCallback):
     ) -> None:
         self.best: Best | None = None
         self.first_results: list[Any] = []
+        self._student = student
         self._journal = journal
         self._index = index
         self._valset_ids = sorted(map(id, valset))
@@ -147,11 +154,14 @@ class Recorder(BaseCallback):
         is_best = running.whole and trial.score > self._best_score
         # a resumed run replays its first steps: what is stored already is better
         if is_best and trial.best >= self._journal.best_earlier:
-            self._save_best(running.program.deepcopy(), self._known(trial))
+            self._save_best(self._copy(running.program), self._known(trial))
         recorded = self._journal.add(trial)
         if is_best:
-            self.best = Best(running.program.deepcopy(), recorded)
+            self.best = Best(self._copy(running.program), recorded)
         self._told(recorded)
+
+    def _copy(self, program: dspy.Module) -> dspy.Module:
+        return unpatched_copy(program, self._student)
 
     @property
     def _best_score(self) -> float:

@@ -126,6 +126,7 @@ def _prepare(
         phase=lambda name: progress(Phase(name)),
     )
     recorder = Recorder(
+        student=setup.student,
         journal=journal,
         index=job.index,
         valset=job.valset,

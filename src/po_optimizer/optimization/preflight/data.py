@@ -5,7 +5,7 @@ import dspy
 from po_optimizer.optimization.checks import Check, check
 from po_optimizer.optimization.fingerprint import canonical
 from po_optimizer.params import PreflightParams
-from po_optimizer.roles import Metric
+from po_optimizer.measuring import Metric
 from po_optimizer.score import Score
 
 _MOST_REFERENCES = 50

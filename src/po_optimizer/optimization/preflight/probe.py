@@ -20,7 +20,7 @@ from po_optimizer.optimization.rendering import (
     holds_media,
 )
 from po_optimizer.optimization.stops import MetricBroken
-from po_optimizer.roles import Metric
+from po_optimizer.measuring import Metric
 
 _log = getLogger(__name__)
 

@@ -1,0 +1,159 @@
+"""A metric of any shape: how it is called, and what it means if it raises."""
+
+import functools
+import inspect
+from collections.abc import Callable, Collection
+from typing import Any
+
+import dspy
+from dspy.utils.exceptions import AdapterParseError, LMInvalidRequestError
+
+from po_optimizer.errors import PoOptimizerError
+from po_optimizer.score import Score
+
+Metric = Callable[..., Any]
+"""What DSPy's optimizers take: (example, prediction), then up to `OPTIONAL` -> a score."""
+
+OPTIONAL = ("trace", "pred_name", "pred_trace")
+"""What DSPy adds to the example and the prediction: some of it, in this order."""
+
+_NAMED = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
+class JudgeUnreadable(Exception):
+    """The LM that a metric asks gave nothing to score by: no fault of the program."""
+
+
+class Measure:
+    """A metric of any shape that gives a Score.
+
+    What it raises is the output's fault if another output of the same example gets a
+    score: many metrics read `prediction.field` or convert a text, and DSPy scores what
+    raises 0.0. If no other output gets one either, the metric or the example is at
+    fault.
+
+    Args:
+        metric: Called with as much as DSPy gives, and as it takes.
+    """
+
+    def __init__(self, metric: Metric) -> None:
+        self._metric = metric
+        self._scored: Any = None
+
+    def __call__(self, example: dspy.Example, prediction: Any, *optional: Any) -> Score:
+        """The score; 0.0 and `unusable` if the metric raised at this output only.
+
+        Raises:
+            JudgeUnreadable: The metric's own LM answered nothing readable.
+            TypeError: The metric gave no number.
+            ValueError: The number is outside [0, 1] or NaN.
+        """
+        try:
+            result = call_metric(self._metric, example, prediction, *optional)
+        except (AdapterParseError, LMInvalidRequestError) as error:
+            problem = f"the LM that the metric asks gave nothing to score by: {error}"
+            raise JudgeUnreadable(problem) from error
+        except PoOptimizerError:
+            raise
+        except Exception as error:
+            if not self._is_outputs_fault(example, prediction):
+                raise
+            reason = f"the metric raised {type(error).__name__}: {error}"
+            return Score(0.0, feedback=reason, unusable=reason)
+        score = Score.of(result)
+        self._scored = prediction
+        return score
+
+    def _is_outputs_fault(self, example: dspy.Example, prediction: Any) -> bool:
+        others = [reference(example, output_names(prediction)), self._scored]
+        others = [other for other in others if other is not None]
+        return not others or any(self._scores(example, other) for other in others)
+
+    def _scores(self, example: dspy.Example, prediction: Any) -> bool:
+        try:
+            call_metric(self._metric, example, prediction)
+        except Exception:  # noqa: BLE001 -- that it raises is the answer
+            return False
+        return True
+
+
+def call_metric(metric: Metric, *given: Any) -> Any:
+    """What the metric returns for as many of the given arguments as it takes.
+
+    An argument that it requires and DSPy does not give at this place is None.
+    """
+    signature = metric_signature(metric)
+    if signature is None:
+        return metric(*given)
+    parameters = signature.parameters
+    positional = [p for p in parameters.values() if p.kind in _NAMED]
+    variable = any(p.kind is p.VAR_POSITIONAL for p in parameters.values())
+    taken = given if variable else given[: max(2, len(positional))]
+    required = sum(p.default is p.empty for p in positional)
+    padding = (None,) * (required - len(taken))
+    by_name = dict(zip(OPTIONAL, given[2:], strict=False))
+    named = {
+        name: by_name.get(name)
+        for name in OPTIONAL
+        if name in parameters
+        and parameters[name].kind is inspect.Parameter.KEYWORD_ONLY
+        and (name in by_name or parameters[name].default is inspect.Parameter.empty)
+    }
+    return metric(*taken, *padding, **named)
+
+
+def metric_problem(metric: Any) -> str:
+    """Why DSPy's optimizers cannot call this; "" if they can."""
+    if isinstance(metric, type):
+        return f"{metric.__name__} is a class: give an instance of it"
+    if not callable(metric):
+        return "not callable"
+    asynchronous = inspect.iscoroutinefunction
+    if asynchronous(metric) or asynchronous(getattr(type(metric), "__call__", None)):
+        return "it is async, which DSPy does not await: make it a plain function"
+    signature = metric_signature(metric)
+    if signature is None:
+        return ""
+    named = {name: None for name in OPTIONAL if _by_keyword(signature, name)}
+    required = sum(
+        p.default is p.empty for p in signature.parameters.values() if p.kind in _NAMED
+    )
+    arguments = max(2, required)
+    try:
+        signature.bind(*[None] * arguments, **named)
+    except TypeError as error:
+        return f"it cannot be called as metric(example, prediction): {error}"
+    if arguments > 2 + len(OPTIONAL):
+        return f"it requires {arguments} arguments; DSPy gives at most 5"
+    return ""
+
+
+def _by_keyword(signature: inspect.Signature, name: str) -> bool:
+    parameter = signature.parameters.get(name)
+    return parameter is not None and parameter.kind is parameter.KEYWORD_ONLY
+
+
+def metric_signature(metric: Metric) -> inspect.Signature | None:
+    """What a metric takes; None: it does not tell."""
+    forward = getattr(type(metric), "forward", None)  # DSPy's modules hide it
+    target = metric if forward is None else functools.partial(forward, metric)
+    try:
+        return inspect.signature(target)
+    except (TypeError, ValueError):
+        return None
+
+
+def output_names(prediction: Any) -> list[str]:
+    """The names of what a program gave; [] of a value without names."""
+    return list(prediction.keys()) if isinstance(prediction, dspy.Example) else []
+
+
+def reference(example: dspy.Example, outputs: Collection[str]) -> Any:
+    """The example's own fields as a prediction; None if one of the outputs is missing.
+
+    Nobody labels the reasoning of a ChainOfThought.
+    """
+    names = [name for name in outputs if name in example]
+    if not names or set(outputs) - {*names, "reasoning"}:
+        return None
+    return dspy.Prediction(**{name: example[name] for name in names})

@@ -12,15 +12,18 @@ from po_optimizer.errors import PoOptimizerError
 from po_optimizer.score import Score
 
 Metric = Callable[..., Any]
-"""What DSPy's optimizers take: (example, prediction), then up to `OPTIONAL` -> a score."""
+"""What DSPy's optimizers take: (example, prediction, *OPTIONAL) -> a score."""
 
 OPTIONAL = ("trace", "pred_name", "pred_trace")
 """What DSPy adds to the example and the prediction: some of it, in this order."""
 
+RAISED = "the metric raised"
+"""Begins the reason why an output is unusable that the metric raised at."""
+
 _NAMED = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
-class JudgeUnreadable(Exception):
+class JudgeUnreadableError(Exception):
     """The LM that a metric asks gave nothing to score by: no fault of the program."""
 
 
@@ -44,7 +47,7 @@ class Measure:
         """The score; 0.0 and `unusable` if the metric raised at this output only.
 
         Raises:
-            JudgeUnreadable: The metric's own LM answered nothing readable.
+            JudgeUnreadableError: The metric's own LM answered nothing readable.
             TypeError: The metric gave no number.
             ValueError: The number is outside [0, 1] or NaN.
         """
@@ -52,13 +55,13 @@ class Measure:
             result = call_metric(self._metric, example, prediction, *optional)
         except (AdapterParseError, LMInvalidRequestError) as error:
             problem = f"the LM that the metric asks gave nothing to score by: {error}"
-            raise JudgeUnreadable(problem) from error
+            raise JudgeUnreadableError(problem) from error
         except PoOptimizerError:
             raise
         except Exception as error:
             if not self._is_outputs_fault(example, prediction):
                 raise
-            reason = f"the metric raised {type(error).__name__}: {error}"
+            reason = f"{RAISED} {type(error).__name__}: {error}"
             return Score(0.0, feedback=reason, unusable=reason)
         score = Score.of(result)
         self._scored = prediction
@@ -95,8 +98,7 @@ def call_metric(metric: Metric, *given: Any) -> Any:
     named = {
         name: by_name.get(name)
         for name in OPTIONAL
-        if name in parameters
-        and parameters[name].kind is inspect.Parameter.KEYWORD_ONLY
+        if _by_keyword(signature, name)
         and (name in by_name or parameters[name].default is inspect.Parameter.empty)
     }
     return metric(*taken, *padding, **named)
@@ -108,23 +110,22 @@ def metric_problem(metric: Any) -> str:
         return f"{metric.__name__} is a class: give an instance of it"
     if not callable(metric):
         return "not callable"
-    asynchronous = inspect.iscoroutinefunction
-    if asynchronous(metric) or asynchronous(getattr(type(metric), "__call__", None)):
+    if any(map(inspect.iscoroutinefunction, (metric, type(metric).__call__))):
         return "it is async, which DSPy does not await: make it a plain function"
     signature = metric_signature(metric)
-    if signature is None:
-        return ""
-    named = {name: None for name in OPTIONAL if _by_keyword(signature, name)}
-    required = sum(
-        p.default is p.empty for p in signature.parameters.values() if p.kind in _NAMED
-    )
-    arguments = max(2, required)
+    return "" if signature is None else _signature_problem(signature)
+
+
+def _signature_problem(signature: inspect.Signature) -> str:
+    parameters = signature.parameters.values()
+    required = sum(p.default is p.empty for p in parameters if p.kind in _NAMED)
+    if required > 2 + len(OPTIONAL):
+        return f"it requires {required} arguments; DSPy gives at most 5"
+    by_keyword = {name: None for name in OPTIONAL if _by_keyword(signature, name)}
     try:
-        signature.bind(*[None] * arguments, **named)
+        signature.bind(*[None] * max(2, required), **by_keyword)
     except TypeError as error:
         return f"it cannot be called as metric(example, prediction): {error}"
-    if arguments > 2 + len(OPTIONAL):
-        return f"it requires {arguments} arguments; DSPy gives at most 5"
     return ""
 
 

@@ -195,7 +195,7 @@ def bind_metric(path: str, args: Mapping[str, Any]) -> Metric:
     """
     metric = import_object("role.metric", path)
     try:
-        bound = _bound(metric, args)
+        bound: Metric = _bound(metric, args)
     except (TypeError, ValueError) as error:
         raise SettingError(
             "role.metric_args",

@@ -120,6 +120,11 @@ def raising(example, prediction, trace=None):
     return int(prediction.answer) / 9
 
 
+def flat(example, prediction, trace=None):
+    """Gives everything the same."""
+    return 0.6
+
+
 def blind(example, prediction, trace=None):
     """Gives everything nothing."""
     return 0.0
@@ -133,18 +138,101 @@ def wild(example, prediction, trace=None):
 @pytest.mark.parametrize(
     ("metric", "names"),
     [
-        (generous, ["metric_on_empty"]),
-        (raising, ["metric_on_empty"]),
+        (flat, ["metric_on_empty"]),
         (blind, ["metric_on_references"]),
         (wild, ["metric_on_references"]),
     ],
 )
 def test_a_metric_that_cannot_tell_is_refused(tmp_path, metric, names):
-    """Empty above 0, references too low, errors and range: before any call."""
+    """Empty as good as any, references too low, out of range: before any call."""
     lm = world.lm(tmp_path)
     with pytest.raises(PreflightError, match=r"role\.metric") as raised:
         check(lm, metric=metric)
     assert failed(raised) == names
+    assert lm.scripted.prompts == []
+
+
+def messages(report):
+    """What was said of each check."""
+    return {c.name: c.message for c in report.checks}
+
+
+def test_partial_credit_for_nothing_is_a_warning(tmp_path):
+    """An empty output may score, as long as others of its example score more."""
+    report = check(world.lm(tmp_path), metric=generous)
+    assert "0.01562" in messages(report)["metric_on_empty"]
+
+
+def test_raising_on_an_empty_output_tells_it(tmp_path):
+    """Most metrics read `prediction.field`: that is no defect."""
+    report = check(world.lm(tmp_path), metric=raising)
+    assert messages(report)["metric_on_empty"] == ""
+
+
+class Renames(dspy.Module):
+    """Gives its output another name than its predictor and the labels."""
+
+    def __init__(self):
+        super().__init__()
+        self.answer = dspy.Predict("question -> answer")
+
+    def forward(self, question):
+        """The digit."""
+        return dspy.Prediction(digit=self.answer(question=question).answer)
+
+
+def test_labels_need_not_be_named_like_outputs(tmp_path):
+    """The metric is then judged on the probe's outputs, and preflight says so."""
+
+    def metric(example, prediction, trace=None):
+        return int(prediction.digit) / int(example.answer)
+
+    report = check(world.lm(tmp_path), metric=metric, student=Renames())
+    told = messages(report)
+    assert "no example has a field for every output" in told["metric_on_references"]
+    assert "(digit)" in told["metric_on_references"]
+
+
+def test_real_outputs_decide_what_a_reference_is(tmp_path):
+    """A module's outputs are known after it ran: then a blind metric is refused."""
+
+    class Same(Renames):
+        def forward(self, question):
+            return self.answer(question=question)
+
+    def low(example, prediction, trace=None):
+        return 0.3 if prediction.get("answer") else 0.0
+
+    with pytest.raises(PreflightError) as raised:
+        check(world.lm(tmp_path), metric=low, student=Same())
+    assert failed(raised) == ["metric_on_references"]
+
+
+def judged(example, prediction, trace=None):
+    """Asks an LM."""
+    judge = dspy.Predict("question, given -> answer")
+    said = judge(question=example.question, given=prediction.answer).answer
+    return int(said) / 9
+
+
+def test_an_lm_judge_is_tried_on_one_example(tmp_path):
+    """Each of its scores costs a call: not 50 references, only one and an empty one."""
+    lm = world.lm(tmp_path, lambda prompt: '{"answer": "7"}')
+    params = world.settings(preflight={"max_empty_score": 1.0})
+    report = check(lm, params, metric=judged)
+    scored = [c.value for c in report.checks if c.name == "metric_on_references"]
+    assert scored == [0.7778]
+    asked = sum("`given`" in prompt for prompt in lm.scripted.prompts)
+    assert asked <= 8 + 1 + 2  # the probe's runs, the longest prompt, these two
+
+
+@pytest.mark.parametrize("metric", [world.Score, "text", len, lambda example: 1.0])
+def test_what_dspy_cannot_call_is_refused(tmp_path, metric):
+    """A class, no callable, too few arguments: before any call."""
+    lm = world.lm(tmp_path)
+    with pytest.raises(PreflightError, match=r"role\.metric") as raised:
+        check(lm, metric=metric)
+    assert failed(raised) == ["metric_callable"]
     assert lm.scripted.prompts == []
 
 
@@ -478,12 +566,12 @@ def test_the_other_optimizers_pass_too(tmp_path, optimizer):
 
 
 def test_the_original_run_is_refused(tmp_path):
-    """An unreadable program under a metric that pays 1/64 for nothing: no call made."""
+    """Minibatches larger than the valset: no call is made."""
     lm = world.lm(tmp_path, lambda prompt: world.GARBAGE)
     params = world.settings(miprov2={"minibatch": True, "num_trials": 4})
     with pytest.raises(PreflightError) as raised:
         check(lm, params, metric=generous)
-    assert failed(raised) == ["miprov2_minibatch", "metric_on_empty"]
+    assert failed(raised) == ["miprov2_minibatch"]
     assert lm.scripted.prompts == []
 
 

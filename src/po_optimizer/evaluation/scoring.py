@@ -22,7 +22,7 @@ from po_optimizer.evaluation.records import PredictionRecord, Which, json_ready
 from po_optimizer.lms.metered import use_lm
 from po_optimizer.lms.no_calls import LMAsked, no_lm_calls
 from po_optimizer.lms.stop import StopRun
-from po_optimizer.measuring import JudgeUnreadable, Measure, Metric, reference
+from po_optimizer.measuring import JudgeUnreadableError, Measure, Metric, reference
 from po_optimizer.score import Score
 
 ID_FIELDS = ("example_id", "record_id", "concept_id", "id")
@@ -213,7 +213,7 @@ def _scored(
 ) -> PredictionRecord:
     try:
         score = _score(measure, example, prediction, record.example_id)
-    except JudgeUnreadable as error:
+    except JudgeUnreadableError as error:
         return _unscored(record, str(error))
     unusable = score.unusable is not None
     return PredictionRecord.model_validate(
@@ -239,7 +239,7 @@ def _score(
 ) -> Score:
     try:
         return measure(example, prediction)
-    except (PoOptimizerError, JudgeUnreadable):
+    except (PoOptimizerError, JudgeUnreadableError):
         raise
     except Exception as error:
         problem = f"{type(error).__name__}: {error}"

@@ -1,12 +1,12 @@
 """One run of a program on one example, and why its output could not be used."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import dspy
 from dspy.utils.exceptions import AdapterParseError
 
-from po_optimizer.optimization.metric import GuardedMetric
 from po_optimizer.score import Score
 
 _SHOWN = 600
@@ -29,7 +29,9 @@ class Attempt:
     prediction: Any = None
 
 
-def attempt(program: dspy.Module, example: dspy.Example, metric: GuardedMetric) -> Attempt:
+def attempt(
+    program: dspy.Module, example: dspy.Example, metric: Callable[..., Score]
+) -> Attempt:
     """Runs and scores; a StopRun passes, the program's own errors are findings."""
     try:
         prediction = program(**example.inputs())

@@ -32,14 +32,18 @@ def stop_at_floor(
     """
     usable = (baseline.n - baseline.n_failed) / baseline.n
     floor = params.preflight.max_empty_score
-    above = any(float(score) > floor for *_, score in results)
+    scores = {float(score) for *_, score in results}
+    if len(scores) == 1:
+        floor = max([floor, *metric.empty_scores(*results[0][:2])])
+    above = max(scores) > floor
     if not params.floor_stop or (usable >= params.floor_usable and above):
         return
     found = (
         f"{baseline.n_failed} of {baseline.n} outputs of the baseline program are "
         f"unusable (optimize.floor_usable={params.floor_usable})"
         if usable < params.floor_usable
-        else f"no score of the baseline program is above {floor} (n={baseline.n})"
+        else f"no score of the baseline program is above {floor}, which an empty "
+        f"output may have (n={baseline.n})"
     )
     example = next((e for e, _, s in results if is_failed(s)), results[0][0])
     again = attempt(program, example, metric)  # answered by the cache

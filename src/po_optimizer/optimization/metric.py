@@ -1,6 +1,6 @@
 """The metric as the optimizers see it: in [0, 1], or the run stops."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import dspy
@@ -8,7 +8,13 @@ from dspy.teleprompt.gepa.gepa_utils import ScoreWithFeedback
 from dspy.utils.exceptions import LMError
 
 from po_optimizer.lms import LMUnreachable, StopRun
-from po_optimizer.measuring import JudgeUnreadable, Measure, Metric
+from po_optimizer.measuring import (
+    JudgeUnreadableError,
+    Measure,
+    Metric,
+    call_metric,
+    output_names,
+)
 from po_optimizer.optimization.stops import MetricBroken
 from po_optimizer.score import Score
 
@@ -32,6 +38,7 @@ class GuardedMetric:
     def __init__(
         self, metric: Metric, check: Stop, stop: Callable[[StopRun], None]
     ) -> None:
+        self._metric = metric
         self._measure = Measure(metric)
         self._check = check
         self._stop = stop
@@ -46,12 +53,12 @@ class GuardedMetric:
         self._check()
         try:
             return self._measure(example, prediction, *optional)
-        except JudgeUnreadable as error:
+        except JudgeUnreadableError as error:
             return Score(0.0, feedback=str(error), unusable=str(error))
         except LMError as error:
             stop: StopRun = LMUnreachable("of role.metric", "its address", str(error))
             cause: Exception = error
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 -- whatever it is stops the run
             stop = MetricBroken(
                 f"the metric gave no score ({type(error).__name__}: {error}) for the "
                 f"example {_brief(example)}"
@@ -59,6 +66,13 @@ class GuardedMetric:
             cause = error
         self._stop(stop)
         raise stop from cause
+
+    def empty_scores(self, example: dspy.Example, prediction: Any) -> list[float]:
+        """What an empty output scores in place of this one; [] if nothing."""
+        try:
+            return empty_scores(self._metric, example, output_names(prediction))
+        except (TypeError, ValueError):
+            return []
 
 
 class FeedbackMetric:
@@ -76,6 +90,31 @@ class FeedbackMetric:
         return ScoreWithFeedback(
             score=score.value, feedback=feedback, unusable=score.unusable
         )
+
+
+def empty_scores(
+    metric: Metric, example: dspy.Example, outputs: Collection[str]
+) -> list[float]:
+    """What outputs without content score; a metric that raises at one has told it.
+
+    Args:
+        metric: Any callable that DSPy's optimizers take.
+        example: What the outputs would answer.
+        outputs: The names of the outputs that are left out, or blank.
+
+    Raises:
+        TypeError: The metric gave no number.
+        ValueError: The number is outside [0, 1] or NaN.
+    """
+    results = []
+    for blank in (dspy.Prediction(), dspy.Prediction(**dict.fromkeys(outputs, ""))):
+        try:
+            results.append(call_metric(metric, example, blank))
+        except LMError:
+            raise
+        except Exception:  # noqa: BLE001, S112 -- it did not take it for a good one
+            continue
+    return [Score.of(result).value for result in results]
 
 
 def is_failed(result: Any) -> bool:

@@ -1,69 +1,9 @@
-"""Whether the metric and the splits can carry an optimization."""
+"""Whether the splits can carry an optimization."""
 
 import dspy
 
 from po_optimizer.optimization.checks import Check, check
 from po_optimizer.optimization.fingerprint import canonical
-from po_optimizer.params import PreflightParams
-from po_optimizer.measuring import Metric
-from po_optimizer.score import Score
-
-_MOST_REFERENCES = 50
-_MOST_EMPTY = 5
-
-
-def metric_checks(
-    metric: Metric, examples: list[dspy.Example], params: PreflightParams
-) -> list[Check]:
-    """The metric tells a reference output from an empty one."""
-    return [
-        _references(metric, examples[:_MOST_REFERENCES], params.min_reference_score),
-        _empty(metric, examples[:_MOST_EMPTY], params.max_empty_score),
-    ]
-
-
-def _references(metric: Metric, examples: list[dspy.Example], least: float) -> Check:
-    pairs = [(e, dspy.Prediction(**dict(e.labels().items()))) for e in examples]
-    scores, problem = _scores(metric, pairs)
-    mean = sum(scores) / len(pairs)
-    return check(
-        "metric_on_references",
-        "role.metric",
-        None if problem else round(mean, 4),
-        f"a mean of {least} or more on the reference outputs "
-        f"(optimize.preflight.min_reference_score, n={len(examples)})",
-        passed=not problem and mean >= least,
-        remedy=problem or "The metric cannot read the references.",
-    )
-
-
-def _empty(metric: Metric, examples: list[dspy.Example], most: float) -> Check:
-    pairs = [(e, dspy.Prediction()) for e in examples]
-    for example in examples:
-        blank = dict.fromkeys(example.labels().keys(), "")
-        pairs.append((example, dspy.Prediction(**blank)))
-    scores, problem = _scores(metric, pairs)
-    highest = max(scores, default=None)
-    return check(
-        "metric_on_empty",
-        "role.metric",
-        highest,
-        f"at most {most} on an empty output (optimize.preflight.max_empty_score)",
-        passed=not problem and highest is not None and highest <= most,
-        remedy=problem or "Give output that cannot be used a score of 0.0.",
-    )
-
-
-def _scores(
-    metric: Metric, pairs: list[tuple[dspy.Example, dspy.Prediction]]
-) -> tuple[list[float], str]:
-    scores: list[float] = []
-    try:
-        for example, prediction in pairs:
-            scores.append(Score.of(metric(example, prediction)).value)
-    except Exception as error:  # noqa: BLE001 -- whatever a metric raises is the finding
-        return scores, f"The metric raised {type(error).__name__}: {error}."
-    return scores, ""
 
 
 def split_checks(splits: dict[str, list[dspy.Example]]) -> list[Check]:

@@ -11,6 +11,7 @@ import dspy
 from dspy.utils.exceptions import LMError, LMInvalidRequestError
 
 from po_optimizer.lms import CallRow, Interrupted, MeteredLM, StopRun, use_lm
+from po_optimizer.measuring import Metric
 from po_optimizer.optimization.attempt import Attempt, attempt
 from po_optimizer.optimization.metric import GuardedMetric
 from po_optimizer.optimization.rendering import (
@@ -20,7 +21,7 @@ from po_optimizer.optimization.rendering import (
     holds_media,
 )
 from po_optimizer.optimization.stops import MetricBroken
-from po_optimizer.measuring import Metric
+from po_optimizer.score import Score
 
 _log = getLogger(__name__)
 
@@ -142,7 +143,10 @@ class Prober:
         engine.supports_response_schema = False
         try:
             with self._asking():
-                return attempt(student, example, lambda *given: 0.0).score is not None
+                return (
+                    attempt(student, example, lambda *given: Score(0.0)).score
+                    is not None
+                )
         except StopRun:
             return False
         finally:

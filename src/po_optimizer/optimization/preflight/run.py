@@ -8,11 +8,16 @@ import dspy
 
 from po_optimizer.errors import PreflightError
 from po_optimizer.lms import MeteredLM
+from po_optimizer.measuring import RAISED
 from po_optimizer.optimization.checks import Check, check
 from po_optimizer.optimization.fingerprint import optimization_id, run_fingerprint
 from po_optimizer.optimization.optimizers import Optimizer, make_optimizer
 from po_optimizer.optimization.preflight.context import ContextChecks
-from po_optimizer.optimization.preflight.data import metric_checks, split_checks
+from po_optimizer.optimization.preflight.data import split_checks
+from po_optimizer.optimization.preflight.metric import (
+    checks_after_probe,
+    checks_before_probe,
+)
 from po_optimizer.optimization.preflight.probe import Probe, Prober
 from po_optimizer.optimization.preflight.program import (
     disk_check,
@@ -79,6 +84,8 @@ def preflight(
                 checks.append(_schema_is_refused(setup.task_lm))
             else:
                 checks += _with_lm(setup, list(testset), identity, probe)
+                if not any(c.name.startswith("metric_on_ref") for c in checks):
+                    checks += checks_after_probe(setup, probe, identity)
     report = PreflightReport(
         optimization_id=identity,
         checks=checks,
@@ -92,7 +99,6 @@ def preflight(
 
 def _without_lm(setup: Setup) -> list[Check]:
     optimizer = make_optimizer(setup.params)
-    examples = [*setup.valset, *setup.trainset]
     predictors = predictors_check(setup.student)
     if not predictors.passed:
         return [predictors]
@@ -100,7 +106,7 @@ def _without_lm(setup: Setup) -> list[Check]:
         predictors,
         *package_checks(optimizer),
         *optimizer.checks(setup.sizes()),
-        *metric_checks(setup.metric, examples, setup.params.preflight),
+        *checks_before_probe(setup),
         survival_check(setup.student, setup.trainset),
         _cost_is_known(setup, optimizer),
     ]
@@ -135,12 +141,19 @@ def _with_lm(
             "role.metric",
             len(probe.attempts),
             "a score in [0, 1] for each output of the probe",
-            passed=probe.broken is None,
-            remedy=probe.broken or "",
+            passed=not (broken := probe.broken or _raised_always(probe)),
+            remedy=broken,
         )
         yield _usable(probe, setup.params)
     context = ContextChecks(setup, [*setup.valset, *testset], probe)
     yield from context.make(identity)
+
+
+def _raised_always(probe: Probe) -> str:
+    """What the metric raised at every output that it got; "" if it did not."""
+    reasons = [a.unusable or "" for a in probe.attempts if a.score is not None]
+    always = bool(reasons) and all(reason.startswith(RAISED) for reason in reasons)
+    return reasons[0] if always else ""
 
 
 def _schema_is_refused(lm: MeteredLM) -> Check:

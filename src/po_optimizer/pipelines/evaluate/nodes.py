@@ -120,28 +120,7 @@ def compare_programs(
     answers = (record.outputs for record in Predictions(baseline_predictions))
     outputs = list(next(filter(None, answers), {}))
     stages = task_lm.meter.ledger.stages(task_lm.meter.run_id)
-<<<<<<< HEAD
     program = extract_program_components(optimized_program)["fingerprint"]
-=======
-    full = [trial for trial in trials if trial["kind"] != "minibatch"]
-    report = compare(
-        Predictions(baseline_predictions),
-        Predictions(optimized_predictions),
-        promotion,
-        reference=score_references(examples, load_metric(role), outputs),
-        selection=Selection(
-            n_candidates=len(full),
-            n_valset=full[0]["n"],
-            baseline_score=full[0]["score"],
-            best_score=max(trial["score"] for trial in full),
-        ),
-        usage={
-            which: stages[f"evaluate {which}"]
-            for which in ("baseline", "optimized")
-            if f"evaluate {which}" in stages
-        },
-    )
->>>>>>> 66c4297 (Call metrics of any shape as DSPy calls them)
     origin = Origin(
         testset=records_hash(testset),
         metric=f"{role.metric} {json.dumps(role.metric_args, sort_keys=True)}",
@@ -158,7 +137,7 @@ def compare_programs(
         Predictions(baseline_predictions),
         Predictions(optimized_predictions),
         promotion,
-        reference=score_references(examples, load_metric(role)),
+        reference=score_references(examples, load_metric(role), outputs),
         selection=_selection(trials),
         usage={
             which: stages[f"evaluate {which}"]

@@ -1,0 +1,214 @@
+"""Metrics of any shape that DSPy's optimizers take, and what their errors mean."""
+
+import functools
+from types import SimpleNamespace
+
+import dspy
+import numpy as np
+import pytest
+from dspy.evaluate import SemanticF1, answer_exact_match
+from dspy.teleprompt.gepa.gepa_utils import ScoreWithFeedback
+from dspy.utils.exceptions import AdapterParseError
+
+from po_optimizer.errors import ImportPathError, SettingError
+from po_optimizer.measuring import (
+    JudgeUnreadableError,
+    Measure,
+    call_metric,
+    metric_problem,
+)
+from po_optimizer.roles import bind_metric
+
+GIVEN = ("example", "prediction", "trace", "pred_name", "pred_trace")
+
+
+class Callable:
+    """An object with its own call and a method."""
+
+    def __call__(self, example, pred, trace=None):
+        """What it was given."""
+        return (example, pred, trace)
+
+    def method(self, example, pred):
+        """What it was given."""
+        return (example, pred)
+
+
+def by_keyword(e, p, *, trace=None, pred_name):
+    """By name only."""
+    return (e, p, trace, pred_name)
+
+
+SHAPES = {
+    "two": (lambda e, p: (e, p), 2),
+    "three": (lambda e, p, t: (e, p, t), 3),
+    "three_optional": (lambda e, p, t=None: (e, p, t), 3),
+    "four": (lambda e, p, t, n: (e, p, t, n), 4),
+    "five": (lambda e, p, t, n, s: (e, p, t, n, s), 5),
+    "five_optional": (lambda e, p, t=None, n=None, s=None: (e, p, t, n, s), 5),
+    "any": (lambda *given: given, 5),
+    "two_and_any_names": (lambda e, p, **more: (e, p), 2),
+    "object": (Callable(), 3),
+    "method": (Callable().method, 2),
+    "partial": (functools.partial(lambda e, p, t, w: (e, p, t), w=1), 3),
+    "keyword_only": (
+        lambda e, p, *, trace=None, pred_name: (e, p, trace, pred_name),
+        4,
+    ),
+}
+
+
+@pytest.mark.parametrize("n", [2, 3, 5])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_metric_gets_what_it_takes_of_what_dspy_gives(shape, n):
+    """What it does not take is left out; what it requires besides is None."""
+    metric, takes = SHAPES[shape]
+    assert metric_problem(metric) == ""
+    result = call_metric(metric, *GIVEN[:n])
+    filled = (*GIVEN[:n], None, None, None)[:takes]
+    assert result == (GIVEN[:n] if shape == "any" else filled)
+
+
+def test_a_third_argument_of_another_meaning_keeps_its_default():
+    """DSPy's Evaluate gives two arguments: a threshold is no trace."""
+    assert call_metric(lambda e, p, threshold=0.5: threshold, "e", "p") == 0.5
+
+
+async def awaited(example, prediction):
+    """No metric of DSPy's."""
+    return 1.0
+
+
+@pytest.mark.parametrize(
+    ("metric", "problem"),
+    [
+        (awaited, "async"),
+        (SemanticF1, "SemanticF1 is a class"),
+        (lambda e: 1.0, "cannot be called as metric"),
+        (lambda e, p, *, weight: 1.0, "weight"),
+        (lambda e, p, a, b, c, d: 1.0, "requires 6"),
+        (0.5, "not callable"),
+    ],
+)
+def test_what_cannot_be_called_is_said(metric, problem):
+    """A sentence that names the cause."""
+    assert problem in metric_problem(metric)
+
+
+ONE = dspy.Example(question="q", answer="Paris").with_inputs("question")
+
+
+@pytest.mark.parametrize(
+    ("result", "value"),
+    [
+        (np.float32(0.5), 0.5),
+        (np.float64(0.25), 0.25),
+        (np.int64(1), 1.0),
+        (np.bool_(True), 1.0),
+        (np.array(0.5), 0.5),
+        (1.0000000000000002, 1.0),
+        (-1e-17, 0.0),
+        (dspy.Prediction(score=0.5, feedback="so"), 0.5),
+        (dspy.Prediction(score=True), 1.0),
+        (dspy.Prediction(score=np.float32(0.5), feedback=None), 0.5),
+        (ScoreWithFeedback(score=0.5, feedback="so"), 0.5),
+        (SimpleNamespace(score=0.5), 0.5),
+    ],
+)
+def test_any_number_is_a_score(result, value):
+    """Numpy's numbers, DSPy's results, and what rounding adds to 1.0."""
+    assert Measure(lambda e, p: result)(ONE, dspy.Prediction(answer="x")) == value
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        {"score": 0.5},
+        (0.5, "so"),
+        dspy.Prediction(answer="x"),
+        dspy.Prediction(score=None),
+        np.array([0.5, 0.5]),
+    ],
+)
+def test_what_is_no_number_is_one_sentence(result):
+    """DSPy cannot sum these up either."""
+    with pytest.raises(TypeError, match=r"a number in \[0, 1\] or dspy.Prediction"):
+        Measure(lambda e, p: result)(ONE, dspy.Prediction(answer="x"))
+
+
+def length(example, prediction, trace=None):
+    """Raises on what is no number of the example."""
+    return int(prediction.answer) / len(example.answer)
+
+
+def test_an_output_that_the_metric_raises_at_is_unusable():
+    """Another output of the example has a score: this one's reader was surprised."""
+    measure = Measure(length)
+    assert measure(ONE, dspy.Prediction(answer="5")) == 1.0
+    score = measure(ONE, dspy.Prediction(answer="five"))
+    assert score == 0.0
+    assert "ValueError: invalid literal" in score.unusable
+
+
+def test_a_metric_that_raises_at_any_output_of_an_example_is_broken():
+    """A label that is missing is not the program's failure."""
+    measure = Measure(length)
+    measure(ONE, dspy.Prediction(answer="5"))
+    with pytest.raises(AttributeError):
+        measure(ONE.without("answer"), dspy.Prediction(answer="5"))
+
+
+def test_an_answer_of_a_judge_that_cannot_be_read_is_no_score():
+    """It says nothing about the program."""
+
+    def judge(example, prediction):
+        raise AdapterParseError("JSONAdapter", dspy.Signature("a -> b"), "no JSON")
+
+    with pytest.raises(JudgeUnreadableError, match="no JSON"):
+        Measure(judge)(ONE, dspy.Prediction(answer="5"))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "dspy.evaluate.answer_exact_match",
+        "dspy.evaluate:answer_exact_match",
+        "dspy.evaluate.metrics:answer_exact_match",
+    ],
+)
+def test_dspys_exact_match_is_a_metric_by_path(path):
+    """With a dot or a colon."""
+    metric = bind_metric(path, {})
+    assert metric is answer_exact_match
+    assert Measure(metric)(ONE, dspy.Prediction(answer="paris.")) == 1.0
+
+
+def test_arguments_of_a_function_are_bound():
+    """`frac` makes an F1 of the exact match."""
+    metric = bind_metric("dspy.evaluate.answer_exact_match", {"frac": 0.5})
+    assert Measure(metric)(ONE, dspy.Prediction(answer="Paris, France"), [], "a", [])
+
+
+def test_a_metric_class_is_made_with_its_arguments():
+    """SemanticF1 is a module whose instances score."""
+    metric = bind_metric("dspy.evaluate.SemanticF1", {"decompositional": True})
+    assert isinstance(metric, SemanticF1)
+    lm = dspy.utils.DummyLM([{"reasoning": "r", "recall": "1.0", "precision": "0.5"}])
+    example = dspy.Example(question="q", response="r")
+    with dspy.context(lm=lm, adapter=dspy.ChatAdapter()):
+        plain = bind_metric("dspy.evaluate:SemanticF1", {})
+        score = Measure(plain)(example, dspy.Prediction(response="r"), None, "a", None)
+    assert round(score, 3) == 0.667
+
+
+def test_arguments_that_a_metric_refuses_are_told():
+    """The error names role.metric_args."""
+    for path in ("dspy.evaluate.answer_exact_match", "dspy.evaluate.SemanticF1"):
+        with pytest.raises(SettingError, match=r"role.metric_args=.*nosuch"):
+            bind_metric(path, {"nosuch": 1})
+
+
+def test_an_async_metric_is_refused_by_its_path():
+    """The sentence says what to make of it."""
+    with pytest.raises(ImportPathError, match="make it a plain function"):
+        bind_metric("tests.test_measuring:awaited", {})

@@ -4,9 +4,11 @@ import copy
 import json
 import sqlite3
 import threading
+from dataclasses import replace
 
 import dspy
 import pytest
+from dspy.lm15 import Usage
 from dspy.utils.exceptions import (
     ContextWindowExceededError,
     LMInvalidRequestError,
@@ -336,3 +338,17 @@ def test_ledger_that_cannot_be_written_stops_the_run(tmp_path, monkeypatch):
     with pytest.raises(LedgerWriteFailed, match=r"disk is full.*Make room"):
         evaluate(lm, n=4, threads=2)
     assert isinstance(lm.meter.stopped, LedgerWriteFailed)
+
+
+@pytest.mark.parametrize("tokens", [10**30, 10**12])
+def test_tokens_that_no_call_has_are_unknown(tmp_path, monkeypatch, tokens):
+    """Whichever client read them: the answer counts and stands in the ledger."""
+    lm = scripted_lm(fixed_fields(answer="x\ud83d"), tmp_path)
+    usage = Usage(input_tokens=tokens, output_tokens=tokens)
+    complete = lm.scripted.complete
+    monkeypatch.setattr(
+        lm.scripted, "complete", lambda r: replace(complete(r), usage=usage)
+    )
+    lm("question")
+    (row,) = lm.meter.ledger.rows()
+    assert (row.paid, row.prompt_tokens, row.completion_tokens) == (True, None, None)

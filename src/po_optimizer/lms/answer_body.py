@@ -33,7 +33,7 @@ def _repair(answer: Any) -> Any:
             usage = repaired[name]
             repaired[name] = _counts(usage) if isinstance(usage, dict) else {}
     for name in _OLLAMA:
-        if not _is_count(repaired.get(name, 0)):
+        if not is_count(repaired.get(name, 0)):
             del repaired[name]
     return repaired
 
@@ -49,9 +49,15 @@ def _counts(usage: dict[str, Any]) -> dict[str, Any]:
 def _may_be(name: str, value: object) -> bool:
     if name.endswith("_details"):
         return isinstance(value, dict)
-    return _is_count(value) or not name.lower().endswith(("tokens", "tokencount"))
+    return is_count(value) or not name.lower().endswith(("tokens", "tokencount"))
 
 
-def _is_count(value: object) -> bool:
+def is_count(value: object) -> bool:
+    """Whether it can be the tokens of one call."""
     whole = isinstance(value, int) and not isinstance(value, bool)
     return whole and 0 <= value <= _MOST_TOKENS  # type: ignore[operator]
+
+
+def count(tokens: int | None) -> int | None:
+    """The tokens, if they can be those of one call; None: not reported."""
+    return tokens if is_count(tokens) else None

@@ -1,4 +1,7 @@
-"""Answers as a program may read them: no thinking aloud, a withheld one is empty."""
+"""Answers as a program may read them: no thinking aloud, a withheld one is empty.
+
+Half characters are replaced here too: not every answer comes through a client of ours.
+"""
 
 import re
 from collections.abc import Iterator
@@ -14,6 +17,8 @@ from dspy.lm15 import (
     ThinkingPart,
     Usage,
 )
+
+from po_optimizer.lms.unicode_repair import repair_answer
 
 _TAG = re.compile(r"<(/?)(think|thinking|thought|reasoning)>", re.IGNORECASE)
 _WITHHELD = re.compile(
@@ -74,7 +79,7 @@ def _spaced(name: str) -> str:
 def _clean(parts: tuple[Any, ...]) -> Iterator[Any]:
     for part in parts:
         if isinstance(part, TextPart):
-            yield replace(part, text=without_thoughts(part.text))
+            yield replace(part, text=without_thoughts(repair_answer(part.text)))
         elif not isinstance(part, ThinkingPart):
             yield part
 

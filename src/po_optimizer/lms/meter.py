@@ -28,6 +28,7 @@ from dspy.utils.exceptions import (
     LMUnsupportedModelError,
 )
 
+from po_optimizer.lms.answer_body import count
 from po_optimizer.lms.ledger import CallRow, Ledger
 from po_optimizer.lms.response_cache import endpoint
 from po_optimizer.lms.secret import scrub, without
@@ -256,6 +257,9 @@ class Meter:
             LedgerWriteFailed: The disk refused it.
         """
         scope: CallScope = dspy.settings.get("po_call_scope") or CallScope()
+        for name in ("prompt_tokens", "completion_tokens"):
+            # of servers that no client of ours asked
+            usage[name] = count(usage.get(name))
         row = CallRow(
             started=started.isoformat(timespec="milliseconds"),
             run_id=self.run_id,

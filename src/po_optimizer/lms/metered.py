@@ -18,6 +18,7 @@ import dspy
 from dspy.lm15 import Request, Response
 
 from po_optimizer.errors import PoOptimizerError
+from po_optimizer.lms.answer_body import count
 from po_optimizer.lms.any_lm import metering_every_lm
 from po_optimizer.lms.meter import CallScope, LMIdentity, Meter, in_use
 from po_optimizer.lms.own_threads import own_threads
@@ -84,8 +85,8 @@ class MeteredEngine:
         with self.meter.attempt(self.meter.slug) as usage:
             response: Response = engine.complete(request)
             # no prompt has 0 tokens: a server that says so reports none
-            sent = response.usage.input_tokens or None
-            made = response.usage.output_tokens if sent else None
+            sent = count(response.usage.input_tokens) or None
+            made = count(response.usage.output_tokens) if sent else None
             usage.update(
                 prompt_tokens=sent,
                 completion_tokens=made,

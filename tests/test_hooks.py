@@ -7,7 +7,7 @@ import pytest
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Node, Pipeline
 
-from po_optimizer.datasets import DSPyProgramDataset, LMDataset
+from po_optimizer.datasets import DSPyProgramDataset, LMDataset, WholeJSONDataset
 from po_optimizer.errors import EndedEarlyError, InterruptedRunError
 from po_optimizer.hooks import InterruptHooks, RunHooks
 from po_optimizer.lms import asked_to_stop
@@ -120,3 +120,29 @@ def test_ctrl_c_in_the_last_node_is_no_success():
     asked_to_stop.set()
     with pytest.raises(InterruptedRunError):
         hooks.after_pipeline_run()
+
+
+@pytest.mark.parametrize(
+    ("stored", "words"), [(True, "nothing is run"), (False, "only what makes made")]
+)
+def test_only_missing_outputs_says_what_it_does_not_do(tmp_path, caplog, stored, words):
+    """Kedro asks whether outputs exist, not whether parameters changed."""
+    dataset = WholeJSONDataset(filepath=str(tmp_path / "made.json"))
+    if stored:
+        dataset.save(1)
+    catalog = DataCatalog({"made": dataset, "parameters": MemoryDataset({})})
+    pipeline = Pipeline([Node(lambda: 1, None, "made", name="make")])
+    hooks = RunHooks()
+    hooks.before_pipeline_run({"only_missing_outputs": True}, pipeline, catalog)
+    assert words in caplog.text
+    caplog.clear()
+    hooks.before_pipeline_run({"only_missing_outputs": False}, pipeline, catalog)
+    assert "only-missing" not in caplog.text
+
+
+def test_entries_of_others_are_not_made(tmp_path):
+    """One that no node uses may need a package that is not installed."""
+    entry = {"type": "pandas.CSVDataset", "filepath": "s3://bucket/x.csv"}
+    catalog = DataCatalog.from_config({"optimized_program": entry})
+    RunHooks().after_catalog_created(catalog, {"parameters": PARAMETERS}, "run-1")
+    assert "optimized_program" in str(catalog._lazy_datasets)

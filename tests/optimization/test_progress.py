@@ -21,7 +21,7 @@ SPENT = Spent(
 EVENTS = [
     Started("miprov2", trials=4, resumed=1, forecast=None, spent=lambda: SPENT),
     Phase("trials"),
-    Scored(trial(1, 0.25)),
+    Scored(trial(1, 0.25), replayed=True),
     Ended("completed", 0.25, 12.0),
 ]
 
@@ -35,6 +35,7 @@ def test_without_a_terminal_each_event_is_a_log_line(caplog):
     assert len(caplog.messages) == len(EVENTS)
     assert "resumed after trial 1" in caplog.messages[0]
     assert "score=0.2500 n=8 failed=0" in caplog.messages[2]
+    assert "(replayed)" in caplog.messages[2]
 
 
 def test_an_end_without_a_program_says_none(caplog):
@@ -54,7 +55,13 @@ def test_a_terminal_gets_a_live_display(monkeypatch):
         for event in EVENTS:
             progress(event)
     shown = screen.getvalue()
-    for word in ("miprov2", "1 of 4", "0.2500", "30 paid, 2 cached", "cost unknown"):
+    for word in (
+        "miprov2",
+        "1 of 4, 1 replayed",
+        "0.2500",
+        "30 paid, 2 cached",
+        "cost unknown",
+    ):
         assert word.removeprefix("cost ") in shown
     assert "completed" in shown
 

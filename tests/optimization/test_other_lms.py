@@ -15,9 +15,10 @@ THREADS = 8
 class Others:
     """Two LMs that are not the run's, and what was asked of them."""
 
-    def __init__(self, respond=world.answer) -> None:
+    def __init__(self, respond=world.answer, kind=dspy.LM, **judge) -> None:
         self.pinned, self.judging = ScriptedEngine(respond), ScriptedEngine(respond)
-        self.judge = dspy.LM("house/judge", engine=self.judging, num_retries=0)
+        settings = {"engine": self.judging, "num_retries": 0, **judge}
+        self.judge = kind("house/judge", **settings)
         self.student = _Student(dspy.LM("house/pinned", engine=self.pinned))
 
     def metric(self, example, prediction, trace=None, pred_name=None, pred_trace=None):
@@ -27,6 +28,14 @@ class Others:
                 question=example.question, given=str(prediction)
             )
         return world.metric(example, prediction)
+
+
+class Forwarding(dspy.LM):
+    """A class with a forward of its own, which DSPy does not cache."""
+
+    def forward(self, *args, **kwargs):
+        """What DSPy would do."""
+        return super().forward(*args, **kwargs)
 
 
 class _Student(dspy.Module):
@@ -83,6 +92,18 @@ def test_ledger_counts_what_each_lm_was_asked(tmp_path, optimizer):
     assert result.report.spent.calls_paid == sum(asked.values())
     _optimize(tmp_path, optimizer, others)
     assert _paid(tmp_path) == asked
+
+
+@pytest.mark.parametrize("kind", [dspy.LM, Forwarding])
+def test_what_dspy_does_not_cache_is_resumed_too(tmp_path, kind):
+    """Each call has its own answer, and finds it again when the command is repeated."""
+    others = Others(kind=kind, cache=False)
+    _, first = _optimize(tmp_path, "miprov2", others)
+    n_asked = len(others.judging.prompts)
+    assert n_asked > len(set(others.judging.prompts))
+    _, second = _optimize(tmp_path, "miprov2", others)
+    assert len(others.judging.prompts) == n_asked
+    assert second.report.best.score == first.report.best.score
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)

@@ -21,6 +21,7 @@ from dspy.clients.call_result import CallResult
 from dspy.clients.engines.legacy_engine import AsyncLegacyEngine, LegacyEngine
 from dspy.lm15 import Request, Response
 
+from po_optimizer.lms import uncached
 from po_optimizer.lms.meter import LMIdentity, Meter, meter_of_run
 from po_optimizer.lms.own_threads import ProcessWide
 from po_optimizer.lms.single_flight import asked_alone
@@ -73,7 +74,8 @@ def _metered(lm: Any, call: Any) -> Any:
     if meter is None:
         return _execute(lm, call)
     with meter.call(identify(lm, meter, call.legacy)):
-        return _execute(lm, call)
+        turn = uncached.turn(lm, call, awaited=False)
+        return uncached.kept(turn) or uncached.keep(turn, _execute(lm, call))
 
 
 async def _ametered(lm: Any, call: Any) -> Any:
@@ -81,7 +83,8 @@ async def _ametered(lm: Any, call: Any) -> Any:
     if meter is None:
         return await _aexecute(lm, call)
     with meter.call(identify(lm, meter, call.legacy)), asked_alone():
-        return await _aexecute(lm, call)
+        turn = uncached.turn(lm, call, awaited=True)
+        return uncached.kept(turn) or uncached.keep(turn, await _aexecute(lm, call))
 
 
 def _metered_engine(lm: Any, call: Any, asynchronous: bool) -> Any:

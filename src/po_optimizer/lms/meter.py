@@ -10,6 +10,7 @@ import re
 import sqlite3
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -79,12 +80,18 @@ class CallScope:
         trial: The optimizer's trial.
         optimization_id: What all restarts of one optimization share.
         meter: Of the run: LMs that have none of their own are put on its account.
+        n_asked: Calls by their kind, of LMs that DSPy does not cache.
     """
 
     stage: str = "outside"
     trial: int | None = None
     optimization_id: str | None = None
     meter: "Meter | None" = None
+    n_asked: Counter[str] = field(default_factory=Counter, compare=False, repr=False)
+
+    def __deepcopy__(self, memo: dict[int, object]) -> "CallScope":
+        """The same scope: it is one run's."""
+        return self
 
 
 @dataclass

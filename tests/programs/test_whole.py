@@ -7,9 +7,6 @@ import pytest
 from tests.programs.case import OPTIMIZERS, run_whole
 from tests.programs.cases import CASES
 
-pytestmark = pytest.mark.xfail(
-    reason="preflight refuses a metric that raises on an empty output"
-)
 QUICK = [
     ("module_level_object", "miprov2", 8),
     ("n_answers", "miprov2", 1),

@@ -373,6 +373,7 @@ class EvaluateParams(Params):
     """How both programs are measured on the testset."""
 
     num_shards: PositiveInt = 1  # parts of the testset, each a node of its own
+    repeats: PositiveInt = 1  # answers to each example; its score is their mean
     fail_below: FailBelow = FailBelow()
     fail_above: FailAbove = FailAbove()
 

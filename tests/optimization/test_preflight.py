@@ -19,7 +19,7 @@ LOST = LMTransportError("connection refused")
 
 def check(lm, params=None, **changes):
     """One preflight of the small world."""
-    asked = ("testset", "disk_path", "lm_checks")
+    asked = ("testset", "target_rubric", "disk_path", "lm_checks")
     asks = {name: changes.pop(name) for name in asked if name in changes}
     return preflight(world.setup(lm, params, **changes), **asks)
 
@@ -34,6 +34,31 @@ def test_a_sound_optimization_passes(tmp_path):
     report = check(world.lm(tmp_path), testset=world.examples("x", 4))
     assert report.passed
     assert json.loads(report.model_dump_json())["checks"][0]["name"] == "splits_filled"
+
+
+def test_a_target_above_the_references_is_said_beforehand(tmp_path, caplog):
+    """It is no refusal: a program may be better than its data."""
+
+    def graded(example, prediction, trace=None):
+        score = world.metric(example, prediction)
+        return Score(score.value, rubric=0.847 * score.value, unusable=score.unusable)
+
+    report = check(world.lm(tmp_path), metric=graded, target_rubric=0.88)
+    message = {c.name: c.message for c in report.checks}[
+        "target_is_reached_by_references"
+    ]
+    assert report.passed
+    assert "mean rubric is 0.847" in message
+    assert "promotion.target_rubric=0.88" in message
+    assert message in caplog.text
+    reached = check(world.lm(tmp_path), metric=graded, target_rubric=0.8)
+    assert not any("reference outputs' mean" in c.message for c in reached.checks)
+
+
+def test_a_metric_without_rubric_has_no_target(tmp_path):
+    """There is nothing to compare."""
+    report = check(world.lm(tmp_path), target_rubric=0.88)
+    assert "target_is_reached_by_references" not in {c.name for c in report.checks}
 
 
 def test_the_probe_costs_nothing_twice(tmp_path):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice, zip_longest
+from statistics import variance
 from typing import Any
 
 import pandas as pd
@@ -16,8 +17,9 @@ _ROWS = 1000  # turned into arrays at a time
 def tabulate(*streams: Iterable[PredictionRecord]) -> list[pd.DataFrame]:
     """A table of each program's records, one row an example, NaN where there is none.
 
-    Columns: which, status, score, rubric, seconds, paid, and one for each component
-    and each field of the strata. The streams are read once and side by side.
+    Columns: which, status, score, rubric, seconds, repeats, variance, paid, and one
+    for each component and each field of the strata. The streams are read once and side
+    by side.
 
     Args:
         streams: The baseline's records, the optimized program's, and if wanted those
@@ -71,6 +73,8 @@ def _row(record: PredictionRecord) -> dict[str, Any]:
         "score": record.score,
         "rubric": record.rubric,
         "seconds": record.seconds,
+        "repeats": max(1, len(record.repeats)),
+        "variance": variance(record.repeats) if len(record.repeats) > 1 else None,
         "paid": bool(record.prompt_tokens or record.completion_tokens),
         **{f"{COMPONENT}{name}": value for name, value in record.components.items()},
         **{f"{STRATUM}{field}": value for field, value in record.strata.items()},

@@ -39,6 +39,9 @@ class PredictionRecord(Result):
         components: The metric's parts, each in [0, 1], higher is better.
         feedback: Where points were lost, in the metric's words.
         seconds: Wall time of the program's answer.
+        repeats: The score of each answer, where the example was asked several times;
+            `score`, `rubric` and `components` are then their means, and `outputs` are
+            the first usable ones.
         prompt_tokens: None if nothing was reported, as for cached answers.
         completion_tokens: None if nothing was reported, as for cached answers.
     """
@@ -56,6 +59,7 @@ class PredictionRecord(Result):
     rubric: Fraction | None = None
     components: dict[str, Fraction] = Field(default_factory=dict)
     feedback: str = ""
+    repeats: list[Fraction] = Field(default_factory=list)
     seconds: float = Field(default=0.0, ge=0.0)
     prompt_tokens: int | None = None
     completion_tokens: int | None = None

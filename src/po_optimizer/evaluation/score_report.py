@@ -66,6 +66,9 @@ class ProgramScore(Result):
         strata: The objective per stratum: field, then value.
         seconds_per_example: Over the answers that were not cached; None if all were.
         p95_seconds: Of 100 of these, 95 took at most so long.
+        n_repeats: Answers to each example, at most; scores are their means.
+        sd_repeats: SD of one answer's score around its example's mean: the LM's own;
+            None if each example was asked once.
         usage: Of this program's calls; None if not given.
     """
 
@@ -80,6 +83,8 @@ class ProgramScore(Result):
     strata: dict[str, dict[str, Estimate]]
     seconds_per_example: float | None = None
     p95_seconds: float | None = None
+    n_repeats: int = 1
+    sd_repeats: float | None = None
     usage: Usage | None = None
 
 
@@ -260,6 +265,8 @@ def _program(
         coverage=len(scored) / len(table),
         seconds_per_example=float(paid.mean()) if len(paid) else None,
         p95_seconds=float(paid.quantile(0.95)) if len(paid) else None,
+        n_repeats=int(table["repeats"].max()),
+        sd_repeats=_sd_of_repeats(scored["variance"].dropna()),
         usage=None if usage is None else Usage.model_validate(usage),
         **_estimates(_values(scored, columns), scored, mean),
     )
@@ -318,6 +325,10 @@ def _values(table: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
     values = table.reindex(columns=columns).astype(float)
     # An unreadable answer has no rubric and no parts of its own: they count as 0.0.
     return values.mask(table["status"] == "failed", values.fillna(0.0))
+
+
+def _sd_of_repeats(variances: "pd.Series[float]") -> float | None:
+    return float(variances.mean() ** 0.5) if len(variances) else None
 
 
 def _scored(table: pd.DataFrame) -> "pd.Series[bool]":

@@ -19,6 +19,7 @@ from pydantic import BaseModel
 from po_optimizer.errors import MetricError, NothingScoredError, PoOptimizerError
 from po_optimizer.evaluation.pace import Pace
 from po_optimizer.evaluation.records import PredictionRecord, Which, json_ready
+from po_optimizer.evaluation.repeats import mean_of_repeats
 from po_optimizer.lms.metered import use_lm
 from po_optimizer.lms.no_calls import LMAsked, no_lm_calls
 from po_optimizer.lms.stop import StopRun
@@ -45,6 +46,7 @@ def predict_all(
     positions: range,
     which: Literal["baseline", "optimized"] = "baseline",
     num_threads: int = 1,
+    repeats: int = 1,
 ) -> Iterator[PredictionRecord]:
     """One record for each example, in the examples' order, as they are asked for.
 
@@ -63,6 +65,8 @@ def predict_all(
         positions: The examples' places in the testset, as many as there are.
         which: The program's part in the comparison.
         num_threads: Examples at a time, 1 or more.
+        repeats: How often each example is asked; each time has answers of its own in
+            the response cache, but for predictors with an LM of their own.
 
     Raises:
         NothingScoredError: The LM could not be asked about any example.
@@ -73,9 +77,14 @@ def predict_all(
     reason: str | None = None
     n_scored = 0
     measure = Measure(metric)
+    lms = [lm, *(_another(lm, number) for number in range(1, repeats))]
 
     def answer(index: int, example: dspy.Example) -> PredictionRecord:
-        record = _answer(program, example, measure, index, which)
+        answers = []
+        for again in lms:
+            with dspy.context(lm=again):
+                answers.append(_answer(program, example, measure, index, which))
+        record = mean_of_repeats(answers)
         pace.tell(record)
         return record
 
@@ -121,6 +130,13 @@ def score_references(
                 yield _scored(record, example, prediction, measure)
         except LMAsked:
             yield _unscored(record, "the metric asks an LM")
+
+
+def _another(lm: Any, number: int) -> Any:
+    """The LM with cache entries of its own: a server may vary at temperature 0, too."""
+    another = lm.copy(rollout_id=number)
+    another._warned_zero_temp_rollout = True  # DSPy calls it without effect; it has one
+    return another
 
 
 def _in_order(

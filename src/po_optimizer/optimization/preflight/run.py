@@ -26,6 +26,7 @@ from po_optimizer.optimization.preflight.program import (
     survival_check,
 )
 from po_optimizer.optimization.preflight.report import PreflightReport
+from po_optimizer.optimization.preflight.target import target_checks
 from po_optimizer.optimization.quiet import quiet_dspy
 from po_optimizer.optimization.setup import Setup
 from po_optimizer.params import OptimizeParams
@@ -38,6 +39,7 @@ def preflight(
     setup: Setup,
     *,
     testset: Sequence[dspy.Example] = (),
+    target_rubric: float | None = None,
     disk_path: Path = Path(),
     lm_checks: Sequence[LMCheck] = (),
 ) -> PreflightReport:
@@ -49,6 +51,7 @@ def preflight(
     Args:
         setup: The optimization that is to start.
         testset: Checked to be disjoint from the others, else untouched.
+        target_rubric: Compared with what the reference outputs reach; None: not.
         disk_path: Where answers and programs will be written.
         lm_checks: More checks per LM, made before it is asked.
 
@@ -66,6 +69,9 @@ def preflight(
         )
         if checks[0].passed:
             checks += _without_lm(setup)
+        graded = any(c.name == "metric_on_references" and c.value for c in checks)
+        if graded and target_rubric is not None and all(c.passed for c in checks):
+            checks += target_checks(setup, target_rubric)
         checks.append(disk_check(disk_path, setup.params.preflight.min_free_disk_mb))
         for lm in (setup.task_lm, setup.prompt_lm):
             seen = [found for look in lm_checks for found in look(lm)]

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Literal
@@ -35,6 +36,7 @@ from po_optimizer.records import iter_examples, records_hash
 from po_optimizer.roles import load_metric, load_record_type, make_program
 
 Answers = Iterator[dict[str, Any]]
+_ONCE = EvaluateParams()
 
 
 def predict_both(
@@ -42,9 +44,12 @@ def predict_both(
     testset: RecordStream,
     task_lm: MeteredLM,
     role: RoleParams,
+    evaluate: EvaluateParams = _ONCE,
 ) -> tuple[Answers, Answers]:
     """Both programs' answers to every testset example, scored: baseline, optimized."""
-    return predict_shard(optimized_program, testset, task_lm, role, 1, 1)
+    return predict_shard(
+        optimized_program, testset, task_lm, role, evaluate, shard=1, num_shards=1
+    )
 
 
 def predict_shard(
@@ -52,6 +57,8 @@ def predict_shard(
     testset: RecordStream,
     task_lm: MeteredLM,
     role: RoleParams,
+    evaluate: EvaluateParams = _ONCE,
+    *,
     shard: int,
     num_shards: int,
 ) -> tuple[Answers, Answers]:
@@ -66,9 +73,17 @@ def predict_shard(
     n = len(testset)
     part = range(n * (shard - 1) // num_shards, n * shard // num_shards)
     program = make_program(role, task_lm)
-    baseline = _predict(program, testset, part, task_lm, role, "baseline")
-    return baseline, _predict(
-        optimized_program, testset, part, task_lm, role, "optimized"
+    predict = partial(
+        _predict,
+        testset=testset,
+        part=part,
+        lm=task_lm,
+        role=role,
+        repeats=evaluate.repeats,
+    )
+    return (
+        predict(program, which="baseline"),
+        predict(optimized_program, which="optimized"),
     )
 
 
@@ -81,10 +96,12 @@ def join_shards(*predictions: RecordStream) -> tuple[Answers, Answers]:
 
 def _predict(
     program: dspy.Module,
+    *,
     testset: RecordStream,
     part: range,
     lm: MeteredLM,
     role: RoleParams,
+    repeats: int,
     which: Literal["baseline", "optimized"],
 ) -> Answers:
     records = islice(testset, part.start, part.stop)
@@ -97,6 +114,7 @@ def _predict(
         positions=part,
         which=which,
         num_threads=lm.num_threads,
+        repeats=repeats,
     )
     return (record.model_dump(mode="json") for record in predictions)
 

@@ -16,7 +16,13 @@ from .nodes import (
 )
 
 _FIGURES = ("uplift", "components", "examples", "history", "usage")
-_PREDICTING = ["optimized_program", "testset", "task_lm", "params:role"]
+_PREDICTING = [
+    "optimized_program",
+    "testset",
+    "task_lm",
+    "params:role",
+    "params:evaluate",
+]
 _PREDICTED = ["baseline_predictions", "optimized_predictions"]
 
 

@@ -18,7 +18,7 @@ from po_optimizer.optimization import (
 )
 from po_optimizer.optimization.journal import read_journal
 from po_optimizer.optimization.preflight.provider import provider_checks
-from po_optimizer.params import OptimizeParams, RoleParams
+from po_optimizer.params import OptimizeParams, PromotionParams, RoleParams
 from po_optimizer.persistence import save_program
 from po_optimizer.records import to_examples
 from po_optimizer.roles import load_metric, load_record_type, make_program
@@ -35,11 +35,13 @@ def run_preflight(
     role: RoleParams,
     optimize_params: OptimizeParams,
     workspace: Path,
+    promotion: PromotionParams | None = None,
 ) -> dict[str, Any]:
     """The preflight report; raises what would make the optimization fail later."""
     report = preflight(
         _setup(trainset, valset, task_lm, prompt_lm, role, optimize_params),
         testset=to_examples(testset, load_record_type(role)),
+        target_rubric=promotion.target_rubric if promotion else None,
         disk_path=workspace,
         lm_checks=[provider_checks],
     )

@@ -20,6 +20,7 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                     "params:role",
                     "params:optimize",
                     "workspace",
+                    "params:promotion",
                 ],
                 outputs="preflight_report",
                 name="run_preflight_node",

@@ -174,6 +174,9 @@ def _show_families(console: Console, report: dict[str, Any]) -> None:
         noticed = "-" if share is None else f"{share:.0%}"
         table.add_row(family["name"], str(family["n"]), *shown, noticed)
     console.print(table)
+    for family in report["families"]:
+        if family.get("n_raised"):
+            console.print(f"{family['name']}: {family['note']}", highlight=False)
 
 
 def _show_leaderboard(console: Console, board: dict[str, Any]) -> None:

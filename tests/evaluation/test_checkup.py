@@ -69,14 +69,28 @@ def test_a_family_that_does_not_apply_says_so(name: str, why: str) -> None:
 
 
 def test_a_metric_that_raises_is_found_out() -> None:
-    """Raising on an empty output is counted, and scored 0.0."""
+    """Raising on an empty output is counted and shown; it is no score of 0.0."""
 
     def careless(example: Any, prediction: Any, trace: Any = None) -> float:
         return float(prediction.answer == example.answer)
 
     empty = _families(careless, *ANSWERS)["empty output"]
     assert empty.n_raised == 3
-    assert empty.mean == 0.0
+    assert empty.mean is None
+    assert empty.below_reference == 1.0
+    assert empty.note.startswith("no score for 3 of 3: AttributeError: ")
+    assert "answer" in empty.note
+
+
+def test_labels_under_other_names_show_why_nothing_is_scored() -> None:
+    """The metric reads an output that the examples do not label."""
+
+    def metric(example: Any, prediction: Any, trace: Any = None) -> float:
+        return float(prediction.verdict == example.answer)
+
+    references = _families(metric, *ANSWERS)["references"]
+    assert (references.mean, references.below_reference) == (None, None)
+    assert "verdict" in references.note
 
 
 def test_only_the_programs_outputs_are_spoiled() -> None:

@@ -20,12 +20,15 @@ def play(rounds, optimizer, threads):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.parametrize("threads", [1, 8])
-def test_killed_optimizations_resume_to_the_same_result(threads):
-    """10 rounds of kill -9: same program, score and journal; no answer paid twice."""
-    counts = play(5, "miprov2", threads)
+@pytest.mark.parametrize(
+    ("optimizer", "threads", "rounds"),
+    [("miprov2", 1, 5), ("miprov2", 8, 5), ("gepa", 1, 2), ("gepa", 8, 3)],
+)
+def test_killed_optimizations_resume_to_the_same_result(optimizer, threads, rounds):
+    """Rounds of kill -9: same program, score and journal; no answer paid twice."""
+    counts = play(rounds, optimizer, threads)
     assert counts["wrong"] == []
-    assert counts["rounds"] == 5
+    assert counts["rounds"] == rounds
 
 
 @pytest.mark.exhaustive

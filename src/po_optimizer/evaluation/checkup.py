@@ -16,11 +16,8 @@ from po_optimizer.evaluation.corruptions import (
 )
 from po_optimizer.evaluation.figures import OPTIMIZED, new_figure
 from po_optimizer.evaluation.records import Result
-from po_optimizer.measuring import Metric
+from po_optimizer.measuring import Metric, call_metric
 from po_optimizer.score import Score
-
-# What a metric raises when an output is not as it expects; it should give 0.0.
-METRIC_ERRORS = (AttributeError, IndexError, KeyError, TypeError, ValueError)
 
 SHUFFLED = "references of other records"
 WHY_NOT = {
@@ -37,16 +34,17 @@ class Family(Result):
     Attributes:
         name: What was done to the reference outputs.
         n: Examples that it could be done to; 0: not applicable, `note` says why.
-        scores: One an example.
-        mean: Of the scores; None if n is 0.
+        scores: One an example that got one.
+        mean: Of the scores; None if there are none.
         lowest: Of the scores.
         highest: Of the scores.
         below_reference: Share of the examples that score below their own
-            reference, in [0, 1]; higher: the metric notices the damage more often.
+            reference or get no score, in [0, 1]; higher: the metric notices the damage
+            more often.
         components: Mean of each part.
         n_unusable: Outputs that the metric called unusable.
-        n_raised: Outputs on which the metric raised; counted as 0.0. It should
-            give 0.0 itself, an optimizer counts what is raised as an error.
+        n_raised: Outputs that got no score, as a rule because the metric raised:
+            `note` says why. On an empty output that is as good as 0.0.
     """
 
     name: str
@@ -122,12 +120,12 @@ def metric_report(
 
 def metric_figure(report: MetricReport) -> go.Figure:
     """Each family's scores: a box, and a point an example."""
-    applicable = [family for family in report.families if family.n]
+    applicable = [family for family in report.families if family.scores]
     figure = new_figure(1.6 * len(applicable), legend=False)
     for family in applicable:
         figure.add_box(
             x=family.scores,
-            name=f"{escape(family.name)} (n={family.n})",
+            name=f"{escape(family.name)} (n={len(family.scores)})",
             boxpoints="all",
             jitter=0.5,
             pointpos=0,
@@ -157,11 +155,12 @@ def _shuffled(outputs: Sequence[Outputs], seed: int) -> list[Outputs | None]:
     return others
 
 
-def _score(metric: Metric, example: dspy.Example, outputs: Outputs) -> Score | None:
+def _score(metric: Metric, example: dspy.Example, outputs: Outputs) -> Score | str:
+    """The score, or why there is none."""
     try:
-        return Score.of(metric(example, dspy.Prediction(**outputs)))
-    except METRIC_ERRORS:
-        return None
+        return Score.of(call_metric(metric, example, dspy.Prediction(**outputs)))
+    except Exception as error:  # noqa: BLE001 -- whatever a metric raises is shown
+        return f"{type(error).__name__}: {error}"
 
 
 def _family(
@@ -169,7 +168,7 @@ def _family(
     metric: Metric,
     examples: Sequence[dspy.Example],
     variants: Sequence[Outputs | None],
-    references: Sequence[Score | None],
+    references: Sequence[Score | str],
 ) -> Family:
     measured = [
         (_score(metric, example, outputs), reference)
@@ -178,25 +177,35 @@ def _family(
         )
         if outputs is not None
     ]
-    found = [score if score is not None else Score(0.0) for score, _ in measured]
+    scores = [score for score, _ in measured if isinstance(score, Score)]
+    reasons = [reason for reason, _ in measured if isinstance(reason, str)]
     lower = [
-        float(score) < (reference or 0.0)
-        for score, (_, reference) in zip(found, measured, strict=True)
+        isinstance(score, str) or score < reference
+        for score, reference in measured
+        if isinstance(reference, Score)
     ]
-    parts = sorted({part for score in found for part in score.components})
+    parts = sorted({part for score in scores for part in score.components})
     return Family(
         name=name,
-        n=len(found),
-        scores=[float(score) for score in found],
-        mean=fmean(found) if found else None,
-        lowest=min(found, default=None),
-        highest=max(found, default=None),
-        below_reference=fmean(lower) if found else None,
+        n=len(measured),
+        scores=[float(score) for score in scores],
+        mean=fmean(scores) if scores else None,
+        lowest=min(scores, default=None),
+        highest=max(scores, default=None),
+        below_reference=fmean(lower) if lower else None,
         components={
-            part: fmean(score.components.get(part, 0.0) for score in found)
+            part: fmean(score.components.get(part, 0.0) for score in scores)
             for part in parts
         },
-        n_unusable=sum(score.unusable is not None for score in found),
-        n_raised=sum(score is None for score, _ in measured),
-        note="" if found else f"not applicable: {WHY_NOT.get(name, 'no examples')}",
+        n_unusable=sum(score.unusable is not None for score in scores),
+        n_raised=len(reasons),
+        note=_note(name, len(measured), reasons),
     )
+
+
+def _note(name: str, n: int, reasons: list[str]) -> str:
+    if not n:
+        return f"not applicable: {WHY_NOT.get(name, 'no examples')}"
+    if not reasons:
+        return ""
+    return f"no score for {len(reasons)} of {n}: {reasons[0]}"

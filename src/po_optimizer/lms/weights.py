@@ -16,6 +16,7 @@ from logging import getLogger
 from pathlib import Path
 
 from po_optimizer.errors import MissingPackageError, WeightsError
+from po_optimizer.lms.secret import without
 from po_optimizer.params import EmbeddedParams
 
 logger = getLogger(__name__)
@@ -135,7 +136,7 @@ def _from_hub(params: EmbeddedParams, folder: Path) -> Path:
         raise WeightsError(
             "lm.embedded.hub_repo",
             f"{repo}@{revision}",
-            f"the download failed: {str(error)[:200]}",
+            f"the download failed: {without(None, str(error))[:200]}",
             "Check the network and the revision, then run again: it resumes; or give "
             "lm.embedded.path.",
         ) from error

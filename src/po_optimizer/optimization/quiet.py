@@ -14,6 +14,7 @@ import dspy.evaluate.evaluate as evaluate_module
 from dspy.utils.parallelizer import ParallelExecutor
 
 from po_optimizer.lms.own_threads import ProcessWide, no_bars
+from po_optimizer.visible import visible
 
 _LOGGERS = ("dspy", "optuna", "LiteLLM", "gepa")
 _PRINTING = (
@@ -60,7 +61,7 @@ class PatientExecutor(ParallelExecutor):
         kind = type(error).__name__
         level = logging.DEBUG if kind in self._warned else logging.WARNING
         self._warned.add(kind)
-        text = " ".join(str(error).split("\n\nLM Response:")[0].split())
+        text = visible(" ".join(str(error).split("\n\nLM Response:")[0].split()))
         shown = str(dict(example.inputs().items()))[:_SHOWN]
         _failures.log(
             level, "failed, scored 0.0: %s: %s on %s", kind, text[:_SHOWN], shown

@@ -14,7 +14,10 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 TARGET = ROOT / "requirements.txt"
-_HEAD = "# Made by scripts/hash_requirements.py from constraints.txt; do not edit.\n"
+_HEAD = (
+    "# Made by scripts/hash_requirements.py from constraints.txt; do not edit.\n"
+    "# Python 3.11 to 3.13 on Linux, x86-64.\n"
+)
 
 Pins = dict[str, tuple[str, set[str]]]
 """Name -> version and the sha256 of its files."""

@@ -8,6 +8,13 @@ from types import SimpleNamespace
 import dspy
 import pytest
 from dspy.clients import execution
+from dspy.lm15 import (
+    StreamDeltaEvent,
+    StreamEndEvent,
+    StreamStartEvent,
+    TextDelta,
+    Usage,
+)
 from dspy.utils.exceptions import LMInvalidRequestError, LMTransportError
 
 from po_optimizer.lms import LMUnreachable, StopRun, use_lm
@@ -281,6 +288,52 @@ def test_outside_of_a_run_nothing_is_metered(lm):
     other, _ = judge(cache=False)
     other("hello")
     assert rows(lm) == []
+
+
+class Streaming(ScriptedEngine):
+    """An engine that gives its answer in pieces."""
+
+    def stream(self, request):
+        """Two pieces, then what they took."""
+        yield StreamStartEvent(id=None, model=request.model)
+        for text in ('{"answer": ', '"42"}'):
+            yield StreamDeltaEvent(TextDelta(text=text, part_index=0))
+        usage = Usage(input_tokens=3, output_tokens=4)
+        yield StreamEndEvent(finish_reason="stop", usage=usage)
+
+
+def test_streamed_answer_is_metered(lm):
+    """One row, with the usage that the last piece tells."""
+    other = dspy.LM("house/judge", engine=Streaming(ANSWER))
+    program = dspy.streamify(dspy.Predict(QA))
+
+    async def ask():
+        return [piece async for piece in program(question="why?", lm=other)][-1]
+
+    with use_lm(lm, stage="test"):
+        assert asyncio.run(ask()).answer == "42"
+    (row,) = lm.meter.ledger.rows()
+    assert (row.lm, row.prompt_tokens, row.completion_tokens) == ("house-judge", 3, 4)
+
+
+def test_awaited_calls_over_the_wire_are_metered(lm):
+    """DSPy's own engine for loops: what the server counts stands in the ledger."""
+    with serving(ANSWER) as server, use_lm(lm, stage="test"):
+        address = f"{server.address}/v1"
+        other = dspy.LM("openai/big", api_base=address, api_key=SECRET)
+
+        async def ask_all():
+            program = dspy.Predict(QA)
+            await asyncio.gather(
+                *(program.acall(question=q, lm=other) for q in "abcab")
+            )
+
+        asyncio.run(ask_all())
+        n_asked = len(server.chats)
+        asyncio.run(ask_all())
+    totals = lm.meter.ledger.totals()
+    assert len(server.chats) == n_asked == totals.paid
+    assert totals.cached == 10 - n_asked
 
 
 @pytest.mark.parametrize("engine", ["auto", "litellm"])

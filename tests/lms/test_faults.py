@@ -200,6 +200,8 @@ def test_unusable_answer_is_the_programs_failure(server, made, provider, fault):
         ("vertex", "cut by length", "was cut at lm.max_tokens=1200"),
         ("openai", "blocked", "withheld by the server's filter"),
         ("vertex", "blocked", "withheld by the server's filter"),
+        ("openai", "blocked by 400", "withheld by the server's filter"),
+        ("vertex", "blocked by 400", "withheld by the server's filter"),
     ],
 )
 def test_answer_that_is_not_whole_is_said_once(server, made, case, caplog):

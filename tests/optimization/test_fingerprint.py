@@ -143,3 +143,14 @@ def test_every_process_finds_the_same_identity(tmp_path):
         )
         found.add(done.stdout.strip())
     assert len(found) == 1
+
+
+def test_other_weights_under_one_name_are_a_change(tmp_path):
+    """After a pull, Ollama's model of that name is another one."""
+    prints = []
+    for digest in ("a" * 64, "b" * 64):
+        lm = world.lm(tmp_path)
+        lm._weights = lambda digest=digest: digest
+        prints.append(run_fingerprint(world.setup(lm, n_train=4, n_val=4)))
+    assert names(*prints) == ["task_lm.weights", "prompt_lm.weights"]
+    assert optimization_id(prints[0]) != optimization_id(prints[1])

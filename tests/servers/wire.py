@@ -172,10 +172,15 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(text)
 
-    def fail(self, status: int, headers: dict[str, str] | None = None) -> None:
+    def fail(
+        self,
+        status: int,
+        headers: dict[str, str] | None = None,
+        words: dict[str, Any] | None = None,
+    ) -> None:
         """An HTTP error with a body in the form that all three formats share."""
-        words = {"message": f"fault {status}", "code": status, "status": "FAULT"}
-        self._reply({"error": words}, status, headers)
+        plain = {"message": f"fault {status}", "code": status, "status": "FAULT"}
+        self._reply({"error": words or plain}, status, headers)
 
     def reset(self) -> None:
         """Half an answer, then the connection is gone."""
@@ -196,6 +201,27 @@ class Handler(BaseHTTPRequestHandler):
         """Says nothing."""
 
 
+_AZURE = {
+    "message": "The response was filtered due to the prompt triggering Azure OpenAI's "
+    "content management policy.",
+    "type": None,
+    "param": "prompt",
+    "code": "content_filter",
+    "status": 400,
+}
+_VERTEX = {
+    "message": "The prompt could not be submitted. It contains sensitive words that "
+    "violate Google's Responsible AI practices.",
+    "code": 400,
+    "status": "INVALID_ARGUMENT",
+}
+
+
+def _withheld(handler: Handler) -> None:
+    vertex = handler.path.endswith(":generateContent")
+    handler.fail(400, words=_VERTEX if vertex else _AZURE)
+
+
 FAULTS: dict[str, Callable[[Handler], str | None]] = {
     "429 with Retry-After": lambda h: h.fail(429, {"Retry-After": "2"}),
     "429 for a day": lambda h: h.fail(429, {"Retry-After": "86400"}),
@@ -210,6 +236,7 @@ FAULTS: dict[str, Callable[[Handler], str | None]] = {
     "empty answer": lambda h: "empty",
     "cut by length": lambda h: "length",
     "blocked": lambda h: "blocked",
+    "blocked by 400": _withheld,
     "wrong model": lambda h: "wrong model",
     "last answer": lambda h: "last",  # keeps no connection open
 }

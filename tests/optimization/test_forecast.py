@@ -90,6 +90,7 @@ def test_calls_are_those_of_the_probe_s_runs(tmp_path, optimizer):
     assert several.task.lower == one.task.lower
     assert several.task.upper == 12 * one.task.upper
     assert several.prompt == one.prompt
+    assert several.per_run.mean == 4
 
 
 def test_first_forecast_takes_the_setting(tmp_path):

@@ -46,6 +46,7 @@ class Forecast(BaseModel):
         seconds: Wall time of the expected calls with `num_threads` at a time, as the
             LM's limits per minute allow.
         cost_usd: Of the expected calls; None: unknown.
+        per_run: LM calls of one run of the program; None: one a predictor.
         over_budget: Bounds of the budget that the expected calls pass, in words.
     """
 
@@ -61,6 +62,7 @@ class Forecast(BaseModel):
     tokens: float | None
     seconds: float
     cost_usd: float | None
+    per_run: PerRun | None = None
     over_budget: list[str]
 
     @property
@@ -127,6 +129,7 @@ def forecast(setup: Setup, calls_per_run: Sequence[int] = ()) -> Forecast:
         cost_usd=_weighted(
             calls.task, task_rate.cost_usd, calls.prompt, prompt_rate.cost_usd
         ),
+        per_run=sizes.per_run,
         over_budget=[],
     )
     return made.model_copy(update={"over_budget": _over(made, params.budget)})

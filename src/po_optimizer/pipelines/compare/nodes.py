@@ -18,7 +18,7 @@ from po_optimizer.evaluation import (
     price_figure,
 )
 from po_optimizer.lms import PerCall, Totals
-from po_optimizer.optimization.optimizers import Sizes, make_optimizer
+from po_optimizer.optimization.optimizers import PerRun, Sizes, make_optimizer
 from po_optimizer.params import OptimizeParams
 
 SIZES = {60: (38, 22), 142: (91, 51)}
@@ -98,13 +98,15 @@ def _durations(
         return []
     splits = run["splits"] or {}
     ran = splits.get("trainset", 0) + splits.get("valset", 0)
-    threads = (search["forecast"] or {}).get("num_threads", 1)
+    forecast = search["forecast"] or {}
+    threads, per_run = forecast.get("num_threads", 1), forecast.get("per_run")
     found = []
     for examples, (train, val) in SIZES.items():
         if ran == examples and search["ended"] == "completed":
             took, basis = search["seconds"], "measured"
         else:
-            sizes = Sizes(predictors=predictors, train=train, val=val)
+            probed = PerRun.model_validate(per_run) if per_run else None
+            sizes = Sizes(predictors, train, val, probed)
             expected = make_optimizer(optimize).calls(sizes)
             parallel = expected.task.expected / threads + expected.prompt.expected
             took, basis = parallel * each.seconds, "forecast"

@@ -110,7 +110,7 @@ def worse(report: ScoreReport, evidence: Evidence) -> list[str]:
 
 
 def doubts(report: ScoreReport, evidence: Evidence) -> list[str]:
-    """A sentence for each unmet condition of an uplift above 0."""
+    """The unmet conditions of an uplift above 0, and how many examples would do."""
     uplift, test, alpha = report.uplift.score, report.uplift.test, report.alpha
     losses = evidence.losses or 0.0
     failed = unmet(uplift, report.uplift.seen, test.p_value, losses, alpha)
@@ -126,9 +126,9 @@ def doubts(report: ScoreReport, evidence: Evidence) -> list[str]:
         f"(the baseline's mean) = {losses:.2f}: so much may be lost in answers that "
         f"{uplift.n} examples do not show",
     }
-    whole = f"The uplift {_uplift_text(report)} is not proven"
-    doubts = [f"{whole}: {sentences[name]}." for name in failed]
-    return [*doubts, *_examples_that_would_do(report)]
+    why = "; ".join(sentences[name] for name in failed)
+    doubt = f"The uplift {_uplift_text(report)} is not proven: {why}."
+    return [doubt, *_examples_that_would_do(report)]
 
 
 def below_target(evidence: Evidence) -> list[str]:

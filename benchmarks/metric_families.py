@@ -21,16 +21,23 @@ FLIPPED = {
     "needs_adjustment": "aligned",
     "misaligned": "aligned",
 }
-COLUMNS = ("conflicts", "gaps", "verdict", "ids", "consistency", "grounding")
+COLUMNS = (
+    "conflicts",
+    "gaps",
+    "verdict",
+    "ids",
+    "consistency",
+    "grounding",
+    "coherence",
+)
 
 
 def main() -> None:
     """Prints one line a family: objective (min, mean, max), rubric, components."""
-    lines = RECORDS.read_text(encoding="utf-8").splitlines()
-    records = [ProductOwnerRecord.model_validate(json.loads(line)) for line in lines]
+    records = read_records()
     others = [*records[SHIFT:], *records[:SHIFT]]
     pairs = list(zip(records, others, strict=True))
-    print(f"{'family':<34}  n  min   mean  max   rubric  {'  '.join(COLUMNS)}")
+    print(f"{'family':<38}  n  min   mean  max   rubric  {'  '.join(COLUMNS)}")
     report("reference", [answer(one, one) for one in records])
     report("reference of another record", [answer(one, two) for one, two in pairs])
     report("the same, both aligned", [answer(*p) for p in pairs if both_aligned(p)])
@@ -38,6 +45,12 @@ def main() -> None:
     report("ids removed", [damaged(one, remove_ids) for one in records])
     report("cut to 60 %", [damaged(one, cut) for one in records])
     report("empty", [damaged(one, lambda review: "") for one in records])
+
+
+def read_records() -> list[ProductOwnerRecord]:
+    """The shipped records."""
+    lines = RECORDS.read_text(encoding="utf-8").splitlines()
+    return [ProductOwnerRecord.model_validate(json.loads(line)) for line in lines]
 
 
 def report(family: str, scores: list[Score]) -> None:
@@ -49,7 +62,7 @@ def report(family: str, scores: list[Score]) -> None:
     )
     mean = statistics.mean(scores)
     print(
-        f"{family:<30}{len(scores):>5}  {min(scores):.3f} {mean:.3f} "
+        f"{family:<34}{len(scores):>5}  {min(scores):.3f} {mean:.3f} "
         f"{max(scores):.3f} {rubric:>7.3f}  {cells}"
     )
 

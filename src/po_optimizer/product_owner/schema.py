@@ -122,6 +122,12 @@ class Requirements(Document):
             *self.constraints,
         ]
 
+    @property
+    def texts(self) -> list[str]:
+        """What is said of the product: request, title and all descriptions."""
+        own = [self.meta.original_request or "", self.title, self.description]
+        return [*own, *(requirement.description for requirement in self.every)]
+
     @model_validator(mode="after")
     def _ids_are_unique(self) -> "Requirements":
         places: dict[str, list[str]] = {}

@@ -52,26 +52,76 @@ def test_verdict(status: str, expected: str, value: float) -> None:
         assert found.feedback == (f"status is {status}, the reference says {expected}",)
 
 
+FR002 = "FR002 confirms every loan online, and there is no network"
+BOTH = "FR-2 needs a network for every loan; under nfr_1 lending works without"
+
+
 @pytest.mark.parametrize(
     ("conflicts", "value"),
     [
-        (["NFR-1 against FR-2"], 1.0),
-        (["FR002 is wrong"], 2 * 1 / (1 + 2)),
-        (["FR002 against C001"], 2 * 1 / (2 + 2)),
-        (["FR002 and NFR001 against FR099"], 2 * 2 / (3 + 2)),
-        (["FR001"], 0.0),
+        ([BOTH], 1.0),
+        ([FR002], (2 / 3 - 1 / 3) / (1 - 1 / 3)),
+        ([BOTH, "FR099"], (4 / 5 - 2 / 5) / (1 - 2 / 5)),
+        ([f"{FR002}, says C001"], 0.0),
+        (["FR001 offers garden tools"], 0.0),
         (["Something is wrong"], 0.0),
         ([], 0.0),
     ],
 )
-def test_conflicts_are_scored_by_f1_of_ids(conflicts: list[str], value: float) -> None:
-    """Misses, false alarms and invented ids lower the F1."""
+def test_conflicts_are_scored_by_f1_above_chance(
+    conflicts: list[str], value: float
+) -> None:
+    """As many ids at random earn 0; misses, false alarms, invented ids cost."""
     assert findings({"conflicts": conflicts})["conflicts"].value == pytest.approx(value)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "{}: network, loan, online, confirmed, works without, lending, photo",
+        "{}: lending works without network, every loan is confirmed online at once",
+    ],
+)
+def test_naming_every_requirement_earns_nothing(entry: str) -> None:
+    """Who lists all of them has found nothing, whatever is said of them."""
+    everything = [entry.format(one) for one in ("FR001", "FR002", "NFR001", "C001")]
+    found = findings({"conflicts": everything, "gaps": everything})
+    assert (found["conflicts"].value, found["gaps"].value) == (0.0, 0.0)
+
+
+def test_naming_every_requirement_is_right_where_the_reference_does() -> None:
+    """Where all are in conflict there is no chance to correct for."""
+    entry = "FR001 offers tools, C001 hides the address, FR002 and NFR001 the network"
+    found = findings({"conflicts": [entry]}, {"conflicts": [entry]})
+    assert found["conflicts"].value == 1.0
+
+
+@pytest.mark.parametrize(
+    ("entry", "value"),
+    [
+        ("FR002 and NFR001 because bananas are yellow", 0.0),
+        ("FR002, NFR001", 0.0),
+        ("FR002 and NFR001: a photo of tools that neighbors offer in a garden", 0.0),
+    ],
+)
+def test_the_right_ids_for_no_reason_earn_nothing(entry: str, value: float) -> None:
+    """An id counts if its entry speaks of it and of what is wrong with it."""
+    found = findings({"conflicts": [entry]})["conflicts"]
+    assert found.value == value
+    assert "says too little of it" in found.feedback[-1]
+
+
+def test_a_requirement_s_own_words_are_half_a_reason() -> None:
+    """A conflict has two sides: quoting one of them says half."""
+    reasons = {"conflicts": ["FR002 asks for a wire in each shed"]}
+    entry = "FR002: every loan is confirmed online at once"
+    value = findings({"conflicts": [entry]}, reasons)["conflicts"].value
+    assert value == pytest.approx((1 / 2 - 1 / 4) / (1 - 1 / 4))
 
 
 def test_a_missed_conflict_is_explained() -> None:
     """The feedback says which requirement was missed, and why it is a conflict."""
-    found = findings({"conflicts": ["FR001 against FR002"]})["conflicts"]
+    found = findings({"conflicts": [f"FR001: {FR002}"]})["conflicts"]
     assert found.feedback == (
         'NFR001 ("Lending works without network") not named; the reference: '
         '"FR002 needs a network for every loan, against NFR001."',
@@ -144,6 +194,22 @@ def test_a_vision_of_another_product_is_not_grounded() -> None:
     found = findings(**fields)["grounding"]
     assert found.value < 0.2
     assert "of the vision's words stand in the requirements" in found.feedback[0]
+
+
+def test_a_vision_copied_from_the_requirements_is_not_grounded() -> None:
+    """The requirements' own sentences are no vision of them."""
+    lines = [one.description for one in Requirements.from_yaml(REQUIREMENTS).every]
+    found = findings(product_summary=". ".join(lines), key_capabilities=lines)
+    assert found["grounding"].value == 0.0
+    assert "copied from the requirements" in found["grounding"].feedback[-1]
+
+
+def test_a_vision_of_shuffled_words_is_not_grounded() -> None:
+    """The right words in an order that no sentence has are no vision."""
+    salad = "the a network of the in tools and the an lend the is garden the by loan"
+    found = findings(product_summary=salad)["grounding"]
+    assert found.value == 0.0
+    assert found.feedback[-1] == "the vision is not written in sentences"
 
 
 def test_an_empty_vision_is_not_grounded() -> None:

@@ -58,7 +58,7 @@ def test_unreadable_output_is_zero_in_all(given_vision: Any, given_review: Any) 
     assert score == 0.0
     assert score.rubric == 0.0
     assert set(score.components.values()) == {0.0}
-    assert len(score.components) == 10
+    assert len(score.components) == 11
     assert "cannot be read" in str(score.unusable)
 
 
@@ -71,10 +71,12 @@ def test_empty_predictions_are_zero(prediction: Any) -> None:
 
 
 def test_references_are_the_ceiling() -> None:
-    """Each reference scores at least 0.97 against itself."""
-    examples = [record.to_example() for record in records()[::6]]
+    """Each scores 1.000 against itself, but for what four lack in form or words."""
+    examples = [record.to_example() for record in records()]
     values = [product_owner_metric(one, answer_of(one)) for one in examples]
-    assert min(values) > 0.97
+    lower = {e.concept_id: v for e, v in zip(examples, values, strict=True) if v < 1}
+    assert set(lower) == {"PO-B06", "PO-C08", "PO-D24", "PO-E32"}
+    assert min(values) > 0.98
 
 
 def test_references_of_other_records_score_clearly_lower() -> None:

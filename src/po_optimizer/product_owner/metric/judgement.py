@@ -1,17 +1,29 @@
 """The judgement: is the answer right, as far as the reference can tell.
 
-Six components in [0, 1], higher is better, for what the rubric cannot see: a
-well-formed answer copied from another product earns little here.
+Seven components in [0, 1], higher is better, for what the rubric cannot see: a
+well-formed answer copied from another product or from its own input earns little here.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from po_optimizer.product_owner.metric.coherence import Coherence, coherence_of
 from po_optimizer.product_owner.metric.outputs import (
     Fields,
     alignment_of,
     entries_of,
     text_of,
+)
+from po_optimizer.product_owner.metric.prose import (
+    copied_share,
+    own_words,
+    written_share,
+)
+from po_optimizer.product_owner.metric.reasons import (
+    Reasons,
+    content_of,
+    content_words,
+    speaks,
 )
 from po_optimizer.product_owner.metric.requirement_ids import RequirementIds
 from po_optimizer.product_owner.metric.rubric import (
@@ -25,7 +37,15 @@ from po_optimizer.product_owner.schema import (
     Requirements,
 )
 
-JUDGED_NAMES = ("verdict", "conflicts", "gaps", "ids", "consistency", "grounding")
+JUDGED_NAMES = (
+    "verdict",
+    "conflicts",
+    "gaps",
+    "ids",
+    "consistency",
+    "grounding",
+    "coherence",
+)
 # Always answering needs_adjustment then earns 0.58 on our data, and 0.72 with 0.5.
 ONE_STEP_OFF = 0.25
 # Share of the vision's longer words that stand in the requirements. Measured on our
@@ -50,40 +70,59 @@ def judge_by_reference(
     review: Fields,
     reference: ProductOwnerReview,
 ) -> tuple[Finding, ...]:
-    """The six findings: verdict, conflicts, gaps, ids, consistency, grounding."""
+    """The findings in the order of `JUDGED_NAMES`."""
     ids = RequirementIds(requirements)
+    coherence = coherence_of(ids, requirements, review, reference)
     return (
-        _verdict(review, reference),
-        _named("conflicts", ids, review, reference),
-        _named("gaps", ids, review, reference),
+        _verdict(review, reference, coherence),
+        *(
+            _named(name, ids, review, reference, written=coherence.written)
+            for name in ("conflicts", "gaps")
+        ),
         _existing_ids(ids, requirements, review),
-        _consistency(review),
+        _consistency(review, coherence),
         _grounding(requirements, vision),
+        Finding("coherence", coherence.value, coherence.feedback),
     )
 
 
-def _verdict(review: Fields, reference: ProductOwnerReview) -> Finding:
+def _verdict(
+    review: Fields, reference: ProductOwnerReview, coherence: Coherence
+) -> Finding:
+    """Whether the status is right; without reasons it is a guess, and counts half."""
     status = text_of(review.get("status"))
-    if status == reference.status:
-        return Finding("verdict", 1.0)
-    missed = f"status is {status or 'missing'}, the reference says {reference.status}"
-    if status not in STATUSES:
-        return Finding("verdict", 0.0, (missed,))
-    steps = abs(STATUSES.index(status) - STATUSES.index(reference.status))
-    return Finding("verdict", ONE_STEP_OFF if steps == 1 else 0.0, (missed,))
+    missed = []
+    steps = 0
+    if status != reference.status:
+        wanted = f"the reference says {reference.status}"
+        missed.append(f"status is {status or 'missing'}, {wanted}")
+        if status not in STATUSES:
+            return Finding("verdict", 0.0, tuple(missed))
+        steps = abs(STATUSES.index(status) - STATUSES.index(reference.status))
+    if coherence.reasoned < 1.0:
+        missed.append("gaps and conflicts do not give the reasons for the status")
+    value = (1.0, ONE_STEP_OFF, 0.0)[steps]
+    return Finding("verdict", value * (1 + coherence.reasoned) / 2, tuple(missed))
 
 
 def _named(
-    name: str, ids: RequirementIds, review: Fields, reference: ProductOwnerReview
+    name: str,
+    ids: RequirementIds,
+    review: Fields,
+    reference: ProductOwnerReview,
+    *,
+    written: float,
 ) -> Finding:
-    """F1 of the ids named in one list against the reference's."""
+    """F1 of the ids named with a reason in one list, corrected for chance."""
     entries = entries_of(alignment_of(review).get(name))
     expected_entries: list[str] = getattr(reference.requirements_alignment, name)
     expected = ids.named_in(expected_entries)
     if not expected:
         return _without_ids(name, entries, expected_entries)
-    named = ids.named_in(entries) | ids.invented_in(entries)
-    f1 = 2 * len(named & expected) / (len(named) + len(expected))
+    reasons = Reasons(ids, expected_entries).supported(entries)
+    named = frozenset(reasons) | ids.invented_in(entries)
+    hits = written * sum(reasons.get(one, 0.0) for one in expected)
+    value = _above_chance(hits, len(reasons), len(named), len(expected), len(ids))
     missed = [
         f'{ids.described(lost)} not named; the reference: "{entry}"'
         for entry in expected_entries
@@ -91,16 +130,45 @@ def _named(
     ]
     if surplus := named - expected:
         missed.append(f"{ids.described(surplus)} named, not so in the reference")
-    return Finding(name, f1, tuple(missed))
+    if weak := [one for one in expected & named if reasons[one] < 1.0]:
+        missed.append(
+            f"{ids.described(weak)} named, but the entry says too little of it and of "
+            "what is wrong with it"
+        )
+    return Finding(name, value, tuple(missed))
+
+
+def _above_chance(
+    hits: float, n_existing: int, n_named: int, n_expected: int, n_ids: int
+) -> float:
+    """F1 on a scale where naming as many requirements at random is 0, right is 1.
+
+    Naming every requirement finds what there is to find without having looked.
+
+    References:
+        Albatineh, A. N., Niewiadomska-Bugaj, M. & Mihalko, D. (2006). On similarity
+            indices and correction for chance agreement. Journal of Classification 23.
+    """
+    size = n_named + n_expected
+    f1 = 2 * hits / size
+    by_chance = 2 * n_existing * n_expected / n_ids / size
+    if n_expected == n_ids:  # every requirement is to be named: nothing by chance
+        return f1
+    return max(0.0, (f1 - by_chance) / (1.0 - by_chance))
 
 
 def _without_ids(name: str, entries: list[str], expected: list[str]) -> Finding:
-    """The reference names no id: all that can be told is whether there is anything."""
-    if bool(entries) == bool(expected):
+    """The reference names no id: whether there is anything, and of the same matter."""
+    if not entries and not expected:
         return Finding(name, 1.0)
-    if entries:
+    if not expected:
         return Finding(name, 0.0, (f"{len(entries)} listed, the reference has none",))
-    return Finding(name, 0.0, (f'none listed; the reference: "{expected[0]}"',))
+    if not entries:
+        return Finding(name, 0.0, (f'none listed; the reference: "{expected[0]}"',))
+    matter = content_of(expected)
+    value = max(speaks(content_words(entry), matter) for entry in entries)
+    missed = f'what is listed is beside the reference\'s: "{expected[0]}"'
+    return Finding(name, value, () if value == 1.0 else (missed,))
 
 
 def _existing_ids(
@@ -118,8 +186,8 @@ def _existing_ids(
     return Finding("ids", value, missed if invented else ())
 
 
-def _consistency(review: Fields) -> Finding:
-    """Whether the status follows from what the review itself lists."""
+def _consistency(review: Fields, coherence: Coherence) -> Finding:
+    """Whether the status follows from what the review lists and gives reasons for."""
     status = text_of(review.get("status"))
     alignment = alignment_of(review)
     conflicts = entries_of(alignment.get("conflicts"))
@@ -130,21 +198,32 @@ def _consistency(review: Fields) -> Finding:
         "misaligned": "" if conflicts else "no conflict is listed",
     }.get(status, "that is no status")
     if not contradiction:
-        return Finding("consistency", 1.0)
+        weak = "what gaps and conflicts list is not a reason for the status"
+        value = coherence.reasoned
+        return Finding("consistency", value, () if value == 1.0 else (weak,))
     missed = f"status is {status or 'missing'}, but {contradiction}"
     return Finding("consistency", 0.0, (missed,))
 
 
 def _grounding(requirements: Requirements, vision: Fields) -> Finding:
-    """Whether the vision is about the product that the requirements are about."""
-    said = _stems(_vision_texts(vision))
-    share = len(said & _stems(_requirement_texts(requirements))) / max(1, len(said))
+    """Whether the vision is about the requirements' product, in words of its own."""
+    texts, sources = list(_vision_texts(vision)), requirements.texts
+    said = _stems(texts)
+    share = len(said & _stems(sources)) / max(1, len(said))
     value = min(1.0, max(0.0, (share - UNGROUNDED) / (GROUNDED - UNGROUNDED)))
-    missed = (
-        f"{share:.0%} of the vision's words stand in the requirements, {GROUNDED:.0%}"
-        " earn all points: is it about this product, in its language?"
-    )
-    return Finding("grounding", value, () if value == 1.0 else (missed,))
+    missed = []
+    if value < 1.0:
+        missed.append(
+            f"{share:.0%} of the vision's words stand in the requirements,"
+            f" {GROUNDED:.0%} earn all points: is it about this product, in its"
+            " language?"
+        )
+    copied = copied_share(texts, sources)
+    if (own := own_words(copied)) < 1.0:
+        missed.append(f"{copied:.0%} of the vision is copied from the requirements")
+    if (written := written_share(texts)) < 1.0:
+        missed.append("the vision is not written in sentences")
+    return Finding("grounding", value * own * written, tuple(missed))
 
 
 def _vision_texts(vision: Fields) -> Iterator[str]:
@@ -153,15 +232,7 @@ def _vision_texts(vision: Fields) -> Iterator[str]:
         yield from entries_of(vision.get(name))
 
 
-def _requirement_texts(requirements: Requirements) -> Iterator[str]:
-    yield requirements.meta.original_request or ""
-    yield requirements.title
-    yield requirements.description
-    for requirement in requirements.every:
-        yield requirement.description
-
-
-def _stems(texts: Iterator[str]) -> frozenset[str]:
+def _stems(texts: Iterable[str]) -> frozenset[str]:
     words = (word for text in texts for word in words_of(text))
     return frozenset(
         word[:STEM_LENGTH] for word in words if len(word) >= MIN_WORD_LENGTH

@@ -14,13 +14,14 @@ from po_optimizer.product_owner.schema import D, ProductOwnerReview, Requirement
 from po_optimizer.score import Score
 
 DEFAULT_WEIGHTS: Mapping[str, float] = {
-    "rubric": 0.25,
-    "verdict": 0.15,
-    "conflicts": 0.20,
-    "gaps": 0.10,
-    "ids": 0.05,
-    "consistency": 0.05,
-    "grounding": 0.20,
+    "rubric": 0.10,
+    "verdict": 0.20,
+    "conflicts": 0.30,
+    "gaps": 0.15,
+    "grounding": 0.10,
+    "coherence": 0.10,
+    "ids": 0.02,
+    "consistency": 0.03,
 }
 """Shares of the objective; only their proportions matter."""
 

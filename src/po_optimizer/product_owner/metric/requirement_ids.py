@@ -14,7 +14,7 @@ class RequirementIds:
 
     def __init__(self, requirements: Requirements) -> None:
         self._known: dict[str, str] = {}
-        self._descriptions = {one.id: one.description for one in requirements.every}
+        self.descriptions = {one.id: one.description for one in requirements.every}
         literal, prefixes = [], set(_ALWAYS_AN_ID)
         for requirement in requirements.every:
             numbered = _NUMBERED.fullmatch(requirement.id)
@@ -27,6 +27,10 @@ class RequirementIds:
             rf"(?<![^\W_])(?:{_any_of(literal)}|{_numbered(prefixes)})(?![^\W_])",
             re.IGNORECASE,
         )
+
+    def __len__(self) -> int:
+        """The number of requirements."""
+        return len(self.descriptions)
 
     def named_in(self, entries: Iterable[str]) -> frozenset[str]:
         """The ids of existing requirements in the entries, in their own spelling."""
@@ -43,7 +47,7 @@ class RequirementIds:
     def described(self, ids: Iterable[str]) -> str:
         """The ids, each with its requirement's description where there is one."""
         return ", ".join(
-            f'{one} ("{self._descriptions[one]}")' if one in self._descriptions else one
+            f'{one} ("{self.descriptions[one]}")' if one in self.descriptions else one
             for one in sorted(ids)
         )
 

@@ -13,6 +13,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import dspy
+
 from po_optimizer.persistence import extract_program_components
 from po_optimizer.persistence import format as fmt
 from tests.persistence import bait, zoo
@@ -58,9 +60,9 @@ def fuzz(
         groups: Which known ones are opened, too.
         each: Also every reference replaced by every dangerous path.
     """
-    for number, program in enumerate(honest().values()):
+    for name, program in {"plain": dspy.Predict(zoo.QA), **honest()}.items():
         data = fmt.file_bytes(extract_program_components(program))
-        (folder / f"{number}.json").write_bytes(data)
+        (folder / f"{name}.json").write_bytes(data)
     bait.PULLED.clear()
     order = {"folder": str(folder), "count": count, "seed": seed, "groups": groups}
     order["each"] = each

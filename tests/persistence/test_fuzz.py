@@ -22,6 +22,14 @@ def test_hooks_see_what_acts(report: dict[str, Any]) -> None:
     assert all(report["proofs"].values())
 
 
+def test_honest_documents_load(report: dict[str, Any]) -> None:
+    """What is mutated is a document that loads: refusing all would prove nothing."""
+    assert set(report["honest"]["plain"].values()) == {"loaded"}
+    endings = [set(ways.values()) for ways in report["honest"].values()]
+    assert len(endings) > 10
+    assert all(ending == {"loaded"} for ending in endings)
+
+
 @NOT_YET
 def test_hostile_document_runs_nothing(report: dict[str, Any]) -> None:
     """No attack, bomb or mutation runs code, opens a socket, writes or imports."""

@@ -7,6 +7,7 @@ memory, in every way there is; hooks of the interpreter see what it does.
 
 import base64
 import contextlib
+import copy
 import dis
 import importlib
 import json
@@ -143,6 +144,7 @@ def watched(path: Path, turn: int | None) -> dict[str, Any]:
     while True:
         HITS.clear()
         bait.PULLED.clear()
+        _limit_time()
         _armed = True
         try:
             way, ending = next(opened, ("", ""))
@@ -210,8 +212,13 @@ def _limit() -> None:
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
     size = pages * resource.getpagesize() + EXTRA_BYTES
     resource.setrlimit(resource.RLIMIT_AS, (size, size))
-    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS + 1))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _limit_time() -> None:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    end = int(usage.ru_utime + usage.ru_stime) + CPU_SECONDS
+    resource.setrlimit(resource.RLIMIT_CPU, (end, resource.RLIM_INFINITY))
 
 
 def honest_code(paths: list[Path]) -> set[types.CodeType]:
@@ -259,12 +266,12 @@ def _seen(act: Callable[[], Any]) -> bool:
 
 def _documents(order: dict[str, Any], seeds: dict[str, Any]) -> Iterator[Any]:
     """(group, what was done, document, paths in it, turn) of every hostile document."""
-    version = next(iter(seeds.values()))["format_version"]
-    for number in {1, version}:
+    plain = {1: mutations.first_version(), 2: seeds["plain"]}
+    for number, honest in plain.items():
         for group in ("attacks", "bombs"):
             for name, change in getattr(mutations, group)().items():
                 if group in order["groups"]:
-                    document = mutations.base(number)
+                    document = copy.deepcopy(honest)
                     change(document)
                     done = f"{name}, version {number}"
                     yield group, done, document, [mutations.IMAGE], None
@@ -286,11 +293,13 @@ def _report(order: dict[str, Any]) -> dict[str, Any]:
     (folder / "damaged").mkdir()
     damaged = folder / "damaged" / "d.json"
     damaged.write_bytes(paths[0].read_bytes().replace(b"Predict", b"Predicx"))
+    endings = {path.stem: dict(open_all(path)) for path in paths}
     honest = honest_code([*paths, damaged])
     sys.addaudithook(_watch)
     target = folder / "damaged" / "hostile.json"
     report: dict[str, Any] = {"opened": 0, "endings": {}, "acts": [], "crashes": []}
     report["most cpu"] = [0.0, ""]
+    report["honest"] = endings
     report["proofs"] = {name: _seen(act) for name, act in proofs(folder).items()}
     for group, done, document, replaced, turn in _documents(order, seeds):
         target.write_bytes(fmt.file_bytes(fmt.seal(document)))

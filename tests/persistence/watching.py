@@ -269,12 +269,13 @@ def _documents(order: dict[str, Any], seeds: dict[str, Any]) -> Iterator[Any]:
     plain = {1: mutations.first_version(), 2: seeds["plain"]}
     for number, honest in plain.items():
         for group in ("attacks", "bombs"):
-            for name, change in getattr(mutations, group)().items():
+            for turn, (name, change) in enumerate(getattr(mutations, group)().items()):
                 if group in order["groups"]:
                     document = copy.deepcopy(honest)
                     change(document)
                     done = f"{name}, version {number}"
-                    yield group, done, document, [mutations.IMAGE], None
+                    ways = None if group == "attacks" else turn
+                    yield group, done, document, [mutations.IMAGE], ways
     mutate = Mutator(seeds, order["seed"])
     if order["each"]:
         for done, document, path in mutate.each():

@@ -29,6 +29,7 @@ SAME_IN = {
     "data": {"save", *COLUMNS},
     "class": {"save", *COLUMNS} - {"stranger"},
     "donor": {"save", *(column for column in COLUMNS if "donor" in column)},
+    "donor at once": {"save", "package, donor", "stranger, donor"},
     "more": set(),
 }
 """By what a program needs, the columns in which it must be the same."""

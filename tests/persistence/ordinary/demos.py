@@ -3,6 +3,7 @@
 # A docstring would become part of the prompts:
 # ruff: noqa: D103
 
+import dataclasses
 import datetime
 import decimal
 from typing import Any
@@ -19,6 +20,51 @@ class Place(pydantic.BaseModel):
     """A place."""
 
     name: str
+
+
+class Checked(pydantic.BaseModel):
+    """A place that is checked."""
+
+    name: str = "p"
+    size: int = 1
+
+    @pydantic.field_validator("name", mode="before")
+    @classmethod
+    def strip(cls, value: Any) -> Any:
+        """Without spaces."""
+        return value.strip() if isinstance(value, str) else value
+
+
+class Hooked(pydantic.BaseModel):
+    """A place with a hook and a private attribute."""
+
+    name: str = "p"
+    _seen: int = pydantic.PrivateAttr(default=0)
+
+    def model_post_init(self, _context: Any) -> None:
+        """Count."""
+        self._seen = len(self.name)
+
+
+class Shown(pydantic.BaseModel):
+    """A place that is shown its own way."""
+
+    day: datetime.date
+
+    @pydantic.field_serializer("day")
+    def german(self, value: datetime.date) -> str:
+        """As in German."""
+        return value.strftime("%d.%m.%Y")
+
+
+@dataclasses.dataclass
+class Kept:
+    """A record with a hook."""
+
+    name: str = "k"
+
+    def __post_init__(self) -> None:
+        self.name = self.name.upper()
 
 
 def look(thing: str) -> str:
@@ -94,6 +140,36 @@ CASES = {
         typed(list[Place]),
         {"given": [Place(name="p")], "answer": "a"},
         {"given": [Place(name="q")]},
+    ),
+    "models with validators": asked(
+        typed(list[Checked]),
+        {"given": [Checked(name="p ")], "answer": "a"},
+        {"given": [Checked(name="q")]},
+        needs="class",
+    ),
+    "models with hooks": asked(
+        typed(Hooked),
+        {"given": Hooked(name="p"), "answer": "a"},
+        {"given": Hooked(name="q")},
+        needs="class",
+    ),
+    "models with serializers": asked(
+        typed(Shown),
+        {"given": Shown(day=DAY.date()), "answer": "a"},
+        {"given": Shown(day=DAY.date())},
+        needs="class",
+    ),
+    "dataclasses with hooks": asked(
+        typed(dict[str, Kept]),
+        {"given": {"a": Kept()}, "answer": "a"},
+        {"given": {"b": Kept("c")}},
+        needs="class",
+    ),
+    "classes in plain fields": asked(
+        "x -> y",
+        {"x": [Checked(), Hooked(), Shown(day=DAY.date()), Kept()], "y": Checked()},
+        {"x": "1"},
+        needs="class",
     ),
     "more than its fields": asked("x -> y", ODD, {"x": "1"}),
     "none and missing": asked("x, w -> y", {"x": None, "y": "a"}, {"x": "1", "w": "2"}),

@@ -142,3 +142,17 @@ def test_a_report_survives_json() -> None:
 def test_the_same_seed_gives_the_same_report() -> None:
     """Resampling is seeded: two comparisons of the same records are equal."""
     assert report(LOW, HIGH) == report(LOW, HIGH)
+
+
+def test_a_report_of_before_is_read() -> None:
+    """Without what is recorded since, and with its own methods of intervals."""
+    stored = report(LOW, HIGH).model_dump(mode="json")
+    del stored["judgement"], stored["uplift"]["seen"]
+    for which in ("baseline", "optimized"):
+        for name in ("p95_seconds", "n_repeats", "sd_repeats"):
+            del stored[which][name]
+        stored[which]["score"]["interval"]["method"] = "clopper_pearson"
+    stored["uplift"]["score"]["interval"]["method"] = "abc"
+    found = ScoreReport.model_validate(stored)
+    assert found.alpha == 0.05
+    assert found.optimized.n_repeats == 1

@@ -12,6 +12,7 @@ from po_optimizer.evaluation.statistics import (
 )
 
 Condition = Literal["interval", "test", "losses"]
+_SHOWN = 0.0001
 
 
 class Evidence(Result):
@@ -119,7 +120,8 @@ def doubts(report: ScoreReport, evidence: Evidence) -> list[str]:
     sentences: dict[Condition, str] = {
         "interval": f"the BCa interval of the differences at {1 - alpha:.4g} begins at "
         f"{evidence.seen_low or 0.0:+.3f}, not above 0",
-        "test": f"the {test.method} test gives p={test.p_value:.4f}, above {alpha:.4g}",
+        "test": f"the {test.method} test gives p={p_text(test.p_value)}, above "
+        f"{alpha:.4g}",
         "losses": f"the gains do not pay for rare losses: {uplift.n} x "
         f"{evidence.uplift:.3f} = {evidence.gains:.2f} answers, which must exceed "
         f"{answers_to_pay(alpha):.3g} x {report.baseline.score.mean or 0.0:.3f} "
@@ -153,7 +155,7 @@ def below_target(evidence: Evidence) -> list[str]:
 def proof(report: ScoreReport, evidence: Evidence) -> list[str]:
     """What proves the uplift."""
     return [
-        f"The uplift {_uplift_text(report)} is proven: p={evidence.p_value:.4f} "
+        f"The uplift {_uplift_text(report)} is proven: p={p_text(evidence.p_value)} "
         f"({report.uplift.test.method} test, at most {report.alpha:.4g} needed), and "
         f"gains of {evidence.gains:.2f} answers exceed the {evidence.losses:.2f} that "
         "rare losses may cost.",
@@ -184,6 +186,11 @@ def remarks(report: ScoreReport) -> list[str]:
     if report.uplift.score.note:
         remarks.append(f"About the uplift: {report.uplift.score.note}.")
     return remarks
+
+
+def p_text(p_value: float) -> str:
+    """Four digits, or more where they would all be 0."""
+    return f"{p_value:.4f}" if p_value >= _SHOWN else f"{p_value:.1g}"
 
 
 def _wear(report: ScoreReport) -> list[str]:

@@ -27,6 +27,7 @@ from po_optimizer.evaluation.figures import (
 )
 from po_optimizer.evaluation.promotion import Promotion
 from po_optimizer.evaluation.prompt_diff import environment
+from po_optimizer.evaluation.reasons import p_text
 from po_optimizer.evaluation.records import PredictionRecord, Result
 from po_optimizer.evaluation.score_report import ScoreReport, Usage
 from po_optimizer.evaluation.shown import Case, choose_cases, in_words
@@ -87,6 +88,7 @@ def render_report(
         verdict=verdict(report, promotion),
         report=report,
         intervals=_intervals(report),
+        p_value=p_text(report.uplift.test.p_value),
         promotion=promotion,
         measures=_measures(report),
         cases=cases,

@@ -1,7 +1,8 @@
 """Writes requirements.txt: what the project runs on, pinned, with hashes, no addresses.
 
-`python scripts/hash_requirements.py` in each Python that is supported adds the files
-that pip chooses there; a version that changed loses its old hashes. To install
+`python scripts/hash_requirements.py` adds the files that pip chooses in the Python that
+runs it; one whose dependencies have other versions (3.10, 3.13) has no place here.
+A version that changed loses its old hashes. To install
 nothing else: `pip install --require-hashes --no-deps -r requirements.txt`.
 """
 
@@ -16,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 TARGET = ROOT / "requirements.txt"
 _HEAD = (
     "# Made by scripts/hash_requirements.py from constraints.txt; do not edit.\n"
-    "# Python 3.11 to 3.13 on Linux, x86-64.\n"
+    "# Python 3.11 and 3.12 on Linux, x86-64.\n"
 )
 
 Pins = dict[str, tuple[str, set[str]]]

@@ -76,6 +76,7 @@ CASES = {
     "raises_on_empty": _city("answering:city_finder", metric="composed:strict"),
     "defaults": _city("odd.Defaults", args={"verbose": True, "tone": "dry"}),
     "lambda_attribute": _city("odd.Partial"),
+    "embeddings": _city("odd.Embedded"),
     "demos_of_its_own": _city("odd.FewShot"),
     "returns_tuple": _city("odd.ReturnsTuple", metric="odd:tuple_right"),
     "returns_array": _case(

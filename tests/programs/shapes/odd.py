@@ -66,19 +66,22 @@ def _embed(texts):
     )
 
 
-class Embedded(dspy.Module):
-    """DSPy's own retriever over an embedding function."""
+@functools.lru_cache(maxsize=1)
+def _retriever():
+    corpus = [f"{name} lies on a river" for name in ("Bern", "Graz", "Ulm", "Riga")]
+    embedder = dspy.Embedder(_embed)
+    return dspy.retrievers.Embeddings(embedder=embedder, corpus=corpus, k=2)
 
-    def __init__(self, k=2):
+
+class Embedded(dspy.Module):
+    """DSPy's own retriever over an embedding function, of the module's, not its own."""
+
+    def __init__(self):
         super().__init__()
-        corpus = [f"{name} lies on a river" for name in ("Bern", "Graz", "Ulm", "Riga")]
-        self.search = dspy.retrievers.Embeddings(
-            embedder=dspy.Embedder(_embed), corpus=corpus, k=k
-        )
         self.find = dspy.ChainOfThought("context: list[str], message -> city")
 
     def forward(self, message):
-        return self.find(context=self.search(message).passages, message=message)
+        return self.find(context=_retriever()(message).passages, message=message)
 
 
 class FewShot(dspy.Module):

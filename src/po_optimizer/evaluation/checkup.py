@@ -7,7 +7,9 @@ from statistics import fmean
 
 import dspy
 import plotly.graph_objects as go
+from pydantic import Field
 
+from po_optimizer.evaluation.adversaries import HONEST, adversaries
 from po_optimizer.evaluation.corruptions import (
     CORRUPTIONS,
     Outputs,
@@ -61,12 +63,21 @@ class Family(Result):
 
 
 class MetricReport(Result):
-    """What `metric_report.json` holds: each family's scores on the same examples."""
+    """What `metric_report.json` holds: each family's scores on the same examples.
+
+    Attributes:
+        metric: Its name.
+        n_examples: Examples that the families are made of.
+        seed: Of what is drawn at random.
+        families: In the order of the table.
+        gamed_by: The adversaries whose mean is above that of half of the reference.
+    """
 
     metric: str
     n_examples: int
     seed: int
     families: list[Family]
+    gamed_by: list[str] = Field(default_factory=list)
 
     def rows(self) -> list[dict[str, object]]:
         """The table: a row a family, without the single scores."""
@@ -106,16 +117,32 @@ def metric_report(
             None if new == own else new
             for new, own in zip(spoiled, outputs, strict=True)
         ]
+    played = adversaries(examples, outputs, types, seed) if examples else {}
+    for name, answers in played.items():
+        families[name] = [
+            None if new == own else new
+            for new, own in zip(answers, outputs, strict=True)
+        ]
     own_scores = [_score(metric, *pair) for pair in zip(examples, outputs, strict=True)]
+    measured = [
+        _family(name, metric, examples, variants, own_scores)
+        for name, variants in families.items()
+    ]
     return MetricReport(
         metric=str(getattr(metric, "__name__", metric)),
         n_examples=len(examples),
         seed=seed,
-        families=[
-            _family(name, metric, examples, variants, own_scores)
-            for name, variants in families.items()
-        ],
+        families=measured,
+        gamed_by=_above_honest([one for one in measured if one.name in played]),
     )
+
+
+def _above_honest(played: Sequence[Family]) -> list[str]:
+    honest = next((one.mean for one in played if one.name == HONEST), None)
+    if honest is None:  # no output has a list to halve
+        return []
+    others = [one for one in played if one.name != HONEST]
+    return [one.name for one in others if one.mean is not None and one.mean > honest]
 
 
 def metric_figure(report: MetricReport) -> go.Figure:
@@ -205,7 +232,7 @@ def _family(
 
 def _note(name: str, n: int, reasons: list[str]) -> str:
     if not n:
-        return f"not applicable: {WHY_NOT.get(name, 'no examples')}"
+        return f"not applicable: {WHY_NOT.get(name, 'it changes none of the outputs')}"
     if not reasons:
         return ""
     return f"no score for {len(reasons)} of {n}: {reasons[0]}"

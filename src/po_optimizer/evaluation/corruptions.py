@@ -62,41 +62,51 @@ def _in_texts(value: Any, change: Callable[[str], str]) -> Any:
     """The same structure with every text changed; models keep their class."""
     if isinstance(value, str) and not isinstance(value, enum.Enum):
         return change(value)
-    return _rebuilt(value, lambda part, _: _in_texts(part, change))
+    return rebuilt(value, lambda part, _: _in_texts(part, change))
 
 
 def _halved(value: Any, annotation: Any) -> Any:
-    if value in _allowed(value, annotation):
+    if value in allowed(value, annotation):
         return value
     if isinstance(value, str):
         return value[: len(value) // 2]
     if isinstance(value, list | tuple):
         kept = value[: (len(value) + 1) // 2]
         return type(value)(_halved(part, type(part)) for part in kept)
-    return _rebuilt(value, _halved)
+    return rebuilt(value, _halved)
 
 
 def _flipped(value: Any, annotation: Any) -> Any:
     if isinstance(value, bool):
         return not value
-    allowed = _allowed(value, annotation)
-    if value in allowed:
-        return allowed[(allowed.index(value) + 1) % len(allowed)]
-    return _rebuilt(value, _flipped)
+    choices = allowed(value, annotation)
+    if value in choices:
+        return choices[(choices.index(value) + 1) % len(choices)]
+    return rebuilt(value, _flipped)
 
 
-def _allowed(value: Any, annotation: Any) -> list[Any]:
+def allowed(value: Any, annotation: Any) -> list[Any]:
+    """The closed set that a value is from; [] if there is none."""
     if isinstance(value, enum.Enum):
         return list(type(value))
     if not isinstance(value, str | int):
         return []
     if get_origin(annotation) is Literal:
         return list(get_args(annotation))
-    parts = [_allowed(value, part) for part in get_args(annotation)]
+    parts = [allowed(value, part) for part in get_args(annotation)]
     return next((part for part in parts if part), [])
 
 
-def _rebuilt(value: Any, change: Callable[[Any, Any], Any]) -> Any:
+def rebuilt(
+    value: Any, change: Callable[[Any, Any], Any], types: Types | None = None
+) -> Any:
+    """The same structure with every part changed; models keep their class.
+
+    Args:
+        value: A model, a mapping, a list or a tuple; anything else is given back.
+        change: A part and its annotation to what takes its place.
+        types: A mapping's annotations, where its values do not tell.
+    """
     # model_copy does not validate: a spoiled output need not fit its own schema.
     if isinstance(value, BaseModel):
         fields = type(value).model_fields
@@ -105,7 +115,8 @@ def _rebuilt(value: Any, change: Callable[[Any, Any], Any]) -> Any:
         }
         return value.model_copy(update=changed)
     if isinstance(value, Mapping):
-        return {name: change(part, type(part)) for name, part in value.items()}
+        kinds = types if isinstance(types, Mapping) else {}
+        return {n: change(part, kinds.get(n, type(part))) for n, part in value.items()}
     if isinstance(value, list | tuple):
         return type(value)(change(part, type(part)) for part in value)
     return value

@@ -1,5 +1,6 @@
 """Nodes of metric_report: the metric on reference outputs and on spoiled ones."""
 
+from logging import getLogger
 from typing import Any
 
 import plotly.graph_objects as go
@@ -10,6 +11,8 @@ from po_optimizer.lms import MeteredLM, StopRun, use_lm
 from po_optimizer.params import DataPrepParams, RoleParams
 from po_optimizer.records import to_examples
 from po_optimizer.roles import load_metric, load_record_type, make_program
+
+logger = getLogger(__name__)
 
 Records = list[dict[str, Any]]
 
@@ -34,6 +37,11 @@ def check_metric(
             )
     except StopRun as stop:
         raise stop.as_error() from stop
+    if report.gamed_by:
+        logger.warning(
+            "metric_report: the metric pays more for %s than for half of the reference",
+            ", ".join(report.gamed_by),
+        )
     return report.model_dump(mode="json")
 
 

@@ -129,7 +129,8 @@ EXACTLY = (*CODE, "tests.persistence.zoo:Agent", "tests.persistence.zoo:Holding"
 
 def test_closure_comes_back_from_the_trusted_class() -> None:
     """A closure made by the constructor is there again, with the stored arguments."""
-    stored = extract_program_components(zoo.Agent(suffix="?!"))
+    made = zoo.Agent(suffix="?!")
+    stored = extract_program_components(made, arguments={"suffix": "?!"})
     loaded: Any = load_program_from_components(stored, allowed_packages=EXACTLY)
     assert loaded.act.tools["exclaim"](text="so") == "so?!"
 

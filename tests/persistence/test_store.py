@@ -25,6 +25,7 @@ from po_optimizer.persistence import (
     load_program_from_components,
     save_program,
     snapshot,
+    store,
     verify,
 )
 from po_optimizer.persistence import format as fmt
@@ -176,14 +177,21 @@ def test_unstorable_program_is_rescued(tmp_path: Path) -> None:
     assert load_program(path, allowed_packages=CODE).answer.demos == []
 
 
-def test_nothing_to_rescue_is_said(tmp_path: Path) -> None:
-    """When not even a part can be encoded, the error says so."""
+@pytest.mark.parametrize("texts_only", [False, True])
+def test_rescue_holds_instructions_and_demos(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, texts_only: bool
+) -> None:
+    """Whatever cannot be encoded, the rescue file has every instruction and demo."""
     loop: list[Any] = []
     loop.append(loop)
-    with pytest.raises(SaveError, match="Nothing could be rescued"):
-        save_program(
-            zoo.with_demos(zoo.Plain(), {"question": loop}), tmp_path / "p.json"
-        )
+    broken = zoo.with_demos(zoo.Plain(), {"question": "kept?", "deep": loop})
+    if texts_only:
+        monkeypatch.setattr(store, "encode", lambda *_args: loop[1])
+    with pytest.raises(SaveError, match="rescue"):
+        save_program(broken, tmp_path / "p.json")
+    (path,) = tmp_path.glob("*.rescue.json")
+    assert "kept?" in path.read_text()
+    assert "question" in path.read_text()
 
 
 def test_document_that_reads_back_differently_is_not_published(

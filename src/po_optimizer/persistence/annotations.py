@@ -94,7 +94,11 @@ def encode_annotation(encoder: Encoder, annotation: Any, where: str) -> Any:
         return {"alias": _alias_id(encoder, annotation, where)}
     origin = typing.get_origin(annotation)
     if origin is None or hasattr(annotation, "__pydantic_generic_metadata__"):
-        return encoder.encode(annotation, where)["v"]
+        before, encoder.annotating = encoder.annotating, True
+        try:
+            return encoder.encode(annotation, where)["v"]
+        finally:
+            encoder.annotating = before
     return _encode_generic(encoder, annotation, origin, where)
 
 

@@ -29,7 +29,13 @@ from po_optimizer.persistence.fields import (
     decode_field,
     encode_field,
 )
-from po_optimizer.persistence.imports import DATA_PACKAGES, EXACT, KINDS, import_path
+from po_optimizer.persistence.imports import (
+    DATA_PACKAGES,
+    EXACT,
+    KINDS,
+    class_reference,
+    import_path,
+)
 from po_optimizer.persistence.values import (
     Decoder,
     Encoder,
@@ -122,6 +128,9 @@ def _encode_class_value(encoder: Encoder, item: Any, where: str) -> Node:
         return {"$": "type", "v": name}
     if isinstance(item, typing.ForwardRef):
         return {"$": "type", "v": "typing.Any"}
+    is_code = kind_of(item) is None and import_path(item) not in EXACT["code"]
+    if is_code and not encoder.annotating:  # a class that somebody keeps and calls
+        return encoder.leave_out(where, "class", import_path(item))
     return {"$": "type", "v": {"type": encode_class(encoder, item, where)}}
 
 
@@ -133,7 +142,7 @@ def encode_class(encoder: Encoder, item: Any, where: str) -> str:
     type_id = name if name not in encoder.types else f"{name}#{len(encoder.types)}"
     encoder.type_ids[item] = type_id
     kind = kind_of(item) or "opaque"
-    path = getattr(item, "__rebuilt_from__", None) or import_path(item)
+    path = vars(item).get("__rebuilt_from__") or class_reference(item)
     node: Node = {"kind": kind, "path": path}
     encoder.types[type_id] = node
     if _special(encoder, item, node, where) or path in EXACT.get(kind, {}):
@@ -354,10 +363,14 @@ def decode_class(decoder: Decoder, type_id: str) -> Any:
         raise DamagedArtifactError("types", f"{type_id!r:.80} has too many parts")
     kind = node["kind"]
     item = decoder.imports.find(node["path"], kind) if kind in KINDS else None
+    if kind == "opaque":
+        item = decoder.imports.given(node["path"])
     if item is None:
         decoder.building[type_id] = f"_Type{len(decoder.building)}"
         with decoder.level():
             item = _REBUILD[kind](decoder, node, type_id)
+        if kind in KINDS:
+            type.__setattr__(item, "__rebuilt_from__", node["path"])
     decoder.built[type_id] = item
     _complete_forward_references(decoder)
     return item

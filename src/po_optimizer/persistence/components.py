@@ -222,12 +222,14 @@ def program_of(
     lms: Mapping[str, Any] | None = None,
 ) -> dspy.Module:
     """The program of a checked document; see `load_program_from_components`."""
-    imports = Imports(allowed_packages)
-    decoder = Decoder(imports, document["types"], lms=lms)
     donor: Any = ABSENT
+    classes: dict[str, Any] = {}
     if program is not None:
         donor = program
         _check_predictors(document, donor)
+        classes = _classes_of(program)
+    imports = Imports(allowed_packages, classes)
+    decoder = Decoder(imports, document["types"], lms=lms)
     loaded = decode(document, decoder, donor)
     _check_prompts(document, loaded, where, accept=program is not None)
     for path, reason in imports.refused.items():
@@ -260,6 +262,12 @@ def missing_parts(program: dspy.Module) -> list[NotStored]:
 def describe_missing(missing: Iterable[NotStored]) -> str:
     """Places and parts as they stand in a message."""
     return listed(dict.fromkeys(f"{m.where} ({m.what})" for m in missing))
+
+
+def _classes_of(program: dspy.Module) -> dict[str, Any]:
+    encoder = Encoder(rescue=True)
+    encoder.encode(program, "self")
+    return encoder.classes
 
 
 def _check_predictors(document: dict[str, Any], donor: Any) -> None:

@@ -242,7 +242,11 @@ def _decode_constraint(decoder: Decoder, node: Node, _donor: Any) -> Any:
     if not bounds or not set(bounds) <= set(FieldInfo.metadata_lookup):
         raise DamagedArtifactError("constraint", f"{list(bounds)!r:.80}")
     _only_data(bounds)
-    return Field(**bounds).metadata[0]
+    if len(bounds) == 1 and _BY_CLASS.get(type(Field(**bounds).metadata[0])):
+        return Field(**bounds).metadata[0]
+    general = object.__new__(type(_GENERAL))
+    general.__dict__ = bounds
+    return general
 
 
 @encodes(*(class_path(kind) for kind in _METADATA.values()))

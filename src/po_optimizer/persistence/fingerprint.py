@@ -1,5 +1,6 @@
 """The prompts a program renders, as hashes: what a stored program is compared by."""
 
+import json
 from typing import Any
 
 import dspy
@@ -31,7 +32,10 @@ def render(predictor: dspy.Predict) -> bytes:
             messages[name] = adapter.format(signature, demos, _probes(signature))
         except _BROKEN as error:  # the program itself cannot render: it may not later
             messages[name] = type(error).__name__
-    return orjson.dumps(messages, default=str, option=orjson.OPT_NON_STR_KEYS)
+    try:
+        return orjson.dumps(messages, default=str, option=orjson.OPT_NON_STR_KEYS)
+    except TypeError:  # a lone surrogate, which JSON can only hold escaped
+        return json.dumps(messages, default=str).encode()
 
 
 def _probes(signature: Any) -> dict[str, Any]:

@@ -27,7 +27,8 @@ _GENERATION = frozenset(
         *("temperature", "max_tokens", "max_completion_tokens", "top_p", "top_k"),
         *("min_p", "n", "stop", "seed", "presence_penalty", "frequency_penalty"),
         *("repetition_penalty", "logprobs", "top_logprobs", "reasoning_effort"),
-        *("rollout_id", "num_ctx", "verbosity"),
+        *("rollout_id", "num_ctx", "verbosity", "response_format", "reasoning"),
+        *("thinking", "logit_bias", "modalities", "parallel_tool_calls", "tool_choice"),
     }
 )
 _SETTINGS: dict[str, type] = {
@@ -88,9 +89,11 @@ def describe_lm(lm: dspy.BaseLM) -> Node:
 
 
 def _is_plain(value: Any) -> bool:
-    return isinstance(value, str | int | float) or (
-        isinstance(value, list) and all(isinstance(item, str) for item in value)
-    )
+    if isinstance(value, dict):
+        return all(isinstance(k, str) and _is_plain(v) for k, v in value.items())
+    if isinstance(value, list):
+        return all(map(_is_plain, value))
+    return isinstance(value, str | int | float | None)
 
 
 def _can_rebuild(node: Node) -> bool:
@@ -108,7 +111,7 @@ def _decode_lm(decoder: Decoder, node: Node, donor: Any) -> Any:
         named = _by_name(decoder.lms, where, str(node["model"]))
         if named is not None:
             return named
-        if isinstance(donor, dspy.BaseLM):
+        if isinstance(donor, dspy.BaseLM) and not _can_rebuild(node):
             return _checked(donor, node, where)
     elif donor is ABSENT:
         return MissingLM(where, node)
@@ -147,9 +150,11 @@ def _checked(donor: dspy.BaseLM, node: Node, where: str) -> dspy.BaseLM:
     Raises:
         LMMismatchError: It is another model, or asked in another way.
     """
-    parts = ("class", "model", "settings", "generation")
     given = describe_lm(donor)
+    parts = ("model", "settings", "generation")
     differing = [name for name in parts if given[name] != node.get(name)]
+    names = [str(n["class"]).partition(":")[2] for n in (given, node)]
+    differing += ["class"] if names[0] != names[1] else []
     if differing and "settings" in node:  # version 1 knew the class only
         raise LMMismatchError(
             where, [f"{n}: {node.get(n)} saved, {given[n]} given" for n in differing]

@@ -9,6 +9,7 @@ import dataclasses
 import enum
 import importlib
 import logging
+import sys
 import types
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -30,6 +31,21 @@ DEFAULT_ALLOWED = ("po_optimizer.product_owner",)
 def import_path(item: Any) -> str:
     """`package.module:Qualified.name` of a class or function."""
     return f"{item.__module__}:{item.__qualname__}"
+
+
+def class_reference(item: Any) -> str:
+    """The import path, if it leads back to the very class; else one that leads nowhere.
+
+    A class that its module has bound anew since, say, would come back as another.
+    """
+    home: Any = sys.modules.get(item.__module__)
+    if not isinstance(item, type):  # a NewType
+        return import_path(item)
+    for name in item.__qualname__.split("."):
+        home = vars(home).get(name) if hasattr(home, "__dict__") else None
+    if home is item or home is None or "<locals>" in item.__qualname__:
+        return import_path(item)
+    return f"{item.__module__}:<unbound>.{item.__qualname__}"
 
 
 def _by_path(*classes: type) -> dict[str, type]:
@@ -112,6 +128,7 @@ class Imports:
         self.constructors = frozenset(name for name in allowed if ":" in name)
         self.packages = allowed - self.constructors
         self.at_hand = at_hand or {}
+        self._by_name = {path.partition(":")[2]: c for path, c in self.at_hand.items()}
         self.refused: dict[str, str] = {}
 
     def find(self, path: str, kind: str) -> Any | None:
@@ -122,8 +139,9 @@ class Imports:
         """
         if path in EXACT.get(kind, {}):
             return EXACT[kind][path]
-        if path in self.at_hand and KINDS[kind](self.at_hand[path]):
-            return self.at_hand[path]
+        given = self.given(path)
+        if given is not None and KINDS[kind](given):
+            return given
         if kind not in KINDS or not self._allows(path):
             self.refused[path] = "not in allowed_packages"
             return None
@@ -137,6 +155,10 @@ class Imports:
         if import_path(item) != path:
             raise UnsafeArtifactError(path, kind, f"a {type(item).__name__}")
         return item
+
+    def given(self, path: str) -> Any | None:
+        """The class of the caller's own program; its module may have moved since."""
+        return self.at_hand.get(path) or self._by_name.get(path.partition(":")[2])
 
     def may_construct(self, path: str) -> bool:
         """Whether the caller trusts that class by its exact name."""

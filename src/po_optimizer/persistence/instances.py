@@ -60,7 +60,10 @@ def _public(names: Any) -> None:
 def _encode_model(encoder: Encoder, value: BaseModel, where: str) -> Node:
     kind = type(value)
     stored = {k: v for k, v in vars(value).items() if k != "__stored_form__"}
-    fields = {k: encoder.encode_member(k, v, f"{where}.{k}") for k, v in stored.items()}
+    with encoder.strictness(strict=encoder.strict and kind is not dspy.Tool):
+        fields = {
+            k: encoder.encode_member(k, v, f"{where}.{k}") for k, v in stored.items()
+        }
     node: Node = {"$": "model", "type": encode_class(encoder, kind, where), "v": fields}
     if value.model_fields_set != set(stored):
         node["set"] = sorted(value.model_fields_set)
@@ -87,6 +90,8 @@ def _form(value: BaseModel) -> Any:
 @decodes("model")
 def _decode_model(decoder: Decoder, node: Node, donor: Any) -> BaseModel:
     kind = _class(decoder, node, "model")
+    if _is_live(node, donor, kind, decoder):
+        return donor  # type: ignore[no-any-return]
     members = _members(donor)
     _public(node["v"])
     fields = {k: decoder.decode(v, part(members, k)) for k, v in node["v"].items()}
@@ -104,6 +109,14 @@ def _decode_model(decoder: Decoder, node: Node, donor: Any) -> BaseModel:
         private = decoder.decode(node.get("private"))
         object.__setattr__(value, "__pydantic_private__", private)
     return value
+
+
+def _is_live(node: Node, donor: Any, kind: type, decoder: Decoder) -> bool:
+    """True for what works with a live object of its own: it is not made twice."""
+    if decoder.compare or not isinstance(donor, kind):
+        return False
+    members = [m for m in node["v"].values() if isinstance(m, dict)]
+    return any(m.get("$") == "missing" and m.get("kind") == "object" for m in members)
 
 
 @encodes("enum.Enum+")
@@ -129,6 +142,8 @@ def _decode_enum(decoder: Decoder, node: Node, _donor: Any) -> Any:
 def _encode_by_shape(encoder: Encoder, value: Any, where: str) -> Node:
     """Dataclasses and named tuples have no base of their own to be known by."""
     kind = type(value)
+    if hasattr(kind, "__del__"):
+        return encoder.leave_out(where, "object", class_path(kind))
     if dataclasses.is_dataclass(kind):
         names = {**getattr(value, "__dict__", {}), **_slots(value)}
         fields = {
@@ -150,7 +165,10 @@ def _slots(value: Any) -> Node:
 
 @decodes("dataclass")
 def _decode_dataclass(decoder: Decoder, node: Node, donor: Any) -> Any:
-    value = object.__new__(_class(decoder, node, "dataclass"))
+    kind = _class(decoder, node, "dataclass")
+    if _is_live(node, donor, kind, decoder):
+        return donor
+    value = object.__new__(kind)
     members = _members(donor)
     _public(node["v"])
     for name, item in node["v"].items():

@@ -5,6 +5,7 @@ written. Code is named in `not_stored` and comes back from a donor: the program 
 was given, or one made by a constructor that the caller trusts by name.
 """
 
+import functools
 import inspect
 import logging
 from collections import deque
@@ -13,15 +14,21 @@ from typing import Any
 
 import dspy
 
-from po_optimizer.errors import DamagedArtifactError, NotCallableError
-from po_optimizer.persistence.imports import EXACT, import_path
+from po_optimizer.errors import (
+    DamagedArtifactError,
+    NotCallableError,
+    NotStorableError,
+)
+from po_optimizer.persistence.imports import EXACT, class_reference, import_path
 from po_optimizer.persistence.values import (
     ABSENT,
     Decoder,
     Encoder,
+    code_hash,
     decodes,
     encodes,
     part,
+    unwrapped,
 )
 
 logger = logging.getLogger(__name__)
@@ -115,7 +122,8 @@ def encode_module(encoder: Encoder, module: Any, where: str) -> Node:
         return {"$": "ref", "id": encoder.modules[id(module)]}
     number = encoder.modules[id(module)] = len(encoder.modules)
     kind = type(module)
-    path = vars(module).get("rebuilt_from", import_path(kind))
+    path = vars(module).get("rebuilt_from", class_reference(kind))
+    _refuse_slots(module, where)
     node: Node = {"$": "module", "id": number, "class": path}
     if isinstance(module, dspy.Predict) and path not in EXACT["module"]:
         node["predictor"] = True
@@ -127,6 +135,19 @@ def encode_module(encoder: Encoder, module: Any, where: str) -> Node:
         if _is_state(name, value)
     }
     return node
+
+
+def _refuse_slots(module: Any, where: str) -> None:
+    """Values in slots stand in no `__dict__`.
+
+    Raises:
+        NotStorableError: There are some.
+    """
+    for base in type(module).__mro__:
+        names = vars(base).get("__slots__", ())
+        for name in [names] if isinstance(names, str) else names:
+            if name not in ("__dict__", "__weakref__") and hasattr(module, name):
+                raise NotStorableError(f"{where}.{name}", "it stands in __slots__")
 
 
 def _is_state(name: str, value: Any) -> bool:
@@ -162,17 +183,14 @@ def _encode_attribute(
 )
 def _encode_function(encoder: Encoder, value: Any, where: str) -> Node:
     """Code is named, never written; DSPy's own wrappers are looked through."""
-    inner = getattr(value, "__closure__", None)
-    wrapper = getattr(value, "__module__", "")
-    if inner and wrapper in ("dspy.predict.best_of_n", "dspy.predict.refine"):
-        value = inner[0].cell_contents
-    if type(value).__name__ == "partial":
-        value = value.func
-    named = value if hasattr(value, "__qualname__") else type(value)
+    value = unwrapped(value)
+    named = value.func if isinstance(value, functools.partial) else value
+    if not hasattr(named, "__qualname__"):
+        named = type(named)
     path = f"{getattr(named, '__module__', None)}:{named.__qualname__}"
     if path in DSPY_FUNCTIONS:
         return {"$": "function", "name": path}
-    return encoder.leave_out(where, "function", path)
+    return encoder.leave_out(where, "function", path, code_hash(value))
 
 
 def _finish() -> str:

@@ -29,7 +29,7 @@ def encode_signature(encoder: Encoder, signature: Any, where: str) -> Node:
         node: Node = {
             "$": "signature",
             "name": signature.__name__,
-            "instructions": signature.__doc__,
+            "instructions": encoder.encode(signature.__doc__, where),
             "fields": [
                 encode_field(encoder, name, field, f"{where}.{name}")
                 for name, field in signature.model_fields.items()
@@ -60,7 +60,8 @@ def decode_signature(decoder: Decoder, node: Node, donor: Any = ABSENT) -> Any:
         for field in node["fields"]
     }
     beside = decoder.decode(node.get("class", {}))
-    return rebuild_signature(node["name"], node["instructions"], fields, beside)
+    instructions = decoder.decode(node["instructions"])
+    return rebuild_signature(node["name"], instructions, fields, beside)
 
 
 def rebuild_signature(

@@ -5,6 +5,7 @@ reader sees has changed. What could be encoded is kept in a rescue file if it fa
 """
 
 import dataclasses
+import json
 import logging
 import re
 import secrets
@@ -37,7 +38,7 @@ from po_optimizer.persistence.components import (
 )
 from po_optimizer.persistence.fingerprint import fingerprint
 from po_optimizer.persistence.imports import DEFAULT_ALLOWED, Imports
-from po_optimizer.persistence.programs import PROVENANCE
+from po_optimizer.persistence.programs import PROVENANCE, predictors
 from po_optimizer.persistence.reading import read_document
 from po_optimizer.persistence.scripted_call import (
     MAX_PROBES,
@@ -325,7 +326,8 @@ class Saving:
         try:
             data = fmt.file_bytes(encode(Encoder(rescue=True), program))
         except _FAILURES as error:
-            return f"Nothing could be rescued ({error})."
+            logger.warning("the rescue file holds texts only: %s", error)
+            data = _texts_of(program)
         for folder in (self.folder, LocalFolder(Path(tempfile.gettempdir()))):
             try:
                 folder.stage(name, data, self.name).commit()
@@ -348,6 +350,18 @@ class Saving:
             snapshot_problem=entry.get("missing"),
             not_compared=document.get("not_compared"),
         )
+
+
+def _texts_of(program: dspy.Module) -> bytes:
+    """Every instruction and demo as text: what a rescue holds when nothing else can."""
+    texts = {
+        where: {
+            "instructions": predictor.signature.instructions,
+            "demos": [{k: repr(v) for k, v in d.items()} for d in predictor.demos],
+        }
+        for where, predictor in predictors(program).items()
+    }
+    return json.dumps({"rescued_texts": texts}, indent=1).encode()
 
 
 def check_modes(dill: str, verify: str) -> None:

@@ -86,8 +86,8 @@ class NotStored:
     not answer something else because a part of it is missing.
     """
 
-    def __init__(self, where: str, kind: str, what: str) -> None:
-        self.__dict__.update(where=where, kind=kind, what=what)
+    def __init__(self, where: str, kind: str, what: str, code: str = "") -> None:
+        self.__dict__.update(where=where, kind=kind, what=what, code=code)
 
     def _refuse(self, *_args: Any, **_kwargs: Any) -> NoReturn:
         raise NotStoredError(self.where, self.what)
@@ -108,8 +108,13 @@ class NotStored:
     def __repr__(self) -> str:
         return f"<not stored: {self.where}, {self.what}>"
 
-    __str__ = __format__ = __bool__ = __len__ = __iter__ = __getitem__ = _refuse
-    __contains__ = __add__ = __radd__ = __enter__ = __exit__ = _refuse
+    __str__ = __format__ = __bytes__ = __bool__ = __len__ = __iter__ = _refuse
+    __getitem__ = __setitem__ = __delitem__ = __contains__ = __next__ = _refuse
+    __aiter__ = __anext__ = __await__ = __enter__ = __exit__ = __aenter__ = _refuse
+    __lt__ = __le__ = __gt__ = __ge__ = __int__ = __float__ = __index__ = _refuse
+    __add__ = __radd__ = __sub__ = __mul__ = __rmul__ = __truediv__ = _refuse
+    __floordiv__ = __mod__ = __and__ = __or__ = __ror__ = __neg__ = _refuse
+    __fspath__ = __reversed__ = _refuse
 
 
 _SECRET = re.compile(
@@ -152,6 +157,7 @@ class Encoder:
     def __init__(self, *, rescue: bool = False) -> None:
         self.rescue = rescue
         self.strict = False  # True inside demos and configs
+        self.annotating = False  # True inside a type
         self.guards = True  # False inside demos: their fields have any name
         self.problems: list[str] = []
         self.not_stored: list[dict[str, str]] = []
@@ -221,7 +227,9 @@ class Encoder:
         finally:
             self.strict = before
 
-    def leave_out(self, where: str, kind: str, what: str) -> dict[str, str]:
+    def leave_out(
+        self, where: str, kind: str, what: str, code: str = ""
+    ) -> dict[str, str]:
         """Name what is not written; an error where the prompts depend on it.
 
         Raises:
@@ -232,8 +240,9 @@ class Encoder:
             if not self.rescue:
                 raise NotStorableError(where, problem)
             self.problems.append(f"{where}: {problem}")
-        self.not_stored.append({"where": where, "kind": kind, "what": what})
-        return {"$": "missing", "where": where, "kind": kind, "what": what}
+        entry = {"where": where, "kind": kind, "what": what}
+        self.not_stored.append(entry)
+        return {"$": "missing", **entry, **({"code": code} if code else {})}
 
 
 class Decoder:
@@ -266,7 +275,7 @@ class Decoder:
         self.built: dict[str, Any] = {}
         self.building: dict[str, str] = {}
         self.modules: dict[int, Any] = {}
-        self.counterparts: dict[int, Any] = {}  # of a donor's modules, by id
+        self.counterparts: dict[int, Any] = {}  # of a donor's modules and code, by id
         self.type_variables: dict[str, Any] = {}
         self.missing: list[NotStored] = []
         self._n_nodes = 0
@@ -342,22 +351,82 @@ def is_unicode(text: str) -> bool:
 @encodes(class_path(NotStored) + "+")
 def _encode_not_stored(encoder: Encoder, value: NotStored, _where: str) -> Any:
     encoder.placeholders.append(value)
-    return encoder.leave_out(value.where, value.kind, value.what)
+    return encoder.leave_out(value.where, value.kind, value.what, value.code)
 
 
 @decodes("missing")
 def _decode_missing(decoder: Decoder, node: dict[str, Any], donor: Any) -> Any:
-    if donor is not ABSENT and not decoder.compare:
-        return rebound(decoder, donor)
-    return placeholder(decoder, node)
+    if donor is ABSENT or decoder.compare:
+        return placeholder(decoder, node)
+    if node.get("code", "") not in ("", code_hash(donor)):
+        other = f"{node['what']}, and the given program has another one"
+        return placeholder(decoder, {**node, "what": other})
+    return rebound(decoder, donor)
 
 
 def placeholder(decoder: Decoder, node: Mapping[str, Any]) -> NotStored:
     """What stands for something that is neither in the document nor given."""
-    parts = str(node["where"]), str(node["kind"]), str(node["what"])
+    parts = (str(node.get(key, "")) for key in ("where", "kind", "what", "code"))
     missing = NotStored(*parts)
     decoder.missing.append(missing)
     return missing
+
+
+def code_hash(value: Any) -> str:
+    """A hash of a Python function: what it does, and the plain values it closes over.
+
+    "" for what has no code of Python; another version of Python gives another hash.
+    """
+    value = getattr(unwrapped(value), "__func__", unwrapped(value))
+    if isinstance(value, functools.partial):
+        parts: Any = [code_hash(value.func), _plain_only([value.args, value.keywords])]
+    elif isinstance(value, types.FunctionType):
+        defaults = [value.__defaults__, value.__kwdefaults__]
+        parts = [_code_parts(value.__code__), _plain_only([defaults, cells_of(value)])]
+    else:
+        return ""
+    return fmt.sha256(repr(parts).encode())[:16]
+
+
+def unwrapped(value: Any) -> Any:
+    """A reward function without the lambda that DSPy's modules put around it."""
+    cells = getattr(value, "__closure__", None)
+    ours = ("dspy.predict.best_of_n", "dspy.predict.refine")
+    if cells and getattr(value, "__module__", "") in ours:
+        return cells[0].cell_contents
+    return value
+
+
+def _code_parts(code: types.CodeType) -> list[Any]:
+    consts = [
+        _code_parts(item) if isinstance(item, types.CodeType) else repr(item)
+        for item in code.co_consts
+    ]
+    return [code.co_code.hex(), code.co_names, code.co_freevars, consts]
+
+
+def _plain_only(value: Any) -> Any:
+    if isinstance(value, dict):
+        return [[repr(key), _plain_only(item)] for key, item in value.items()]
+    if isinstance(value, list | tuple):
+        return [_plain_only(item) for item in value]
+    if isinstance(value, types.FunctionType | functools.partial):
+        return code_hash(value)
+    return repr(value) if isinstance(value, _PLAIN) else type(value).__qualname__
+
+
+_PLAIN = (str, bytes, int, float, bool, type(None), complex)
+
+
+def cells_of(function: types.FunctionType) -> list[Any]:
+    """What a function closes over; a name that was never bound is left out."""
+    contents = []
+    for cell in function.__closure__ or ():
+        try:
+            contents.append(cell.cell_contents)
+        except ValueError:
+            contents.append(None)
+    return contents
 
 
 def rebound(decoder: Decoder, value: Any) -> Any:
@@ -366,10 +435,12 @@ def rebound(decoder: Decoder, value: Any) -> Any:
     A tool that is a method of the program, or a function that closes over it, must
     act on the program that was loaded.
     """
+    if id(value) in decoder.counterparts:
+        return decoder.counterparts[id(value)]
     if isinstance(value, types.MethodType):
-        return types.MethodType(value.__func__, _loaded(decoder, value.__self__))
+        return types.MethodType(value.__func__, rebound(decoder, value.__self__))
     if isinstance(value, functools.partial):
-        args = [_loaded(decoder, rebound(decoder, item)) for item in value.args]
+        args = [rebound(decoder, item) for item in value.args]
         return functools.partial(rebound(decoder, value.func), *args, **value.keywords)
     if isinstance(value, types.FunctionType) and value.__closure__:
         return _with_cells(decoder, value)
@@ -377,11 +448,9 @@ def rebound(decoder: Decoder, value: Any) -> Any:
 
 
 def _with_cells(decoder: Decoder, function: types.FunctionType) -> Any:
-    try:
-        cells = [cell.cell_contents for cell in function.__closure__ or ()]
-    except ValueError:  # an empty cell: a name that was never bound
-        return function
-    changed = [_loaded(decoder, content) for content in cells]
+    cells = cells_of(function)
+    decoder.counterparts[id(function)] = function  # one that closes over itself
+    changed = [rebound(decoder, content) for content in cells]
     if all(a is b for a, b in zip(cells, changed, strict=True)):
         return function
     copy: Any = types.FunctionType(
@@ -394,8 +463,5 @@ def _with_cells(decoder: Decoder, function: types.FunctionType) -> Any:
     copy.__kwdefaults__ = function.__kwdefaults__
     functools.update_wrapper(copy, function)
     del copy.__wrapped__
+    decoder.counterparts[id(function)] = copy
     return copy
-
-
-def _loaded(decoder: Decoder, item: Any) -> Any:
-    return decoder.counterparts.get(id(item), item)

@@ -150,6 +150,17 @@ def test_an_output_that_the_metric_raises_at_is_unusable():
     assert "ValueError: invalid literal" in score.unusable
 
 
+def test_a_metric_may_assert_that_an_output_is_right():
+    """The example's own answer in its place gets a score."""
+
+    def asserts(example, prediction, trace=None):
+        assert prediction.answer == example.answer, "wrong"
+        return 1.0
+
+    wrong = dspy.Prediction(answer="Rome", context=["c"])
+    assert "AssertionError: wrong" in Measure(asserts)(ONE, wrong).unusable
+
+
 def test_a_metric_that_raises_at_any_output_of_an_example_is_broken():
     """A label that is missing is not the program's failure."""
     measure = Measure(length)

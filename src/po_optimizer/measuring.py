@@ -68,8 +68,10 @@ class Measure:
         return score
 
     def _is_outputs_fault(self, example: dspy.Example, prediction: Any) -> bool:
-        others = [reference(example, output_names(prediction)), self._scored]
-        others = [other for other in others if other is not None]
+        given = {name: prediction[name] for name in output_names(prediction)}
+        labels = {name: example[name] for name in given if name in example}
+        others = [dspy.Prediction(**{**given, **labels})] if labels else []
+        others += [self._scored] if self._scored is not None else []
         return not others or any(self._scores(example, other) for other in others)
 
     def _scores(self, example: dspy.Example, prediction: Any) -> bool:

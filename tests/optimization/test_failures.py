@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 
+import dspy
 import pytest
 from dspy.utils.exceptions import LMInvalidRequestError, LMTransportError
 
@@ -79,6 +80,42 @@ def test_no_score_above_the_floor_stops_after_the_baseline(tmp_path):
     lm = world.lm(tmp_path, world.task_only(lambda prompt: '{"answer": "0"}'))
     with pytest.raises(FloorStopError, match=r"no score .* is above 0\.0"):
         world.run(tmp_path, lm)
+
+
+def test_the_score_of_nothing_is_a_floor(tmp_path):
+    """A baseline that scores all over what an empty output does."""
+    with pytest.raises(FloorStopError, match=r"above 0\.5.* no more than nothing"):
+        world.run(tmp_path, world.lm(tmp_path), metric=lambda example, given: 0.5)
+
+
+def test_a_judge_that_cannot_be_read_is_a_counted_failure(tmp_path):
+    """Its answers are the LM's, not the metric's defect: the run goes on."""
+
+    def judge(example, prediction, trace=None):
+        if example.question in ("v1", "t1"):
+            dspy.Predict("answer -> mark: float")(answer=prediction.answer)
+        return world.metric(example, prediction)
+
+    def respond(prompt):
+        wanted = prompt.rsplit("Respond with", 1)[-1]
+        return world.GARBAGE if "mark" in wanted else world.answer(prompt)
+
+    for optimizer in ("miprov2", "gepa"):
+        folder = tmp_path / optimizer
+        lm = world.lm(folder, respond)
+        world.run(folder, lm, world.settings(optimizer), metric=judge)
+        assert trials(folder)[0].n_failed == 1
+
+
+def test_a_judges_lm_that_is_lost_stops_the_run(tmp_path):
+    """Nothing is scored for it, and the same command resumes."""
+
+    def judge(example, prediction, trace=None):
+        raise LOST
+
+    with pytest.raises(PoOptimizerError, match="the same command resumes"):
+        world.run(tmp_path, world.lm(tmp_path), metric=judge)
+    assert trials(tmp_path) == []
 
 
 @pytest.mark.parametrize(("after", "threads"), [(5, 8), (12, 1), (28, 8)])

@@ -48,4 +48,5 @@ def stop_at_floor(
     example = next((e for e, _, s in results if is_failed(s)), results[0][0])
     again = attempt(program, example, metric)  # answered by the cache
     feedback = again.score.feedback if again.score is not None else ""
-    raise FloorStopError(found, again.unusable or feedback, again.raw)
+    reason = again.unusable or feedback or "it scores no more than nothing at all"
+    raise FloorStopError(found, reason, again.raw)

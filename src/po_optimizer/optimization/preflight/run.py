@@ -150,7 +150,8 @@ def _with_lm(
             passed=not (broken := probe.broken or _raised_always(probe)),
             remedy=broken,
         )
-        yield _usable(probe, setup.params)
+        if probe.attempts:
+            yield _usable(probe, setup.params)
     context = ContextChecks(setup, [*setup.valset, *testset], probe)
     yield from context.make(identity)
 

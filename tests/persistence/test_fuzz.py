@@ -7,8 +7,6 @@ import pytest
 
 from tests.persistence.fuzz import fuzz
 
-NOT_YET = pytest.mark.xfail(strict=False, reason="format version 2 is on its way")
-
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
@@ -22,22 +20,23 @@ def test_hooks_see_what_acts(report: dict[str, Any]) -> None:
     assert all(report["proofs"].values())
 
 
-@NOT_YET
 def test_honest_documents_load(report: dict[str, Any]) -> None:
     """What is mutated is a document that loads: refusing all would prove nothing."""
     assert set(report["honest"]["plain"].values()) == {"loaded"}
-    endings = [set(ways.values()) for ways in report["honest"].values()]
+    endings = [
+        set(ways.values())
+        for name, ways in report["honest"].items()
+        if name != "bait"  # its demo holds a model with validators: see test_survival
+    ]
     assert len(endings) > 10
     assert all(ending == {"loaded"} for ending in endings)
 
 
-@NOT_YET
 def test_hostile_document_runs_nothing(report: dict[str, Any]) -> None:
     """No attack, bomb or mutation runs code, opens a socket, writes or imports."""
     assert report["acts"] == []
 
 
-@NOT_YET
 def test_hostile_document_is_a_program_or_an_error(report: dict[str, Any]) -> None:
     """Each ends in a program or in an error of ours, in bounded time and memory."""
     assert report["crashes"] == []

@@ -356,7 +356,7 @@ CASES = {
         pydantic.conlist(pydantic.constr(pattern="^a"), min_length=1), ["ab"]
     ),
     "validator in Annotated": asks(Loud, "loud"),
-    "serializer in Annotated": asks(list[Shown], [1, 2]),
+    "serializer in Annotated": asks(list[Shown], [1, 2], None, "more"),
     "string constraints": asks(Trimmed, " a "),
     "discriminated union": asks(
         Annotated[Cat | Dog, Field(discriminator="kind")],

@@ -424,8 +424,7 @@ class DamagedArtifactError(ArtifactError):
 class UnreadableArtifactError(ArtifactError):
     """Whether a program is stored there, and which, could not be seen."""
 
-    def __init__(self, path: str, error: OSError) -> None:
-        problem = (error.strerror or str(error)).rstrip(".")
+    def __init__(self, path: str, problem: str) -> None:
         super().__init__(
             f"path={path!r} cannot be read: {problem}. That is not the same as "
             "nothing being stored: give access to it, or correct the path."
@@ -479,7 +478,7 @@ class LMMismatchError(ArtifactError):
     def __init__(self, where: str, differences: Iterable[str]) -> None:
         super().__init__(
             f"{where} is another LM than in the stored program ({listed(differences)})."
-            " Give a program with the LM that was saved, or name one with lms={...}."
+            " Give a program with the LM that was saved, or name one with lms=..."
         )
 
 

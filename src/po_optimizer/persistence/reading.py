@@ -17,7 +17,8 @@ def read_document(folder: Folder, name: str) -> bytes:
     try:
         data = folder.read(name, fmt.MAX_BYTES)
     except OSError as error:
-        raise UnreadableArtifactError(folder.shown(name), error) from error
+        problem = (error.strerror or str(error)).rstrip(".")
+        raise UnreadableArtifactError(folder.shown(name), problem) from error
     if data is None:
         raise DamagedArtifactError(folder.shown(name), "there is no such file")
     return data

@@ -81,7 +81,8 @@ def optimize_program(
 
     def save_best(program: dspy.Module, known: dict[str, Any]) -> None:
         path = workspace / "best_program_so_far.json"
-        save_program(program, path, dill="off", verify="inline")
+        arguments = role.program_args
+        save_program(program, path, dill="off", verify="inline", arguments=arguments)
 
     journal_path = workspace / "trials.jsonl"
     with show_progress() as progress:

@@ -102,7 +102,7 @@ def _missing_environment(error: BaseException) -> str:
     return (
         f"env={folder.name!r} is no environment{nearest(folder.name, known)}: there is "
         f"no folder {folder}. "
-        f"Choose one of {listed(known)}."
+        f"Choose one of {listed(known, 30)}."
     )
 
 
@@ -154,7 +154,7 @@ def _unknown_name(error: BaseException) -> str | None:
         meant = nearest(found.group(1), known)
         return (
             f"pipeline={found.group(1)!r} is unknown{meant}. "
-            f"Choose one of {listed(known)}."
+            f"Choose one of {listed(known, 30)}."
         )
     if found := re.match(r"Duplicate keys found in (.*?) and (.*): (.*)", text):
         first, second, keys = found.groups()

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import pytest
-
 from tests.persistence.survival import needs_of_all, problems, survey
 
 
@@ -15,9 +13,6 @@ def test_every_ordinary_program_is_the_same_or_refuses(tmp_path: Path) -> None:
     assert not wrong, "\n".join(wrong)
 
 
-@pytest.mark.xfail(
-    strict=False, reason="a class with validators, rebuilt, refuses to be rendered"
-)
 def test_demos_of_models_with_validators_are_saved(tmp_path: Path) -> None:
     """A demo that holds a model with a validator or a hook can be saved."""
     table = survey(tmp_path, only="demos: models with")

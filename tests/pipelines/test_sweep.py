@@ -81,7 +81,7 @@ def test_every_configuration_leaves_a_program(threads):
     stored = {path.parent.name for path in folder.glob("*/program.json")}
     assert stored == NAMES
     assert {entry["name"] for entry in leaderboard(project)["entries"]} == NAMES
-    assert "98.3% intervals" in printed
+    assert "95.0% intervals" in printed
 
 
 def test_log_lines_say_which_configuration_they_are_about(threads):

@@ -81,11 +81,19 @@ _ACTING = frozenset(
 """Methods that act without being called by name."""
 
 
-class RebuiltModel(BaseModel):
-    """Base of pydantic models rebuilt from a document, for models with code.
+class CodelessModel(BaseModel):
+    """Base of pydantic models rebuilt without their code, which refuse to need it."""
 
-    What the code gave when the program was saved stands in for what it would give;
-    where it would have to run, the model refuses.
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _refuse(cls, _value: Any) -> Any:
+        raise NotStoredError(cls.__name__, f"the validators of {import_path(cls)}")
+
+
+class RebuiltModel(CodelessModel):
+    """Base of those whose code decides how they are rendered.
+
+    What it gave when the program was saved stands in for what it would give.
     """
 
     @pydantic.model_serializer(mode="plain")
@@ -93,11 +101,6 @@ class RebuiltModel(BaseModel):
         if "__stored_form__" not in self.__dict__:
             raise NotStoredError(type(self).__name__, "its serializers")
         return self.__dict__["__stored_form__"]
-
-    @pydantic.model_validator(mode="before")
-    @classmethod
-    def _refuse(cls, _value: Any) -> Any:
-        raise NotStoredError(cls.__name__, f"the validators of {import_path(cls)}")
 
 
 class RebuiltType(dspy.Type):
@@ -243,7 +246,7 @@ def _model_structure(encoder: Encoder, found: type[BaseModel], where: str) -> No
         node["description"] = found.description()  # type: ignore[attr-defined]
     if has_serializers(found):
         node["stored_form"] = True
-    if issubclass(found, RebuiltModel) or _list_code(encoder, found, where):
+    if issubclass(found, CodelessModel) or _list_code(encoder, found, where):
         node["acts"] = True
     return node
 
@@ -433,15 +436,20 @@ def _bases(decoder: Decoder, node: Node) -> tuple[Any, ...]:
     if node.get("root"):
         annotation = decode_field(decoder, node["fields"][0])[0]
         root: Any = pydantic.RootModel[annotation]  # type: ignore[valid-type]
-        return (RebuiltModel, root) if node.get("acts") else (root,)
+        return (_base(node), root) if _base(node) is not BaseModel else (root,)
     if "description" in node:
         return (RebuiltType,)
-    acts = node.get("acts") or node.get("stored_form")
-    base = RebuiltModel if acts else BaseModel
+    base = _base(node)
     if "parameters" in node:
         names = tuple(type_variable(decoder, name) for name in node["parameters"])
         return (base, typing.Generic[names])  # type: ignore[index]
     return (base,)
+
+
+def _base(node: Node) -> type[BaseModel]:
+    if node.get("stored_form"):
+        return RebuiltModel
+    return CodelessModel if node.get("acts") else BaseModel
 
 
 def _rebuild_enum(decoder: Decoder, node: Node, _type_id: str) -> Any:

@@ -145,13 +145,13 @@ CASES = {
         typed(list[Checked]),
         {"given": [Checked(name="p ")], "answer": "a"},
         {"given": [Checked(name="q")]},
-        needs="more",
+        needs="class",
     ),
     "models with hooks": asked(
         typed(Hooked),
         {"given": Hooked(name="p"), "answer": "a"},
         {"given": Hooked(name="q")},
-        needs="more",
+        needs="class",
     ),
     "models with serializers": asked(
         typed(Shown),

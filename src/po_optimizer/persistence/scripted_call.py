@@ -87,7 +87,9 @@ class ScriptedLM(dspy.BaseLM):
 
 
 def _name(lm: Any) -> Any:
-    return "scripted" if isinstance(lm, ScriptedLM) else describe_lm(lm)
+    if isinstance(lm, ScriptedLM):
+        return "scripted"
+    return {k: v for k, v in describe_lm(lm).items() if k != "left_out"}
 
 
 def _canonical(value: Any) -> bytes:
@@ -236,8 +238,7 @@ def _input_names(program: Any) -> dict[str, Any]:
         for predictor in predictors(program).values()
         for name, field in predictor.signature.input_fields.items()
     }
-    forward = getattr(program, "forward", None) or getattr(program, "aforward", None)
-    parameters = inspect.signature(forward).parameters.values() if forward else ()
+    parameters = _parameters(program)
     named = [p for p in parameters if p.kind is not p.VAR_KEYWORD]
     if len(named) < len(parameters):
         outputs = {
@@ -251,6 +252,15 @@ def _input_names(program: Any) -> dict[str, Any]:
         p.name: fields.get(p.name, str) if p.annotation is p.empty else p.annotation
         for p in required
     }
+
+
+def _parameters(program: Any) -> list[inspect.Parameter]:
+    """What the program's forward takes, looked up where DSPy does not warn of it."""
+    if "forward" in vars(program):
+        return list(inspect.signature(vars(program)["forward"]).parameters.values())
+    kind = type(program)
+    forward = getattr(kind, "forward", None) or getattr(kind, "aforward", None)
+    return list(inspect.signature(forward).parameters.values())[1:] if forward else []
 
 
 def _value_of(annotation: Any, name: str) -> Any:

@@ -1,0 +1,248 @@
+"""A scripted call tells programs apart that render the same prompts."""
+
+import itertools
+from pathlib import Path
+from typing import Any, Literal
+
+import dspy
+import pytest
+from pydantic import BaseModel
+
+from po_optimizer.errors import LMMismatchError, NotStoredError, SaveError
+from po_optimizer.files import LocalFolder
+from po_optimizer.persistence import (
+    compare_calls,
+    extract_program_components,
+    load_program,
+    load_program_from_components,
+    missing_parts,
+    save_program,
+)
+from po_optimizer.persistence.scripted_call import call_program, probe_inputs
+from po_optimizer.persistence.store import Saving
+
+HERE = ["tests"]
+REGISTRY: dict[int, str] = {}
+NUMBERS = itertools.count()
+
+
+class Answer(BaseModel):
+    """What an LM is asked for."""
+
+    text: str
+    score: float
+    tags: list[str]
+
+
+class Typed(dspy.Signature):
+    """Answer with every kind of field."""
+
+    question: str = dspy.InputField()
+    kind: Literal["a", "b"] = dspy.OutputField()
+    sure: bool = dspy.OutputField()
+    n: int = dspy.OutputField()
+    parts: Answer = dspy.OutputField()
+    words: dict[str, list[str]] = dspy.OutputField()
+
+
+class Asking(dspy.Module):
+    """Asks as often as it is told, of an LM of its own if it has one."""
+
+    def __init__(self, times: int = 1, lm: Any = None) -> None:
+        super().__init__()
+        self.times = times
+        self.ask = dspy.Predict("question, turn: int -> answer")
+        self.judge = lm
+        self.calls: list[str] = []
+
+    def forward(self, question: str) -> Any:
+        """The last answer."""
+        self.calls.append(question)
+        for turn in range(self.times):
+            answer = self.ask(question=question, turn=turn)
+        if self.judge is not None:
+            return self.judge(f"judge {answer.answer}")
+        return answer
+
+
+class Registered(dspy.Module):
+    """Keeps what it needs outside of itself, where no document sees it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ask = dspy.Predict("question -> answer")
+        REGISTRY[id(self)] = "secretly"
+
+    def forward(self, question: str) -> Any:
+        """An answer, if it is registered."""
+        return self.ask(question=f"{REGISTRY[id(self)]} {question}")
+
+
+class Counting(dspy.Module):
+    """Asks something else each time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ask = dspy.Predict("question -> answer")
+
+    def forward(self, question: str) -> Any:
+        """The answer to a question with a number."""
+        return self.ask(question=f"{question} {next(NUMBERS)}")
+
+
+class Awaited(dspy.Module):
+    """Has no forward but an asynchronous one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ask = dspy.Predict("question -> answer")
+
+    async def aforward(self, question: str) -> Any:
+        """The answer."""
+        return await self.ask.acall(question=question)
+
+
+class Odd(dspy.Module):
+    """Takes what nobody can make up."""
+
+    def forward(self, given: itertools.count[int]) -> Any:
+        """The next number."""
+        return next(given)
+
+
+PROBE = {"question": "who?"}
+FORBIDDEN = dspy.LM("openai/never-asked", api_base="http://127.0.0.1:9", num_retries=0)
+
+
+def test_same_programs_do_not_differ() -> None:
+    """Two programs that ask and answer alike are told the same."""
+    assert compare_calls(Asking(), Asking(), [PROBE]) is None
+
+
+@pytest.mark.parametrize("other", [Asking(times=2), Asking(lm=FORBIDDEN)])
+def test_other_requests_are_a_difference(other: Any) -> None:
+    """One more request, or one to another LM, is a difference; no LM is asked."""
+    assert "requests" in str(compare_calls(Asking(), other, [PROBE]))
+
+
+def test_other_model_of_an_own_lm_is_a_difference() -> None:
+    """The same text sent to another model is not the same request."""
+    cheap, dear = (dspy.LM(f"openai/{name}") for name in ("cheap", "dear"))
+    difference = compare_calls(Asking(lm=cheap), Asking(lm=dear), [PROBE])
+    assert "requests" in str(difference)
+
+
+def test_program_is_as_before_after_a_call() -> None:
+    """Attributes that a call changes are put back."""
+    program = Asking()
+    call_program(program, PROBE)
+    assert program.calls == []
+    assert program.history == []
+
+
+def test_awaited_program_is_called() -> None:
+    """A program that only has `aforward` is called in a loop of its own."""
+    assert "scripted" in call_program(Awaited(), PROBE).result
+
+
+@pytest.mark.parametrize(
+    "adapter", [dspy.ChatAdapter(), dspy.JSONAdapter(), dspy.XMLAdapter()]
+)
+def test_answers_are_of_the_types_that_are_asked_for(adapter: Any) -> None:
+    """Whatever the adapter, every field can be parsed."""
+    program = dspy.ChainOfThought(Typed)
+    with dspy.context(adapter=adapter):
+        outcome = call_program(program, PROBE)
+    assert "Error" not in outcome.result
+
+
+def test_probes_come_from_demos() -> None:
+    """A demo that has every input is the probe; else inputs are made by type."""
+    program = Asking()
+    assert probe_inputs(program) == [{"question": "<question>"}]
+    program.ask.demos = [dspy.Example(question="from a demo", answer="x")]
+    assert probe_inputs(program) == [{"question": "from a demo"}]
+
+
+def test_input_without_a_value_is_not_compared() -> None:
+    """Where no input of a type can be made, that is said."""
+    with pytest.raises(ValueError, match="given"):
+        probe_inputs(Odd())
+
+
+def test_program_that_acts_differently_is_not_saved(tmp_path: Path) -> None:
+    """Same prompts, other behavior: the save fails and keeps a rescue file."""
+    with pytest.raises(SaveError, match="called with"):
+        save_program(Registered(), tmp_path / "p.json")
+    assert list(tmp_path.glob("*.rescue.json"))
+    assert not (tmp_path / "p.json").exists()
+
+
+def test_unsteady_program_is_saved_and_says_so(tmp_path: Path) -> None:
+    """A program that differs from itself cannot be compared; the document says it."""
+    saved = save_program(Counting(), tmp_path / "p.json")
+    assert "two calls" in str(saved.not_compared)
+    assert "two calls" in (tmp_path / "p.json").read_text()
+
+
+def test_local_class_is_compared_in_this_process_only(tmp_path: Path) -> None:
+    """What another process cannot import is said in the document."""
+
+    class Local(Asking):
+        pass
+
+    saved = save_program(Local(), tmp_path / "p.json")
+    assert "cannot be imported" in str(saved.not_compared)
+
+
+def test_given_probes_are_compared_in_both_processes(tmp_path: Path) -> None:
+    """With inputs of the caller's a whole comparison leaves no remark."""
+    saved = save_program(Asking(times=3), tmp_path / "p.json", probes=[PROBE] * 5)
+    assert saved.not_compared is None
+
+
+def test_plain_lm_is_made_again(tmp_path: Path) -> None:
+    """An LM without an address of its own comes back with its settings."""
+    lm = dspy.LM("openai/cheap", temperature=0.5, api_key="sk-canary-9")
+    save_program(Asking(lm=lm), tmp_path / "p.json", dill="off")
+    loaded: Any = load_program(tmp_path / "p.json", allowed_packages=HERE)
+    assert (loaded.judge.model, loaded.judge.kwargs["temperature"]) == (lm.model, 0.5)
+    assert "canary" not in (tmp_path / "p.json").read_text()
+
+
+def test_lm_with_an_address_refuses_until_it_is_given() -> None:
+    """Without its address an LM is a placeholder, kept when it is saved again."""
+    stored = extract_program_components(Asking(lm=FORBIDDEN))
+    loaded: Any = load_program_from_components(stored, allowed_packages=HERE)
+    with pytest.raises(NotStoredError, match="never-asked"):
+        loaded.judge("hello")
+    assert [part.where for part in missing_parts(loaded)] == ["self.judge"]
+    again = extract_program_components(loaded)
+    assert again["not_stored"] == stored["not_stored"]
+
+
+@pytest.mark.parametrize("name", ["judge", "openai/never-asked"])
+def test_lm_is_given_by_place_or_model(name: str) -> None:
+    """`lms=` takes an attribute or a model's name."""
+    stored = extract_program_components(Asking(lm=FORBIDDEN))
+    lm = dspy.LM("openai/given")
+    loaded: Any = load_program_from_components(
+        stored, allowed_packages=HERE, lms={name: lm}
+    )
+    assert loaded.judge is lm
+
+
+def test_donor_with_another_lm_is_refused() -> None:
+    """A donor's LM must be the one that was saved."""
+    stored = extract_program_components(Asking(lm=FORBIDDEN))
+    other = Asking(lm=dspy.LM("openai/other", api_base="http://127.0.0.1:9"))
+    with pytest.raises(LMMismatchError, match=r"self\.judge"):
+        load_program_from_components(stored, program=other)
+
+
+def test_part_that_the_role_does_not_give_is_not_released(tmp_path: Path) -> None:
+    """With a donor, a save fails if a part would still be missing."""
+    folder = LocalFolder(tmp_path)
+    saving = Saving(folder, "p.json", "off", "inline", donor=Asking())
+    with pytest.raises(SaveError, match=r"self\.judge"):
+        saving.save(Asking(lm=FORBIDDEN))

@@ -1,6 +1,7 @@
 """A scripted call tells programs apart that render the same prompts."""
 
 import itertools
+import threading
 from pathlib import Path
 from typing import Any, Literal
 
@@ -105,9 +106,9 @@ class Awaited(dspy.Module):
 class Odd(dspy.Module):
     """Takes what nobody can make up."""
 
-    def forward(self, given: itertools.count[int]) -> Any:
-        """The next number."""
-        return next(given)
+    def forward(self, given: threading.Lock) -> Any:
+        """Whether it is taken."""
+        return given.locked()
 
 
 PROBE = {"question": "who?"}

@@ -256,11 +256,17 @@ def _input_names(program: Any) -> dict[str, Any]:
 
 def _parameters(program: Any) -> list[inspect.Parameter]:
     """What the program's forward takes, looked up where DSPy does not warn of it."""
-    if "forward" in vars(program):
-        return list(inspect.signature(vars(program)["forward"]).parameters.values())
+    own = vars(program).get("forward")
     kind = type(program)
-    forward = getattr(kind, "forward", None) or getattr(kind, "aforward", None)
-    return list(inspect.signature(forward).parameters.values())[1:] if forward else []
+    forward = own or getattr(kind, "forward", None) or getattr(kind, "aforward", None)
+    if forward is None:
+        return []
+    try:
+        signature = inspect.signature(forward, eval_str=True)
+    except NameError:  # an annotation of what is imported for type checkers only
+        signature = inspect.signature(forward)
+    parameters = list(signature.parameters.values())
+    return parameters if own else parameters[1:]
 
 
 def _value_of(annotation: Any, name: str) -> Any:

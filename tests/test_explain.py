@@ -65,7 +65,7 @@ def test_every_problem_of_the_parameters_is_told():
             "optimize.miprov2.num_trails: not known (did you mean num_trials?)",
         ),
         (params.DataPrepParams, {"x": 1}, "data_prep.x: not known (known: sizes, seed"),
-        (params.LMParams, {"provider": "olama"}, "'openai' (did you mean ollama?)"),
+        (params.LMParams, {"provider": "olama"}, "'litellm' (did you mean ollama?)"),
         (params.LMParams, {"{a}": 1}, "lm.{a}: not known (known: provider"),
         (params.EvaluateParams, 3, "evaluate: Input should be a valid dictionary"),
         (params.SweepParams, {"configurations": 3}, "sweep.configurations: Input"),

@@ -353,7 +353,7 @@ def test_first_failure_ends_what_runs_at_its_next_call(address, tmp_path):
     with answering(lambda prompt: time.sleep(0.2) or "the next") as url:
         lm = LMDataset(role="task", filepath=str(tmp_path))
         lm.bind({"lm": {"provider": "openai", "model": "m", "api_base": url}}, "run-1")
-        catalog = entries(tmp_path, "asked", "failed", "after", filepath=str(tmp_path))
+        catalog = entries(tmp_path, "asked", "failed", "after", folder=str(tmp_path))
         catalog["lm"] = lm
         both = Pipeline(
             [

@@ -1,6 +1,6 @@
 """A stage that the disk or the user ends: one sentence, and nothing is lost."""
 
-import os
+import socket
 import subprocess
 import threading
 import time
@@ -155,14 +155,17 @@ def test_ctrl_c_finishes_the_calls_in_flight(project, stage):
     assert n_paid(project) - n_before == len(asked)
 
 
-def test_ctrl_c_while_records_are_read(project, tmp_path):
+def test_ctrl_c_while_records_are_read(project):
     """Nothing is asked yet, so nothing is waited for."""
-    before, records = results(project), tmp_path / "records.jsonl"
-    os.mkfifo(records)
-    run = begun(project, "data_prep", "http://127.0.0.1:9", raw_records=records)
-    with records.open("w"):  # waits for the reader, who waits for the text
-        press_ctrl_c(run)
-        check_it_says_what_is_kept(run)
+    before = results(project)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        records = f"http://127.0.0.1:{port}/records.jsonl"
+        run = begun(project, "data_prep", "http://127.0.0.1:9", raw_records=records)
+        connection, _ = silent.accept()  # which waits for an answer
+        with connection:
+            press_ctrl_c(run)
+            check_it_says_what_is_kept(run)
     assert results(project) == before
 
 

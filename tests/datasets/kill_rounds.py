@@ -54,7 +54,6 @@ def leftovers(folder: Path) -> list[str]:
 
 def main(rounds: int, options: dict[str, Any]) -> dict[str, int]:
     """The counts."""
-    logging.disable(logging.WARNING)
     dice = random.Random(9)  # noqa: S311 no secret
     counts = dict.fromkeys(("rounds", "killed", "with_leftovers", "versions"), 0)
     with tempfile.TemporaryDirectory() as name:
@@ -73,5 +72,6 @@ def main(rounds: int, options: dict[str, Any]) -> dict[str, int]:
 
 
 if __name__ == "__main__":
+    logging.disable(logging.WARNING)
     given = json.loads(sys.argv[2]) if sys.argv[2:] else {"skip_unchanged": True}
     sys.stdout.write(json.dumps(main(int(sys.argv[1]), given)) + "\n")

@@ -90,7 +90,6 @@ def staged(folder: Path) -> list[str]:
 
 def main(rounds: int) -> dict[str, int]:
     """The counts; a round is killed up to three times."""
-    logging.disable(logging.ERROR)
     dice = random.Random(9)  # noqa: S311 no secret
     names = ("rounds", "kills", "with_leftovers", "versions", "most_versions")
     counts = dict.fromkeys(names, 0)
@@ -119,4 +118,5 @@ def main(rounds: int) -> dict[str, int]:
 
 
 if __name__ == "__main__":
+    logging.disable(logging.ERROR)
     sys.stdout.write(json.dumps(main(int(sys.argv[1]))) + "\n")

@@ -1,5 +1,6 @@
 """What every dataset of ours that is a file has in common."""
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
@@ -158,9 +159,11 @@ class FileDataset(AbstractVersionedDataset[_DI, _DO]):
             yield
         except OSError as error:
             where = error.filename or without_credentials(str(self._filepath))
-            problem = (error.strerror or str(error)).rstrip(".")
+            in_the_way = error.errno == errno.ENOTDIR
+            problem = refusal(error) if in_the_way else error.strerror or str(error)
+            problem = problem.rstrip(".")
             msg = f"{where} cannot be looked at: {problem}. Whether there is a "
-            rest = "is not known: give access to it, or correct its path."
+            rest = "is not known; what is stored is kept: give access, or correct its path."
             raise DatasetError(f"{msg}{self._what} {rest}") from error
 
     def _versions(self) -> Iterator[str]:

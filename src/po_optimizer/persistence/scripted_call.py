@@ -13,6 +13,7 @@ import random
 import re
 import threading
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -175,18 +176,15 @@ def call_program(program: Any, inputs: Inputs) -> Outcome:
 
 
 def _run(program: Any, inputs: dict[str, Any]) -> Any:
-    if getattr(type(program), "forward", None) or "forward" in vars(program):
+    asynchronous = getattr(type(program), "aforward", None)
+    if getattr(type(program), "forward", None) or not asynchronous:
         return program(**inputs)
     import asyncio  # noqa: PLC0415 few programs are asynchronous only
 
-    result: list[Any] = []
     context = contextvars.copy_context()
-    thread = threading.Thread(  # a notebook has a loop of its own in this one
-        target=lambda: result.append(context.run(asyncio.run, program.acall(**inputs)))
-    )
-    thread.start()
-    thread.join()
-    return result[0]
+    with ThreadPoolExecutor(1) as pool:  # a notebook has a loop in this thread
+        call = pool.submit(context.run, asyncio.run, program.acall(**inputs))
+        return call.result()
 
 
 def _text_of(output: Any) -> str:

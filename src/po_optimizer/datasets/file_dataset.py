@@ -163,8 +163,8 @@ class FileDataset(AbstractVersionedDataset[_DI, _DO]):
             problem = refusal(error) if in_the_way else error.strerror or str(error)
             problem = problem.rstrip(".")
             msg = f"{where} cannot be looked at: {problem}. Whether there is a "
-            rest = "is not known; what is stored is kept: give access, or correct its path."
-            raise DatasetError(f"{msg}{self._what} {rest}") from error
+            msg = f"{msg}{self._what} is not known; what is stored is kept: give "
+            raise DatasetError(f"{msg}access to it, or correct its path.") from error
 
     def _versions(self) -> Iterator[str]:
         """Names of the stored versions, the newest first."""

@@ -5,6 +5,7 @@ import logging
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -356,3 +357,12 @@ def test_what_is_no_file_is_refused_unread(tmp_path: Path, read: Any) -> None:
     ):
         with pytest.raises(UnreadableArtifactError, match=kind):
             read(path)
+
+
+def test_thread_never_reaches_a_snapshot(tmp_path: Path) -> None:
+    """An object with a thread of its own, unpickled, would be waited for for ever."""
+    worker = threading.Thread(target=print)
+    holding = zoo.Plain()
+    holding.worker = worker  # type: ignore[attr-defined]
+    saved = save_program(holding, tmp_path / "p.json", verify="inline")
+    assert "a thread of its own" in str(saved.snapshot_problem)

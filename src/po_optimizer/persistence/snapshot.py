@@ -8,6 +8,7 @@ and the search history are left out, as in the document.
 import io
 import operator
 import pickle
+import threading
 import types
 from typing import Any
 
@@ -42,7 +43,7 @@ class ProgramPickler(dill.Pickler):
         """How what dill cannot or must not pickle is rebuilt; else dill's own way.
 
         Raises:
-            PicklingError: The object holds a secret.
+            PicklingError: The object holds a secret, or is a thread.
         """
         if isinstance(obj, type):
             return _reduce_class(obj)
@@ -54,6 +55,9 @@ class ProgramPickler(dill.Pickler):
             return _reduce_module(obj)
         if isinstance(obj, dspy.Example):
             return NotImplemented
+        if isinstance(obj, threading.Thread):  # unpickled, it would be waited for
+            msg = "it works with a thread of its own"
+            raise pickle.PicklingError(msg)
         _refuse_secrets(obj)
         return NotImplemented
 

@@ -21,6 +21,7 @@ def data(tmp_path):
         target.write_text(json.dumps(document))
 
     put("08_reporting/x-test/score_report.json", {"which": "own"})
+    put("08_reporting/metric_figure.json", {"no": "run"})
     put("08_reporting/x-test/promotion.json", {"decision": "promote"})
     put("08_reporting/x-test/from-y/score_report.json", {"which": "other"})
     put("08_reporting/x-test/sweep/a/score_report.json", {"which": "sweep"})

@@ -41,7 +41,7 @@ def test_tutorial_prepares_the_data(shell):
     """Step 2: rejected records have their file; the rest is split."""
     shown = shell.shows("kedro run --pipeline=data_prep")
     assert "180 usable records, 0 rejected, 0 duplicates" in shown
-    assert "train 6, val 3, test 6" in shown
+    assert "train 6, val 3, test 12" in shown
     rejected = shell.folder / "data/02_intermediate/rejected_records.json"
     assert isinstance(json.loads(rejected.read_text()), list)
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import PurePosixPath
 from typing import Any
 
 from kedro.io import AbstractDataset, DatasetError
@@ -11,6 +12,7 @@ from po_optimizer.datasets.whole_file import WholeJSONDataset
 from po_optimizer.files import Folder
 from po_optimizer.lms import Ledger
 
+_FILES = (".json", ".html", ".csv", ".log")  # that lie beside the LMs' folders
 _APART = "from-"
 _SCORES = "score_report.json"
 _PROGRAM = "program.json"
@@ -59,6 +61,8 @@ class RunsDataset(AbstractDataset[None, list[dict[str, Any]]]):
         """The LM, and for a program of another one the folder in the LM's."""
         reporting = self._reporting.folder()
         for lm in reporting.names():
+            if PurePosixPath(lm).suffix in _FILES:
+                continue
             folder = reporting.child(lm)
             inner = [name for name in folder.names() if name.startswith(_APART)]
             if folder.exists(_SCORES):

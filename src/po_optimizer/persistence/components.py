@@ -75,7 +75,7 @@ def extract_program_components(
     Args:
         program: Any program; it is not changed.
         arguments: What its constructor was called with, by name. If it is not given,
-            only what the constructor provably keeps unchanged is recorded.
+            only the names of the constructor's parameters are recorded.
 
     Raises:
         NotStorableError: A demo or a config holds what is not data.
@@ -122,7 +122,7 @@ def compare(document: dict[str, Any], encoder: Encoder) -> None:
         SaveError: The second encoding differs from the first.
     """
     decoder = Decoder(Imports((), encoder.classes), document["types"], compare=True)
-    decoded = _decode(decoder, document)
+    decoded = decoder.decode(document["program"])
     again = Encoder()
     second = fmt.dump([again.encode(decoded, "self"), again.types])
     if second != fmt.dump([document["program"], document["types"]]):
@@ -138,16 +138,12 @@ def decode(document: dict[str, Any], decoder: Decoder, donor: Any = ABSENT) -> A
     try:
         arguments = decode_arguments(decoder.imports, document["arguments"])
         decoder.arguments = arguments
-        return _with_counts(document, _decode(decoder, document, donor))
+        return _with_counts(document, decoder.decode(document["program"], donor))
     except ArtifactError:
         raise
     except _MALFORMED as error:
         problem = f"malformed content ({type(error).__name__}: {error!s:.200})"
         raise DamagedArtifactError("document", problem) from error
-
-
-def _decode(decoder: Decoder, document: dict[str, Any], donor: Any = ABSENT) -> Any:
-    return decoder.decode(document["program"], donor)
 
 
 def _with_counts(document: dict[str, Any], program: Any) -> Any:
@@ -227,7 +223,7 @@ def program_of(
     if program is not None:
         donor = program
         _check_predictors(document, donor)
-        classes = _classes_of(program)
+        classes = _survey(program).classes
     imports = Imports(allowed_packages, classes)
     decoder = Decoder(imports, document["types"], lms=lms)
     loaded = decode(document, decoder, donor)
@@ -254,9 +250,7 @@ MISSING_MESSAGE = (
 
 def missing_parts(program: dspy.Module) -> list[NotStored]:
     """What a loaded program lacks: parts that no document holds and nobody gave."""
-    encoder = Encoder(rescue=True)
-    encoder.encode(program, "self")
-    return encoder.placeholders
+    return _survey(program).placeholders
 
 
 def describe_missing(missing: Iterable[NotStored]) -> str:
@@ -264,10 +258,11 @@ def describe_missing(missing: Iterable[NotStored]) -> str:
     return listed(dict.fromkeys(f"{m.where} ({m.what})" for m in missing))
 
 
-def _classes_of(program: dspy.Module) -> dict[str, Any]:
+def _survey(program: dspy.Module) -> Encoder:
+    """An encoding for what is met on the way: classes and placeholders."""
     encoder = Encoder(rescue=True)
     encoder.encode(program, "self")
-    return encoder.classes
+    return encoder
 
 
 def _check_predictors(document: dict[str, Any], donor: Any) -> None:

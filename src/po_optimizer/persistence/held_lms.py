@@ -53,15 +53,18 @@ class MissingLM(NotStored):
 def _encode_lm(encoder: Encoder, value: Any, where: str) -> Node:
     node = describe_lm(value)
     if not _can_rebuild(node):
-        what = f"{node['class']} {node['model']}"
-        encoder.not_stored.append({"where": where, "kind": "lm", "what": what})
+        _list(encoder, node, where)
     return {**node, "where": where}
+
+
+def _list(encoder: Encoder, node: Node, where: str) -> None:
+    what = f"{node['class']} {node['model']}"
+    encoder.not_stored.append({"where": where, "kind": "lm", "what": what})
 
 
 @encodes(f"{__name__}.MissingLM")
 def _encode_missing(encoder: Encoder, value: MissingLM, _where: str) -> Node:
-    what = f"{value.node['class']} {value.node['model']}"
-    encoder.not_stored.append({"where": value.where, "kind": "lm", "what": what})
+    _list(encoder, value.node, value.where)
     encoder.placeholders.append(value)
     return dict(value.node)
 

@@ -8,7 +8,6 @@ modules, checked before they are used. Functions are never imported.
 import dataclasses
 import enum
 import importlib
-import logging
 import sys
 import types
 from collections.abc import Callable, Iterable
@@ -19,8 +18,6 @@ import pydantic
 from dspy.predict.avatar import Avatar
 
 from po_optimizer.errors import SettingError, UnsafeArtifactError
-
-logger = logging.getLogger(__name__)
 
 DATA_PACKAGES = ("dspy", "pydantic", "pydantic_core", "annotated_types")
 """Packages that a document may name by exact name only, whatever the caller allows."""
@@ -150,9 +147,8 @@ class Imports:
         except Exception as error:  # noqa: BLE001 a module may fail in any way
             self.refused[path] = f"import failed ({type(error).__name__}: {error})"
             return None
-        if not isinstance(item, type) or not KINDS[kind](item):
-            raise UnsafeArtifactError(path, kind, f"a {type(item).__name__}")
-        if import_path(item) != path:
+        is_kind = isinstance(item, type) and KINDS[kind](item)
+        if not is_kind or import_path(item) != path:
             raise UnsafeArtifactError(path, kind, f"a {type(item).__name__}")
         return item
 

@@ -24,6 +24,7 @@ from po_optimizer.persistence.values import (
     ABSENT,
     Decoder,
     Encoder,
+    check_public,
     class_path,
     decodes,
     encoder_of,
@@ -48,12 +49,6 @@ def _class(decoder: Decoder, node: Node, kind: str) -> Any:
     if not KINDS[kind](item):
         raise DamagedArtifactError("types", f"{node['type']!r:.80} is no {kind}")
     return item
-
-
-def _public(names: Any) -> None:
-    for name in names:
-        if not isinstance(name, str) or name.startswith("__"):
-            raise DamagedArtifactError("attribute", f"{name!r:.80}")
 
 
 @encodes("pydantic.main.BaseModel+")
@@ -93,7 +88,7 @@ def _decode_model(decoder: Decoder, node: Node, donor: Any) -> BaseModel:
     if _is_live(node, donor, kind, decoder):
         return donor  # type: ignore[no-any-return]
     members = _members(donor)
-    _public(node["v"])
+    check_public(node["v"])
     fields = {k: decoder.decode(v, part(members, k)) for k, v in node["v"].items()}
     value: BaseModel = object.__new__(kind)
     if "form" in node and issubclass(kind, RebuiltModel | RebuiltType):
@@ -170,7 +165,7 @@ def _decode_dataclass(decoder: Decoder, node: Node, donor: Any) -> Any:
         return donor
     value = object.__new__(kind)
     members = _members(donor)
-    _public(node["v"])
+    check_public(node["v"])
     for name, item in node["v"].items():
         object.__setattr__(value, name, decoder.decode(item, part(members, name)))
     return value

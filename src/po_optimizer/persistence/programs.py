@@ -24,6 +24,7 @@ from po_optimizer.persistence.values import (
     ABSENT,
     Decoder,
     Encoder,
+    check_public,
     code_hash,
     decodes,
     encodes,
@@ -229,18 +230,12 @@ def _decode_object(decoder: Decoder, node: Node, donor: Any) -> Any:
         raise DamagedArtifactError("object", f"class {node['class']!r:.80}")
     value: Any = object.__new__(kind)
     members = getattr(donor, "__dict__", ABSENT)
-    _public(node["state"])
+    check_public(node["state"])
     vars(value).update(
         callbacks=[],
         **{k: decoder.decode(v, part(members, k)) for k, v in node["state"].items()},
     )
     return value
-
-
-def _public(state: Node) -> None:
-    for name in state:
-        if name.startswith("__"):
-            raise DamagedArtifactError("state", f"attribute {name!r:.80}")
 
 
 _PARALLEL = (
@@ -328,7 +323,7 @@ def _fill(decoder: Decoder, node: Node, donor: Any) -> Any:
     decoder.modules[node["id"]] = module
     members = ABSENT if donor is ABSENT else vars(donor)
     state: Node = module.__dict__
-    _public(node["state"])
+    check_public(node["state"])
     for name, value in node["state"].items():
         state[name] = decoder.decode(value, part(members, name))
     if donor is not ABSENT:  # what the class has gained since

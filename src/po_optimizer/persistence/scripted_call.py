@@ -287,8 +287,15 @@ def compare_calls(original: Any, loaded: Any, probes: list[Any]) -> str | None:
     Raises:
         ValueError: The original differs from itself, or lacks a part: no comparison.
     """
-    for inputs in probes[:MAX_PROBES]:
-        expected = steady_outcome(original, inputs)
+    probes = probes[:MAX_PROBES]
+    return difference_of(loaded, probes, [steady_outcome(original, p) for p in probes])
+
+
+def difference_of(
+    loaded: Any, probes: list[Any], outcomes: list[Outcome]
+) -> str | None:
+    """How calls of the loaded program differ from the outcomes that are expected."""
+    for inputs, expected in zip(probes, outcomes, strict=True):
         outcome = call_program(loaded, inputs)
         if outcome.refused:
             continue

@@ -43,10 +43,11 @@ from po_optimizer.persistence.reading import read_document
 from po_optimizer.persistence.scripted_call import (
     MAX_PROBES,
     Inputs,
-    compare_calls,
+    difference_of,
     probe_inputs,
+    steady_outcome,
 )
-from po_optimizer.persistence.values import ABSENT, Decoder, Encoder
+from po_optimizer.persistence.values import Decoder, Encoder
 from po_optimizer.persistence.verify import (
     Call,
     Findings,
@@ -227,23 +228,29 @@ class Saving:
         Raises:
             SaveError: Loaded, the program acts differently, or lacks a part.
         """
-        if self.donor is not None:
-            self._check_with_donor(document)
+        loaded = None if self.donor is None else self._with_donor(document)
         if self.verify != "process":
             return document, []
         try:
             probes = probe_inputs(program) if self.probes is None else [*self.probes]
             probes = probes[:MAX_PROBES]
-            decoder = Decoder(Imports((), encoder.classes), document["types"])
-            loaded = decode(document, decoder, self.donor or ABSENT)
-            difference = compare_calls(program, loaded, probes)
+            outcomes = [steady_outcome(program, inputs) for inputs in probes]
+            if loaded is None:
+                decoder = Decoder(Imports((), encoder.classes), document["types"])
+                loaded = decode(document, decoder)
+            difference = difference_of(loaded, probes, outcomes)
             if difference:
                 raise SaveError(self.folder.shown(self.name), f"loaded, {difference}")
-            return document, prepare_calls(program, probes, encoder.classes)
+            return document, prepare_calls(program, probes, outcomes, encoder.classes)
         except ValueError as error:
             return {**document, "not_compared": str(error)}, []
 
-    def _check_with_donor(self, document: fmt.Document) -> None:
+    def _with_donor(self, document: fmt.Document) -> dspy.Module:
+        """The program as every stage will load it, which may lack nothing.
+
+        Raises:
+            SaveError: It does.
+        """
         loaded = program_of(document, self.name, self.donor)
         missing = missing_parts(loaded)
         if missing:
@@ -251,6 +258,7 @@ class Saving:
                 f"the role's own program does not give {describe_missing(missing)}"
             )
             raise SaveError(self.folder.shown(self.name), problem)
+        return loaded
 
     def _snapshot_bytes(self, program: dspy.Module) -> bytes | str | None:
         """The snapshot, or why there is none, or None when none is wanted."""

@@ -9,7 +9,7 @@ import functools
 import math
 import re
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
@@ -328,6 +328,17 @@ class Decoder:
             raise DamagedArtifactError("document", "nested too deeply")
         if self._n_nodes > fmt.MAX_NODES:
             raise DamagedArtifactError("document", f"over {fmt.MAX_NODES} values")
+
+
+def check_public(names: Iterable[str]) -> None:
+    """Refuses attributes that Python itself uses.
+
+    Raises:
+        DamagedArtifactError: One of the names is such.
+    """
+    for name in names:
+        if name.startswith("__"):
+            raise DamagedArtifactError("state", f"attribute {name!r:.80}")
 
 
 def part(donor: Any, key: Any) -> Any:

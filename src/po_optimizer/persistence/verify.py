@@ -28,7 +28,6 @@ from po_optimizer.persistence.scripted_call import (
     Inputs,
     Outcome,
     call_program,
-    steady_outcome,
 )
 from po_optimizer.persistence.values import FAILURES, Decoder, Encoder
 
@@ -163,13 +162,17 @@ def _differences(prompts: dict[str, str], expected: dict[str, str]) -> str | Non
 
 
 def prepare_calls(
-    program: dspy.Module, probes: Iterable[Inputs], classes: Iterable[str]
+    program: dspy.Module,
+    probes: Iterable[Inputs],
+    outcomes: Iterable[Outcome],
+    classes: Iterable[str],
 ) -> list[Call]:
     """Calls for a fresh process, with what they give here.
 
     Args:
         program: The program that is saved.
         probes: Inputs to call it with.
+        outcomes: What each of these calls gives here.
         classes: Paths of the classes that it needs.
 
     Raises:
@@ -182,12 +185,11 @@ def prepare_calls(
     modules = {name.partition(":")[0] for name in classes}
     packages = sorted({m.partition(".")[0] for m in modules} - set(DATA_PACKAGES))
     calls: list[Call] = []
-    for inputs in probes:
+    for inputs, outcome in zip(probes, outcomes, strict=True):
         encoder = Encoder(rescue=True)
         encoded = encoder.encode(dict(inputs), "probe")
         if encoder.not_stored:
             raise ValueError("its inputs are no data")
-        outcome = steady_outcome(program, inputs)
         calls.append(
             {
                 "inputs": encoded,

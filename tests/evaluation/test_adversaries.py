@@ -3,7 +3,7 @@ from typing import Any
 import dspy
 
 from po_optimizer.evaluation.adversaries import HONEST, adversaries
-from po_optimizer.evaluation.checkup import metric_report
+from po_optimizer.evaluation.metric_check import metric_report
 from po_optimizer.score import Score
 
 OUTPUT = {

@@ -5,7 +5,6 @@ import io
 
 import pytest
 
-from po_optimizer.evaluation import comparison_page
 from po_optimizer.evaluation.comparison import (
     Duration,
     Row,
@@ -15,7 +14,8 @@ from po_optimizer.evaluation.comparison import (
     price_figure,
 )
 from po_optimizer.evaluation.score_report import Origin
-from tests.evaluation.made import report
+from po_optimizer.reporting.page import comparison_page
+from tests.evaluation.scripted import report
 
 HERE = Origin(testset="a" * 64, metric="m {}", program="p")
 ELSEWHERE = HERE.model_copy(update={"testset": "b" * 64})

@@ -6,7 +6,7 @@ import pytest
 from po_optimizer.evaluation.leaderboard import Finished, leaderboard_figure, rank
 from po_optimizer.evaluation.promotion import decide
 from po_optimizer.params import PromotionParams
-from tests.evaluation.made import report
+from tests.evaluation.scripted import report
 
 QUICK = PromotionParams(num_resamples=1000, target_rubric=0.0, num_compared=3)
 BASELINE = [0.3, 0.4, 0.5, 0.35, 0.45, 0.4, 0.3, 0.5, 0.4, 0.45]

@@ -2,7 +2,7 @@ import pytest
 
 from po_optimizer.evaluation import pace
 from po_optimizer.evaluation.pace import MOST_LINES, Pace
-from tests.evaluation.made import record
+from tests.evaluation.scripted import record
 
 MANY = 20_000
 

@@ -6,7 +6,7 @@ from po_optimizer.evaluation.promotion import decide
 from po_optimizer.evaluation.score_report import Usage, compare
 from po_optimizer.evaluation.wear import Judgement
 from po_optimizer.params import FailAbove, FailBelow, PromotionOverride
-from tests.evaluation.made import QUICK, record, records, report
+from tests.evaluation.scripted import QUICK, record, records, report
 
 LOW = [0.6, 0.7, 0.65, 0.72, 0.58, 0.66, 0.61, 0.69]
 GOOD = [0.93, 0.95, 0.9, 0.96, 0.92, 0.94, 0.91, 0.97]

@@ -11,7 +11,7 @@ from benchmarks.promotion_power import (
 )
 
 from po_optimizer.params import SplitSizes
-from tests.evaluation.made import QUICK
+from tests.evaluation.scripted import QUICK
 
 WORLDS = pytest.mark.parametrize("world", [normal, failing, coarse])
 

@@ -5,11 +5,11 @@ from pathlib import Path
 import dspy
 import pytest
 
+from po_optimizer.evaluation.predict import predict_all
 from po_optimizer.evaluation.repeats import mean_of_repeats
 from po_optimizer.evaluation.score_report import compare
-from po_optimizer.evaluation.scoring import predict_all
 from po_optimizer.score import Score
-from tests.evaluation.made import QUICK, record
+from tests.evaluation.scripted import QUICK, record
 from tests.scripted import scripted_lm
 
 

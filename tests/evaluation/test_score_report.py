@@ -4,9 +4,9 @@ from types import SimpleNamespace
 import pytest
 
 from po_optimizer.errors import UnpairedRecordsError
-from po_optimizer.evaluation.records import PredictionRecord, Which
+from po_optimizer.evaluation.predictions import PredictionRecord, Which
 from po_optimizer.evaluation.score_report import ScoreReport, Selection, compare
-from tests.evaluation.made import QUICK, record, records, report
+from tests.evaluation.scripted import QUICK, record, records, report
 
 LOW = [0.2, 0.3, 0.4, 0.5, 0.35, 0.25, 0.45, 0.3]
 HIGH = [0.6, 0.5, 0.9, 0.7, 0.65, 0.55, 0.85, 0.2]

@@ -20,7 +20,7 @@ from po_optimizer.evaluation.statistics import (
     value_range,
 )
 from po_optimizer.params import PromotionParams
-from tests.evaluation.made import QUICK
+from tests.evaluation.scripted import QUICK
 
 PARAMS = PromotionParams()
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import dspy
 import pytest
 
-from po_optimizer.evaluation.records import json_ready
+from po_optimizer.evaluation.predictions import json_ready
 from po_optimizer.params import RoleParams
 from po_optimizer.persistence import load_program, save_program
 from po_optimizer.records import to_examples

@@ -5,7 +5,7 @@ import pytest
 from po_optimizer.errors import NothingToCompareError
 from po_optimizer.params import OptimizeParams
 from po_optimizer.pipelines.compare import nodes
-from tests.evaluation.made import report
+from tests.evaluation.scripted import report
 
 CALLS = {
     "paid": 10,

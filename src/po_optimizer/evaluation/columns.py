@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from po_optimizer.errors import UnpairedRecordsError
-from po_optimizer.evaluation.records import PredictionRecord
+from po_optimizer.evaluation.predictions import PredictionRecord
 
 COMPONENT, STRATUM = "component ", "stratum "  # before the names of such columns
 _ROWS = 1000  # turned into arrays at a time

@@ -12,15 +12,15 @@ from typing import Literal
 import pandas as pd
 import plotly.graph_objects as go
 
-from po_optimizer.evaluation.figures import (
+from po_optimizer.evaluation.predictions import Result
+from po_optimizer.evaluation.promotion import Decision
+from po_optimizer.evaluation.score_report import Origin
+from po_optimizer.evaluation.statistics import Estimate
+from po_optimizer.reporting.figures import (
     COLORS,
     before_and_after,
     new_figure,
 )
-from po_optimizer.evaluation.promotion import Decision
-from po_optimizer.evaluation.records import Result
-from po_optimizer.evaluation.score_report import Origin
-from po_optimizer.evaluation.statistics import Estimate
 
 QUOTED_SECONDS = {
     "ollama-granite4": "90-110",

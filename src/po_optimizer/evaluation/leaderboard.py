@@ -13,9 +13,8 @@ from typing import Any, Literal
 import pandas as pd
 import plotly.graph_objects as go
 
-from po_optimizer.evaluation.figures import before_and_after
+from po_optimizer.evaluation.predictions import Result
 from po_optimizer.evaluation.promotion import Decision, Promotion
-from po_optimizer.evaluation.records import Result
 from po_optimizer.evaluation.score_report import ScoreReport
 from po_optimizer.evaluation.statistics import (
     Estimate,
@@ -25,6 +24,7 @@ from po_optimizer.evaluation.statistics import (
     value_range,
 )
 from po_optimizer.params import PromotionParams
+from po_optimizer.reporting.figures import before_and_after
 
 
 class Entry(Result):

@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 
-from po_optimizer.evaluation.records import PredictionRecord
+from po_optimizer.evaluation.predictions import PredictionRecord
 
 logger = logging.getLogger(__name__)
 

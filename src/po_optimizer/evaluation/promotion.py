@@ -3,8 +3,8 @@
 from typing import Literal
 
 from po_optimizer.evaluation import reasons
+from po_optimizer.evaluation.predictions import Result
 from po_optimizer.evaluation.reasons import Evidence
-from po_optimizer.evaluation.records import Result
 from po_optimizer.evaluation.score_report import ScoreReport
 from po_optimizer.params import PromotionOverride, PromotionParams
 

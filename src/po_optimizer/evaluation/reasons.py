@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from po_optimizer.evaluation.records import Result
+from po_optimizer.evaluation.predictions import Result
 from po_optimizer.evaluation.score_report import ScoreReport
 from po_optimizer.evaluation.statistics import (
     Estimate,

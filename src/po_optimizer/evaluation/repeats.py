@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from statistics import fmean
 
-from po_optimizer.evaluation.records import PredictionRecord
+from po_optimizer.evaluation.predictions import PredictionRecord
 
 
 def mean_of_repeats(answers: Sequence[PredictionRecord]) -> PredictionRecord:

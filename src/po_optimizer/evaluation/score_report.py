@@ -11,7 +11,7 @@ import pandas as pd
 from pydantic import ConfigDict, Field
 
 from po_optimizer.evaluation.columns import COMPONENT, STRATUM, tabulate
-from po_optimizer.evaluation.records import PredictionRecord, Result, Which
+from po_optimizer.evaluation.predictions import PredictionRecord, Result, Which
 from po_optimizer.evaluation.statistics import (
     Estimate,
     Interval,

@@ -19,7 +19,7 @@ import numpy as np
 import scipy  # its parts load when they are used; stats takes a second
 from numpy.typing import NDArray
 
-from po_optimizer.evaluation.records import Result
+from po_optimizer.evaluation.predictions import Result
 from po_optimizer.params import PromotionParams
 
 LARGE_N = 2000  # from it on resampling takes minutes and shows nothing more

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pydantic import ConfigDict, Field, ValidationError
 
-from po_optimizer.evaluation.records import Result
+from po_optimizer.evaluation.predictions import Result
 from po_optimizer.params import PromotionParams
 
 

@@ -5,21 +5,21 @@ from typing import Any
 import plotly.graph_objects as go
 
 from po_optimizer.errors import NothingToCompareError
-from po_optimizer.evaluation import (
+from po_optimizer.evaluation.comparison import (
     QUOTED_SECONDS,
     Comparison,
     Duration,
     Row,
-    ScoreReport,
     compare_lms,
     comparison_figure,
-    comparison_page,
     comparison_table,
     price_figure,
 )
+from po_optimizer.evaluation.score_report import ScoreReport
 from po_optimizer.lms import PerCall, Totals
 from po_optimizer.optimization.optimizers import PerRun, Sizes, make_optimizer
 from po_optimizer.params import OptimizeParams
+from po_optimizer.reporting.page import comparison_page
 
 SIZES = {60: (38, 22), 142: (91, 51)}
 """Examples of an optimization: trainset and valset, in the original run's 60 to 34."""

@@ -24,15 +24,14 @@ from po_optimizer.evaluation import (
     compare,
     decide,
     predict_all,
-    prompt_diff_html,
-    render_report,
-    report_figures,
     score_references,
 )
 from po_optimizer.lms import MeteredLM
 from po_optimizer.params import EvaluateParams, PromotionParams, RoleParams
 from po_optimizer.persistence import extract_program_components, get_provenance
 from po_optimizer.records import iter_examples, records_hash
+from po_optimizer.reporting.page import render_report, report_figures
+from po_optimizer.reporting.prompt_diff import prompt_diff_html
 from po_optimizer.roles import load_metric, load_record_type, make_program
 
 Answers = Iterator[dict[str, Any]]

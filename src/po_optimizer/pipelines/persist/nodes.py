@@ -6,10 +6,10 @@ from typing import Any
 
 import dspy
 
-from po_optimizer.evaluation import prompt_diff_html
 from po_optimizer.lms import MeteredLM
 from po_optimizer.params import RoleParams
 from po_optimizer.persistence import attach_provenance
+from po_optimizer.reporting.prompt_diff import prompt_diff_html
 from po_optimizer.roles import make_program
 
 _PACKAGES = ("po-optimizer", "dspy", "dill", "kedro", "optuna", "pydantic")

@@ -4,7 +4,12 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from po_optimizer.evaluation import Finished, Leaderboard, leaderboard_figure, rank
+from po_optimizer.evaluation.leaderboard import (
+    Finished,
+    Leaderboard,
+    leaderboard_figure,
+    rank,
+)
 
 _FROM_EACH = 4
 

@@ -2,11 +2,9 @@
 
 import random
 from collections.abc import Sequence
-from html import escape
 from statistics import fmean
 
 import dspy
-import plotly.graph_objects as go
 from pydantic import Field
 
 from po_optimizer.evaluation.adversaries import HONEST, adversaries
@@ -16,8 +14,7 @@ from po_optimizer.evaluation.corruptions import (
     Types,
     output_types,
 )
-from po_optimizer.evaluation.figures import OPTIMIZED, new_figure
-from po_optimizer.evaluation.records import Result
+from po_optimizer.evaluation.predictions import Result
 from po_optimizer.measuring import Metric, call_metric
 from po_optimizer.score import Score
 
@@ -143,27 +140,6 @@ def _above_honest(played: Sequence[Family]) -> list[str]:
         return []
     others = [one for one in played if one.name != HONEST]
     return [one.name for one in others if one.mean is not None and one.mean > honest]
-
-
-def metric_figure(report: MetricReport) -> go.Figure:
-    """Each family's scores: a box, and a point an example."""
-    applicable = [family for family in report.families if family.scores]
-    figure = new_figure(1.6 * len(applicable), legend=False)
-    for family in applicable:
-        figure.add_box(
-            x=family.scores,
-            name=f"{escape(family.name)} (n={len(family.scores)})",
-            boxpoints="all",
-            jitter=0.5,
-            pointpos=0,
-            fillcolor="rgba(47,143,208,0.15)",
-            line={"color": OPTIMIZED, "width": 1.5},
-            marker={"size": 4, "opacity": 0.6},
-            hoverinfo="x+name",
-        )
-    figure.update_xaxes(title_text="score of one example (0 to 1)", range=[-0.03, 1.03])
-    figure.update_yaxes(autorange="reversed")
-    return figure
 
 
 def _outputs(example: dspy.Example, types: Types) -> Outputs:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from po_optimizer.evaluation.records import PredictionRecord, Which
+from po_optimizer.evaluation.predictions import PredictionRecord, Which
 from po_optimizer.evaluation.score_report import ScoreReport, compare
 from po_optimizer.params import PromotionParams
 

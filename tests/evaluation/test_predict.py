@@ -10,7 +10,7 @@ import pytest
 from dspy.lm15 import InvalidRequestError
 
 from po_optimizer.errors import MetricError, NothingScoredError, PoOptimizerError
-from po_optimizer.evaluation.scoring import (
+from po_optimizer.evaluation.predict import (
     EXAMPLES_AHEAD,
     predict_all,
     score_references,

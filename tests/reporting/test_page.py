@@ -3,12 +3,12 @@ from html.parser import HTMLParser
 
 import pytest
 
+from po_optimizer.evaluation.predictions import PredictionRecord
 from po_optimizer.evaluation.promotion import decide
-from po_optimizer.evaluation.records import PredictionRecord
-from po_optimizer.evaluation.report import render_report, report_figures, verdict
 from po_optimizer.evaluation.score_report import Selection, Usage, compare
 from po_optimizer.params import PromotionOverride
-from tests.evaluation.made import QUICK, record, records, report
+from po_optimizer.reporting.page import render_report, report_figures, verdict
+from tests.evaluation.scripted import QUICK, record, records, report
 
 LOW = [0.6, 0.7, 0.65, 0.72, 0.58, 0.66, 0.61, 0.69]
 GOOD = [0.93, 0.95, 0.9, 0.96, 0.92, 0.94, 0.91, 0.97]

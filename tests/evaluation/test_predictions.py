@@ -3,8 +3,8 @@ import math
 
 from pydantic import BaseModel
 
-from po_optimizer.evaluation.records import PredictionRecord, json_ready
-from tests.evaluation.made import record
+from po_optimizer.evaluation.predictions import PredictionRecord, json_ready
+from tests.evaluation.scripted import record
 
 
 class Item(BaseModel):

@@ -12,7 +12,7 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from po_optimizer.evaluation.records import Result, json_ready
+from po_optimizer.evaluation.predictions import Result, json_ready
 from po_optimizer.visible import visible
 
 ALIKE = 0.5  # below it a word-by-word diff is confetti: both texts are shown whole
@@ -65,7 +65,7 @@ def prompt_changes(before: dspy.Module, after: dspy.Module) -> list[PredictorCha
 @lru_cache(maxsize=1)
 def environment() -> Environment:
     """Jinja that escapes for every template, controls too: the text is not ours."""
-    loader = PackageLoader("po_optimizer.evaluation", "templates")
+    loader = PackageLoader("po_optimizer.reporting", "templates")
     made = Environment(
         loader=loader,
         autoescape=True,

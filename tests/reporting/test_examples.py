@@ -3,7 +3,7 @@ import random
 import pytest
 
 from po_optimizer.errors import UnpairedRecordsError
-from po_optimizer.evaluation.shown import (
+from po_optimizer.reporting.examples import (
     GAINS,
     LOSSES,
     MOST_SHOWN,
@@ -11,7 +11,7 @@ from po_optimizer.evaluation.shown import (
     choose_cases,
     in_words,
 )
-from tests.evaluation.made import record, records
+from tests.evaluation.scripted import record, records
 
 N = 1000
 

@@ -3,7 +3,8 @@ from typing import Any
 import dspy
 import pytest
 
-from po_optimizer.evaluation.checkup import MetricReport, metric_figure, metric_report
+from po_optimizer.evaluation.metric_check import MetricReport, metric_report
+from po_optimizer.reporting.metric_figure import metric_figure
 from po_optimizer.score import Score
 
 

@@ -8,10 +8,10 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 from pydantic import AliasChoices, ConfigDict, Field
 
-from po_optimizer.evaluation.records import PredictionRecord, Result
+from po_optimizer.evaluation.predictions import PredictionRecord, Result
 from po_optimizer.evaluation.score_report import ScoreReport, Usage
-from po_optimizer.evaluation.shown import Case
 from po_optimizer.evaluation.statistics import Estimate
+from po_optimizer.reporting.examples import Case
 
 # Okabe and Ito's palette: told apart without red-green vision, on white and on black.
 BASELINE, OPTIMIZED = "#8f8f8f", "#2f8fd0"

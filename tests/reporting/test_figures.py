@@ -3,16 +3,16 @@ import json
 import plotly.graph_objects as go
 import pytest
 
-from po_optimizer.evaluation.figures import (
+from po_optimizer.evaluation.score_report import Usage
+from po_optimizer.reporting.examples import choose_cases
+from po_optimizer.reporting.figures import (
     components_figure,
     history_figure,
     slope_figure,
     uplift_figure,
     usage_figure,
 )
-from po_optimizer.evaluation.score_report import Usage
-from po_optimizer.evaluation.shown import choose_cases
-from tests.evaluation.made import records, report
+from tests.evaluation.scripted import records, report
 
 BEFORE = [0.2, 0.5, 0.4, 0.6, None]
 AFTER = [0.6, 0.5, 0.3, 0.9, 0.8]

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from heapq import nlargest, nsmallest
 
 from po_optimizer.evaluation.columns import side_by_side
-from po_optimizer.evaluation.records import PredictionRecord, Result
+from po_optimizer.evaluation.predictions import PredictionRecord, Result
 
 LOSSES, GAINS, NOT_OK = 80, 60, 60
 MOST_SHOWN = LOSSES + GAINS + NOT_OK  # a page of more is slow to open

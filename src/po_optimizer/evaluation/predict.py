@@ -18,7 +18,7 @@ from pydantic import BaseModel
 
 from po_optimizer.errors import MetricError, NothingScoredError, PoOptimizerError
 from po_optimizer.evaluation.pace import Pace
-from po_optimizer.evaluation.records import PredictionRecord, Which, json_ready
+from po_optimizer.evaluation.predictions import PredictionRecord, Which, json_ready
 from po_optimizer.evaluation.repeats import mean_of_repeats
 from po_optimizer.lms.metered import use_lm
 from po_optimizer.lms.no_calls import LMAsked, no_lm_calls

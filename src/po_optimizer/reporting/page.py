@@ -17,7 +17,13 @@ from po_optimizer.evaluation.comparison import (
     comparison_figure,
     price_figure,
 )
-from po_optimizer.evaluation.figures import (
+from po_optimizer.evaluation.predictions import PredictionRecord, Result
+from po_optimizer.evaluation.promotion import Promotion
+from po_optimizer.evaluation.reasons import p_text
+from po_optimizer.evaluation.score_report import ScoreReport, Usage
+from po_optimizer.evaluation.statistics import Estimate
+from po_optimizer.reporting.examples import Case, choose_cases, in_words
+from po_optimizer.reporting.figures import (
     TrialRow,
     components_figure,
     history_figure,
@@ -25,13 +31,7 @@ from po_optimizer.evaluation.figures import (
     uplift_figure,
     usage_figure,
 )
-from po_optimizer.evaluation.promotion import Promotion
-from po_optimizer.evaluation.prompt_diff import environment
-from po_optimizer.evaluation.reasons import p_text
-from po_optimizer.evaluation.records import PredictionRecord, Result
-from po_optimizer.evaluation.score_report import ScoreReport, Usage
-from po_optimizer.evaluation.shown import Case, choose_cases, in_words
-from po_optimizer.evaluation.statistics import Estimate
+from po_optimizer.reporting.prompt_diff import environment
 
 HEADLINES = {
     "promote": "Promote the optimized program",
@@ -211,5 +211,5 @@ def _json(figure: go.Figure) -> Markup:
 
 
 def _style() -> Markup:
-    folder = files("po_optimizer.evaluation") / "templates"
+    folder = files("po_optimizer.reporting") / "templates"
     return Markup((folder / "report.css").read_text("utf-8"))  # noqa: S704 (a file of this package)

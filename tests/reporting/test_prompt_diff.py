@@ -1,6 +1,6 @@
 import dspy
 
-from po_optimizer.evaluation.prompt_diff import (
+from po_optimizer.reporting.prompt_diff import (
     prompt_changes,
     prompt_diff_html,
     readable,

@@ -1,0 +1,1 @@
+"""Pages: figures, the report, the prompt before and after, the examples shown."""

@@ -42,7 +42,7 @@ from tests.faces.project import (
 )
 from tests.small_role import ROLE, write_records
 
-from po_optimizer.lms import Ledger, Totals
+from po_optimizer.lms import Ledger, Usage
 
 _TOOK = re.compile(r"completed successfully in ([\d.]+) sec")
 _SETTINGS = {
@@ -100,7 +100,7 @@ def sweep(project: Path, url: str, num_workers: int, folder: Path) -> float:
     return float(found[1])
 
 
-def paid(project: Path) -> Totals:
+def paid(project: Path) -> Usage:
     """What the ledger says of the last sweep."""
     return Ledger(project / "data/07_model_output" / SLUG / "ledger.sqlite").totals()
 

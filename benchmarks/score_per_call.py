@@ -128,7 +128,7 @@ def optimized(
     chatter = io.StringIO()
     with evaluations(seed, found), contextlib.redirect_stderr(chatter):
         result = world.run(folder, lm, params, n_train=N_TRAIN, n_val=N_VAL)
-    return found, truth_of(seed, result.program), result.report.spent.calls_paid
+    return found, truth_of(seed, result.program), result.report.spent.paid
 
 
 def raced(found: list[Evaluated]) -> tuple[int, Evaluated]:

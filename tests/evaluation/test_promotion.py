@@ -3,8 +3,9 @@ import pytest
 from po_optimizer.errors import BelowBoundError
 from po_optimizer.evaluation.bounds import check_fail_below
 from po_optimizer.evaluation.promotion import decide
-from po_optimizer.evaluation.score_report import Usage, compare
+from po_optimizer.evaluation.score_report import compare
 from po_optimizer.evaluation.wear import Judgement
+from po_optimizer.lms.usage import Usage
 from po_optimizer.params import FailAbove, FailBelow, PromotionOverride
 from tests.evaluation.scripted import QUICK, record, records, report
 

@@ -1,11 +1,11 @@
 from collections.abc import Iterator
-from types import SimpleNamespace
 
 import pytest
 
 from po_optimizer.errors import UnpairedRecordsError
 from po_optimizer.evaluation.predictions import PredictionRecord, Which
 from po_optimizer.evaluation.score_report import ScoreReport, Selection, compare
+from po_optimizer.lms.usage import Usage
 from tests.evaluation.scripted import QUICK, record, records, report
 
 LOW = [0.2, 0.3, 0.4, 0.5, 0.35, 0.25, 0.45, 0.3]
@@ -113,8 +113,8 @@ def test_the_noise_floor_needs_the_selection() -> None:
 
 
 def test_usage_is_read_from_totals() -> None:
-    """Totals of any class with the right attributes stand in the report."""
-    totals = SimpleNamespace(paid=3, cached=1, cost_usd=None, seconds=9.0, other=1)
+    """What each program's calls took stands in the report."""
+    totals = Usage(paid=3, cached=1, cost_usd=None, seconds=9.0)
     found = report(LOW, HIGH, usage={"baseline": totals})
     assert found.baseline.usage.paid == 3
     assert found.baseline.usage.cost_usd is None

@@ -129,21 +129,6 @@ def test_stages_come_in_the_order_in_which_they_began(ledger):
     assert stages["optimize"].paid == 2
 
 
-def test_seconds_per_call_ignores_cached_and_failed_calls(ledger):
-    """The mean is that of the paid answers."""
-    ledger.record(row(seconds=2.0))
-    ledger.record(row(seconds=4.0, stage="evaluate"))
-    ledger.record(row(seconds=99.0, error="Timeout"))
-    ledger.record(row(seconds=0.0, paid=False))
-    assert ledger.seconds_per_call() == 3.0
-    assert ledger.seconds_per_call("evaluate") == 4.0
-
-
-def test_seconds_per_call_of_nothing_is_unknown(ledger):
-    """Without a paid answer there is no mean."""
-    assert ledger.seconds_per_call() is None
-
-
 def test_eight_threads_lose_no_row(ledger):
     """8 threads x 50 rows are 400 rows."""
 

@@ -25,7 +25,7 @@ def test_one_ledger_is_counted_once(tmp_path):
     ledger.record(row("a", "2026-01-01T00:00:00+00:00", 5.0, prompt_tokens=7))
     again = Ledger(tmp_path / "l.sqlite")
     spent = Budget(BudgetParams(), [ledger, again], "o").spent()
-    assert (spent.calls_paid, spent.tokens) == (1, 7)
+    assert (spent.paid, spent.tokens) == (1, 7)
     assert len(distinct([ledger, again])) == 1
 
 
@@ -42,7 +42,7 @@ def test_other_optimizations_do_not_count(tmp_path):
     ledger.record(row("a", "2026-01-01T00:00:00+00:00", 5.0))
     budget = Budget(BudgetParams(max_calls=1, max_minutes=0.01), [ledger], "other")
     budget.check()
-    assert budget.spent().calls_paid == 0
+    assert budget.spent().paid == 0
 
 
 def test_earlier_runs_count_for_the_minutes(tmp_path):

@@ -135,7 +135,7 @@ def test_lost_lm_scores_nothing_and_resumes(tmp_path, after, threads, optimizer)
     assert all(a.same_as(b) for a, b in zip(trials(tmp_path), complete, strict=True))
     # GEPA fills up its batches with repetitions: two threads may ask the same at once
     most = threads if optimizer == "gepa" and threads > 1 else 0
-    more = len(resumed.scripted.prompts) - (whole.report.spent.calls_paid - after)
+    more = len(resumed.scripted.prompts) - (whole.report.spent.paid - after)
     assert 0 <= more <= most
 
 
@@ -263,12 +263,12 @@ def test_first_interrupt_ends_in_order(tmp_path, number, threads):
     result = world.run(tmp_path, lm)
     assert result.report.ended == "interrupted"
     assert 15 <= len(lm.scripted.prompts) < 15 + threads
-    assert result.report.spent.calls_paid == len(lm.scripted.prompts)
+    assert result.report.spent.paid == len(lm.scripted.prompts)
     resumed = world.lm(tmp_path)
     again = world.run(tmp_path, resumed)
     assert world.document(again.program) == world.document(whole.program)
     paid = len(resumed.scripted.prompts) + len(lm.scripted.prompts)
-    assert paid == whole.report.spent.calls_paid
+    assert paid == whole.report.spent.paid
 
 
 @pytest.mark.parametrize("at", [10, 12])

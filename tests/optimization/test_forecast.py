@@ -47,7 +47,7 @@ def test_calls_are_within_25_percent(tmp_path, optimizer, changes):
     lm, params = world.lm(tmp_path), world.settings(optimizer, **changes)
     made = foretell(lm, params)
     result = world.run(tmp_path, lm, params, n_train=12, n_val=12, forecast=made)
-    paid = result.report.spent.calls_paid
+    paid = result.report.spent.paid
     assert result.report.forecast_against_actual.calls == pytest.approx(1.0, abs=0.25)
     assert made.task.lower + made.prompt.lower <= paid <= made.calls_upper
 

@@ -89,7 +89,7 @@ def test_ledger_counts_what_each_lm_was_asked(tmp_path, optimizer):
         "house-pinned": len(others.pinned.prompts),
     }
     assert _paid(tmp_path) == asked
-    assert result.report.spent.calls_paid == sum(asked.values())
+    assert result.report.spent.paid == sum(asked.values())
     _optimize(tmp_path, optimizer, others)
     assert _paid(tmp_path) == asked
 

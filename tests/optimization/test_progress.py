@@ -3,7 +3,7 @@ import logging
 
 from rich.console import Console
 
-from po_optimizer.optimization.budget import Spent
+from po_optimizer.lms.usage import Usage
 from po_optimizer.optimization.live import LiveView, minutes, sparkline
 from po_optimizer.optimization.progress import (
     Ended,
@@ -15,9 +15,7 @@ from po_optimizer.optimization.progress import (
 )
 from tests.optimization.test_journal import trial
 
-SPENT = Spent(
-    calls_paid=30, calls_cached=2, tokens=900, cost_usd=None, call_seconds=3.0
-)
+SPENT = Usage(paid=30, cached=2, prompt_tokens=900, cost_usd=None, seconds=3.0)
 EVENTS = [
     Started("miprov2", trials=4, resumed=1, forecast=None, spent=lambda: SPENT),
     Phase("trials"),

@@ -67,7 +67,7 @@ def test_losers_are_given_up_and_the_winner_is_the_same(raced, tmp_path):
     assert world.document(result.program) == world.document(whole.program)
     assert result.report.best.score == whole.report.best.score
     assert result.report.best.n == N_VAL
-    assert result.report.spent.calls_paid < whole.report.spent.calls_paid
+    assert result.report.spent.paid < whole.report.spent.paid
     assert any(trial.kind == "raced" for trial in journal)
 
 

@@ -144,7 +144,7 @@ def test_call_budget_ends_in_order(tmp_path, threads, most):
     assert result.report.ended == "budget"
     assert "optimize.budget.max_calls=20" in result.report.reason
     assert 20 <= len(lm.scripted.prompts) <= most
-    assert result.report.spent.calls_paid == len(lm.scripted.prompts)
+    assert result.report.spent.paid == len(lm.scripted.prompts)
 
 
 def test_budget_counts_over_restarts(tmp_path):
@@ -158,7 +158,7 @@ def test_budget_counts_over_restarts(tmp_path):
     whole = world.run(tmp_path, world.lm(tmp_path), raised)
     alone = world.run(tmp_path / "alone", world.lm(tmp_path / "alone"))
     assert world.document(whole.program) == world.document(alone.program)
-    assert whole.report.spent.calls_paid == alone.report.spent.calls_paid
+    assert whole.report.spent.paid == alone.report.spent.paid
 
 
 @pytest.mark.parametrize(

@@ -112,7 +112,7 @@ def run_whole(
         forecast=expected,
     )
     save_program(result.program, folder / "program.json", verify="inline")
-    spent = result.report.spent.calls_paid
+    spent = result.report.spent.paid
     statuses, loaded = in_fresh_process(
         _evaluate_stored, case, address, folder, threads
     )

@@ -3,7 +3,7 @@ import json
 import plotly.graph_objects as go
 import pytest
 
-from po_optimizer.evaluation.score_report import Usage
+from po_optimizer.lms.usage import Usage
 from po_optimizer.reporting.examples import choose_cases
 from po_optimizer.reporting.figures import (
     components_figure,

@@ -5,7 +5,8 @@ import pytest
 
 from po_optimizer.evaluation.predictions import PredictionRecord
 from po_optimizer.evaluation.promotion import decide
-from po_optimizer.evaluation.score_report import Selection, Usage, compare
+from po_optimizer.evaluation.score_report import Selection, compare
+from po_optimizer.lms.usage import Usage
 from po_optimizer.params import PromotionOverride
 from po_optimizer.reporting.page import render_report, report_figures, verdict
 from tests.evaluation.scripted import QUICK, record, records, report

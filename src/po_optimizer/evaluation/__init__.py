@@ -9,7 +9,6 @@ from po_optimizer.evaluation.score_report import (
     Origin,
     ScoreReport,
     Selection,
-    Usage,
     compare,
 )
 from po_optimizer.evaluation.wear import JudgedPrograms, Judgement
@@ -24,7 +23,6 @@ __all__ = [
     "Promotion",
     "ScoreReport",
     "Selection",
-    "Usage",
     "check_fail_below",
     "compare",
     "decide",

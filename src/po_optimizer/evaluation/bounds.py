@@ -1,7 +1,8 @@
 """Bounds on what was measured, for CI: a run that misses one exits non-zero."""
 
 from po_optimizer.errors import BelowBoundError
-from po_optimizer.evaluation.score_report import ScoreReport, Usage
+from po_optimizer.evaluation.score_report import ScoreReport
+from po_optimizer.lms.usage import Usage
 from po_optimizer.params import FailAbove, FailBelow
 
 _NONE_ABOVE = FailAbove()
@@ -43,7 +44,5 @@ def check_fail_below(
 
 def _tokens_per_call(usage: Usage | None) -> float | None:
     """None: no call was paid and answered, or none reported its tokens."""
-    if usage is None or usage.paid <= usage.failed:
-        return None
-    tokens = usage.prompt_tokens + usage.completion_tokens
-    return tokens / (usage.paid - usage.failed) if tokens else None
+    mean = usage.per_call() if usage else None
+    return mean.tokens if mean else None

@@ -23,6 +23,7 @@ from po_optimizer.evaluation.statistics import (
     pairwise_tests,
     value_range,
 )
+from po_optimizer.lms.usage import Usage
 from po_optimizer.params import PromotionParams
 from po_optimizer.reporting.figures import before_and_after
 
@@ -142,7 +143,7 @@ def leaderboard_figure(board: Leaderboard) -> go.Figure:
 def _entry(name: str, finished: Finished, best: Finished, p_value: float) -> Entry:
     report, search = finished.report, finished.search
     behind = None if finished is best else _behind(best, finished)
-    spent = search["spent"]
+    spent = Usage.model_validate(search["spent"])
     return Entry(
         name=name,
         lm=search["fingerprint"]["task_lm.slug"],
@@ -157,9 +158,9 @@ def _entry(name: str, finished: Finished, best: Finished, p_value: float) -> Ent
         p_behind=None if behind is None else p_value,
         tied=behind is not None and not _differs(behind, p_value, report),
         decision=finished.promotion.decision,
-        calls_paid=spent["calls_paid"],
+        calls_paid=spent.paid,
         seconds=search["seconds"],
-        cost_usd=spent["cost_usd"],
+        cost_usd=spent.cost_usd,
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
 import pandas as pd
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from po_optimizer.evaluation.columns import COMPONENT, STRATUM, tabulate
 from po_optimizer.evaluation.predictions import PredictionRecord, Result, Which
@@ -24,33 +24,10 @@ from po_optimizer.evaluation.statistics import (
     value_range,
 )
 from po_optimizer.evaluation.wear import Judgement
+from po_optimizer.lms.usage import Usage
 from po_optimizer.params import PromotionParams
 
 Mean = Callable[[pd.Series], Estimate]
-
-
-class Usage(Result):
-    """What LM calls took; reads anything with these attributes, as ledger totals.
-
-    Attributes:
-        paid: Calls that the LM answered or failed.
-        cached: Calls that the response cache answered.
-        failed: Paid calls that ended in an error.
-        prompt_tokens: Of the paid calls.
-        completion_tokens: Of the paid calls.
-        cost_usd: US dollars; None if unknown, which is not 0.
-        seconds: Sum of the paid calls' wall times.
-    """
-
-    model_config = ConfigDict(extra="ignore", frozen=True, from_attributes=True)
-
-    paid: int = 0
-    cached: int = 0
-    failed: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    cost_usd: float | None = None
-    seconds: float = 0.0
 
 
 class ProgramScore(Result):
@@ -186,7 +163,7 @@ def compare(
     *,
     reference: Iterable[PredictionRecord] | None = None,
     selection: Selection | None = None,
-    usage: Mapping[str, Any] | None = None,
+    usage: Mapping[str, Usage] | None = None,
     judgement: Judgement | None = None,
 ) -> ScoreReport:
     """Both programs' means and the paired uplift between them.
@@ -201,7 +178,7 @@ def compare(
         reference: Records of the reference outputs (`score_references`), of the
             same examples too; if none is scored, there is no ceiling.
         selection: How the optimized program was chosen.
-        usage: "baseline" and "optimized" to their calls' totals (`Usage`).
+        usage: "baseline" and "optimized" to what their calls took.
         judgement: What promotion needs on this testset; None: its first programs
             are judged, `num_compared` of them.
 
@@ -253,7 +230,7 @@ def _floor(selection: Selection | None, sd: float | None) -> float | None:
 
 
 def _program(
-    table: pd.DataFrame, columns: list[str], mean: Mean, usage: Any = None
+    table: pd.DataFrame, columns: list[str], mean: Mean, usage: Usage | None = None
 ) -> ProgramScore:
     scored = table[_scored(table)]
     paid = scored["seconds"][scored["paid"]]
@@ -267,7 +244,7 @@ def _program(
         p95_seconds=float(paid.quantile(0.95)) if len(paid) else None,
         n_repeats=int(table["repeats"].max()),
         sd_repeats=_sd_of_repeats(scored["variance"].dropna()),
-        usage=None if usage is None else Usage.model_validate(usage),
+        usage=usage,
         **_estimates(_values(scored, columns), scored, mean),
     )
 

@@ -3,7 +3,7 @@
 from po_optimizer.lms.connect import lm_slug, make_lm
 from po_optimizer.lms.embedded import stop_servers
 from po_optimizer.lms.interrupt import orderly_interrupt, stop_lms_in_use
-from po_optimizer.lms.ledger import CallRow, Ledger, PerCall, Totals
+from po_optimizer.lms.ledger import CallRow, Ledger
 from po_optimizer.lms.meter import CallScope, Meter
 from po_optimizer.lms.metered import MeteredEngine, MeteredLM, use_lm
 from po_optimizer.lms.stop import (
@@ -16,6 +16,7 @@ from po_optimizer.lms.stop import (
     asked_to_stop,
     leaving,
 )
+from po_optimizer.lms.usage import MeanUsage, Usage
 
 __all__ = [
     "CacheWriteFailed",
@@ -26,12 +27,12 @@ __all__ = [
     "LMUnreachable",
     "Ledger",
     "LedgerWriteFailed",
+    "MeanUsage",
     "Meter",
     "MeteredEngine",
     "MeteredLM",
-    "PerCall",
     "StopRun",
-    "Totals",
+    "Usage",
     "asked_to_stop",
     "leaving",
     "lm_slug",

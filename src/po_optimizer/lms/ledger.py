@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from po_optimizer.errors import refusal
 from po_optimizer.lms.private_files import open_private, use_wal
 from po_optimizer.lms.stop import LedgerWriteFailed
+from po_optimizer.lms.usage import Usage
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS calls (
@@ -70,68 +71,13 @@ class CallRow(BaseModel):
     error: str | None = None
 
 
-class PerCall(BaseModel):
-    """What one answered call takes, on average.
-
-    Args:
-        n: Calls that it is the mean of.
-        seconds: Wall time, that of failed attempts included.
-        tokens: Prompt and completion together; None: not reported.
-        cost_usd: None: unknown.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    n: int
-    seconds: float
-    tokens: float | None
-    cost_usd: float | None
-
-
-class Totals(BaseModel):
-    """Sums over ledger rows.
-
-    Args:
-        paid: Calls that the LM was asked for, failed ones included.
-        cached: Calls answered from the response cache.
-        failed: Paid calls that ended in an error.
-        prompt_tokens: Over the calls that reported them.
-        completion_tokens: Likewise.
-        cost_usd: None as soon as one paid answer's cost is unknown.
-        seconds: Sum of the paid calls' wall times.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    paid: int = 0
-    cached: int = 0
-    failed: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    cost_usd: float | None = 0.0
-    seconds: float = 0.0
-
-    def per_call(self) -> PerCall | None:
-        """The means over the answered calls; None: none was answered."""
-        n = self.paid - self.failed
-        if n <= 0:
-            return None
-        tokens, cost = self.prompt_tokens + self.completion_tokens, self.cost_usd
-        return PerCall(
-            n=n,
-            seconds=self.seconds / n,
-            tokens=tokens / n if tokens else None,
-            cost_usd=None if cost is None else cost / n,
-        )
-
-
 _TOTALS = """
 SELECT coalesce(sum(paid), 0), coalesce(sum(1 - paid), 0),
        coalesce(sum(paid AND error IS NOT NULL), 0),
        coalesce(sum(CASE WHEN paid THEN prompt_tokens END), 0),
        coalesce(sum(CASE WHEN paid THEN completion_tokens END), 0),
        coalesce(sum(CASE WHEN paid THEN cost_usd END), 0.0),
-       coalesce(sum(CASE WHEN paid THEN seconds END), 0.0),
+       round(total(CASE WHEN paid THEN seconds END), 4),
        coalesce(sum(paid AND error IS NULL AND cost_usd IS NULL), 0)
 FROM calls
 """
@@ -213,14 +159,14 @@ class Ledger:
         run_id: str | None = None,
         stage: str | None = None,
         optimization_id: str | None = None,
-    ) -> Totals:
+    ) -> Usage:
         """Sums over the calls that match every given value."""
         where, values = _where(run_id, stage, optimization_id)
         with self._connection() as connection:
             row = connection.execute(_TOTALS + where, values).fetchone()
         *sums, unknown_costs = row
-        totals = Totals(**dict(zip(Totals.model_fields, sums, strict=True)))
-        return totals.model_copy(update={"cost_usd": None}) if unknown_costs else totals
+        usage = Usage(**dict(zip(Usage.model_fields, sums, strict=True)))
+        return usage.model_copy(update={"cost_usd": None}) if unknown_costs else usage
 
     def rows(
         self,
@@ -238,8 +184,8 @@ class Ledger:
         keys = list(CallRow.model_fields)
         return [CallRow(**dict(zip(keys, row, strict=True))) for row in found]
 
-    def stages(self, run_id: str) -> dict[str, Totals]:
-        """Totals per stage of one run, in the order in which the stages began."""
+    def stages(self, run_id: str) -> dict[str, Usage]:
+        """Usage per stage of one run, in the order in which the stages began."""
         select = "SELECT stage FROM calls WHERE run_id = ? GROUP BY stage ORDER BY id"
         with self._connection() as connection:
             names = [row[0] for row in connection.execute(select, (run_id,))]
@@ -260,17 +206,6 @@ class Ledger:
         with self._connection() as connection:
             found = sorted(row[0] for row in connection.execute(select))
         return int(found[len(found) * 9 // 10]) if found else None
-
-    def seconds_per_call(self, stage: str | None = None) -> float | None:
-        """Mean seconds of the paid, successful calls; None if there are none."""
-        where = "WHERE paid AND error IS NULL"
-        values: tuple[str, ...] = ()
-        if stage is not None:
-            where, values = f"{where} AND stage = ?", (stage,)
-        select = f"SELECT avg(seconds) FROM calls {where}"  # noqa: S608
-        with self._connection() as connection:
-            mean = connection.execute(select, values).fetchone()[0]
-        return None if mean is None else float(mean)
 
 
 def _where(

@@ -1,6 +1,6 @@
 """Run control: preflight, forecast, budget, journal, resume, and the optimizers."""
 
-from po_optimizer.optimization.checks import Check
+from po_optimizer.lms.check import Check
 from po_optimizer.optimization.forecast import Forecast, forecast
 from po_optimizer.optimization.journal import Trial, read_journal
 from po_optimizer.optimization.preflight import LMCheck, PreflightReport, preflight

@@ -3,29 +3,10 @@
 import time
 from datetime import datetime, timedelta
 
-from pydantic import BaseModel
-
-from po_optimizer.lms.ledger import CallRow, Ledger, Totals
+from po_optimizer.lms.ledger import CallRow, Ledger
+from po_optimizer.lms.usage import Usage
 from po_optimizer.optimization.stops import BudgetReached
 from po_optimizer.params import BudgetParams
-
-
-class Spent(BaseModel):
-    """What one optimization has cost, over all its restarts.
-
-    Args:
-        calls_paid: LM calls asked for.
-        calls_cached: LM calls answered from the response cache.
-        tokens: Prompt and completion together, of the paid calls.
-        cost_usd: None: some paid call's cost is unknown.
-        call_seconds: Sum of the paid calls' wall times.
-    """
-
-    calls_paid: int
-    calls_cached: int
-    tokens: int
-    cost_usd: float | None
-    call_seconds: float
 
 
 class Budget:
@@ -49,16 +30,10 @@ class Budget:
             for ledger in self._ledgers[:1]
         )
 
-    def spent(self) -> Spent:
+    def spent(self) -> Usage:
         """What the ledgers say so far."""
-        every = [ledger.totals(optimization_id=self._id) for ledger in self._ledgers]
-        return Spent(
-            calls_paid=sum(totals.paid for totals in every),
-            calls_cached=sum(totals.cached for totals in every),
-            tokens=sum(t.prompt_tokens + t.completion_tokens for t in every),
-            cost_usd=_known_sum(every),
-            call_seconds=round(sum(totals.seconds for totals in every), 3),
-        )
+        usages = (ledger.totals(optimization_id=self._id) for ledger in self._ledgers)
+        return sum(usages, start=Usage())
 
     def paid_in(self, trial: int) -> int:
         """Calls paid for in one trial."""
@@ -81,7 +56,7 @@ class Budget:
             _refuse_from("max_minutes", bounds.max_minutes, self.wall_seconds / 60)
         if bounds.max_calls or bounds.max_tokens:
             spent = self.spent()
-            _refuse_from("max_calls", bounds.max_calls, spent.calls_paid)
+            _refuse_from("max_calls", bounds.max_calls, spent.paid)
             _refuse_from("max_tokens", bounds.max_tokens, spent.tokens)
         if bounds.max_cost_usd:
             # an answer without a token count must not hide what the others cost
@@ -108,8 +83,3 @@ def wall_seconds(rows: list[CallRow]) -> float:
 def _refuse_from(setting: str, bound: float | None, spent: float) -> None:
     if bound is not None and spent >= bound:
         raise BudgetReached(setting, bound, spent)
-
-
-def _known_sum(every: list[Totals]) -> float | None:
-    costs = [totals.cost_usd for totals in every]
-    return None if None in costs else sum(cost for cost in costs if cost is not None)

@@ -2,37 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from po_optimizer.lms import MeteredLM
+from po_optimizer.lms import MeanUsage, MeteredLM
+from po_optimizer.lms.usage import Basis
 from po_optimizer.optimization.optimizers import CallRange, PerRun, make_optimizer
 from po_optimizer.optimization.setup import Setup
 from po_optimizer.params import BudgetParams
-
-Basis = Literal["ledger", "probe", "setting"]
-
-
-class Rate(BaseModel):
-    """What one paid call of an LM takes, on average.
-
-    Args:
-        basis: `ledger`: earlier calls of this LM; `probe`: the preflight's calls;
-            `setting`: lm.seconds_per_example, tokens unknown.
-        n: Calls that it is the mean of.
-        seconds: Wall time.
-        tokens: Prompt and completion together; None: unknown.
-        cost_usd: None: unknown.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    basis: Basis
-    n: int
-    seconds: float
-    tokens: float | None
-    cost_usd: float | None
 
 
 class Forecast(BaseModel):
@@ -56,8 +33,8 @@ class Forecast(BaseModel):
     task: CallRange
     prompt: CallRange
     trials: int
-    task_rate: Rate
-    prompt_rate: Rate
+    task_rate: MeanUsage
+    prompt_rate: MeanUsage
     num_threads: int
     tokens: float | None
     seconds: float
@@ -135,7 +112,7 @@ def forecast(setup: Setup, calls_per_run: Sequence[int] = ()) -> Forecast:
     return made.model_copy(update={"over_budget": _over(made, params.budget)})
 
 
-def _seconds(lm: MeteredLM, n_calls: int, rate: Rate, threads: int) -> float:
+def _seconds(lm: MeteredLM, n_calls: int, rate: MeanUsage, threads: int) -> float:
     requests, tokens = lm.params.requests_per_minute, lm.params.tokens_per_minute
     minutes = [n_calls * rate.seconds / threads / 60]
     if requests is not None:
@@ -145,14 +122,14 @@ def _seconds(lm: MeteredLM, n_calls: int, rate: Rate, threads: int) -> float:
     return 60 * max(minutes)
 
 
-def _rate(lm: MeteredLM) -> Rate:
+def _rate(lm: MeteredLM) -> MeanUsage:
     sources: list[tuple[Basis, str]] = [("ledger", "optimize"), ("probe", "preflight")]
     for basis, stage in sources:
-        mean = lm.meter.ledger.totals(stage=stage).per_call()
+        mean = lm.meter.ledger.totals(stage=stage).per_call(basis)
         if mean is not None:
-            return Rate(basis=basis, **mean.model_dump())
+            return mean
     seconds = lm.params.seconds_per_example
-    return Rate(basis="setting", n=0, seconds=seconds, tokens=None, cost_usd=None)
+    return MeanUsage(basis="setting", n=0, seconds=seconds, tokens=None, cost_usd=None)
 
 
 def _weighted(

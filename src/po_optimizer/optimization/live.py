@@ -9,7 +9,7 @@ from rich.live import Live
 from rich.panel import Panel
 from rich.table import Table
 
-from po_optimizer.optimization.budget import Spent
+from po_optimizer.lms.usage import Usage
 from po_optimizer.optimization.journal import Trial
 
 _BARS = "▁▂▃▄▅▆▇█"
@@ -33,9 +33,9 @@ class LiveView:
         self._planned = 0
         self._calls_expected: int | None = None
         self._seconds_expected: float | None = None
-        self._spent: Callable[[], Spent] | None = None
+        self._spent: Callable[[], Usage] | None = None
         self._clock = time.monotonic()
-        self._polled: tuple[float, Spent | None] = (0.0, None)
+        self._polled: tuple[float, Usage | None] = (0.0, None)
         self._live = Live(
             get_renderable=self.render,
             console=console,
@@ -64,7 +64,7 @@ class LiveView:
         planned: int,
         calls_expected: int | None,
         seconds_expected: float | None,
-        spent: Callable[[], Spent],
+        spent: Callable[[], Usage],
     ) -> None:
         """Takes what is known before the first call."""
         self._optimizer, self._planned = optimizer, planned
@@ -100,27 +100,24 @@ class LiveView:
             expected = "?" if self._calls_expected is None else self._calls_expected
             cost = "unknown" if spent.cost_usd is None else f"{spent.cost_usd:.4f} USD"
             lines["LM calls"] = (
-                f"{spent.calls_paid} paid, {spent.calls_cached} cached, "
-                f"{expected} expected"
+                f"{spent.paid} paid, {spent.cached} cached, {expected} expected"
             )
             lines["tokens, cost"] = f"{spent.tokens}, {cost}"
         lines["time left"] = self._time_left(spent)
         return lines
 
-    def _poll(self) -> Spent | None:
+    def _poll(self) -> Usage | None:
         polled, spent = self._polled
         if self._spent is not None and time.monotonic() - polled >= _POLL_SECONDS:
             spent = self._spent()
             self._polled = (time.monotonic(), spent)
         return spent
 
-    def _time_left(self, spent: Spent | None) -> str:
+    def _time_left(self, spent: Usage | None) -> str:
         """By the pace so far once a tenth is done, before that by the forecast."""
         elapsed = time.monotonic() - self._clock
         done = (
-            spent.calls_paid / self._calls_expected
-            if spent and self._calls_expected
-            else 0
+            spent.paid / self._calls_expected if spent and self._calls_expected else 0
         )
         if done >= 0.1:  # noqa: PLR2004
             return f"about {minutes(max(0.0, elapsed / done - elapsed))}"

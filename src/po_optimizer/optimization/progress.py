@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from rich import get_console
 from rich.console import Console
 
-from po_optimizer.optimization.budget import Spent
+from po_optimizer.lms.usage import Usage
 from po_optimizer.optimization.forecast import Forecast
 from po_optimizer.optimization.journal import Trial
 from po_optimizer.optimization.live import LiveView
@@ -32,7 +32,7 @@ class Started:
     trials: int
     resumed: int
     forecast: Forecast | None
-    spent: Callable[[], Spent]
+    spent: Callable[[], Usage]
 
 
 @dataclass(frozen=True)

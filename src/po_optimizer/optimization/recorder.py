@@ -142,8 +142,7 @@ class Recorder(BaseCallback):
         return f"{type(error).__name__}: {error}"
 
     def _calls_so_far(self) -> int:
-        spent = self._budget.spent()
-        return spent.calls_paid + spent.calls_cached
+        return self._budget.spent().calls
 
     def _record(self, running: _Running, outputs: Any) -> None:
         if self._is_repeated_baseline(running):

@@ -6,7 +6,7 @@ from typing import Literal
 import dspy
 from pydantic import BaseModel, ConfigDict
 
-from po_optimizer.optimization.budget import Spent
+from po_optimizer.lms.usage import Usage
 from po_optimizer.optimization.forecast import Forecast
 from po_optimizer.optimization.journal import Trial
 
@@ -53,7 +53,7 @@ class OptimizationReport(BaseModel):
     n_demos: list[int]
     n_trials: int
     seconds: float
-    spent: Spent
+    spent: Usage
     forecast: Forecast | None
     forecast_against_actual: Comparison | None
     fingerprint: dict[str, str]
@@ -73,13 +73,13 @@ class OptimizationResult:
 
 
 def compare(
-    forecast: Forecast | None, spent: Spent, seconds: float
+    forecast: Forecast | None, spent: Usage, seconds: float
 ) -> Comparison | None:
     """Actual divided by forecast; None without a forecast."""
     if forecast is None:
         return None
     return Comparison(
-        calls=_ratio(spent.calls_paid, forecast.calls_expected),
+        calls=_ratio(spent.paid, forecast.calls_expected),
         tokens=_ratio(spent.tokens, forecast.tokens),
         seconds=_ratio(seconds, forecast.seconds),
         cost=_ratio(spent.cost_usd, forecast.cost_usd),

@@ -9,8 +9,9 @@ from plotly.subplots import make_subplots
 from pydantic import AliasChoices, ConfigDict, Field
 
 from po_optimizer.evaluation.predictions import PredictionRecord, Result
-from po_optimizer.evaluation.score_report import ScoreReport, Usage
+from po_optimizer.evaluation.score_report import ScoreReport
 from po_optimizer.evaluation.statistics import Estimate
+from po_optimizer.lms.usage import Usage
 from po_optimizer.reporting.examples import Case
 
 # Okabe and Ito's palette: told apart without red-green vision, on white and on black.

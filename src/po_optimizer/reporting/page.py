@@ -20,8 +20,9 @@ from po_optimizer.evaluation.comparison import (
 from po_optimizer.evaluation.predictions import PredictionRecord, Result
 from po_optimizer.evaluation.promotion import Promotion
 from po_optimizer.evaluation.reasons import p_text
-from po_optimizer.evaluation.score_report import ScoreReport, Usage
+from po_optimizer.evaluation.score_report import ScoreReport
 from po_optimizer.evaluation.statistics import Estimate
+from po_optimizer.lms.usage import Usage
 from po_optimizer.reporting.examples import Case, choose_cases, in_words
 from po_optimizer.reporting.figures import (
     TrialRow,

@@ -8,8 +8,8 @@ import dspy
 from pydantic import BaseModel, ConfigDict
 
 from po_optimizer.lms import MeteredLM
+from po_optimizer.lms.check import Check
 from po_optimizer.optimization.candidates import CandidateIndex
-from po_optimizer.optimization.checks import Check
 from po_optimizer.optimization.metric import GuardedMetric
 from po_optimizer.params import OptimizeParams
 

@@ -6,7 +6,7 @@ from typing import ClassVar
 import dspy
 from dspy.teleprompt import BootstrapFewShotWithRandomSearch
 
-from po_optimizer.optimization.checks import Check, check
+from po_optimizer.lms.check import Check, check
 from po_optimizer.optimization.optimizers.base import (
     NEVER_GIVE_UP,
     CallRange,

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import dspy
 
-from po_optimizer.optimization.checks import Check, check
+from po_optimizer.lms.check import Check, check
 from po_optimizer.optimization.metric import FeedbackMetric
 from po_optimizer.optimization.optimizers.base import (
     CallRange,

@@ -7,7 +7,7 @@ import dspy
 from dspy.propose.utils import get_dspy_source_code
 from dspy.teleprompt import MIPROv2
 
-from po_optimizer.optimization.checks import Check
+from po_optimizer.lms.check import Check
 from po_optimizer.optimization.optimizers.base import (
     NEVER_GIVE_UP,
     Calls,

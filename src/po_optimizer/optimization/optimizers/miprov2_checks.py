@@ -1,6 +1,6 @@
 """Conflicts of MIPROv2's arguments, known before the first call."""
 
-from po_optimizer.optimization.checks import Check, check
+from po_optimizer.lms.check import Check, check
 from po_optimizer.optimization.optimizers.base import Sizes
 from po_optimizer.optimization.optimizers.miprov2_plan import make_plan
 from po_optimizer.params import Miprov2Params

@@ -7,7 +7,7 @@ import dspy
 from dspy.utils.exceptions import LMError
 
 from po_optimizer.lms import Interrupted, StopRun, use_lm
-from po_optimizer.optimization.checks import Check, check
+from po_optimizer.lms.check import Check, check
 from po_optimizer.optimization.optimizers import Optimizer, make_optimizer
 from po_optimizer.optimization.preflight.probe import Probe, Prober
 from po_optimizer.optimization.rendering import (

@@ -2,7 +2,7 @@
 
 import dspy
 
-from po_optimizer.optimization.checks import Check, check
+from po_optimizer.lms.check import Check, check
 from po_optimizer.optimization.fingerprint import canonical
 
 

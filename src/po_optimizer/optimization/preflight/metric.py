@@ -8,6 +8,7 @@ import dspy
 from dspy.utils.exceptions import LMError
 
 from po_optimizer.lms import StopRun, use_lm
+from po_optimizer.lms.check import Check, check
 from po_optimizer.lms.no_calls import LMAsked, no_lm_calls
 from po_optimizer.measuring import (
     Measure,
@@ -15,7 +16,6 @@ from po_optimizer.measuring import (
     output_names,
     reference,
 )
-from po_optimizer.optimization.checks import Check, check
 from po_optimizer.optimization.metric import empty_scores
 from po_optimizer.optimization.preflight.probe import Probe
 from po_optimizer.optimization.setup import Setup

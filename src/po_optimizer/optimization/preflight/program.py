@@ -7,7 +7,7 @@ from pathlib import Path
 import dspy
 
 from po_optimizer.errors import PoOptimizerError
-from po_optimizer.optimization.checks import Check, check
+from po_optimizer.lms.check import Check, check
 from po_optimizer.optimization.optimizers import Optimizer
 from po_optimizer.persistence import (
     compare_calls,

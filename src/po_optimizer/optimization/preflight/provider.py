@@ -1,8 +1,8 @@
 """What the LM's provider needs, as checks: server, model, key, project, package."""
 
 from po_optimizer.lms import MeteredLM
+from po_optimizer.lms.check import Check
 from po_optimizer.lms.providers import look_at_provider
-from po_optimizer.optimization.checks import Check
 
 
 def provider_checks(lm: MeteredLM) -> list[Check]:

@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict
 
-from po_optimizer.optimization.checks import Check
+from po_optimizer.lms.check import Check
 
 
 class PreflightReport(BaseModel):

@@ -8,8 +8,8 @@ import dspy
 
 from po_optimizer.errors import PreflightError
 from po_optimizer.lms import MeteredLM
+from po_optimizer.lms.check import Check, check
 from po_optimizer.measuring import RAISED
-from po_optimizer.optimization.checks import Check, check
 from po_optimizer.optimization.fingerprint import optimization_id, run_fingerprint
 from po_optimizer.optimization.optimizers import Optimizer, make_optimizer
 from po_optimizer.optimization.preflight.context import ContextChecks

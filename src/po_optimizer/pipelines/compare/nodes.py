@@ -16,7 +16,7 @@ from po_optimizer.evaluation.comparison import (
     price_figure,
 )
 from po_optimizer.evaluation.score_report import ScoreReport
-from po_optimizer.lms import PerCall, Totals
+from po_optimizer.lms import MeanUsage, Usage
 from po_optimizer.optimization.optimizers import PerRun, Sizes, make_optimizer
 from po_optimizer.params import OptimizeParams
 from po_optimizer.reporting.page import comparison_page
@@ -84,9 +84,9 @@ def _row(run: dict[str, Any], optimize: OptimizeParams) -> Row:
     )
 
 
-def _per_call(run: dict[str, Any], stage: str) -> PerCall | None:
+def _per_call(run: dict[str, Any], stage: str) -> MeanUsage | None:
     calls = run["calls"].get(stage)
-    return Totals.model_validate(calls).per_call() if calls else None
+    return Usage.model_validate(calls).per_call() if calls else None
 
 
 def _durations(

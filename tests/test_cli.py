@@ -68,10 +68,6 @@ MISTAKES = {
     ),
     "unknown node": (["--nodes=nosuch"], ["nodes named ['nosuch']", "registry"]),
     "unknown runner": (["--runner=nosuch"], ["runner='nosuch'", "ThreadRunner"]),
-    "unknown runner parameter": (
-        ["--runner=po_optimizer.runner.DaskRunner", "--runner-params=adress=a:1"],
-        ["--runner-params", "adress: not known", "address"],
-    ),
 }
 
 

@@ -29,16 +29,9 @@ def sweep_of(*configurations, **rest):
 
 
 def test_form_without_parameters_is_that_of_one_program():
-    """No sweep, the LM's own program, one shard."""
+    """No sweep, the LM's own program."""
     assert Shape.of({}) == Shape()
     assert not make_pipelines(Shape())["sweep"].nodes
-
-
-def test_evaluation_has_as_many_shards_as_the_parameters_say():
-    """Each may go to another worker."""
-    shape = Shape.of({"evaluate": {"num_shards": 3}})
-    names = {node.short_name for node in make_pipelines(shape)["evaluate"].nodes}
-    assert {f"predict_shard_{shard}_node" for shard in (1, 2, 3)} < names
 
 
 def test_configuration_has_the_rest_under_what_differs():

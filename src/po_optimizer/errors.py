@@ -8,7 +8,7 @@ never contains a secret. Errors of the user's making print without a traceback
 import difflib
 import errno
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic import ValidationError
@@ -92,81 +92,6 @@ class UnknownParameterError(PoOptimizerError):
             f"--params {name}: nothing reads a parameter of this name"
             f"{nearest(name, every)}. There are {listed(every, 20)}."
         )
-
-
-class RunnerParamsError(PoOptimizerError):
-    """What `--runner-params` says cannot be used."""
-
-    def __init__(self, problems: Iterable[str], known: Iterable[str]) -> None:
-        super().__init__(
-            f"--runner-params cannot be used: {'; '.join(problems)}. "
-            f"DaskRunner takes {listed(known)}, as in "
-            "--runner-params address=tcp://127.0.0.1:8786,keep_going=true"
-        )
-
-
-class NoClusterError(SettingError):
-    """The Dask cluster cannot be reached, or cannot run this project."""
-
-
-class MemoryOnlyError(PoOptimizerError):
-    """Nodes hand on data that no other process can read."""
-
-    def __init__(self, names: Iterable[str]) -> None:
-        every = sorted(names)
-        super().__init__(
-            f"a run on several processes needs every intermediate in the catalog; "
-            f"{len(every)} live(s) in memory only: {listed(every)}. Give each an entry "
-            "in conf/base/catalog.yml, or run without --runner. Nothing was run."
-        )
-
-
-class NotPortableError(PoOptimizerError):
-    """A node, or the catalog, cannot be sent to another process."""
-
-    def __init__(self, node: str, problem: str) -> None:
-        super().__init__(
-            f"node {node} cannot be sent to a worker: {problem}. Keep open files, "
-            "locks and connections out of its function and of the catalog's entries. "
-            "Nothing was run."
-        )
-
-
-class WorkerDiedError(PoOptimizerError):
-    """Every worker that tried a node died."""
-
-    def __init__(self, node: str, attempts: int, worker: str) -> None:
-        super().__init__(
-            f"node {node}: all {attempts} workers that tried it died, the last at "
-            f"{worker}. The usual reason is memory: give the workers more, or run "
-            "fewer on a machine. LM answers are kept: the same command resumes."
-        )
-
-
-class SchedulerLostError(PoOptimizerError):
-    """The connection to the scheduler broke in mid-run."""
-
-    def __init__(self, address: str) -> None:
-        super().__init__(
-            f"the Dask scheduler at {address} is gone, and its workers with it. "
-            "LM answers so far are kept: start it, then the same command resumes."
-        )
-
-
-class NodesFailedError(PoOptimizerError):
-    """A run that was to go on after failures came to its end."""
-
-    def __init__(
-        self, failed: Mapping[str, str], skipped: Iterable[str], exit_code: int
-    ) -> None:
-        every = sorted(skipped)
-        lines = "".join(f"\n- node {name}: {why}" for name, why in failed.items())
-        left = f"\n{len(every)} node(s) that need them did not run: {listed(every)}"
-        super().__init__(
-            f"{len(failed)} node(s) failed; all that does not depend on them is done:"
-            f"{lines}{left if every else ''}"
-        )
-        self.exit_code = exit_code
 
 
 class NoConceptError(PoOptimizerError):

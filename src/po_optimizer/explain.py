@@ -22,7 +22,7 @@ from po_optimizer.errors import (
     refusal,
 )
 
-_RUNNERS = ("SequentialRunner", "ThreadRunner", "po_optimizer.runner.DaskRunner")
+_RUNNERS = ("SequentialRunner", "ThreadRunner")
 _CORRECT = "Correct it in conf/ or in --params."
 
 

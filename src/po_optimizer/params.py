@@ -372,32 +372,6 @@ class SweepParams(BaseModel):
 class EvaluateParams(Params):
     """How both programs are measured on the testset."""
 
-    num_shards: PositiveInt = 1  # parts of the testset, each a node of its own
     repeats: PositiveInt = 1  # answers to each example; its score is their mean
     fail_below: FailBelow = FailBelow()
     fail_above: FailAbove = FailAbove()
-
-
-class DaskParams(Params):
-    """What `--runner-params` may say to DaskRunner.
-
-    Args:
-        address: Of a running scheduler, as tcp://host:8786; None: workers are
-            started on this machine, for this run.
-        num_workers: Processes on this machine, a node at a time each; None: one for
-            each core. Only without `address`.
-        keep_going: After a failure, run what does not depend on it; else end.
-        timeout_seconds: How long the scheduler and a first worker may take to answer.
-    """
-
-    address: str | None = None
-    num_workers: PositiveInt | None = None
-    keep_going: bool = False
-    timeout_seconds: PositiveFloat = 10.0
-
-    @model_validator(mode="after")
-    def _workers_of_a_cluster_are_its_own(self) -> "DaskParams":
-        if self.address is not None and self.num_workers is not None:
-            msg = "address and num_workers: a running cluster has its own workers"
-            raise ValueError(msg)
-        return self

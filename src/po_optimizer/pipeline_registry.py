@@ -75,7 +75,7 @@ def make_pipelines(shape: Shape) -> dict[str, Pipeline]:
     optimized = prepared + optimize.create_pipeline()
     persisted = optimized + persist.create_pipeline()
     before = prepared if shape.program_from else persisted
-    evaluation = evaluate.create_pipeline(shape.num_shards)
+    evaluation = evaluate.create_pipeline()
     evaluated = before + evaluation
     integrated = integrate.create_pipeline()
     checked = prepared.to_outputs("checked_records", "rejected_records")

@@ -16,7 +16,6 @@ from omegaconf import OmegaConf
 
 from po_optimizer.errors import SettingError, listed
 from po_optimizer.params import (
-    EvaluateParams,
     SweepConfiguration,
     SweepParams,
 )
@@ -34,12 +33,10 @@ class Shape:
     Args:
         program_from: Folder in data/06_models of the program that is evaluated and
             integrated instead of this LM's own; None: its own.
-        num_shards: Parts of the testset that are predicted by nodes of their own.
         configurations: Names of the sweep's configurations, in their order.
     """
 
     program_from: str | None = None
-    num_shards: int = 1
     configurations: tuple[str, ...] = ()
 
     @classmethod
@@ -50,10 +47,8 @@ class Shape:
             pydantic.ValidationError: `sweep` has a wrong key or value.
         """
         sweep = SweepParams.model_validate(parameters.get(SWEEP) or {})
-        evaluate = EvaluateParams.model_validate(parameters.get("evaluate") or {})
         return cls(
             program_from=parameters.get("program_from"),
-            num_shards=evaluate.num_shards,
             configurations=tuple(each.name for each in sweep.configurations),
         )
 

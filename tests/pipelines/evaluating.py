@@ -96,11 +96,9 @@ def catalog_in(lm: MeteredLM, testset: Iterator[dict[str, Any]]) -> DataCatalog:
     return catalog
 
 
-def evaluate(
-    catalog: DataCatalog, num_shards: int = 1, only: str | None = None
-) -> None:
+def evaluate(catalog: DataCatalog, only: str | None = None) -> None:
     """One run of the pipeline, or of one node of it."""
-    pipeline = create_pipeline(num_shards=num_shards)
+    pipeline = create_pipeline()
     SequentialRunner().run(pipeline.filter(node_names=only and [only]), catalog)
 
 

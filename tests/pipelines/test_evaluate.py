@@ -1,4 +1,4 @@
-"""The pipeline evaluate through Kedro: whole, in shards, killed and run again."""
+"""The pipeline evaluate through Kedro: whole, killed and run again."""
 
 import signal
 import subprocess
@@ -12,7 +12,6 @@ from kedro.io import DatasetError
 
 from po_optimizer.errors import NothingScoredError
 from po_optimizer.explain import causes
-from po_optimizer.pipelines.evaluate import create_pipeline
 from tests.pipelines.evaluating import answer, catalog_in, evaluate, records
 from tests.scripted import scripted_lm
 
@@ -37,13 +36,6 @@ def answers(catalog):
     ]
 
 
-def test_one_shard_is_the_node_that_the_docs_name():
-    """Without shards the pipeline is what it was."""
-    names = {node.name for node in create_pipeline().nodes}
-    assert names == {node.name for node in create_pipeline(num_shards=1).nodes}
-    assert "evaluate.predict_both_node" in names
-
-
 def test_all_answers_stand_in_the_order_of_the_testset(lm):
     """Whatever finished first, record k answers example k, for both programs."""
     catalog = catalog_in(lm, records(N))
@@ -55,38 +47,11 @@ def test_all_answers_stand_in_the_order_of_the_testset(lm):
     assert report["uplift"]["n_equal"] == 3  # 0, 7 and 14 are wrong with both
 
 
-@pytest.mark.parametrize("num_shards", [2, 3, 30])
-def test_shards_give_what_one_node_gives(lm, num_shards):
-    """The same predictions and scores, asked for once; 30 shards leave some empty."""
-    catalog = catalog_in(lm, records(N))
-    evaluate(catalog)
-    whole, report = answers(catalog), catalog.load("score_report")
-    asked = lm.meter.ledger.totals().paid
-    evaluate(catalog, num_shards)
-    assert answers(catalog) == whole
-    assert lm.meter.ledger.totals().paid == asked
-    for which in ("baseline", "optimized", "uplift"):
-        left = {"usage", "seconds_per_example", "p95_seconds"}
-        mine = catalog.load("score_report")[which]
-        for key in set(mine) - left:
-            assert mine[key] == report[which][key]
-
-
-def test_a_shard_asks_one_program_after_the_other(lm):
+def test_one_program_is_asked_after_the_other(lm):
     """The prompts of one program follow each other, for the server's prefix cache."""
-    evaluate(catalog_in(lm, records(N)), num_shards=2)
+    evaluate(catalog_in(lm, records(N)))
     careful = ["with care" in prompt for prompt in lm.scripted.prompts]
-    half = N // 2
-    assert careful == [False] * half + [True] * half + [False] * half + [True] * half
-
-
-def test_every_shard_has_entries_of_its_own(lm):
-    """What nodes hand on is in the catalog, so workers can exchange it."""
-    catalog = catalog_in(lm, records(4))
-    pipeline = create_pipeline(num_shards=2)
-    assert all(name in catalog for name in pipeline.datasets())
-    names = {node.short_name for node in pipeline.nodes}
-    assert {"predict_shard_1_node", "predict_shard_2_node", "join_shards_node"} < names
+    assert careful == [False] * N + [True] * N
 
 
 def test_error_of_the_lm_is_the_cause_of_the_failed_run(lm):

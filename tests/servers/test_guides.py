@@ -11,7 +11,7 @@ from tests.servers.shell import EMBEDDED, Shell
 pytestmark = pytest.mark.servers
 
 PACKAGE = commands("docs/how-to/elsewhere.md")
-CLUSTER = [one for one in commands("docs/how-to/scale-out.md") if "10.0.0" in one.line]
+CLUSTER = [one for one in commands("docs/how-to/sweep.md") if "10.0.0" in one.line]
 PROGRAM = 'import po_optimizer; program = po_optimizer.load_program("program.json")'
 TYPED = [one for one in GUIDE_STEPS if one not in {*PACKAGE, *CLUSTER}]
 

@@ -4,7 +4,6 @@ import json
 import re
 from collections.abc import Iterator
 from functools import partial
-from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -45,23 +44,7 @@ def predict_both(
     role: RoleParams,
     evaluate: EvaluateParams = _ONCE,
 ) -> tuple[Answers, Answers]:
-    """Both programs' answers to every testset example, scored: baseline, optimized."""
-    return predict_shard(
-        optimized_program, testset, task_lm, role, evaluate, shard=1, num_shards=1
-    )
-
-
-def predict_shard(
-    optimized_program: dspy.Module | None,
-    testset: RecordStream,
-    task_lm: MeteredLM,
-    role: RoleParams,
-    evaluate: EvaluateParams = _ONCE,
-    *,
-    shard: int,
-    num_shards: int,
-) -> tuple[Answers, Answers]:
-    """Both programs' answers to one part of the testset, the `shard`-th from 1.
+    """Both programs' answers to every testset example, scored: baseline, optimized.
 
     The answers are made while they are saved: all of the baseline's, then all of the
     optimized program's. Each program's prompts have their beginning in common, and a
@@ -69,13 +52,10 @@ def predict_shard(
     """
     if optimized_program is None:
         raise NoProgramError("evaluate", task_lm.slug)
-    n = len(testset)
-    part = range(n * (shard - 1) // num_shards, n * shard // num_shards)
     program = make_program(role, task_lm)
     predict = partial(
         _predict,
         testset=testset,
-        part=part,
         lm=task_lm,
         role=role,
         repeats=evaluate.repeats,
@@ -86,31 +66,22 @@ def predict_shard(
     )
 
 
-def join_shards(*predictions: RecordStream) -> tuple[Answers, Answers]:
-    """The parts in order: first all of the baseline's, then the optimized program's."""
-    half = len(predictions) // 2
-    baseline, optimized = predictions[:half], predictions[half:]
-    return chain.from_iterable(baseline), chain.from_iterable(optimized)
-
-
 def _predict(
     program: dspy.Module,
     *,
     testset: RecordStream,
-    part: range,
     lm: MeteredLM,
     role: RoleParams,
     repeats: int,
     which: Literal["baseline", "optimized"],
 ) -> Answers:
-    records = islice(testset, part.start, part.stop)
     predictions = predict_all(
         program,
-        iter_examples(records, load_record_type(role)),
+        iter_examples(testset, load_record_type(role)),
         load_metric(role),
         lm,
         stage=f"evaluate {which}",
-        positions=part,
+        positions=range(len(testset)),
         which=which,
         num_threads=lm.num_threads,
         repeats=repeats,

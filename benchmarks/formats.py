@@ -24,8 +24,8 @@ from po_optimizer.persistence import (
     snapshot,
 )
 from po_optimizer.persistence import format as fmt
-from po_optimizer.persistence.fingerprint import fingerprint
-from po_optimizer.persistence.programs import predictors
+from po_optimizer.persistence.codec.modules import predictors
+from po_optimizer.persistence.prompts import fingerprint
 
 ROOT = Path(__file__).parents[1]
 ANY = (Exception, SystemExit)  # whatever a format does, it is one cell of the table

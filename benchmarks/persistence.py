@@ -23,9 +23,9 @@ from po_optimizer.persistence import (
     snapshot,
 )
 from po_optimizer.persistence import format as fmt
+from po_optimizer.persistence.codec.imports import Imports
+from po_optimizer.persistence.codec.values import Decoder, Encoder
 from po_optimizer.persistence.components import decode, encode
-from po_optimizer.persistence.imports import Imports
-from po_optimizer.persistence.values import Decoder, Encoder
 
 HERE = (Path(__file__).stem, "__main__")
 

@@ -24,7 +24,7 @@ from kedro.io.core import (
 from po_optimizer.datasets.dspy_program_dataset import DSPyProgramDataset
 from po_optimizer.errors import SettingError
 from po_optimizer.persistence import attach_provenance, get_provenance
-from po_optimizer.persistence.fingerprint import fingerprint
+from po_optimizer.persistence.prompts import fingerprint
 from tests.datasets import kill_rounds
 from tests.datasets.object_store import Store, StoreFileSystem, running_store
 from tests.persistence import zoo

@@ -21,7 +21,7 @@ from po_optimizer.datasets import (
 )
 from po_optimizer.errors import SettingError
 from po_optimizer.files import RemoteFolder
-from po_optimizer.persistence.fingerprint import fingerprint
+from po_optimizer.persistence.prompts import fingerprint
 from tests.persistence import zoo
 
 boto3 = pytest.importorskip("boto3")

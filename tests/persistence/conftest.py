@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 READER = """
 import json, sys
 from po_optimizer.persistence.components import inspect_program
-from po_optimizer.persistence.fingerprint import fingerprint
+from po_optimizer.persistence.prompts import fingerprint
 found = {}
 for path in json.load(sys.stdin):
     found[path] = fingerprint(inspect_program(open(path, "rb").read(), path))

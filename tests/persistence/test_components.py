@@ -24,8 +24,8 @@ from po_optimizer.persistence import (
     load_program_from_components,
 )
 from po_optimizer.persistence import format as fmt
-from po_optimizer.persistence.fingerprint import fingerprint
-from po_optimizer.persistence.programs import predictors
+from po_optimizer.persistence.codec.modules import predictors
+from po_optimizer.persistence.prompts import fingerprint
 from tests.persistence import zoo
 from tests.persistence.conftest import document, program
 

@@ -25,9 +25,9 @@ from po_optimizer.persistence import (
     load_program_from_components,
     save_program,
 )
-from po_optimizer.persistence.annotations import decode_annotation
-from po_optimizer.persistence.imports import Imports
-from po_optimizer.persistence.values import Decoder
+from po_optimizer.persistence.codec.annotations import decode_annotation
+from po_optimizer.persistence.codec.imports import Imports
+from po_optimizer.persistence.codec.values import Decoder
 from tests.persistence import zoo
 from tests.persistence.conftest import document
 

@@ -28,8 +28,8 @@ from po_optimizer.datasets.file_dataset import (
 from po_optimizer.datasets.html_preview import html_preview
 from po_optimizer.errors import ArtifactError, SettingError
 from po_optimizer.files import Folder
+from po_optimizer.persistence.codec.imports import DEFAULT_ALLOWED
 from po_optimizer.persistence.components import describe_missing, missing_parts
-from po_optimizer.persistence.imports import DEFAULT_ALLOWED
 from po_optimizer.persistence.outline import PredictorOutline, outline_program
 from po_optimizer.persistence.store import (
     DillMode,

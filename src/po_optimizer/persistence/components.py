@@ -24,18 +24,22 @@ from po_optimizer.errors import (
     listed,
 )
 from po_optimizer.persistence import format as fmt
-from po_optimizer.persistence import (  # noqa: F401 codecs
+from po_optimizer.persistence.codec import (  # noqa: F401 codecs
     held_lms,
     instances,
     plain,
     signatures,
 )
-from po_optimizer.persistence.arguments import decode_arguments, encode_arguments
-from po_optimizer.persistence.fingerprint import fingerprint
-from po_optimizer.persistence.imports import DEFAULT_ALLOWED, Imports
-from po_optimizer.persistence.programs import PROVENANCE, RebuiltProgram, predictors
+from po_optimizer.persistence.codec.arguments import decode_arguments, encode_arguments
+from po_optimizer.persistence.codec.imports import DEFAULT_ALLOWED, Imports
+from po_optimizer.persistence.codec.modules import (
+    PROVENANCE,
+    RebuiltProgram,
+    predictors,
+)
+from po_optimizer.persistence.codec.values import ABSENT, Decoder, Encoder, NotStored
+from po_optimizer.persistence.prompts import fingerprint
 from po_optimizer.persistence.reading import read_local_document
-from po_optimizer.persistence.values import ABSENT, Decoder, Encoder, NotStored
 
 logger = logging.getLogger(__name__)
 

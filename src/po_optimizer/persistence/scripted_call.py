@@ -22,10 +22,10 @@ import orjson
 from pydantic import TypeAdapter
 
 from po_optimizer.errors import ArtifactError, NotStoredError
-from po_optimizer.persistence.held_lms import describe_lm
-from po_optimizer.persistence.programs import predictors
+from po_optimizer.persistence.codec.held_lms import describe_lm
+from po_optimizer.persistence.codec.modules import predictors
+from po_optimizer.persistence.codec.values import FAILURES, Encoder
 from po_optimizer.persistence.scripted_answers import answer, value_of_schema
-from po_optimizer.persistence.values import FAILURES, Encoder
 
 Inputs = Mapping[str, Any]
 MAX_PROBES = 3

@@ -17,12 +17,12 @@ import dspy
 import pydantic
 
 from po_optimizer.persistence import format as fmt
-from po_optimizer.persistence.classes import decode_class, encode_class, kind_of
-from po_optimizer.persistence.held_lms import describe_lm
-from po_optimizer.persistence.imports import Imports
-from po_optimizer.persistence.programs import SEARCH_HISTORY
-from po_optimizer.persistence.signatures import class_variables, rebuild_signature
-from po_optimizer.persistence.values import Decoder, Encoder, NotStored, is_secret
+from po_optimizer.persistence.codec.classes import decode_class, encode_class, kind_of
+from po_optimizer.persistence.codec.held_lms import describe_lm
+from po_optimizer.persistence.codec.imports import Imports
+from po_optimizer.persistence.codec.modules import SEARCH_HISTORY
+from po_optimizer.persistence.codec.signatures import class_variables, rebuild_signature
+from po_optimizer.persistence.codec.values import Decoder, Encoder, NotStored, is_secret
 
 MAX_BYTES = 2**31
 CANNOT_PICKLE = (
@@ -138,9 +138,24 @@ def dumps(program: dspy.Module) -> bytes:
     return buffer.getvalue()
 
 
+class _Unpickler(dill.Unpickler):
+    """Finds what earlier snapshots name where it lay when they were made."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """The class or function of that name."""
+        return super().find_class(_MOVED.get(module, module), name)
+
+
+_MOVED = {
+    "po_optimizer.persistence.values": "po_optimizer.persistence.codec.values",
+    "po_optimizer.persistence.signatures": "po_optimizer.persistence.codec.signatures",
+    "po_optimizer.persistence.programs": "po_optimizer.persistence.codec.modules",
+}
+
+
 def loads(data: bytes) -> Any:
     """The program of a snapshot. Unpickling runs code: only for bytes you trust."""
-    return dill.loads(data)  # noqa: S301 only in mode `load`, and when verifying ours
+    return _Unpickler(io.BytesIO(data)).load()
 
 
 def entry(stem: str, data: bytes) -> dict[str, Any]:

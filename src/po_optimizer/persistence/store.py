@@ -27,7 +27,10 @@ from po_optimizer.files import Folder, LocalFolder, UnconfirmedError
 from po_optimizer.files.folders import StagedFile
 from po_optimizer.persistence import format as fmt
 from po_optimizer.persistence import snapshot
-from po_optimizer.persistence.arguments import encode_arguments
+from po_optimizer.persistence.codec.arguments import encode_arguments
+from po_optimizer.persistence.codec.imports import DEFAULT_ALLOWED, Imports
+from po_optimizer.persistence.codec.modules import PROVENANCE, predictors
+from po_optimizer.persistence.codec.values import Decoder, Encoder
 from po_optimizer.persistence.components import (
     compare,
     decode,
@@ -36,9 +39,7 @@ from po_optimizer.persistence.components import (
     missing_parts,
     program_of,
 )
-from po_optimizer.persistence.fingerprint import fingerprint
-from po_optimizer.persistence.imports import DEFAULT_ALLOWED, Imports
-from po_optimizer.persistence.programs import PROVENANCE, predictors
+from po_optimizer.persistence.prompts import fingerprint
 from po_optimizer.persistence.reading import read_document
 from po_optimizer.persistence.scripted_call import (
     MAX_PROBES,
@@ -47,7 +48,6 @@ from po_optimizer.persistence.scripted_call import (
     probe_inputs,
     steady_outcome,
 )
-from po_optimizer.persistence.values import Decoder, Encoder
 from po_optimizer.persistence.verify import (
     Call,
     Findings,

@@ -18,18 +18,18 @@ import dspy
 from po_optimizer.errors import SettingError
 from po_optimizer.persistence import format as fmt
 from po_optimizer.persistence import snapshot
+from po_optimizer.persistence.codec.imports import DATA_PACKAGES, Imports
+from po_optimizer.persistence.codec.values import FAILURES, Decoder, Encoder
 from po_optimizer.persistence.components import (
     inspect_program,
     program_of,
 )
-from po_optimizer.persistence.fingerprint import fingerprint
-from po_optimizer.persistence.imports import DATA_PACKAGES, Imports
+from po_optimizer.persistence.prompts import fingerprint
 from po_optimizer.persistence.scripted_call import (
     Inputs,
     Outcome,
     call_program,
 )
-from po_optimizer.persistence.values import FAILURES, Decoder, Encoder
 
 _TIMEOUT_SECONDS = 300.0
 _BOOT = (

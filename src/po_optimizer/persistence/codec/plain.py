@@ -19,8 +19,8 @@ from pydantic_core import PydanticUndefined
 
 from po_optimizer.errors import DamagedArtifactError
 from po_optimizer.persistence import format as fmt
-from po_optimizer.persistence.annotations import BY_NAME
-from po_optimizer.persistence.values import (
+from po_optimizer.persistence.codec.annotations import BY_NAME
+from po_optimizer.persistence.codec.values import (
     Decoder,
     Encoder,
     class_path,

@@ -23,7 +23,7 @@ import pydantic
 import typing_extensions
 
 from po_optimizer.errors import DamagedArtifactError
-from po_optimizer.persistence.values import Decoder, Encoder, decodes, encodes
+from po_optimizer.persistence.codec.values import Decoder, Encoder, decodes, encodes
 
 _CLASSES: tuple[type, ...] = (
     *(str, int, float, bool, complex, bytes, bytearray, object, type),

@@ -20,7 +20,7 @@ from po_optimizer.errors import (
     NotStoredError,
 )
 from po_optimizer.persistence import format as fmt
-from po_optimizer.persistence.imports import Imports
+from po_optimizer.persistence.codec.imports import Imports
 
 Encode = Callable[["Encoder", Any, str], Any]
 Decode = Callable[["Decoder", dict[str, Any], Any], Any]

@@ -10,8 +10,8 @@ from typing import Any
 import dspy
 
 from po_optimizer.errors import LMMismatchError, SettingError
-from po_optimizer.persistence.imports import import_path
-from po_optimizer.persistence.values import (
+from po_optimizer.persistence.codec.imports import import_path
+from po_optimizer.persistence.codec.values import (
     ABSENT,
     Decoder,
     Encoder,

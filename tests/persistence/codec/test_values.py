@@ -15,9 +15,12 @@ from pydantic import AliasChoices, AliasPath, BaseModel, Field
 from po_optimizer.errors import NotStorableError, NotStoredError
 from po_optimizer.persistence import components  # noqa: F401 registers the codecs
 from po_optimizer.persistence import format as fmt
-from po_optimizer.persistence.annotations import decode_annotation, encode_annotation
-from po_optimizer.persistence.imports import DATA_PACKAGES, Imports
-from po_optimizer.persistence.values import Decoder, Encoder
+from po_optimizer.persistence.codec.annotations import (
+    decode_annotation,
+    encode_annotation,
+)
+from po_optimizer.persistence.codec.imports import DATA_PACKAGES, Imports
+from po_optimizer.persistence.codec.values import Decoder, Encoder
 
 SCALARS = (
     st.none()

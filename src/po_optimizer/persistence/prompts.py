@@ -7,8 +7,8 @@ import dspy
 import orjson
 from pydantic import BaseModel
 
+from po_optimizer.persistence.codec.modules import predictors
 from po_optimizer.persistence.format import sha256
-from po_optimizer.persistence.programs import predictors
 
 _BROKEN = (TypeError, ValueError, AttributeError, LookupError, RuntimeError)
 

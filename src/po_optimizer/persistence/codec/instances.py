@@ -12,15 +12,15 @@ import dspy
 from pydantic import BaseModel, RootModel
 
 from po_optimizer.errors import DamagedArtifactError
-from po_optimizer.persistence.classes import (
+from po_optimizer.persistence.codec.classes import (
     RebuiltModel,
     RebuiltType,
     decode_class,
     encode_class,
     has_serializers,
 )
-from po_optimizer.persistence.imports import KINDS
-from po_optimizer.persistence.values import (
+from po_optimizer.persistence.codec.imports import KINDS
+from po_optimizer.persistence.codec.values import (
     ABSENT,
     Decoder,
     Encoder,

@@ -18,25 +18,25 @@ import typing_extensions
 from pydantic import BaseModel
 
 from po_optimizer.errors import DamagedArtifactError, NotStoredError
-from po_optimizer.persistence.annotations import (
+from po_optimizer.persistence.codec.annotations import (
     NAMES,
     decode_annotation,
     encode_annotation,
     type_variable,
 )
-from po_optimizer.persistence.fields import (
+from po_optimizer.persistence.codec.fields import (
     RefusingFactory,
     decode_field,
     encode_field,
 )
-from po_optimizer.persistence.imports import (
+from po_optimizer.persistence.codec.imports import (
     DATA_PACKAGES,
     EXACT,
     KINDS,
     class_reference,
     import_path,
 )
-from po_optimizer.persistence.values import (
+from po_optimizer.persistence.codec.values import (
     Decoder,
     Encoder,
     NotStored,

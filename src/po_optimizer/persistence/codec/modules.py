@@ -19,8 +19,8 @@ from po_optimizer.errors import (
     NotCallableError,
     NotStorableError,
 )
-from po_optimizer.persistence.imports import EXACT, class_reference, import_path
-from po_optimizer.persistence.values import (
+from po_optimizer.persistence.codec.imports import EXACT, class_reference, import_path
+from po_optimizer.persistence.codec.values import (
     ABSENT,
     Decoder,
     Encoder,

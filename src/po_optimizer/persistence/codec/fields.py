@@ -23,13 +23,13 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from po_optimizer.errors import DamagedArtifactError
-from po_optimizer.persistence.annotations import (
+from po_optimizer.persistence.codec.annotations import (
     decode_annotation,
     decode_metadata,
     encode_annotation,
     encode_metadata,
 )
-from po_optimizer.persistence.values import (
+from po_optimizer.persistence.codec.values import (
     Decoder,
     Encoder,
     NotStored,

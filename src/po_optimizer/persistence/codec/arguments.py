@@ -10,8 +10,8 @@ from typing import Any
 
 import dspy
 
-from po_optimizer.persistence.imports import Imports
-from po_optimizer.persistence.values import Decoder, Encoder
+from po_optimizer.persistence.codec.imports import Imports
+from po_optimizer.persistence.codec.values import Decoder, Encoder
 
 Node = dict[str, Any]
 

@@ -10,8 +10,8 @@ import dspy
 from pydantic import create_model
 
 from po_optimizer.errors import DamagedArtifactError
-from po_optimizer.persistence.fields import decode_field, encode_field
-from po_optimizer.persistence.values import (
+from po_optimizer.persistence.codec.fields import decode_field, encode_field
+from po_optimizer.persistence.codec.values import (
     ABSENT,
     Decoder,
     Encoder,

@@ -1,0 +1,1 @@
+"""Values, types, modules and programs as tagged JSON, and back."""

@@ -52,8 +52,15 @@ class Params(BaseModel):
         raise ValidationError.from_exception_data(cls.__name__, details)
 
 
+_QUOTA = (
+    " any more: a 429 is waited for as long as the server says; for fewer calls at a"
+    " time set num_threads"
+)
+_GONE = {"requests_per_minute": _QUOTA, "tokens_per_minute": _QUOTA}
+
+
 def _not_known(key: str, known: list[str]) -> PydanticCustomError:
-    hint = nearest(key, known) or f" (known: {listed(known)})"
+    hint = _GONE.get(key) or nearest(key, known) or f" (known: {listed(known)})"
     return PydanticCustomError("unknown_key", "not known{hint}", {"hint": hint})
 
 
@@ -124,8 +131,6 @@ class LMParams(Params):
     timeout_seconds: PositiveFloat = 600.0  # silence of the server
     num_retries: Count = 3  # attempts after a first one that failed
     num_threads: Count = 0  # LM calls at a time; 0: as many as the server answers
-    requests_per_minute: PositiveInt | None = None
-    tokens_per_minute: PositiveInt | None = None  # prompt and completion together
     seconds_per_example: PositiveFloat = 25.0  # first guess of the forecast
     extra: dict[str, JsonValue] = {}  # goes with each request, nested as it is
     price: PriceParams | None = None

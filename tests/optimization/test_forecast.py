@@ -103,16 +103,6 @@ def test_first_forecast_takes_the_setting(tmp_path):
     assert "unknown" in made.in_words()
 
 
-def test_limits_per_minute_make_it_longer(tmp_path):
-    """What the LM's provider allows is the pace, not the threads."""
-    slow = world.lm(tmp_path, seconds_per_example=1.0, requests_per_minute=6)
-    made = foretell(slow, world.settings())
-    assert made.seconds == pytest.approx(made.calls_expected * 10.0)
-    world.run(tmp_path, world.lm(tmp_path))
-    made = foretell(world.lm(tmp_path, tokens_per_minute=60), world.settings())
-    assert made.seconds == pytest.approx(made.tokens, rel=0.01)
-
-
 def test_later_forecasts_take_the_ledger(tmp_path):
     """After a run the same LM's calls give seconds, tokens and cost."""
     lm = world.lm(tmp_path, world.slow(0.01))

@@ -20,7 +20,6 @@ from po_optimizer.lms.providers import litellm, look_at_provider, ollama, vertex
 from po_optimizer.lms.providers.litellm_answers import LiteLLMAnswers
 from po_optimizer.lms.providers.litellm_http import bounded_client
 from po_optimizer.lms.providers.openai_compatible import v1
-from po_optimizer.lms.rate_limit import RateLimit
 from po_optimizer.lms.transport import AnswerTransport
 from po_optimizer.params import LMParams
 
@@ -58,7 +57,6 @@ def make_lm(
         price(params),
         json_schema=params.structured_output == "json_schema",
         json_object=params.structured_output != "none",
-        limit=_rate_limit(params, meter.ledger),
     )
     return MeteredLM(
         f"{_PREFIX[params.provider]}/{params.model}".removeprefix("/"),
@@ -72,13 +70,6 @@ def make_lm(
         max_tokens=params.max_tokens,
         num_retries=params.num_retries,
     )
-
-
-def _rate_limit(params: LMParams, ledger: Ledger) -> RateLimit | None:
-    requests, tokens = params.requests_per_minute, params.tokens_per_minute
-    if requests is None and tokens is None:
-        return None
-    return RateLimit(ledger, requests=requests, tokens=tokens)
 
 
 def endpoint_words(params: LMParams) -> str:

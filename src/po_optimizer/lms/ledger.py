@@ -30,11 +30,6 @@ CREATE TABLE IF NOT EXISTS calls (
     error TEXT
 );
 CREATE INDEX IF NOT EXISTS calls_by_optimization ON calls (optimization_id, paid);
-CREATE TABLE IF NOT EXISTS turns (  -- of the last minute, for limits per minute
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    started REAL NOT NULL,
-    tokens INTEGER NOT NULL
-);
 """
 
 
@@ -118,18 +113,6 @@ class Ledger:
             self._local.connection = connection
         yield connection
 
-    @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        """A block that no other process writes into; undone if it raises."""
-        with self._connection() as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield connection
-            except BaseException:
-                connection.execute("ROLLBACK")
-                raise
-            connection.execute("COMMIT")
-
     def __getstate__(self) -> dict[str, Path]:
         """The path alone: connections belong to a process and a thread."""
         return {"path": self.path}
@@ -196,16 +179,6 @@ class Ledger:
         select = "SELECT total(cost_usd) FROM calls WHERE paid AND optimization_id = ?"
         with self._connection() as connection:
             return float(connection.execute(select, (optimization_id,)).fetchone()[0])
-
-    def usual_completion(self) -> int | None:
-        """Tokens that nine in ten of the last answers keep to; None: no answers."""
-        select = """
-            SELECT completion_tokens FROM calls
-            WHERE paid AND completion_tokens IS NOT NULL ORDER BY id DESC LIMIT 100
-        """
-        with self._connection() as connection:
-            found = sorted(row[0] for row in connection.execute(select))
-        return int(found[len(found) * 9 // 10]) if found else None
 
 
 def _where(

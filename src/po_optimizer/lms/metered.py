@@ -22,7 +22,6 @@ from po_optimizer.lms.answer_body import count
 from po_optimizer.lms.any_lm import metering_every_lm
 from po_optimizer.lms.meter import CallScope, LMIdentity, Meter, in_use
 from po_optimizer.lms.own_threads import own_threads
-from po_optimizer.lms.rate_limit import RateLimit
 from po_optimizer.lms.stop import LMNotReady
 from po_optimizer.lms.threads import num_threads
 from po_optimizer.params import LMParams
@@ -45,7 +44,6 @@ class MeteredEngine:
         cost: (prompt tokens, completion tokens) -> US dollars or None.
         json_schema: The LM takes a JSON schema as response format.
         json_object: The LM takes the plain JSON response format.
-        limit: What each attempt waits for; None: for nothing.
     """
 
     supports_function_calling = False
@@ -59,7 +57,6 @@ class MeteredEngine:
         *,
         json_schema: bool,
         json_object: bool,
-        limit: RateLimit | None = None,
     ) -> None:
         self.meter = meter
         self.supports_response_schema = json_schema
@@ -67,7 +64,6 @@ class MeteredEngine:
         self.supported_params = frozenset({"temperature", "max_tokens"} | formats)
         self._connect = connect
         self._cost = cost
-        self._limit = limit
         self._engine: Any = None
         self._told: set[str] = set()
         self._lock = threading.Lock()
@@ -81,7 +77,6 @@ class MeteredEngine:
         """One attempt, checked against the guards and recorded."""
         self.meter.check()
         engine = self._connected()
-        turn = self._await_turn(request)
         with self.meter.attempt(self.meter.slug) as usage:
             response: Response = engine.complete(request)
             # no prompt has 0 tokens: a server that says so reports none
@@ -92,16 +87,9 @@ class MeteredEngine:
                 completion_tokens=made,
                 cost_usd=self._cost(sent, made),
             )
-        if self._limit and turn and sent:
-            self._limit.settle(turn, sent + (made or 0))
         self._tell(response.finish_reason, request.config.max_tokens)
         self._compare(request.model, response.model)
         return response
-
-    def _await_turn(self, request: Request) -> int | None:
-        if self._limit is None:
-            return None
-        return self._limit.take_turn(request, self.meter.check)
 
     def _tell(self, reason: str, most: int | None) -> None:
         """Says once why an answer is not whole; what it is worth the metric says."""

@@ -43,7 +43,7 @@ class EndpointCache(Cache):
         )
         self.folder = folder
         self.answers = Answers(folder)
-        self.flight = SingleFlight(folder / "in_flight.lock")
+        self.flight = SingleFlight()
 
     def get(
         self,

@@ -13,10 +13,7 @@ _ADDRESS_VARIABLES = {"ollama": "OLLAMA_BASE_URL", "openai": "PO_LM_BASE_URL"}
 _OF_ONE_PROVIDER = {
     *("api_base", "extra", "context_tokens", "structured_output", "num_threads"),
 }
-_OF_ONE_MODEL = {
-    *("embedded", "bounds", "price", "seconds_per_example"),
-    *("requests_per_minute", "tokens_per_minute"),
-}
+_OF_ONE_MODEL = {"embedded", "bounds", "price", "seconds_per_example"}
 
 
 def task_lm_params(parameters: Mapping[str, Any]) -> LMParams:

@@ -26,8 +26,6 @@ _PACE = {
     "timeout_seconds",
     "num_retries",
     "num_threads",
-    "requests_per_minute",
-    "tokens_per_minute",
     "seconds_per_example",
     "price",
 }

@@ -20,8 +20,7 @@ class Forecast(BaseModel):
         prompt: Calls of the prompt LM.
         trials: Evaluations that the journal will hold.
         tokens: Of the expected calls; None: unknown.
-        seconds: Wall time of the expected calls with `num_threads` at a time, as the
-            LM's limits per minute allow.
+        seconds: Wall time of the expected calls with `num_threads` at a time.
         cost_usd: Of the expected calls; None: unknown.
         per_run: LM calls of one run of the program; None: one a predictor.
         over_budget: Bounds of the budget that the expected calls pass, in words.
@@ -89,8 +88,8 @@ def forecast(setup: Setup, calls_per_run: Sequence[int] = ()) -> Forecast:
     calls = optimizer.calls(sizes)
     task_rate, prompt_rate = _rate(task_lm), _rate(prompt_lm)
     threads = task_lm.num_threads
-    seconds = _seconds(task_lm, calls.task.expected, task_rate, threads)
-    seconds += _seconds(prompt_lm, calls.prompt.expected, prompt_rate, 1)
+    seconds = calls.task.expected * task_rate.seconds / threads
+    seconds += calls.prompt.expected * prompt_rate.seconds
     made = Forecast(
         optimizer=params.optimizer,
         task=calls.task,
@@ -110,16 +109,6 @@ def forecast(setup: Setup, calls_per_run: Sequence[int] = ()) -> Forecast:
         over_budget=[],
     )
     return made.model_copy(update={"over_budget": _over(made, params.budget)})
-
-
-def _seconds(lm: MeteredLM, n_calls: int, rate: MeanUsage, threads: int) -> float:
-    requests, tokens = lm.params.requests_per_minute, lm.params.tokens_per_minute
-    minutes = [n_calls * rate.seconds / threads / 60]
-    if requests is not None:
-        minutes.append(n_calls / requests)
-    if tokens is not None and rate.tokens is not None:
-        minutes.append(n_calls * rate.tokens / tokens)
-    return 60 * max(minutes)
 
 
 def _rate(lm: MeteredLM) -> MeanUsage:

@@ -42,7 +42,7 @@ viz: install  ## look at the pipeline and its results in a browser
 
 viz-build: install  ## write that page into build/, without local paths
 	KEDRO_ENV=$(ENV) $(BIN)/kedro viz build --include-hooks --include-previews
-	$(BIN)/python -m po_optimizer.viz_build
+	$(BIN)/python scripts/scrub_viz.py
 
 test: install  ## all tests, offline, under 10 minutes
 	$(BIN)/python -m pytest -m "not exhaustive and not live and not browser and not servers" --numprocesses 2 --dist loadfile --cov --cov-report=term --quiet

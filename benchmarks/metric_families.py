@@ -12,7 +12,7 @@ from pathlib import Path
 
 from po_optimizer.product_owner.metric import score_outputs
 from po_optimizer.product_owner.schema import ProductOwnerRecord
-from po_optimizer.score import Score
+from po_optimizer.roles.score import Score
 
 RECORDS = Path(__file__).parents[1] / "data" / "01_raw" / "product_owner.jsonl"
 SHIFT = 61  # each record is answered with the reference of the 61st after it

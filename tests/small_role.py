@@ -7,7 +7,7 @@ from typing import Any
 import dspy
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from po_optimizer.score import Score
+from po_optimizer.roles.score import Score
 
 ROLE = {
     "program": "tests.small_role.Labeler",

@@ -8,7 +8,7 @@ import pytest
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 
-from po_optimizer.explain import explain
+from po_optimizer.console.messages import explain
 from po_optimizer.lms import MeteredLM, make_lm, use_lm
 from po_optimizer.optimization.preflight.provider import provider_checks
 

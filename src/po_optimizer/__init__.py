@@ -16,7 +16,7 @@ if TYPE_CHECKING:
         load_program_from_components,
         save_program,
     )
-    from po_optimizer.score import Score
+    from po_optimizer.roles.score import Score
 
 __version__ = "0.1.0"
 
@@ -33,7 +33,7 @@ __all__ = [
 
 _MODULES = {
     **dict.fromkeys(__all__, "po_optimizer.persistence"),
-    "Score": "po_optimizer.score",
+    "Score": "po_optimizer.roles.score",
 }
 
 

@@ -15,16 +15,16 @@ from kedro.framework.cli.project import run as kedro_run
 from omegaconf import OmegaConf
 from rich.console import Console
 
+from po_optimizer.console.messages import causes, explain
 from po_optimizer.errors import (
     DamagedArtifactError,
     InterruptedRunError,
     PoOptimizerError,
 )
-from po_optimizer.explain import causes, explain
 from po_optimizer.lms import StopRun, leaving
+from po_optimizer.lms.visible import visible
 from po_optimizer.persistence.outline import outline_program
 from po_optimizer.persistence.reading import read_local_document
-from po_optimizer.visible import visible
 
 _KEPT = (
     "stopped by Ctrl-C. What is stored and every LM answer so far is kept: the same "

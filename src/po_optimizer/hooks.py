@@ -13,6 +13,13 @@ from kedro.framework.project import pipelines
 from kedro.io import CatalogProtocol
 from kedro.pipeline import Node, Pipeline
 
+from po_optimizer.console.summary import (
+    bear_a_lost_log,
+    escape_logs,
+    name_log_lines,
+    show_summary,
+    warn_of_what_stands,
+)
 from po_optimizer.datasets import DSPyProgramDataset, LMDataset
 from po_optimizer.errors import EndedEarlyError
 from po_optimizer.given_parameters import check_given
@@ -32,13 +39,6 @@ from po_optimizer.shape import (
     check_program_from,
     configuration_of,
     with_configurations,
-)
-from po_optimizer.terminal import (
-    bear_a_lost_log,
-    escape_logs,
-    name_log_lines,
-    show_summary,
-    warn_of_what_stands,
 )
 
 # LiteLLM fetches a price map from the network at import unless told not to

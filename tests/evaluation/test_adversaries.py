@@ -4,7 +4,7 @@ import dspy
 
 from po_optimizer.evaluation.adversaries import HONEST, adversaries
 from po_optimizer.evaluation.metric_check import metric_report
-from po_optimizer.score import Score
+from po_optimizer.roles.score import Score
 
 OUTPUT = {
     "status": "open",

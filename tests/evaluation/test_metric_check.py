@@ -5,7 +5,7 @@ import pytest
 
 from po_optimizer.evaluation.metric_check import MetricReport, metric_report
 from po_optimizer.reporting.metric_figure import metric_figure
-from po_optimizer.score import Score
+from po_optimizer.roles.score import Score
 
 
 def _examples(*answers: str) -> list[dspy.Example]:

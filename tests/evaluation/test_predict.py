@@ -16,7 +16,7 @@ from po_optimizer.evaluation.predict import (
     score_references,
 )
 from po_optimizer.lms.stop import StopRun
-from po_optimizer.score import Score
+from po_optimizer.roles.score import Score
 from tests.scripted import scripted_lm
 
 

@@ -1,8 +1,8 @@
 """One finished run, shared by all tests of this folder, which only read it."""
 
 import pytest
+from scripts.scrub_viz import scrub
 
-from po_optimizer.viz_build import scrub
 from tests.faces.project import (
     ENVIRONMENT,
     answering,

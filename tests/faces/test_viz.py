@@ -3,8 +3,8 @@ import re
 import sys
 
 import pytest
+from scripts.scrub_viz import scrub
 
-from po_optimizer.viz_build import scrub
 from tests.faces.project import ROOT, SLUG
 
 STAGES = ("data_prep", "optimize", "persist", "evaluate", "integrate")

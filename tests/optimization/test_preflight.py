@@ -11,7 +11,7 @@ from po_optimizer.lms import Interrupted, stop_lms_in_use, use_lm
 from po_optimizer.optimization import Check, forecast, preflight
 from po_optimizer.optimization.preflight import program
 from po_optimizer.params import PreflightParams
-from po_optimizer.score import Score
+from po_optimizer.roles.score import Score
 from tests.optimization import world
 
 LOST = LMTransportError("connection refused")

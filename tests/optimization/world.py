@@ -14,7 +14,7 @@ from po_optimizer.lms import MeteredLM
 from po_optimizer.optimization import OptimizationResult, Setup, optimize
 from po_optimizer.params import BudgetParams, OptimizeParams
 from po_optimizer.persistence import extract_program_components
-from po_optimizer.score import Score
+from po_optimizer.roles.score import Score
 from tests.scripted import Answer, scripted_lm
 
 _PARTS = ("student", "metric", "prompt_lm")

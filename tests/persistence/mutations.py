@@ -31,9 +31,15 @@ DANGEROUS = (
     *("code:interact", "ctypes:CDLL", "socket:create_connection", "timeit:timeit"),
     *("urllib.request:urlopen", "webbrowser:open", "tempfile:mkdtemp", "this:x"),
     *("functools:partial", "operator:attrgetter", "operator:methodcaller"),
-    *("po_optimizer.persistence.snapshot:loads", "po_optimizer.roles:import_object"),
+    *(
+        "po_optimizer.persistence.snapshot:loads",
+        "po_optimizer.roles:import_object",
+    ),
     *("po_optimizer.persistence.store:save_program", "po_optimizer.cli:main"),
-    *("po_optimizer.persistence.store:load_program", "po_optimizer.roles:make_program"),
+    *(
+        "po_optimizer.persistence.store:load_program",
+        "po_optimizer.roles:make_program",
+    ),
     *("po_optimizer.datasets.dspy_program_dataset:DSPyProgramDataset",),
     *("dspy.utils.saving:load", "dspy.clients.lm:LM", "dspy.clients.base_lm:BaseLM"),
     *("dspy.primitives.python_interpreter:PythonInterpreter",),

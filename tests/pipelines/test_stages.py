@@ -6,6 +6,7 @@ import pytest
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Pipeline, node
 
+from po_optimizer.console.summary import show_summary
 from po_optimizer.errors import BelowBoundError, NoProgramError
 from po_optimizer.params import (
     DataPrepParams,
@@ -18,7 +19,6 @@ from po_optimizer.pipelines.data_prep import nodes as data_prep
 from po_optimizer.pipelines.evaluate import nodes as evaluate
 from po_optimizer.pipelines.optimize import nodes as optimize
 from po_optimizer.pipelines.persist import nodes as persist
-from po_optimizer.terminal import show_summary
 from tests.scripted import scripted_lm
 from tests.small_role import Labeler, raw_record
 from tests.test_small_role import ROLE

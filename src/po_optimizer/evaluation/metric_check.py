@@ -15,8 +15,8 @@ from po_optimizer.evaluation.corruptions import (
     output_types,
 )
 from po_optimizer.evaluation.predictions import Result
-from po_optimizer.measuring import Metric, call_metric
-from po_optimizer.score import Score
+from po_optimizer.roles.metric import Metric, call_metric
+from po_optimizer.roles.score import Score
 
 SHUFFLED = "references of other records"
 WHY_NOT = {

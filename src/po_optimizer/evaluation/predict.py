@@ -23,8 +23,8 @@ from po_optimizer.evaluation.repeats import mean_of_repeats
 from po_optimizer.lms.metered import use_lm
 from po_optimizer.lms.no_calls import LMAsked, no_lm_calls
 from po_optimizer.lms.stop import StopRun
-from po_optimizer.measuring import JudgeUnreadableError, Measure, Metric, reference
-from po_optimizer.score import Score
+from po_optimizer.roles.metric import JudgeUnreadableError, Measure, Metric, reference
+from po_optimizer.roles.score import Score
 
 ID_FIELDS = ("example_id", "record_id", "concept_id", "id")
 STRATA_FIELDS = ("tier", "language")

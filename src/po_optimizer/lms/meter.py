@@ -40,7 +40,7 @@ from po_optimizer.lms.stop import (
     StopRun,
     asked_to_stop,
 )
-from po_optimizer.visible import visible
+from po_optimizer.lms.visible import visible
 
 logger = getLogger(__name__)
 

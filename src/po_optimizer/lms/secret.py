@@ -2,7 +2,7 @@
 
 import re
 
-from po_optimizer.visible import visible
+from po_optimizer.lms.visible import visible
 
 _IN_ADDRESS = re.compile(r"(?<=://)[^/?#\s'\"]+@")  # user and password
 MASK = "***"

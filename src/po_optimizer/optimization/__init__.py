@@ -4,7 +4,7 @@ from po_optimizer.lms.check import Check
 from po_optimizer.optimization.forecast import Forecast, forecast
 from po_optimizer.optimization.journal import Trial, read_journal
 from po_optimizer.optimization.preflight import LMCheck, PreflightReport, preflight
-from po_optimizer.optimization.progress import log_event, show_progress
+from po_optimizer.optimization.progress import log_event
 from po_optimizer.optimization.report import OptimizationReport, OptimizationResult
 from po_optimizer.optimization.run import optimize
 from po_optimizer.optimization.setup import Setup
@@ -23,5 +23,4 @@ __all__ = [
     "optimize",
     "preflight",
     "read_journal",
-    "show_progress",
 ]

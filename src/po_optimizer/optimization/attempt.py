@@ -7,7 +7,7 @@ from typing import Any
 import dspy
 from dspy.utils.exceptions import AdapterParseError
 
-from po_optimizer.score import Score
+from po_optimizer.roles.score import Score
 
 _SHOWN = 600
 

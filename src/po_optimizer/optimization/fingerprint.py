@@ -16,8 +16,8 @@ from pydantic import BaseModel
 from pydantic.errors import PydanticInvalidForJsonSchema
 
 from po_optimizer.lms import MeteredLM
-from po_optimizer.measuring import Metric
 from po_optimizer.optimization.setup import Setup
+from po_optimizer.roles.metric import Metric
 
 Fingerprint = dict[str, str]
 """Name of a part -> its value or digest, as an error can show it."""

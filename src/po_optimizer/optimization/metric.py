@@ -8,15 +8,15 @@ from dspy.teleprompt.gepa.gepa_utils import ScoreWithFeedback
 from dspy.utils.exceptions import LMError
 
 from po_optimizer.lms import LMUnreachable, StopRun
-from po_optimizer.measuring import (
+from po_optimizer.optimization.stops import MetricBroken
+from po_optimizer.roles.metric import (
     JudgeUnreadableError,
     Measure,
     Metric,
     call_metric,
     output_names,
 )
-from po_optimizer.optimization.stops import MetricBroken
-from po_optimizer.score import Score
+from po_optimizer.roles.score import Score
 
 Stop = Callable[[], None]
 """Raises the StopRun that was set, if one was; in any thread."""

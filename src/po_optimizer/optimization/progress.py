@@ -1,19 +1,12 @@
 """What a running optimization tells: one event, and where it goes."""
 
 import logging
-import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-
-from rich import get_console
-from rich.console import Console
 
 from po_optimizer.lms.usage import Usage
 from po_optimizer.optimization.forecast import Forecast
 from po_optimizer.optimization.journal import Trial
-from po_optimizer.optimization.live import LiveView
 
 _log = logging.getLogger(__name__)
 
@@ -72,31 +65,6 @@ Event = Started | Phase | Scored | Ended
 Progress = Callable[[Event], None]
 
 
-@contextmanager
-def show_progress(console: Console | None = None) -> Iterator[Progress]:
-    """A live display if the console is a terminal, else one log line per event.
-
-    A terminal has one display: of several optimizations at a time the others log.
-    """
-    console = console or get_console()
-    on_terminal = console.is_terminal and sys.stdout.isatty()
-    if not (on_terminal and _display.acquire(blocking=False)):
-        yield log_event
-        return
-    try:
-        with LiveView(console) as view:
-
-            def show(event: Event) -> None:
-                _to_view(view, event)
-
-            yield show
-    finally:
-        _display.release()
-
-
-_display = threading.Lock()
-
-
 def log_event(event: Event) -> None:
     """One line at INFO."""
     _log.info("%s", in_words(event))
@@ -124,17 +92,3 @@ def in_words(event: Event) -> str:
         case Ended():
             best = "none" if event.best is None else f"{event.best:.4f}"
             return f"optimize: {event.ended}, best={best}, {event.seconds:.0f} s"
-
-
-def _to_view(view: LiveView, event: Event) -> None:
-    match event:
-        case Started():
-            calls = event.forecast.calls_expected if event.forecast else None
-            seconds = event.forecast.seconds if event.forecast else None
-            view.start(event.optimizer, event.trials, calls, seconds, event.spent)
-        case Phase():
-            view.phase = event.name
-        case Scored():
-            view.add(event.trial, replayed=event.replayed)
-        case Ended():
-            view.end(event.ended)

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import dspy
 
 from po_optimizer.lms import MeteredLM
-from po_optimizer.measuring import Metric
 from po_optimizer.optimization.optimizers import Sizes, make_optimizer
 from po_optimizer.params import OptimizeParams
+from po_optimizer.roles.metric import Metric
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from po_optimizer.evaluation.predictions import Result, json_ready
-from po_optimizer.visible import visible
+from po_optimizer.lms.visible import visible
 
 ALIKE = 0.5  # below it a word-by-word diff is confetti: both texts are shown whole
 

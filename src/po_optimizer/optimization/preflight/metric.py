@@ -10,15 +10,15 @@ from dspy.utils.exceptions import LMError
 from po_optimizer.lms import StopRun, use_lm
 from po_optimizer.lms.check import Check, check
 from po_optimizer.lms.no_calls import LMAsked, no_lm_calls
-from po_optimizer.measuring import (
+from po_optimizer.optimization.metric import empty_scores
+from po_optimizer.optimization.preflight.probe import Probe
+from po_optimizer.optimization.setup import Setup
+from po_optimizer.roles.metric import (
     Measure,
     metric_problem,
     output_names,
     reference,
 )
-from po_optimizer.optimization.metric import empty_scores
-from po_optimizer.optimization.preflight.probe import Probe
-from po_optimizer.optimization.setup import Setup
 
 _log = getLogger(__name__)
 _MOST_REFERENCES = 50

@@ -11,7 +11,6 @@ import dspy
 from dspy.utils.exceptions import LMError, LMInvalidRequestError
 
 from po_optimizer.lms import CallRow, Interrupted, MeteredLM, StopRun, use_lm
-from po_optimizer.measuring import Metric
 from po_optimizer.optimization.attempt import Attempt, attempt
 from po_optimizer.optimization.metric import GuardedMetric
 from po_optimizer.optimization.rendering import (
@@ -21,7 +20,8 @@ from po_optimizer.optimization.rendering import (
     holds_media,
 )
 from po_optimizer.optimization.stops import MetricBroken
-from po_optimizer.score import Score
+from po_optimizer.roles.metric import Metric
+from po_optimizer.roles.score import Score
 
 _log = getLogger(__name__)
 

@@ -9,7 +9,6 @@ import dspy
 from po_optimizer.errors import PreflightError
 from po_optimizer.lms import MeteredLM
 from po_optimizer.lms.check import Check, check
-from po_optimizer.measuring import RAISED
 from po_optimizer.optimization.fingerprint import optimization_id, run_fingerprint
 from po_optimizer.optimization.optimizers import Optimizer, make_optimizer
 from po_optimizer.optimization.preflight.context import ContextChecks
@@ -30,6 +29,7 @@ from po_optimizer.optimization.preflight.target import target_checks
 from po_optimizer.optimization.quiet import quiet_dspy
 from po_optimizer.optimization.setup import Setup
 from po_optimizer.params import OptimizeParams
+from po_optimizer.roles.metric import RAISED
 
 LMCheck = Callable[[MeteredLM], list[Check]]
 """A check that only some providers need, e.g. whether Ollama has pulled the model."""

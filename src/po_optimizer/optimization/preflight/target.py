@@ -4,8 +4,8 @@ from logging import getLogger
 
 from po_optimizer.lms.check import Check
 from po_optimizer.lms.no_calls import LMAsked, no_lm_calls
-from po_optimizer.measuring import Measure, reference
 from po_optimizer.optimization.setup import Setup
+from po_optimizer.roles.metric import Measure, reference
 
 logger = getLogger(__name__)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import dspy
 
+from po_optimizer.console.live import show_progress
 from po_optimizer.lms import MeteredLM
 from po_optimizer.optimization import (
     Forecast,
@@ -14,7 +15,6 @@ from po_optimizer.optimization import (
     forecast,
     optimize,
     preflight,
-    show_progress,
 )
 from po_optimizer.optimization.journal import read_journal
 from po_optimizer.optimization.preflight.provider import provider_checks

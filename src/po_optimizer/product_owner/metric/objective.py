@@ -11,7 +11,7 @@ from po_optimizer.product_owner.metric.judgement import JUDGED_NAMES, judge_by_r
 from po_optimizer.product_owner.metric.outputs import read_output
 from po_optimizer.product_owner.metric.rubric import PART_NAMES, judge_by_rubric
 from po_optimizer.product_owner.schema import D, ProductOwnerReview, Requirements
-from po_optimizer.score import Score
+from po_optimizer.roles.score import Score
 
 DEFAULT_WEIGHTS: Mapping[str, float] = {
     "rubric": 0.10,

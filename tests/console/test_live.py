@@ -3,15 +3,14 @@ import logging
 
 from rich.console import Console
 
+from po_optimizer.console.live import LiveView, minutes, show_progress, sparkline
 from po_optimizer.lms.usage import Usage
-from po_optimizer.optimization.live import LiveView, minutes, sparkline
 from po_optimizer.optimization.progress import (
     Ended,
     Phase,
     Scored,
     Started,
     log_event,
-    show_progress,
 )
 from tests.optimization.test_journal import trial
 

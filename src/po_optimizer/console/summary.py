@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 from po_optimizer.errors import listed, refusal
+from po_optimizer.lms.visible import visible, visible_data
 from po_optimizer.optimization import Forecast
-from po_optimizer.visible import visible, visible_data
 
 logger = logging.getLogger(__name__)
 

@@ -93,9 +93,7 @@ def build(steps=1):
     return dspy.ReAct("question -> answer", tools=[], max_iters=steps)
 
 
-@pytest.mark.parametrize(
-    "path", ["tests.test_roles:ready_made", "tests.test_roles.build"]
-)
+@pytest.mark.parametrize("path", [f"{__name__}:ready_made", f"{__name__}.build"])
 def test_program_may_be_an_object_or_come_of_a_function(path):
     """Each time it is a fresh one, with a colon or a dot before the name."""
     programs = [make_program(RoleParams(program=path)) for _ in range(2)]
@@ -105,13 +103,13 @@ def test_program_may_be_an_object_or_come_of_a_function(path):
 
 def test_arguments_reach_the_factory():
     """`role.program_args` are what the function is called with."""
-    role = RoleParams(program="tests.test_roles:build", program_args={"steps": 7})
+    role = RoleParams(program=f"{__name__}:build", program_args={"steps": 7})
     assert make_program(role).max_iters == 7
 
 
 def test_an_object_takes_no_arguments():
     """What is made already cannot be made with arguments."""
-    role = RoleParams(program="tests.test_roles:ready_made", program_args={"n": 1})
+    role = RoleParams(program=f"{__name__}:ready_made", program_args={"n": 1})
     with pytest.raises(SettingError, match=r"role.program_args=.*made already"):
         make_program(role)
 
@@ -119,7 +117,7 @@ def test_an_object_takes_no_arguments():
 def test_program_sees_the_lm_while_it_is_made(tmp_path):
     """A constructor finds in dspy.settings.lm the LM that answers."""
     lm = scripted_lm(fixed_fields(answer="x"), tmp_path)
-    role = RoleParams(program="tests.test_roles.FromSettings")
+    role = RoleParams(program=f"{__name__}.FromSettings")
     assert make_program(role, lm).answer.lm.kwargs["temperature"] == 0.5
     with pytest.raises(SettingError, match="making it raised AttributeError"):
         make_program(role)
@@ -128,7 +126,7 @@ def test_program_sees_the_lm_while_it_is_made(tmp_path):
 def test_asynchronous_program_is_called_as_others_are(tmp_path):
     """A program with `aforward` alone answers a plain call, metered like any other."""
     lm = scripted_lm(fixed_fields(answer="x"), tmp_path)
-    program = make_program(RoleParams(program="tests.test_roles.Asynchronous"), lm)
+    program = make_program(RoleParams(program=f"{__name__}.Asynchronous"), lm)
     with use_lm(lm, stage="evaluate"):
         assert program(question="?").answer == "x"
     assert lm.meter.ledger.totals(stage="evaluate").paid == 1
@@ -137,7 +135,7 @@ def test_asynchronous_program_is_called_as_others_are(tmp_path):
 def test_program_without_forward_is_told():
     """There is nothing to call."""
     with pytest.raises(ImportPathError, match="no forward to call"):
-        make_program(RoleParams(program="tests.test_roles.Nothing"))
+        make_program(RoleParams(program=f"{__name__}.Nothing"))
 
 
 def test_arguments_that_the_program_refuses_are_told():
@@ -149,7 +147,7 @@ def test_arguments_that_the_program_refuses_are_told():
 
 def test_metric_arguments_are_bound():
     """`role.metric_args` reach every call; the metric keeps its name."""
-    metric = bind_metric("tests.test_roles.weighted", {"weight": 0.25})
+    metric = bind_metric(f"{__name__}.weighted", {"weight": 0.25})
     assert metric(None, None) == 0.25
     assert metric.__name__ == "weighted"
 

@@ -1,9 +1,13 @@
 """The live display of a running optimization."""
 
+import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 
+from rich import get_console
 from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.panel import Panel
@@ -11,6 +15,15 @@ from rich.table import Table
 
 from po_optimizer.lms.usage import Usage
 from po_optimizer.optimization.journal import Trial
+from po_optimizer.optimization.progress import (
+    Ended,
+    Event,
+    Phase,
+    Progress,
+    Scored,
+    Started,
+    log_event,
+)
 
 _BARS = "▁▂▃▄▅▆▇█"
 _POLL_SECONDS = 1.0
@@ -137,3 +150,42 @@ def minutes(seconds: float) -> str:
     if seconds < 90:  # noqa: PLR2004
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min"
+
+
+@contextmanager
+def show_progress(console: Console | None = None) -> Iterator[Progress]:
+    """A live display if the console is a terminal, else one log line per event.
+
+    A terminal has one display: of several optimizations at a time the others log.
+    """
+    console = console or get_console()
+    on_terminal = console.is_terminal and sys.stdout.isatty()
+    if not (on_terminal and _display.acquire(blocking=False)):
+        yield log_event
+        return
+    try:
+        with LiveView(console) as view:
+
+            def show(event: Event) -> None:
+                _to_view(view, event)
+
+            yield show
+    finally:
+        _display.release()
+
+
+_display = threading.Lock()
+
+
+def _to_view(view: LiveView, event: Event) -> None:
+    match event:
+        case Started():
+            calls = event.forecast.calls_expected if event.forecast else None
+            seconds = event.forecast.seconds if event.forecast else None
+            view.start(event.optimizer, event.trials, calls, seconds, event.spent)
+        case Phase():
+            view.phase = event.name
+        case Scored():
+            view.add(event.trial, replayed=event.replayed)
+        case Ended():
+            view.end(event.ended)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from po_optimizer.score import Score
+from po_optimizer.roles.score import Score
 
 FULL = Score(0.5, {"a": 1.0, "b": 0.0}, rubric=0.6, feedback="b fails", unusable=None)
 

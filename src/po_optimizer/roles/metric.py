@@ -9,7 +9,7 @@ import dspy
 from dspy.utils.exceptions import AdapterParseError, LMInvalidRequestError
 
 from po_optimizer.errors import PoOptimizerError
-from po_optimizer.score import Score
+from po_optimizer.roles.score import Score
 
 Metric = Callable[..., Any]
 """What DSPy's optimizers take: (example, prediction, *OPTIONAL) -> a score."""

@@ -16,8 +16,8 @@ import dspy
 from dspy.utils.syncify import run_async
 
 from po_optimizer.errors import ImportPathError, PoOptimizerError, SettingError
-from po_optimizer.measuring import Metric, metric_problem, metric_signature
 from po_optimizer.params import RoleParams
+from po_optimizer.roles.metric import Metric, metric_problem, metric_signature
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 
 from po_optimizer import params
+from po_optimizer.console.messages import explain
 from po_optimizer.errors import PoOptimizerError
-from po_optimizer.explain import explain
 from po_optimizer.pipeline_registry import register_pipelines
 
 REPORT = """Parameter validation failed:
@@ -165,7 +165,7 @@ def test_other_expected_failures_are_told_plainly(error, sentence):
 )
 def test_unknown_names_on_the_command_line_are_told(monkeypatch, error, told):
     """Pipelines, nodes and runners are chosen by name."""
-    monkeypatch.setattr("po_optimizer.explain.pipelines", register_pipelines())
+    monkeypatch.setattr("po_optimizer.console.messages.pipelines", register_pipelines())
     assert told in explain(error)
 
 

@@ -11,13 +11,13 @@ from dspy.teleprompt.gepa.gepa_utils import ScoreWithFeedback
 from dspy.utils.exceptions import AdapterParseError
 
 from po_optimizer.errors import ImportPathError, SettingError
-from po_optimizer.measuring import (
+from po_optimizer.roles import bind_metric
+from po_optimizer.roles.metric import (
     JudgeUnreadableError,
     Measure,
     call_metric,
     metric_problem,
 )
-from po_optimizer.roles import bind_metric
 
 GIVEN = ("example", "prediction", "trace", "pred_name", "pred_trace")
 
@@ -222,4 +222,4 @@ def test_arguments_that_a_metric_refuses_are_told():
 def test_an_async_metric_is_refused_by_its_path():
     """The sentence says what to make of it."""
     with pytest.raises(ImportPathError, match="make it a plain function"):
-        bind_metric("tests.test_measuring:awaited", {})
+        bind_metric("tests.roles.test_metric:awaited", {})

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from po_optimizer.cli import RunError
+from po_optimizer.console.summary import escape_logs, show_summary
 from po_optimizer.lms.secret import scrub
+from po_optimizer.lms.visible import visible, visible_data
 from po_optimizer.reporting.prompt_diff import environment
-from po_optimizer.terminal import escape_logs, show_summary
-from po_optimizer.visible import visible, visible_data
 
 ATTACKS = {
     "title": "\x1b]0;owned\x07",

@@ -4,9 +4,9 @@ import pytest
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Pipeline, node
 
+from po_optimizer.console.summary import show_summary
 from po_optimizer.datasets import DSPyProgramDataset, WholeJSONDataset
 from po_optimizer.roles import make_program
-from po_optimizer.terminal import show_summary
 from tests.test_small_role import ROLE
 
 SCORED = {

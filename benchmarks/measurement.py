@@ -12,11 +12,11 @@ import time
 import numpy as np
 from benchmarks.promotion_power import Scores, failing, judged, lopsided, normal
 
+from po_optimizer.evaluation.sign_flips import pairwise_tests
 from po_optimizer.evaluation.statistics import (
     answers_to_pay,
     estimate,
     estimate_uplift,
-    pairwise_tests,
     seen_interval,
 )
 from po_optimizer.evaluation.wear import Judgement

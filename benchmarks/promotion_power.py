@@ -17,12 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from po_optimizer.evaluation.reasons import unmet
-from po_optimizer.evaluation.statistics import (
-    Estimate,
-    answers_to_pay,
-    paired_test,
-    seen_interval,
-)
+from po_optimizer.evaluation.sign_flips import paired_test
+from po_optimizer.evaluation.statistics import Estimate, answers_to_pay, seen_interval
 from po_optimizer.params import PromotionParams
 
 Scores = NDArray[np.float64]

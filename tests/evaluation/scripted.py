@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
+from po_optimizer.evaluation.paired_scores import score_pairs
 from po_optimizer.evaluation.predictions import PredictionRecord, Which
-from po_optimizer.evaluation.score_report import ScoreReport, compare
+from po_optimizer.evaluation.score_report import ScoreReport
 from po_optimizer.params import PromotionParams
 
 QUICK = PromotionParams(num_resamples=1000)
@@ -39,7 +40,7 @@ def report(
     **context: Any,
 ) -> ScoreReport:
     """The score report of two lists of scores."""
-    return compare(
+    return score_pairs(
         records(baseline, "baseline"),
         records(optimized, "optimized"),
         params,

@@ -2,8 +2,8 @@ import pytest
 
 from po_optimizer.errors import BelowBoundError
 from po_optimizer.evaluation.bounds import check_fail_below
+from po_optimizer.evaluation.paired_scores import score_pairs
 from po_optimizer.evaluation.promotion import decide
-from po_optimizer.evaluation.score_report import compare
 from po_optimizer.evaluation.wear import Judgement
 from po_optimizer.lms.usage import Usage
 from po_optimizer.params import FailAbove, FailBelow, PromotionOverride
@@ -128,7 +128,7 @@ def test_more_failures_are_remarked() -> None:
     before = [record(i, 0.5) for i in range(12)]
     after = [record(i, 0.99 - i / 100) for i in range(11)]
     failed = record(11, 0.0, status="failed", reason="unreadable")
-    found = decide(compare(before, [*after, failed], QUICK), QUICK)
+    found = decide(score_pairs(before, [*after, failed], QUICK), QUICK)
     assert any("fails more often: 1" in reason for reason in found.reasons)
 
 
@@ -136,7 +136,7 @@ def test_a_metric_without_rubric_skips_the_target() -> None:
     """Without rubric the target cannot apply, and the reasons say so."""
     before = [record(i, s, rubric=None) for i, s in enumerate(LOW)]
     after = [record(i, s, rubric=None) for i, s in enumerate(GOOD)]
-    found = decide(compare(before, after, QUICK), QUICK)
+    found = decide(score_pairs(before, after, QUICK), QUICK)
     assert found.decision == "promote"
     assert any("no rubric" in reason for reason in found.reasons)
 
@@ -168,7 +168,7 @@ def test_tokens_and_seconds_have_bounds_above() -> None:
     """A program that answers well but slowly or at length misses them."""
     slow = [record(i, 0.9, seconds=float(i), prompt_tokens=1) for i in range(20)]
     calls = Usage(paid=20, prompt_tokens=1000, completion_tokens=1000)
-    found = compare(slow, slow, QUICK, usage={"optimized": calls})
+    found = score_pairs(slow, slow, QUICK, usage={"optimized": calls})
     check_fail_below(found, FailBelow(), FailAbove(tokens_per_call=100, p95_seconds=19))
     with pytest.raises(BelowBoundError, match=r"tokens_per_call=99.*is 100\.0"):
         check_fail_below(found, FailBelow(), FailAbove(tokens_per_call=99))
@@ -181,7 +181,9 @@ def test_tokens_and_seconds_have_bounds_above() -> None:
 
 def test_an_unmeasured_value_meets_no_bound() -> None:
     """A rubric bound on a metric without rubric fails instead of passing silently."""
-    plain = compare([record(0, 0.5, rubric=None)], [record(0, 0.5, rubric=None)], QUICK)
+    plain = score_pairs(
+        [record(0, 0.5, rubric=None)], [record(0, 0.5, rubric=None)], QUICK
+    )
     with pytest.raises(BelowBoundError, match="was not measured"):
         check_fail_below(plain, FailBelow(rubric=0.5))
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import dspy
 import pytest
 
+from po_optimizer.evaluation.paired_scores import score_pairs
 from po_optimizer.evaluation.predict import predict_all
 from po_optimizer.evaluation.repeats import mean_of_repeats
-from po_optimizer.evaluation.score_report import compare
 from po_optimizer.roles.score import Score
 from tests.evaluation.scripted import QUICK, record
 from tests.scripted import scripted_lm
@@ -74,7 +74,9 @@ def test_the_lms_own_variance_stands_apart() -> None:
         mean_of_repeats([record(i, 0.4), record(i, 0.6, prompt_tokens=2)])
         for i in range(5)
     ]
-    found = compare(noisy, noisy, QUICK).baseline
+    found = score_pairs(noisy, noisy, QUICK).baseline
     assert (found.n_repeats, found.score.sd) == (2, 0.0)
     assert found.sd_repeats == pytest.approx(0.02**0.5)
-    assert compare([record(0, 0.5)], [record(0, 0.5)], QUICK).baseline.n_repeats == 1
+    assert (
+        score_pairs([record(0, 0.5)], [record(0, 0.5)], QUICK).baseline.n_repeats == 1
+    )

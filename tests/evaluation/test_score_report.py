@@ -3,8 +3,9 @@ from collections.abc import Iterator
 import pytest
 
 from po_optimizer.errors import UnpairedRecordsError
+from po_optimizer.evaluation.paired_scores import score_pairs
 from po_optimizer.evaluation.predictions import PredictionRecord, Which
-from po_optimizer.evaluation.score_report import ScoreReport, Selection, compare
+from po_optimizer.evaluation.score_report import ScoreReport, Selection
 from po_optimizer.lms.usage import Usage
 from tests.evaluation.scripted import QUICK, record, records, report
 
@@ -31,7 +32,7 @@ def test_failed_counts_as_zero_in_every_mean() -> None:
     """A failed answer without parts is 0.0 in score, rubric and each component."""
     before = records([1.0, 1.0, 1.0], "baseline")
     failed = record(0, 0.0, status="failed", rubric=None, components={})
-    after = compare(before, [failed, *before[1:]], QUICK).optimized
+    after = score_pairs(before, [failed, *before[1:]], QUICK).optimized
     means = (after.score.mean, after.rubric.mean, after.components["schema"].mean)
     assert means == pytest.approx((2 / 3,) * 3)
     assert after.n_failed == 1
@@ -58,9 +59,9 @@ def test_records_of_other_examples_are_refused() -> None:
     """Different examples or lengths cannot be compared, and the error says which."""
     before = records([0.5, 0.5], "baseline")
     with pytest.raises(UnpairedRecordsError, match="'E0' beside 'X'"):
-        compare(before, [record(0, 0.5, example_id="X"), before[1]], QUICK)
+        score_pairs(before, [record(0, 0.5, example_id="X"), before[1]], QUICK)
     with pytest.raises(UnpairedRecordsError, match="2 of the baseline, 1 of"):
-        compare(before, before[:1], QUICK)
+        score_pairs(before, before[:1], QUICK)
 
 
 def test_a_reference_of_other_examples_is_refused() -> None:
@@ -78,8 +79,10 @@ def test_records_are_read_once_and_side_by_side() -> None:
             drawn.append(one.index)
             yield one
 
-    found = compare(stream("baseline"), stream("optimized"), QUICK)
-    assert found == compare(records(LOW, "baseline"), records(LOW, "optimized"), QUICK)
+    found = score_pairs(stream("baseline"), stream("optimized"), QUICK)
+    assert found == score_pairs(
+        records(LOW, "baseline"), records(LOW, "optimized"), QUICK
+    )
     assert drawn == [index for index in range(len(LOW)) for _ in range(2)]
 
 
@@ -87,7 +90,7 @@ def test_more_records_than_a_block_are_one_table() -> None:
     """Components that only some blocks have are those records' own."""
     before = records([0.5] * 2500, "baseline")
     before[2400] = record(2400, 0.5, components={"rare": 1.0})
-    found = compare(before, before, QUICK).baseline
+    found = score_pairs(before, before, QUICK).baseline
     assert (found.n_examples, found.components["rare"].n) == (2500, 1)
     assert found.components["schema"].n == 2499
 
@@ -95,7 +98,7 @@ def test_more_records_than_a_block_are_one_table() -> None:
 def test_a_metric_without_rubric_has_no_rubric_mean() -> None:
     """Where no record has a rubric the report has none either, not a 0."""
     plain = [record(i, 0.5, rubric=None) for i in range(3)]
-    assert compare(plain, plain, QUICK).optimized.rubric is None
+    assert score_pairs(plain, plain, QUICK).optimized.rubric is None
 
 
 def test_the_references_are_the_ceiling() -> None:
@@ -125,10 +128,10 @@ def test_seconds_per_example_leave_cached_answers_out() -> None:
     """Only answers that reported tokens tell how long the LM takes."""
     slow = record(0, 0.5, seconds=10.0, prompt_tokens=5)
     cached = record(1, 0.5, seconds=0.01)
-    assert compare([slow, cached], [slow, cached], QUICK).baseline == (
-        compare([slow, cached], [slow, cached], QUICK).optimized
+    assert score_pairs([slow, cached], [slow, cached], QUICK).baseline == (
+        score_pairs([slow, cached], [slow, cached], QUICK).optimized
     )
-    assert compare(
+    assert score_pairs(
         [slow, cached], [slow, cached], QUICK
     ).baseline.seconds_per_example == pytest.approx(10.0)
 

@@ -2,15 +2,11 @@
 
 from po_optimizer.evaluation.bounds import check_fail_below
 from po_optimizer.evaluation.metric_check import MetricReport, metric_report
+from po_optimizer.evaluation.paired_scores import score_pairs
 from po_optimizer.evaluation.predict import predict_all, score_references
 from po_optimizer.evaluation.predictions import PredictionRecord, Predictions
 from po_optimizer.evaluation.promotion import Promotion, decide
-from po_optimizer.evaluation.score_report import (
-    Origin,
-    ScoreReport,
-    Selection,
-    compare,
-)
+from po_optimizer.evaluation.score_report import Origin, ScoreReport, Selection
 from po_optimizer.evaluation.wear import JudgedPrograms, Judgement
 
 __all__ = [
@@ -24,9 +20,9 @@ __all__ = [
     "ScoreReport",
     "Selection",
     "check_fail_below",
-    "compare",
     "decide",
     "metric_report",
     "predict_all",
+    "score_pairs",
     "score_references",
 ]

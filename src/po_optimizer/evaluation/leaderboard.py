@@ -13,16 +13,12 @@ from typing import Any, Literal
 import pandas as pd
 import plotly.graph_objects as go
 
+from po_optimizer.evaluation.noise_floor import noise_floor
 from po_optimizer.evaluation.predictions import Result
 from po_optimizer.evaluation.promotion import Decision, Promotion
 from po_optimizer.evaluation.score_report import ScoreReport
-from po_optimizer.evaluation.statistics import (
-    Estimate,
-    answers_to_pay,
-    noise_floor,
-    pairwise_tests,
-    value_range,
-)
+from po_optimizer.evaluation.sign_flips import pairwise_tests
+from po_optimizer.evaluation.statistics import Estimate, answers_to_pay, value_range
 from po_optimizer.lms.usage import Usage
 from po_optimizer.params import PromotionParams
 from po_optimizer.reporting.figures import before_and_after

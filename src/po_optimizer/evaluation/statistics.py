@@ -1,4 +1,4 @@
-"""Means with intervals, a paired test, and what chance alone would show.
+"""Means with intervals that hold for rare failures and for examples in groups.
 
 References:
     Efron, B. (1987). Better bootstrap confidence intervals. JASA 82(397).
@@ -8,7 +8,6 @@ References:
         bounded random variable. arXiv:1905.06208.
     Hanley, J. & Lippman-Hand, A. (1983). If nothing goes wrong, is everything all
         right? JAMA 249(13).
-    Phipson, B. & Smyth, G. (2010). Permutation p-values should never be zero.
 """
 
 import math
@@ -23,13 +22,12 @@ from po_optimizer.evaluation.predictions import Result
 from po_optimizer.params import PromotionParams
 
 LARGE_N = 2000  # from it on resampling takes minutes and shows nothing more
-_MOST_DRAWN = 2_000_000  # resamples or sign patterns: p-values down to 5e-7
-_PAIR = 2  # of fewer nothing can be flipped, resampled or compared
+MOST_DRAWN = 2_000_000  # resamples or sign patterns: p-values down to 5e-7
+PAIR = 2  # of fewer nothing can be flipped, resampled or compared
 _RULE_OF_THREE = 3.0
-_ROUNDS = 4000  # of the simulated choice by minibatches
 _DRAWN_N = 200  # weights of more values are not drawn but computed
 _AT_ONCE = 500_000  # resampled values in memory, about 20 bytes each with all copies
-_DIGITS = 12  # behind them a mean holds rounding: 23 times 0.88 is 0.88
+DIGITS = 12  # behind them a mean holds rounding: 23 times 0.88 is 0.88
 
 Values = NDArray[np.float64]
 
@@ -58,16 +56,6 @@ class Estimate(Result):
     sd: float | None = None
     interval: Interval | None = None
     note: str = ""
-
-
-class PairedTest(Result):
-    """A two-sided sign-flip test of the paired differences.
-
-    `exact` went through all 2^n sign patterns, `permutation` through a sample.
-    """
-
-    p_value: float
-    method: Literal["exact", "permutation"]
 
 
 def estimate(values: Sequence[float], params: PromotionParams) -> Estimate:
@@ -130,7 +118,7 @@ def seen_interval(
     From `LARGE_N` on it is Gaffke's, which resampling would only repeat.
     """
     data = np.asarray(differences, dtype=float)
-    if len(data) < _PAIR or np.ptp(data) == 0.0:
+    if len(data) < PAIR or np.ptp(data) == 0.0:
         return None
     if len(data) >= LARGE_N:
         limits = [_gaffke(data, params, alpha, upper=upper) for upper in (False, True)]
@@ -139,8 +127,8 @@ def seen_interval(
         (data,),
         np.mean,
         confidence_level=1.0 - alpha,
-        n_resamples=_draws(params, alpha),
-        batch=_batch(len(data)),
+        n_resamples=draws(params, alpha),
+        batch=batch_size(len(data)),
         method="BCa",
         rng=np.random.default_rng(params.seed),
     )
@@ -156,126 +144,6 @@ def answers_to_pay(alpha: float) -> float:
     A loss of probability x / n escapes n examples with probability exp(-x).
     """
     return _RULE_OF_THREE * math.log(alpha) / math.log(0.05)
-
-
-def paired_test(
-    differences: Sequence[float], params: PromotionParams, alpha: float = 0.05
-) -> PairedTest:
-    """The two-sided p-value of no difference, by flipping the differences' signs.
-
-    Exact as long as 2^n patterns are no more than `num_resamples`, else from that
-    many drawn patterns, counting the observed one; from more where a small `alpha`
-    needs them to be told from a smaller p.
-    """
-    data = np.asarray(differences, dtype=float)
-    exact = 2 ** len(data) <= params.num_resamples  # a float overflows at 1,024
-    if not np.any(data) or len(data) < _PAIR:
-        return PairedTest(p_value=1.0, method="exact" if exact else "permutation")
-    if not exact:
-        p_value = _flipped(data, _draws(params, alpha), params.seed)
-        return PairedTest(p_value=p_value, method="permutation")
-    result = scipy.stats.permutation_test(
-        (data,),
-        np.mean,
-        permutation_type="samples",
-        vectorized=True,
-        n_resamples=params.num_resamples,
-        batch=_batch(len(data)),
-        alternative="two-sided",
-    )
-    return PairedTest(p_value=float(result.pvalue), method="exact")
-
-
-def pairwise_tests(scores: Values, params: PromotionParams) -> Values:
-    """Which of several programs differ: a p-value of each pair, all pairs together.
-
-    Sign flips as in `paired_test`, the same for all differences of an example. Each
-    pair's p is the share of sign patterns whose largest statistic over all pairs
-    reaches the pair's own, so that equal programs seem different in one of them at
-    most as often as alpha.
-
-    Args:
-        scores: A row an example, a column a program.
-        params: Number of sign patterns, seed.
-
-    Returns:
-        Symmetric, a row and a column a program, 1.0 on the diagonal.
-
-    References:
-        Westfall, P. & Young, S. (1993). Resampling-based multiple testing. Wiley.
-    """
-    n, programs = scores.shape
-    if programs < _PAIR or not n:
-        return np.ones((programs, programs))
-    first, second = np.triu_indices(programs, 1)
-    differences = np.round(scores[:, first] - scores[:, second], _DIGITS)
-    size = np.sqrt((differences**2).sum(axis=0))
-    differences = differences / np.where(size > 0.0, size, 1.0)
-    own = np.abs(differences.sum(axis=0)) * (1.0 - 1e-12)
-    if 2**n <= params.num_resamples:
-        numbers, reached, drawn = np.arange(2**n)[:, None], 0, 2**n
-        flips = (numbers >> np.arange(n) & 1).astype(np.int8)
-    else:
-        reached, drawn = 1, params.num_resamples + 1  # the observed one is counted
-        rng = np.random.default_rng(params.seed)
-        flips = rng.integers(0, 2, (params.num_resamples, n), np.int8)
-    largest = np.abs(differences.sum(axis=0) - 2.0 * (flips @ differences)).max(axis=1)
-    above = np.sort(largest).searchsorted(own)
-    tests = np.ones((programs, programs))
-    tests[first, second] = (reached + len(largest) - above) / drawn
-    tests[second, first] = tests[first, second]
-    tests[first[size == 0], second[size == 0]] = 1.0
-    return tests
-
-
-def noise_floor(
-    num_candidates: int,
-    n: int,
-    sd_differences: float,
-    num_tried: int = 0,
-    n_minibatch: int = 0,
-) -> float:
-    """How far the best of K equally good candidates seems to rise on n examples.
-
-    The expected largest of K means of n scores is `m_K * sd / sqrt(n)` above the
-    truth, m_K being the expected maximum of K standard normals. Two programs' paired
-    differences hold the noise of both, hence sd = sd_differences / sqrt(2). Those
-    that minibatches sent to a whole evaluation were chosen by part of the same
-    examples: they rise further than K candidates drawn blindly.
-
-    Args:
-        num_candidates: K, the different candidates scored on all n examples, the
-            baseline among them.
-        n: The examples of the valset.
-        sd_differences: SD of the paired differences of two programs.
-        num_tried: Different candidates scored on minibatches; 0: none was.
-        n_minibatch: The examples of a minibatch.
-
-    Returns:
-        Score points in [0, 1] that selection alone adds on the valset.
-    """
-    sd = sd_differences / math.sqrt(2)
-    sent = num_candidates - 1
-    if not 0 < sent < num_tried or n_minibatch >= n:
-        return expected_maximum(max(num_candidates, num_tried)) * sd / math.sqrt(n)
-    rng = np.random.default_rng(0)
-    whole = rng.normal(0.0, 1.0 / math.sqrt(n), (_ROUNDS, num_tried))
-    rest = rng.normal(0.0, math.sqrt(1.0 / n_minibatch - 1.0 / n), whole.shape)
-    first = np.argsort(-(whole + rest), axis=1)[:, :sent]
-    baseline = rng.normal(0.0, 1.0 / math.sqrt(n), (_ROUNDS, 1))
-    best = np.hstack([np.take_along_axis(whole, first, axis=1), baseline]).max(axis=1)
-    return sd * float(best.mean())
-
-
-def expected_maximum(num_candidates: int) -> float:
-    """The expected maximum of K independent standard normals; 0.0 for K=1."""
-
-    def density(x: float) -> float:
-        others = scipy.stats.norm.cdf(x) ** (num_candidates - 1)
-        return float(x * num_candidates * scipy.stats.norm.pdf(x) * others)
-
-    value, _ = scipy.integrate.quad(density, -10.0, 10.0)
-    return max(0.0, float(value)) if num_candidates > 1 else 0.0
 
 
 def examples_needed(
@@ -303,7 +171,7 @@ def _summary(data: Values, interval: Interval | None) -> Estimate:
     if not n:
         return Estimate(mean=None, n=0, note="nothing was measured")
     sd = float(data.std(ddof=1)) if n > 1 else None
-    mean = round(float(data.mean()), _DIGITS)
+    mean = round(float(data.mean()), DIGITS)
     return Estimate(mean=mean, n=n, sd=sd, interval=interval)
 
 
@@ -312,16 +180,16 @@ def _interval(
     confidence: float,
     method: Literal["bca", "gaffke", "paired"],
 ) -> Interval:
-    low, high = (round(limit, _DIGITS) for limit in limits)
+    low, high = (round(limit, DIGITS) for limit in limits)
     return Interval(low=low, high=high, confidence=confidence, method=method)
 
 
-def _draws(params: PromotionParams, alpha: float) -> int:
+def draws(params: PromotionParams, alpha: float) -> int:
     """Resamples that can tell a p-value of alpha from a smaller one."""
-    return min(max(params.num_resamples, math.ceil(10 / alpha)), _MOST_DRAWN)
+    return min(max(params.num_resamples, math.ceil(10 / alpha)), MOST_DRAWN)
 
 
-def _batch(n: int) -> int:
+def batch_size(n: int) -> int:
     """Resamples at a time; the results do not depend on it."""
     return max(1, _AT_ONCE // n)
 
@@ -350,16 +218,3 @@ def _gaffke(
         skew = 2.0 * scipy.stats.skew(values) * math.sqrt(n + 1) / (n + 2)
         limit = scipy.stats.pearson3.ppf(share, skew, values.mean(), scale)
     return min(1.0, max(lowest, float(limit)))
-
-
-def _flipped(data: Values, patterns: int, seed: int) -> float:
-    """The p-value of so many random sign patterns, the observed one counted."""
-    rng = np.random.default_rng(seed)
-    least = abs(float(data.sum())) * (1.0 - 1e-12)  # sums of another order are equal
-    extreme, left = 1, patterns
-    while left > 0:
-        flips = rng.integers(0, 2, (min(_batch(len(data)), left), len(data)), np.int8)
-        sums = data.sum() - 2.0 * (flips @ data)
-        extreme += int(np.count_nonzero(np.abs(sums) >= least))
-        left -= len(flips)
-    return extreme / (patterns + 1)

@@ -20,9 +20,9 @@ from po_optimizer.evaluation import (
     ScoreReport,
     Selection,
     check_fail_below,
-    compare,
     decide,
     predict_all,
+    score_pairs,
     score_references,
 )
 from po_optimizer.lms import MeteredLM
@@ -121,7 +121,7 @@ def compare_programs(
         promotion,
         run=task_lm.meter.run_id.partition(" ")[0],
     )
-    report = compare(
+    report = score_pairs(
         Predictions(baseline_predictions),
         Predictions(optimized_predictions),
         promotion,

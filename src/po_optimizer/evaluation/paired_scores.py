@@ -1,0 +1,189 @@
+"""Two programs on one testset, paired: the score report made of their records."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from po_optimizer.evaluation.columns import COMPONENT, STRATUM, tabulate
+from po_optimizer.evaluation.noise_floor import noise_floor
+from po_optimizer.evaluation.predictions import PredictionRecord
+from po_optimizer.evaluation.score_report import (
+    ProgramScore,
+    ScoreReport,
+    Selection,
+    Uplift,
+)
+from po_optimizer.evaluation.sign_flips import paired_test
+from po_optimizer.evaluation.statistics import (
+    Estimate,
+    estimate,
+    estimate_uplift,
+    seen_interval,
+    value_range,
+)
+from po_optimizer.evaluation.wear import Judgement
+from po_optimizer.lms.usage import Usage
+from po_optimizer.params import PromotionParams
+
+Mean = Callable[[pd.Series], Estimate]
+
+
+def score_pairs(
+    baseline: Iterable[PredictionRecord],
+    optimized: Iterable[PredictionRecord],
+    params: PromotionParams,
+    *,
+    reference: Iterable[PredictionRecord] | None = None,
+    selection: Selection | None = None,
+    usage: Mapping[str, Usage] | None = None,
+    judgement: Judgement | None = None,
+) -> ScoreReport:
+    """Both programs' means and the paired uplift between them.
+
+    The records are read once, and only their numbers are kept.
+
+    Args:
+        baseline: The baseline's records.
+        optimized: The optimized program's records of the same examples in the
+            same order.
+        params: Target, confidence, number of resamples, seed.
+        reference: Records of the reference outputs (`score_references`), of the
+            same examples too; if none is scored, there is no ceiling.
+        selection: How the optimized program was chosen.
+        usage: "baseline" and "optimized" to what their calls took.
+        judgement: What promotion needs on this testset; None: its first programs
+            are judged, `num_compared` of them.
+
+    Raises:
+        UnpairedRecordsError: The records do not answer the same examples.
+    """
+    ceiling = [] if reference is None else [reference]
+    before, after, *references = tables = tabulate(baseline, optimized, *ceiling)
+    names = sorted({name for table in tables for name in _named(table, COMPONENT)})
+    columns = ["score", *(COMPONENT + name for name in names)]
+    if any(table["rubric"].notna().any() for table in tables):
+        columns.append("rubric")
+    given = usage or {}
+    spent = judgement or Judgement.at(1, params.num_compared, params.alpha)
+    uplift = _uplift(before, after, columns, params, spent.alpha)
+
+    def mean(values: pd.Series) -> Estimate:
+        return estimate(values.tolist(), params)
+
+    def lowest_to_highest(values: pd.Series) -> Estimate:
+        return value_range(values.tolist())
+
+    return ScoreReport(
+        **params.model_dump(exclude={"override"}),
+        baseline=_program(before, columns, mean, given.get("baseline")),
+        optimized=_program(after, columns, mean, given.get("optimized")),
+        uplift=uplift,
+        reference=(
+            _program(references[0], columns, lowest_to_highest)
+            if references and _scored(references[0]).any()
+            else None
+        ),
+        selection=selection,
+        noise_floor=_floor(selection, uplift.score.sd),
+        judgement=spent,
+    )
+
+
+def _floor(selection: Selection | None, sd: float | None) -> float | None:
+    if selection is None or sd is None:
+        return None
+    return noise_floor(
+        selection.n_candidates,
+        selection.n_valset,
+        sd,
+        selection.n_tried,
+        selection.n_minibatch,
+    )
+
+
+def _program(
+    table: pd.DataFrame, columns: list[str], mean: Mean, usage: Usage | None = None
+) -> ProgramScore:
+    scored = table[_scored(table)]
+    paid = scored["seconds"][scored["paid"]]
+    return ProgramScore(
+        which=table["which"][0],
+        n_examples=len(table),
+        n_failed=int((table["status"] == "failed").sum()),
+        n_unscored=len(table) - len(scored),
+        coverage=len(scored) / len(table),
+        seconds_per_example=float(paid.mean()) if len(paid) else None,
+        p95_seconds=float(paid.quantile(0.95)) if len(paid) else None,
+        n_repeats=int(table["repeats"].max()),
+        sd_repeats=_sd_of_repeats(scored["variance"].dropna()),
+        usage=usage,
+        **_estimates(_values(scored, columns), scored, mean),
+    )
+
+
+def _uplift(
+    before: pd.DataFrame,
+    after: pd.DataFrame,
+    columns: list[str],
+    params: PromotionParams,
+    alpha: float,
+) -> Uplift:
+    both = _scored(before) & _scored(after)
+    base = _values(before[both], columns)
+    # Sums in another order differ in the 16th digit: that is no difference.
+    differences = (_values(after[both], columns) - base).map(
+        lambda difference: round(difference, 12)
+    )
+    scores = differences["score"]
+
+    def mean(values: pd.Series) -> Estimate:
+        same = base[str(values.name)].reindex(values.index)
+        return estimate_uplift(values.tolist(), float(same.mean()), params)
+
+    return Uplift(
+        test=paired_test(scores.tolist(), params, alpha),
+        n_better=int((scores > 0).sum()),
+        n_equal=int((scores == 0).sum()),
+        n_worse=int((scores < 0).sum()),
+        seen=seen_interval(scores.tolist(), params, alpha),
+        **_estimates(differences, before[both], mean),
+    )
+
+
+def _estimates(values: pd.DataFrame, table: pd.DataFrame, mean: Mean) -> dict[str, Any]:
+    """score, rubric, components and strata; what a record does not have is left out."""
+    of_column = {name: mean(values[name].dropna()) for name in values}
+    strata = {
+        field: {
+            value: mean(group)
+            for value, group in values["score"].groupby(table[STRATUM + field])
+        }
+        for field in _named(table, STRATUM)
+    }
+    return {
+        "score": of_column["score"],
+        "rubric": of_column.get("rubric"),
+        "components": {
+            name: of_column[COMPONENT + name] for name in _named(values, COMPONENT)
+        },
+        "strata": {field: groups for field, groups in strata.items() if groups},
+    }
+
+
+def _values(table: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+    values = table.reindex(columns=columns).astype(float)
+    # An unreadable answer has no rubric and no parts of its own: they count as 0.0.
+    return values.mask(table["status"] == "failed", values.fillna(0.0))
+
+
+def _sd_of_repeats(variances: "pd.Series[float]") -> float | None:
+    return float(variances.mean() ** 0.5) if len(variances) else None
+
+
+def _scored(table: pd.DataFrame) -> "pd.Series[bool]":
+    return table["status"] != "unscored"
+
+
+def _named(table: pd.DataFrame, prefix: str) -> list[str]:
+    return [str(c).removeprefix(prefix) for c in table if str(c).startswith(prefix)]

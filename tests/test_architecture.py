@@ -9,7 +9,7 @@ import pytest
 from kedro.io import DataCatalog
 
 from po_optimizer.config_loader import ProjectConfigLoader
-from po_optimizer.lms.roles import prompt_lm_params, task_lm_params
+from po_optimizer.lms.selection import prompt_lm_params, task_lm_params
 from po_optimizer.params import (
     DataPrepParams,
     DecodingBounds,

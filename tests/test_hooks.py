@@ -10,7 +10,7 @@ from kedro.pipeline import Node, Pipeline
 from po_optimizer.datasets import DSPyProgramDataset, LMDataset, WholeJSONDataset
 from po_optimizer.errors import EndedEarlyError, InterruptedRunError
 from po_optimizer.hooks import InterruptHooks, RunHooks
-from po_optimizer.lms import asked_to_stop
+from po_optimizer.lms import stop_requested
 from po_optimizer.roles import make_program
 from tests.small_role import Labeler
 from tests.test_small_role import ROLE
@@ -110,14 +110,14 @@ def test_run_after_an_interrupted_one_starts_afresh():
     hooks.before_node_run()
     hooks.after_pipeline_run()
     assert signal.getsignal(signal.SIGINT) is before
-    assert not asked_to_stop.is_set()
+    assert not stop_requested.is_set()
 
 
 def test_ctrl_c_in_the_last_node_is_no_success():
     """A script that goes on after a success must not."""
     hooks = InterruptHooks()
     hooks.before_pipeline_run()
-    asked_to_stop.set()
+    stop_requested.set()
     with pytest.raises(InterruptedRunError):
         hooks.after_pipeline_run()
 

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from po_optimizer.lms.weights import weights_folder
+from po_optimizer.lms.embedded.weights import weights_folder
 from po_optimizer.params import EmbeddedParams
 
 SMALL = EmbeddedParams(

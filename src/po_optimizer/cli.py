@@ -21,7 +21,7 @@ from po_optimizer.errors import (
     InterruptedRunError,
     PoOptimizerError,
 )
-from po_optimizer.lms import StopRun, leaving
+from po_optimizer.lms import StopRun, force_exit
 from po_optimizer.lms.visible import visible
 from po_optimizer.persistence.outline import outline_program
 from po_optimizer.persistence.reading import read_local_document
@@ -58,7 +58,7 @@ def with_plain_errors(command: Callable[..., Any]) -> Callable[..., Any]:
         if not sys.stdout.isatty():  # rich would break a log's lines at 80 columns
             os.environ.setdefault("COLUMNS", "200")
         ended = threading.Event()
-        leaving.clear()  # of an earlier run of this process
+        force_exit.clear()  # of an earlier run of this process
         threading.Thread(target=_see_to_leaving, args=(ended,), daemon=True).start()
         try:
             return command(*args, **kwargs)
@@ -76,7 +76,7 @@ def with_plain_errors(command: Callable[..., Any]) -> Callable[..., Any]:
             raise RunError(sentence, next((one.exit_code for one in own), 1)) from error
         finally:
             ended.set()
-            if leaving.is_set():
+            if force_exit.is_set():
                 _leave()
 
     return run
@@ -85,7 +85,7 @@ def with_plain_errors(command: Callable[..., Any]) -> Callable[..., Any]:
 def _see_to_leaving(ended: threading.Event) -> None:
     """Leaves in spite of what waits for threads that wait for an LM."""
     while not ended.wait(0.1):
-        if leaving.is_set() and not ended.wait(_GRACE_SECONDS):
+        if force_exit.is_set() and not ended.wait(_GRACE_SECONDS):
             _leave()
 
 

@@ -25,9 +25,9 @@ from po_optimizer.errors import EndedEarlyError
 from po_optimizer.given_parameters import check_given
 from po_optimizer.lms import (
     Interrupted,
-    asked_to_stop,
     orderly_interrupt,
     stop_lms_in_use,
+    stop_requested,
     stop_servers,
 )
 from po_optimizer.params import RoleParams
@@ -192,7 +192,7 @@ class InterruptHooks:
         Raises:
             InterruptedRunError: There was one.
         """
-        if asked_to_stop.is_set():
+        if stop_requested.is_set():
             raise Interrupted().as_error()
 
     @hook_impl(trylast=True)
@@ -203,7 +203,7 @@ class InterruptHooks:
             InterruptedRunError: A Ctrl-C came in the last node: a script that goes on
                 after a success must not.
         """
-        asked = asked_to_stop.is_set()
+        asked = stop_requested.is_set()
         self._around.close()
         if asked:
             raise Interrupted().as_error()

@@ -15,7 +15,7 @@ from po_optimizer.evaluation.predict import (
     predict_all,
     score_references,
 )
-from po_optimizer.lms.stop import StopRun
+from po_optimizer.lms.stops import StopRun
 from po_optimizer.roles.score import Score
 from tests.scripted import scripted_lm
 

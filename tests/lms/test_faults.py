@@ -220,7 +220,7 @@ def test_answer_that_is_not_whole_is_said_once(server, made, case, caplog):
 @contextmanager
 def heard(caplog):
     """The log of the metered LM, whatever a Kedro run of another test did to it."""
-    logger = logging.getLogger("po_optimizer.lms.metered")
+    logger = logging.getLogger("po_optimizer.lms.lm")
     logger.addHandler(caplog.handler)
     try:
         with caplog.at_level("WARNING"):

@@ -9,7 +9,7 @@ import pytest
 
 from po_optimizer.lms import (
     Interrupted,
-    leaving,
+    force_exit,
     orderly_interrupt,
     stop_lms_in_use,
     use_lm,
@@ -98,7 +98,7 @@ def test_ctrl_c_holds_until_the_run_ends(tmp_path):
             ask(lm, "first")
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
-    leaving.clear()
+    force_exit.clear()
     assert [type(stop) for stop in stops] == [Interrupted]
     assert ask(lm, "first") == "42"
 

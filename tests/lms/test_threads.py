@@ -6,7 +6,7 @@ import pytest
 
 from po_optimizer.errors import SettingError
 from po_optimizer.lms import make_lm, stop_servers, threads
-from po_optimizer.lms.embedded import KEY, serve
+from po_optimizer.lms.embedded.server import KEY, serve
 from po_optimizer.lms.threads import num_threads
 from po_optimizer.params import EmbeddedParams, LMParams
 from tests.servers.wire import serving

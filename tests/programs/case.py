@@ -12,7 +12,7 @@ import dspy
 
 from po_optimizer.evaluation import predict_all
 from po_optimizer.lms import Ledger, MeteredLM
-from po_optimizer.lms.connect import make_lm
+from po_optimizer.lms.build import make_lm
 from po_optimizer.optimization import Forecast, Setup, forecast, optimize, preflight
 from po_optimizer.params import LMParams, OptimizeParams, RoleParams
 from po_optimizer.persistence import load_program_from_components, save_program

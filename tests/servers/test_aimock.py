@@ -11,7 +11,7 @@ from pathlib import Path
 import dspy
 import pytest
 
-from po_optimizer.lms import Ledger, LMUnreachable, connect, make_lm, use_lm
+from po_optimizer.lms import Ledger, LMUnreachable, build, make_lm, use_lm
 from po_optimizer.params import LMParams
 from tests.faces.project import ROOT, copy_project, kedro, typed
 from tests.servers import google
@@ -88,7 +88,7 @@ def known(record):
 def made(aimock, tmp_path, monkeypatch):
     """A function that makes an LM of a provider on aimock."""
     # aimock has no list of pulled models, and gives no Google tokens
-    monkeypatch.setattr(connect, "look_at_provider", lambda params, key: [])
+    monkeypatch.setattr(build, "look_at_provider", lambda params, key: [])
     with serving(str) as tokens:
         google.log_in(monkeypatch, tmp_path, tokens.address)
 

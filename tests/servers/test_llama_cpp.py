@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from po_optimizer.lms import Ledger, make_lm, stop_servers, use_lm
-from po_optimizer.lms.embedded import KEY, serve
+from po_optimizer.lms.embedded.server import KEY, serve
 from po_optimizer.lms.providers import look_at_provider
 from po_optimizer.params import LMParams
 from tests.faces.project import copy_project, kedro

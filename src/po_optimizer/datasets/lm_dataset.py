@@ -7,7 +7,7 @@ from kedro.io import AbstractDataset, DatasetError
 from po_optimizer.datasets.file_dataset import local_path
 from po_optimizer.errors import SettingError, listed
 from po_optimizer.lms import MeteredLM, lm_slug, make_lm
-from po_optimizer.lms.roles import prompt_lm_params, task_lm_params
+from po_optimizer.lms.selection import prompt_lm_params, task_lm_params
 from po_optimizer.params import LMParams
 
 _PARAMETERS = {"task": task_lm_params, "prompt": prompt_lm_params}

@@ -20,9 +20,8 @@ from po_optimizer.errors import MetricError, NothingScoredError, PoOptimizerErro
 from po_optimizer.evaluation.pace import Pace
 from po_optimizer.evaluation.predictions import PredictionRecord, Which, json_ready
 from po_optimizer.evaluation.repeats import mean_of_repeats
-from po_optimizer.lms.metered import use_lm
-from po_optimizer.lms.no_calls import LMAsked, no_lm_calls
-from po_optimizer.lms.stop import StopRun
+from po_optimizer.lms.lm import LMAsked, no_lm_calls, use_lm
+from po_optimizer.lms.stops import StopRun
 from po_optimizer.roles.metric import JudgeUnreadableError, Measure, Metric, reference
 from po_optimizer.roles.score import Score
 

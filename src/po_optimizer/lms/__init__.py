@@ -1,20 +1,20 @@
 """LMs: a metered dspy.LM from a configuration, its ledger, cache and server."""
 
-from po_optimizer.lms.connect import lm_slug, make_lm
-from po_optimizer.lms.embedded import stop_servers
+from po_optimizer.lms.build import lm_slug, make_lm
+from po_optimizer.lms.embedded.server import stop_servers
 from po_optimizer.lms.interrupt import orderly_interrupt, stop_lms_in_use
 from po_optimizer.lms.ledger import CallRow, Ledger
+from po_optimizer.lms.lm import MeteredEngine, MeteredLM, use_lm
 from po_optimizer.lms.meter import CallScope, Meter
-from po_optimizer.lms.metered import MeteredEngine, MeteredLM, use_lm
-from po_optimizer.lms.stop import (
+from po_optimizer.lms.stops import (
     CacheWriteFailed,
     Interrupted,
     LedgerWriteFailed,
     LMNotReady,
     LMUnreachable,
     StopRun,
-    asked_to_stop,
-    leaving,
+    force_exit,
+    stop_requested,
 )
 from po_optimizer.lms.usage import MeanUsage, Usage
 
@@ -33,12 +33,12 @@ __all__ = [
     "MeteredLM",
     "StopRun",
     "Usage",
-    "asked_to_stop",
-    "leaving",
+    "force_exit",
     "lm_slug",
     "make_lm",
     "orderly_interrupt",
     "stop_lms_in_use",
+    "stop_requested",
     "stop_servers",
     "use_lm",
 ]

@@ -1,4 +1,7 @@
-"""Ctrl-C: the first ends in order, the second leaves at once."""
+"""Who may stop a run: signals, and the control of one optimization.
+
+The first Ctrl-C ends in order, the second leaves at once.
+"""
 
 import signal
 import threading
@@ -7,13 +10,14 @@ from contextlib import contextmanager
 from logging import getLogger
 from types import FrameType
 
-from po_optimizer.lms.meter import meters_in_use
-from po_optimizer.lms.stop import Interrupted, StopRun, asked_to_stop, leaving
+from po_optimizer.lms.lm import MeteredLM
+from po_optimizer.lms.meter import Meter, meters_in_use
+from po_optimizer.lms.stops import Interrupted, StopRun, force_exit, stop_requested
 
 logger = getLogger(__name__)
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_TOLD = (
+_NOTICE = (
     "Stopping: the LM calls in flight are finished and kept. "
     "Ctrl-C again leaves at once."
 )
@@ -46,17 +50,17 @@ def orderly_interrupt(stop: Callable[[StopRun], None]) -> Iterator[None]:
             signal.signal(number, handler)
         _stops.pop()
         if not _stops:
-            asked_to_stop.clear()
+            stop_requested.clear()
 
 
 def _handle(_signal: int, _frame: FrameType | None) -> None:
-    if asked_to_stop.is_set():
-        leaving.set()
+    if stop_requested.is_set():
+        force_exit.set()
         raise KeyboardInterrupt
-    asked_to_stop.set()
+    stop_requested.set()
     _stops[-1](Interrupted())
     # not from here: what the signal came upon may be in the middle of a line
-    threading.Thread(target=logger.warning, args=(_TOLD,), daemon=True).start()
+    threading.Thread(target=logger.warning, args=(_NOTICE,), daemon=True).start()
 
 
 def stop_lms_in_use(stop: StopRun) -> None:
@@ -70,3 +74,53 @@ def stop_lms_in_use(stop: StopRun) -> None:
         raise KeyboardInterrupt
     for meter in meters:
         meter.stopped = meter.stopped or stop
+
+
+class Control:
+    """Sets and asks for the StopRun of both LMs' meters.
+
+    Args:
+        lms: The task LM and the prompt LM, which may be one.
+    """
+
+    def __init__(self, *lms: MeteredLM) -> None:
+        self.meters: list[Meter] = list({id(lm.meter): lm.meter for lm in lms}.values())
+
+    def stop(self, stop: StopRun) -> None:
+        """Refuses every further paid call; the first reason stays."""
+        reason = self.stopped() or stop
+        for meter in self.meters:
+            meter.stopped = reason
+
+    def stopped(self) -> StopRun | None:
+        """Why the run ends; None: it goes on."""
+        return next((m.stopped for m in self.meters if m.stopped is not None), None)
+
+    def check(self) -> None:
+        """Raises the StopRun, if one was set."""
+        stop = self.stopped()
+        if stop is not None:
+            raise stop
+
+    def wait_until_idle(self) -> None:
+        """Lets calls in flight end: DSPy leaves its threads running when stopped."""
+        for meter in self.meters:
+            meter.wait_until_idle()
+
+    def begin_trial(self, trial: int | None) -> None:
+        """Puts the calls that follow on a trial's account; None: on nobody's."""
+        for meter in self.meters:
+            meter.trial = trial
+
+    @contextmanager
+    def guarded(self, guard: Callable[[], None]) -> Iterator[None]:
+        """Within the block `guard` is asked before each paid call of either LM."""
+        for meter in self.meters:
+            meter.resume()
+            meter.guards.append(guard)
+        try:
+            yield
+        finally:
+            for meter in self.meters:
+                meter.guards.remove(guard)
+            self.begin_trial(None)

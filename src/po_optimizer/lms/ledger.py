@@ -9,8 +9,8 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from po_optimizer.errors import refusal
-from po_optimizer.lms.private_files import open_private, use_wal
-from po_optimizer.lms.stop import LedgerWriteFailed
+from po_optimizer.files.private import open_private, use_wal
+from po_optimizer.lms.stops import LedgerWriteFailed
 from po_optimizer.lms.usage import Usage
 
 _SCHEMA = """

@@ -29,16 +29,16 @@ from dspy.utils.exceptions import (
     LMUnsupportedModelError,
 )
 
-from po_optimizer.lms.answer_body import count
+from po_optimizer.lms.answer_repair import count
+from po_optimizer.lms.cache import endpoint
 from po_optimizer.lms.ledger import CallRow, Ledger
-from po_optimizer.lms.response_cache import endpoint
 from po_optimizer.lms.secret import scrub, without
-from po_optimizer.lms.stop import (
+from po_optimizer.lms.stops import (
     Interrupted,
     LedgerWriteFailed,
     LMUnreachable,
     StopRun,
-    asked_to_stop,
+    stop_requested,
 )
 from po_optimizer.lms.visible import visible
 
@@ -253,7 +253,7 @@ class Meter:
 
     def resume(self) -> None:
         """Forgets a stop, for the next node of the same process; but not a Ctrl-C."""
-        self.stopped = Interrupted() if asked_to_stop.is_set() else None
+        self.stopped = Interrupted() if stop_requested.is_set() else None
 
     def _record(
         self, slug: str, started: datetime, clock: float, *, paid: bool, **usage: Any

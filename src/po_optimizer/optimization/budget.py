@@ -4,8 +4,8 @@ import time
 from datetime import datetime, timedelta
 
 from po_optimizer.lms.ledger import CallRow, Ledger
+from po_optimizer.lms.stops import BudgetReached
 from po_optimizer.lms.usage import Usage
-from po_optimizer.optimization.stops import BudgetReached
 from po_optimizer.params import BudgetParams
 
 

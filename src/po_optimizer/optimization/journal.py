@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from po_optimizer.errors import RunInUseError
 from po_optimizer.files import write_whole
-from po_optimizer.lms.private_files import open_private
+from po_optimizer.files.private import open_private
 
 if sys.platform != "win32":
     import fcntl

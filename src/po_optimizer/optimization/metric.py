@@ -8,7 +8,7 @@ from dspy.teleprompt.gepa.gepa_utils import ScoreWithFeedback
 from dspy.utils.exceptions import LMError
 
 from po_optimizer.lms import LMUnreachable, StopRun
-from po_optimizer.optimization.stops import MetricBroken
+from po_optimizer.lms.stops import MetricBroken
 from po_optimizer.roles.metric import (
     JudgeUnreadableError,
     Measure,

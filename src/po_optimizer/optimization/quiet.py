@@ -13,7 +13,7 @@ from unittest.mock import patch
 import dspy.evaluate.evaluate as evaluate_module
 from dspy.utils.parallelizer import ParallelExecutor
 
-from po_optimizer.lms.own_threads import ProcessWide, no_bars
+from po_optimizer.lms.program_threads import ProcessWide, no_bars
 from po_optimizer.lms.visible import visible
 
 _LOGGERS = ("dspy", "optuna", "LiteLLM", "gepa")

@@ -10,16 +10,16 @@ import dspy
 from dspy.utils.callback import BaseCallback
 
 from po_optimizer.errors import PoOptimizerError, refusal
+from po_optimizer.lms.interrupt import Control
+from po_optimizer.lms.stops import RecordingFailed
 from po_optimizer.optimization.budget import Budget
 from po_optimizer.optimization.candidates import (
     CandidateIndex,
     candidate_key,
     unpatched_copy,
 )
-from po_optimizer.optimization.control import Control
 from po_optimizer.optimization.journal import Journal, Kind, Trial
 from po_optimizer.optimization.metric import is_failed
-from po_optimizer.optimization.stops import RecordingFailed
 
 SaveBest = Callable[[dspy.Module, dict[str, Any]], None]
 """Stores a program with what is known of it: trial, score, n, optimization_id."""

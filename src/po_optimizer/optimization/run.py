@@ -20,9 +20,10 @@ from po_optimizer.lms import (
     orderly_interrupt,
     use_lm,
 )
+from po_optimizer.lms.interrupt import Control
+from po_optimizer.lms.stops import BudgetReached
 from po_optimizer.optimization.budget import Budget
 from po_optimizer.optimization.candidates import CandidateIndex
-from po_optimizer.optimization.control import Control
 from po_optimizer.optimization.fingerprint import (
     Fingerprint,
     optimization_id,
@@ -52,7 +53,6 @@ from po_optimizer.optimization.report import (
 )
 from po_optimizer.optimization.resume import mark_complete, open_journal
 from po_optimizer.optimization.setup import Setup
-from po_optimizer.optimization.stops import BudgetReached
 
 
 @dataclass(frozen=True)

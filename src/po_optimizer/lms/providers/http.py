@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 from dspy._vendor.lm15.transports import TransportError, TransportRequest
 
+from po_optimizer.lms.http import AnswerTransport
 from po_optimizer.lms.secret import without
-from po_optimizer.lms.transport import AnswerTransport
 
 _PATIENCE_SECONDS = 10
 _REFUSED = 400  # and above: the body is an error's

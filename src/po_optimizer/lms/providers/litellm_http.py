@@ -4,7 +4,7 @@ from typing import Any
 
 import httpx
 
-from po_optimizer.lms.transport import (
+from po_optimizer.lms.http import (
     AnswerError,
     check_head,
     is_loopback,

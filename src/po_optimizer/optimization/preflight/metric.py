@@ -9,7 +9,7 @@ from dspy.utils.exceptions import LMError
 
 from po_optimizer.lms import StopRun, use_lm
 from po_optimizer.lms.check import Check, check
-from po_optimizer.lms.no_calls import LMAsked, no_lm_calls
+from po_optimizer.lms.lm import LMAsked, no_lm_calls
 from po_optimizer.optimization.metric import empty_scores
 from po_optimizer.optimization.preflight.probe import Probe
 from po_optimizer.optimization.setup import Setup

@@ -11,6 +11,7 @@ import dspy
 from dspy.utils.exceptions import LMError, LMInvalidRequestError
 
 from po_optimizer.lms import CallRow, Interrupted, MeteredLM, StopRun, use_lm
+from po_optimizer.lms.stops import MetricBroken
 from po_optimizer.optimization.attempt import Attempt, attempt
 from po_optimizer.optimization.metric import GuardedMetric
 from po_optimizer.optimization.rendering import (
@@ -19,7 +20,6 @@ from po_optimizer.optimization.rendering import (
     characters,
     holds_media,
 )
-from po_optimizer.optimization.stops import MetricBroken
 from po_optimizer.roles.metric import Metric
 from po_optimizer.roles.score import Score
 

@@ -3,7 +3,7 @@
 from logging import getLogger
 
 from po_optimizer.lms.check import Check
-from po_optimizer.lms.no_calls import LMAsked, no_lm_calls
+from po_optimizer.lms.lm import LMAsked, no_lm_calls
 from po_optimizer.optimization.setup import Setup
 from po_optimizer.roles.metric import Measure, reference
 

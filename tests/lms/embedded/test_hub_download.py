@@ -5,7 +5,7 @@ import hashlib
 import pytest
 
 from po_optimizer.errors import WeightsError
-from po_optimizer.lms.weights import find_weights
+from po_optimizer.lms.embedded.weights import find_weights
 from po_optimizer.params import EmbeddedParams
 from tests.servers.hub import hub
 

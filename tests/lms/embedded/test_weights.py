@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from po_optimizer.errors import MissingPackageError, WeightsError
-from po_optimizer.lms.weights import find_weights, weights_folder
+from po_optimizer.lms.embedded.weights import find_weights, weights_folder
 from po_optimizer.params import EmbeddedParams
 
 CONTENT = b"GGUF and then some"

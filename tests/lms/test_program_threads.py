@@ -7,7 +7,7 @@ import tqdm
 
 from po_optimizer.evaluation import predict_all
 from po_optimizer.lms import use_lm
-from po_optimizer.lms.own_threads import own_threads
+from po_optimizer.lms.program_threads import own_threads
 from tests.scripted import fixed_fields, scripted_lm
 
 

@@ -7,9 +7,9 @@ import zlib
 import dspy
 import pytest
 
-from po_optimizer.lms import LMUnreachable, make_lm, transport, use_lm
+from po_optimizer.lms import LMUnreachable, http, make_lm, use_lm
+from po_optimizer.lms.http import is_loopback
 from po_optimizer.lms.providers.http import get_json
-from po_optimizer.lms.transport import is_loopback
 from po_optimizer.params import LMParams
 from tests.lms.hostile import chat, hostile
 from tests.servers import google
@@ -69,7 +69,7 @@ def bomb(layers):
 @pytest.fixture(autouse=True)
 def small_bound(monkeypatch):
     """Megabytes instead of tens of them."""
-    monkeypatch.setattr(transport, "LARGEST_BYTES", 2**21)
+    monkeypatch.setattr(http, "LARGEST_BYTES", 2**21)
 
 
 @pytest.mark.parametrize("provider", CLIENTS)

@@ -18,7 +18,7 @@ from dspy.lm15 import (
     Usage,
 )
 
-from po_optimizer.lms.unicode_repair import repair_answer
+from po_optimizer.lms.answer_repair import repair_answer
 
 _TAG = re.compile(r"<(/?)(think|thinking|thought|reasoning)>", re.IGNORECASE)
 _WITHHELD = re.compile(

@@ -14,7 +14,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from po_optimizer.lms.unicode_repair import repair_answer
+from po_optimizer.lms.answer_repair import repair_answer
 
 _LARGEST_BYTES = 2**27
 _FILE = re.compile(r"[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{28}\.val")

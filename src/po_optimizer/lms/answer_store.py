@@ -11,9 +11,9 @@ from typing import Any
 
 from dspy.clients.legacy_outputs import plain
 
-from po_optimizer.lms.earlier_answers import earlier_answers
-from po_optimizer.lms.private_files import open_private, use_wal
-from po_optimizer.lms.unicode_repair import repair
+from po_optimizer.files.private import open_private, use_wal
+from po_optimizer.lms.answer_repair import repair
+from po_optimizer.lms.earlier_cache import earlier_answers
 
 logger = getLogger(__name__)
 

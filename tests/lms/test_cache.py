@@ -7,8 +7,8 @@ import dspy
 import pytest
 
 from po_optimizer.lms import CacheWriteFailed, make_lm, use_lm
-from po_optimizer.lms.answers import FILE, Answers
-from po_optimizer.lms.response_cache import EndpointCache, ResponseCache, endpoint
+from po_optimizer.lms.answer_store import FILE, Answers
+from po_optimizer.lms.cache import EndpointCache, ResponseCache, endpoint
 from po_optimizer.params import DecodingBounds, LMParams
 from tests.scripted import ScriptedEngine, fixed_fields, scripted_lm
 

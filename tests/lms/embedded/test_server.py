@@ -12,8 +12,9 @@ import dspy
 import pytest
 
 from po_optimizer.errors import EmbeddedServerError
-from po_optimizer.lms import embedded, make_lm, stop_servers, use_lm
-from po_optimizer.lms.embedded import EmbeddedServer, default_threads, serve
+from po_optimizer.lms import make_lm, stop_servers, use_lm
+from po_optimizer.lms.embedded import server
+from po_optimizer.lms.embedded.server import EmbeddedServer, default_threads, serve
 from po_optimizer.params import EmbeddedParams, LMParams
 from tests.weights import SMALL, needs_weights
 
@@ -59,7 +60,7 @@ def test_file_that_is_no_model_is_refused(tmp_path):
 @pytest.mark.parametrize(("cores", "threads"), [(1, 1), (2, 1), (8, 4)])
 def test_decoding_takes_half_the_cores(monkeypatch, cores, threads):
     """More is not faster on a busy machine; one is the least."""
-    monkeypatch.setattr("po_optimizer.lms.embedded._cores", lambda: cores)
+    monkeypatch.setattr("po_optimizer.lms.embedded.server._cores", lambda: cores)
     assert default_threads() == threads
 
 
@@ -113,7 +114,7 @@ def post(address, body):
     """One chat request, and the server's answer."""
     data = json.dumps(body).encode()
     path = f"{address}/v1/chat/completions"
-    key = {"Authorization": f"Bearer {embedded.KEY}"}
+    key = {"Authorization": f"Bearer {server.KEY}"}
     request = urllib.request.Request(path, data, key)  # noqa: S310 -- loopback
     with urllib.request.urlopen(request) as answer:  # noqa: S310
         return json.load(answer)
@@ -142,11 +143,11 @@ def test_each_process_has_a_key_of_its_own():
     command = [
         sys.executable,
         "-c",
-        "from po_optimizer.lms import embedded as e; print(e.KEY)",
+        "from po_optimizer.lms.embedded import server as e; print(e.KEY)",
     ]
     other = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
     assert len(other.stdout.strip()) > 40
-    assert other.stdout.strip() != embedded.KEY
+    assert other.stdout.strip() != server.KEY
 
 
 @needs_weights
@@ -170,7 +171,7 @@ def test_two_lms_share_one_server(tmp_path):
     prompt = make_lm(small(temperature=0.7), tmp_path, run_id="r")
     task("Say yes.", max_tokens=2)
     prompt("Say no.", max_tokens=2)
-    assert len(embedded._running) == 1
+    assert len(server._running) == 1
     assert task.meter.ledger.totals().paid == 2
 
 

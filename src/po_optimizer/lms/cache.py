@@ -18,9 +18,9 @@ from dspy.clients.cache import Cache
 from dspy.clients.call_result import CACHE_FORMAT, CallResult
 from dspy.clients.legacy_outputs import plain
 
-from po_optimizer.lms.answers import Answers
+from po_optimizer.lms.answer_store import Answers
 from po_optimizer.lms.single_flight import SingleFlight, one_asker
-from po_optimizer.lms.stop import CacheWriteFailed
+from po_optimizer.lms.stops import CacheWriteFailed
 
 _folder: ContextVar[Path | None] = ContextVar("po_response_cache_folder", default=None)
 _IN_MEMORY = 1000  # answers; DSPy's million would hold all of a large evaluation

@@ -1,17 +1,43 @@
 """A server's JSON as it should have been: whole characters, and tokens that are counts.
 
-A paid answer is not lost because its envelope is odd: counts that cannot be are left
-out, which means "not reported", and half characters become U+FFFD.
+Models that are cut inside an emoji, and servers that escape byte by byte, send half
+characters, which no file or server takes: they become U+FFFD. Counts that cannot be
+are left out, which means "not reported": a paid answer is not lost for its envelope.
 """
 
 import json
+import re
 from typing import Any
 
-from po_optimizer.lms.unicode_repair import repair_answer
-
+_SURROGATE = re.compile("[\ud800-\udfff]")
+# in JSON text inside an answer; a backslash before it would make it plain letters
+_ESCAPED = re.compile(
+    r"(?<!\\)((?:\\\\)*)(?:"
+    r"(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})"  # a whole pair
+    r"|\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
+)
 _MOST_TOKENS = 10**9  # of one call; a sum of them stays an integer of SQLite
 _ENVELOPES = ("usage", "usageMetadata")
 _OLLAMA = ("prompt_eval_count", "eval_count")
+
+
+def repair(text: str) -> str:
+    """The text with U+FFFD for each half of a character; two halves become one."""
+    if not _SURROGATE.search(text):
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def repair_answer(value: Any) -> Any:
+    """What an LM sent, repaired in depth, in JSON text of its own too."""
+    if isinstance(value, str):
+        escaped = _ESCAPED.sub(lambda m: m[1] + (m[2] or r"\ufffd"), value)
+        return repair(escaped)
+    if isinstance(value, dict):
+        return {repair(key): repair_answer(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [repair_answer(item) for item in value]
+    return value
 
 
 def repair_body(body: bytes) -> bytes:

@@ -7,7 +7,7 @@ import pytest
 from dspy.lm15 import InvalidRequestError, request_from_openai_chat
 
 from po_optimizer.lms import make_lm, use_lm
-from po_optimizer.lms.clean_answers import CleanAnswers, without_thoughts
+from po_optimizer.lms.thoughts import CleanAnswers, without_thoughts
 from po_optimizer.params import LMParams
 from tests.scripted import ScriptedEngine
 from tests.servers.wire import serving

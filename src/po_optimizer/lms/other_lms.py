@@ -23,7 +23,7 @@ from dspy.lm15 import Request, Response
 
 from po_optimizer.lms import uncached
 from po_optimizer.lms.meter import LMIdentity, Meter, meter_of_run
-from po_optimizer.lms.own_threads import ProcessWide
+from po_optimizer.lms.program_threads import ProcessWide
 from po_optimizer.lms.single_flight import asked_alone
 
 # LiteLLM fetches a price map from the network at import unless told not to

@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from po_optimizer.errors import LMSetupError
-from po_optimizer.lms.roles import prompt_lm_params, task_lm_params
+from po_optimizer.lms.selection import prompt_lm_params, task_lm_params
 
 LM = {
     "provider": "ollama",

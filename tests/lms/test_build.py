@@ -10,8 +10,8 @@ from pydantic import ValidationError
 
 from po_optimizer.errors import SettingError
 from po_optimizer.lms import LMNotReady, LMUnreachable, lm_slug, make_lm, use_lm
-from po_optimizer.lms.bounded import BoundedEngine
-from po_optimizer.lms.connect import endpoint_words, price
+from po_optimizer.lms.bounds import BoundedEngine
+from po_optimizer.lms.build import endpoint_words, price
 from po_optimizer.params import EmbeddedParams, LMParams, PriceParams
 from tests.servers.wire import serving
 

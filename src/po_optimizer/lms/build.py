@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from po_optimizer.errors import SettingError
-from po_optimizer.lms.bounded import BoundedEngine
-from po_optimizer.lms.clean_answers import CleanAnswers
-from po_optimizer.lms.embedded import KEY, serve
+from po_optimizer.lms.bounds import BoundedEngine
+from po_optimizer.lms.embedded.server import KEY, serve
 from po_optimizer.lms.extra import ExtraEngine
+from po_optimizer.lms.http import AnswerTransport
 from po_optimizer.lms.ledger import Ledger
+from po_optimizer.lms.lm import MeteredEngine, MeteredLM
 from po_optimizer.lms.meter import Meter
-from po_optimizer.lms.metered import MeteredEngine, MeteredLM
 from po_optimizer.lms.providers import litellm, look_at_provider, ollama, vertex
 from po_optimizer.lms.providers.litellm_answers import LiteLLMAnswers
 from po_optimizer.lms.providers.litellm_http import bounded_client
 from po_optimizer.lms.providers.openai_compatible import v1
-from po_optimizer.lms.transport import AnswerTransport
+from po_optimizer.lms.thoughts import CleanAnswers
 from po_optimizer.params import LMParams
 
 _PREFIX = {

@@ -3,8 +3,8 @@
 import pytest
 
 from po_optimizer.errors import EmbeddedServerError
-from po_optimizer.lms import embedded
-from po_optimizer.lms.memory import available_memory, check_memory
+from po_optimizer.lms.embedded import server
+from po_optimizer.lms.embedded.memory import available_memory, check_memory
 from po_optimizer.params import EmbeddedParams
 
 
@@ -31,9 +31,9 @@ def test_enough_or_unknown_memory_passes(weights, available):
 
 def test_server_is_not_started_on_too_small_a_machine(weights, monkeypatch):
     """The runtime would be killed while it loads."""
-    monkeypatch.setattr(embedded, "available_memory", lambda: 1000)
+    monkeypatch.setattr(server, "available_memory", lambda: 1000)
     with pytest.raises(EmbeddedServerError, match="MB of memory"):
-        embedded.EmbeddedServer(weights, EmbeddedParams(), 8192)
+        server.EmbeddedServer(weights, EmbeddedParams(), 8192)
 
 
 def test_swap_counts_and_a_container_limits(tmp_path):

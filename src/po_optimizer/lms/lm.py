@@ -16,13 +16,14 @@ from typing import Any
 
 import dspy
 from dspy.lm15 import Request, Response
+from dspy.utils.callback import BaseCallback
 
 from po_optimizer.errors import PoOptimizerError
-from po_optimizer.lms.answer_body import count
-from po_optimizer.lms.any_lm import metering_every_lm
+from po_optimizer.lms.answer_repair import count
 from po_optimizer.lms.meter import CallScope, LMIdentity, Meter, in_use
-from po_optimizer.lms.own_threads import own_threads
-from po_optimizer.lms.stop import LMNotReady
+from po_optimizer.lms.other_lms import metering_every_lm
+from po_optimizer.lms.program_threads import own_threads
+from po_optimizer.lms.stops import LMNotReady
 from po_optimizer.lms.threads import num_threads
 from po_optimizer.params import LMParams
 
@@ -227,4 +228,21 @@ def use_lm(
         own_threads(),
         dspy.context(**settings, num_threads=lm.num_threads),
     ):
+        yield
+
+
+class LMAsked(BaseException):
+    """An LM was about to be asked; no `except Exception` of a judge hides it."""
+
+
+class _Refuse(BaseCallback):
+    def on_lm_start(self, call_id: str, instance: Any, inputs: dict[str, Any]) -> None:
+        raise LMAsked
+
+
+@contextmanager
+def no_lm_calls() -> Iterator[None]:
+    """Within the block a call of any dspy.LM raises LMAsked before it is sent."""
+    callbacks = [*dspy.settings.get("callbacks", []), _Refuse()]
+    with dspy.context(lm=dspy.LM("openai/none", api_key="none"), callbacks=callbacks):
         yield

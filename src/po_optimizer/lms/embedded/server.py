@@ -18,8 +18,8 @@ from pathlib import Path
 import xllamacpp
 
 from po_optimizer.errors import EmbeddedServerError
-from po_optimizer.lms.memory import available_memory, check_memory
-from po_optimizer.lms.weights import find_weights
+from po_optimizer.lms.embedded.memory import available_memory, check_memory
+from po_optimizer.lms.embedded.weights import find_weights
 from po_optimizer.params import EmbeddedParams
 
 logger = getLogger(__name__)

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from po_optimizer.lms.answers import FILE, Answers
-from po_optimizer.lms.response_cache import EndpointCache
-from tests.lms.test_earlier_answers import RECORD
+from po_optimizer.lms.answer_store import FILE, Answers
+from po_optimizer.lms.cache import EndpointCache
+from tests.lms.test_earlier_cache import RECORD
 
 KEY = "a" * 64
 REQUEST = {"model": "m"}
@@ -135,7 +135,7 @@ def test_many_threads_read_and_write_one_file(tmp_path):
 WRITER = """
 import sys
 from pathlib import Path
-from po_optimizer.lms.answers import Answers
+from po_optimizer.lms.answer_store import Answers
 print("ready", flush=True)
 sys.stdin.readline()
 answers = Answers(Path(sys.argv[1]))

@@ -1,15 +1,20 @@
-"""What stops a run from inside DSPy, which swallows every ordinary exception."""
+"""Why a run stops: raised inside DSPy, which swallows every ordinary exception."""
 
 import errno
 import os
 import threading
 
-from po_optimizer.errors import InterruptedRunError, PoOptimizerError, Portable
+from po_optimizer.errors import (
+    InterruptedRunError,
+    MetricError,
+    PoOptimizerError,
+    Portable,
+)
 
-asked_to_stop = threading.Event()
+stop_requested = threading.Event()
 """Set from the first Ctrl-C to the end of the run: nothing new is begun or paid."""
 
-leaving = threading.Event()
+force_exit = threading.Event()
 """Set by the second Ctrl-C: nobody waits for the LM calls in flight any more."""
 
 
@@ -76,6 +81,38 @@ class LedgerWriteFailed(StopRun):
             f"the ledger {path} cannot record LM calls: {problem}. "
             f"{_remedy('file')}; the same command resumes."
         )
+
+
+class BudgetReached(StopRun):
+    """A bound of the budget is reached; the best program so far is kept."""
+
+    def __init__(self, setting: str, bound: float, spent: float) -> None:
+        super().__init__(
+            f"optimize.budget.{setting}={bound:g} is reached ({spent:g} spent). "
+            "Raise it and run the same command to continue where it stopped."
+        )
+
+
+class RecordingFailed(StopRun):
+    """The journal or the best program so far could not be stored."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(
+            f"the journal or the best program so far could not be stored: {problem}. "
+            "Every LM answer so far is kept: when the cause is mended, the same "
+            "command resumes."
+        )
+
+
+class MetricBroken(StopRun):
+    """The metric gave no score; DSPy would take that for a score of 0.0."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem)
+
+    def as_error(self) -> PoOptimizerError:
+        """The error that names the metric's setting."""
+        return MetricError(str(self))
 
 
 def _remedy(thing: str) -> str:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
-from po_optimizer.lms.bounded import BoundedEngine, bound_schema
+from po_optimizer.lms.bounds import BoundedEngine, bound_schema
 from po_optimizer.params import DecodingBounds
 
 BOUNDS = DecodingBounds(items=3, item_characters=60, text_characters=200)

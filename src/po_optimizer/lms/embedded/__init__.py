@@ -1,0 +1,1 @@
+"""The LM inside this process: llama.cpp's server and its weights."""

@@ -21,6 +21,7 @@ import socket
 import subprocess
 import sys
 import types
+import zoneinfo
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -296,6 +297,7 @@ def _report(order: dict[str, Any]) -> dict[str, Any]:
     damaged.write_bytes(paths[0].read_bytes().replace(b"Predict", b"Predicx"))
     endings = {path.stem: dict(open_all(path)) for path in paths}
     honest = honest_code([*paths, damaged])
+    zoneinfo.available_timezones()  # imports Python's own data package, of a fixed name
     sys.addaudithook(_watch)
     target = folder / "damaged" / "hostile.json"
     report: dict[str, Any] = {"opened": 0, "endings": {}, "acts": [], "crashes": []}

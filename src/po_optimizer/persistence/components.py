@@ -25,6 +25,7 @@ from po_optimizer.errors import (
 )
 from po_optimizer.persistence import format as fmt
 from po_optimizer.persistence.codec import (  # noqa: F401 codecs
+    functions,
     held_lms,
     instances,
     plain,
@@ -229,13 +230,19 @@ def program_of(
         _check_predictors(document, donor)
         classes = _survey(program).classes
     imports = Imports(allowed_packages, classes)
-    decoder = Decoder(imports, document["types"], lms=lms)
+    saved_with, here = document["made_with"].get("python"), fmt.versions()["python"]
+    decoder = Decoder(
+        imports, document["types"], lms=lms, same_python=saved_with == here
+    )
     loaded = decode(document, decoder, donor)
     _check_prompts(document, loaded, where, accept=program is not None)
     for path, reason in imports.refused.items():
         logger.warning("%s: %s was rebuilt without its code: %s", where, path, reason)
     if decoder.missing:
         logger.warning(MISSING_MESSAGE, where, describe_missing(decoder.missing))
+    if decoder.unchecked:
+        changed = listed(dict.fromkeys(decoder.unchecked))
+        logger.warning(UNCHECKED_MESSAGE, where, saved_with, here, changed)
     if document.get("rescued"):
         logger.warning("%s is a rescue file; lost: %s", where, document["rescued"])
     inner = list(predictors(loaded).values())
@@ -249,6 +256,12 @@ def program_of(
 MISSING_MESSAGE = (
     "%s was loaded without %s; each refuses to be used. Give them with program=..., "
     "a new program of the same class, or lms={...}"
+)
+
+
+UNCHECKED_MESSAGE = (
+    "%s was saved with Python %s, this is %s: whether the functions given for %s are "
+    "those of then cannot be compared"
 )
 
 

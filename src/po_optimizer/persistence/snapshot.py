@@ -147,9 +147,11 @@ class _Unpickler(dill.Unpickler):
 
 
 _MOVED = {
-    "po_optimizer.persistence.values": "po_optimizer.persistence.codec.values",
-    "po_optimizer.persistence.signatures": "po_optimizer.persistence.codec.signatures",
-    "po_optimizer.persistence.programs": "po_optimizer.persistence.codec.modules",
+    f"po_optimizer.persistence.{before}": f"po_optimizer.persistence.codec.{now}"
+    for before, now in (
+        *(("values", "values"), ("signatures", "signatures"), ("classes", "classes")),
+        *(("fields", "fields"), ("held_lms", "held_lms"), ("programs", "modules")),
+    )
 }
 
 

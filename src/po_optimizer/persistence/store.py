@@ -32,6 +32,7 @@ from po_optimizer.persistence.codec.imports import DEFAULT_ALLOWED, Imports
 from po_optimizer.persistence.codec.modules import PROVENANCE, predictors
 from po_optimizer.persistence.codec.values import Decoder, Encoder
 from po_optimizer.persistence.components import (
+    MISSING_MESSAGE,
     compare,
     decode,
     describe_missing,
@@ -488,6 +489,9 @@ def load_from(
     if dill == "load":
         loaded = _from_snapshot(folder, document, where)
         if loaded is not None:
+            missing = missing_parts(loaded)
+            if missing:
+                logger.warning(MISSING_MESSAGE, where, describe_missing(missing))
             return loaded
     return program_of(document, where, program, allowed_packages, lms)
 

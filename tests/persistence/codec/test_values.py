@@ -12,7 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import AliasChoices, AliasPath, BaseModel, Field
 
-from po_optimizer.errors import NotStorableError, NotStoredError
+from po_optimizer.errors import (
+    DamagedArtifactError,
+    NotStorableError,
+    NotStoredError,
+)
 from po_optimizer.persistence import components  # noqa: F401 registers the codecs
 from po_optimizer.persistence import format as fmt
 from po_optimizer.persistence.codec.annotations import (
@@ -203,3 +207,10 @@ def test_generic_and_recursive_classes_survive(allowed: tuple[str, ...]) -> None
 
     for kind in (zoo.Person, zoo.Left, zoo.Box[zoo.Person], zoo.Tags):
         assert round_trip(kind, allowed).model_json_schema() == kind.model_json_schema()
+
+
+@pytest.mark.parametrize("name", ["tests.persistence", "../etc/passwd", "Mars/Base"])
+def test_only_zones_that_there_are(name: str) -> None:
+    """For any other name Python would import a package of that name."""
+    with pytest.raises(DamagedArtifactError, match="zone"):
+        Decoder(Imports(()), {}).decode({"$": "zone", "v": name})

@@ -5,7 +5,6 @@ written. Code is named in `not_stored` and comes back from a donor: the program 
 was given, or one made by a constructor that the caller trusts by name.
 """
 
-import functools
 import inspect
 import logging
 from collections import deque
@@ -25,11 +24,9 @@ from po_optimizer.persistence.codec.values import (
     Decoder,
     Encoder,
     check_public,
-    code_hash,
     decodes,
     encodes,
     part,
-    unwrapped,
 )
 
 logger = logging.getLogger(__name__)
@@ -174,39 +171,6 @@ def _encode_attribute(
             with encoder.without_guard():
                 return encoder.encode(value, where)
         return encoder.encode_member(name, value, where)
-
-
-@encodes(
-    "builtins.function",
-    "builtins.builtin_function_or_method",
-    "builtins.method",
-    "functools.partial",
-)
-def _encode_function(encoder: Encoder, value: Any, where: str) -> Node:
-    """Code is named, never written; DSPy's own wrappers are looked through."""
-    value = unwrapped(value)
-    named = value.func if isinstance(value, functools.partial) else value
-    if not hasattr(named, "__qualname__"):
-        named = type(named)
-    path = f"{getattr(named, '__module__', None)}:{named.__qualname__}"
-    if path in DSPY_FUNCTIONS:
-        return {"$": "function", "name": path}
-    return encoder.leave_out(where, "function", path, code_hash(value))
-
-
-def _finish() -> str:
-    return "Completed."
-
-
-_finish.__module__ = "dspy.predict.react"
-_finish.__qualname__ = "ReAct.__init__.<locals>.<lambda>"
-DSPY_FUNCTIONS = {import_path(_finish): _finish}
-"""What DSPy's own modules put into their attributes, written again."""
-
-
-@decodes("function")
-def _decode_function(_decoder: Decoder, node: Node, _donor: Any) -> Any:
-    return DSPY_FUNCTIONS[node["name"]]
 
 
 @encodes("dspy.retrievers.retrieve.Retrieve", "dspy.adapters.base.Adapter+")

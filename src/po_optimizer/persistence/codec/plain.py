@@ -12,6 +12,7 @@ import re
 import types
 import uuid
 import zoneinfo
+from pathlib import Path
 from typing import Any
 
 import pydantic
@@ -70,6 +71,7 @@ _SINGLETONS: dict[str, Any] = {
     "notimplemented": NotImplemented,
     "undefined": PydanticUndefined,
 }
+_ZONE = re.compile(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*")
 _NUMPY_KINDS = "biufcSUmM"  # no objects: those would be pickles
 
 
@@ -81,9 +83,25 @@ def _encode_text(_encoder: Encoder, value: Any, _where: str) -> Node:
 @decodes(*_TEXT)
 def _decode_text(_decoder: Decoder, node: Node, _donor: Any) -> Any:
     text = _text(node["v"])
+    if node["$"] == "zone":
+        _check_zone(text)
     if node["$"] == "fraction" and not text.strip("-").replace("/", "").isdecimal():
         raise DamagedArtifactError("fraction", text[:40])  # an exponent takes forever
     return _TEXT[node["$"]](text)
+
+
+def _check_zone(name: str) -> None:
+    """Only zones that there are: of any other name Python makes an import.
+
+    Raises:
+        DamagedArtifactError: There is no such zone.
+    """
+    if _ZONE.fullmatch(name):
+        if any(Path(folder, name).is_file() for folder in zoneinfo.TZPATH):
+            return
+        if name in zoneinfo.available_timezones():
+            return
+    raise DamagedArtifactError("zone", f"{name!r:.80}")
 
 
 @encodes("pydantic.networks._BaseUrl+", "pydantic.networks._BaseMultiHostUrl+")

@@ -5,10 +5,8 @@ Other modules add their kinds with `encodes` and `decodes`. A decoder builds dat
 only; it never calls what a document names.
 """
 
-import functools
 import math
 import re
-import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NoReturn
@@ -254,6 +252,7 @@ class Decoder:
         arguments: What the program's constructor was called with; None if unknown.
         lms: LMs for the places, or the models, of LMs that cannot be rebuilt.
         compare: Keep placeholders as they are, to compare with what was encoded.
+        same_python: Whether this Python compiles functions as the saving one did.
     """
 
     def __init__(
@@ -264,6 +263,7 @@ class Decoder:
         arguments: dict[str, Any] | None = None,
         lms: Mapping[str, Any] | None = None,
         compare: bool = False,
+        same_python: bool = True,
     ) -> None:
         if len(types) > fmt.MAX_TYPES:
             raise DamagedArtifactError("types", f"over {fmt.MAX_TYPES} types")
@@ -272,12 +272,14 @@ class Decoder:
         self.arguments = arguments
         self.lms = lms or {}
         self.compare = compare
+        self.same_python = same_python
         self.built: dict[str, Any] = {}
         self.building: dict[str, str] = {}
         self.modules: dict[int, Any] = {}
         self.counterparts: dict[int, Any] = {}  # of a donor's modules and code, by id
         self.type_variables: dict[str, Any] = {}
         self.missing: list[NotStored] = []
+        self.unchecked: list[str] = []  # places of functions that cannot be compared
         self._n_nodes = 0
         self._depth = 0
 
@@ -365,114 +367,9 @@ def _encode_not_stored(encoder: Encoder, value: NotStored, _where: str) -> Any:
     return encoder.leave_out(value.where, value.kind, value.what, value.code)
 
 
-@decodes("missing")
-def _decode_missing(decoder: Decoder, node: dict[str, Any], donor: Any) -> Any:
-    if donor is ABSENT or decoder.compare:
-        return placeholder(decoder, node)
-    if node.get("code", "") not in ("", code_hash(donor)):
-        other = f"{node['what']}, and the given program has another one"
-        return placeholder(decoder, {**node, "what": other})
-    return rebound(decoder, donor)
-
-
 def placeholder(decoder: Decoder, node: Mapping[str, Any]) -> NotStored:
     """What stands for something that is neither in the document nor given."""
     parts = (str(node.get(key, "")) for key in ("where", "kind", "what", "code"))
     missing = NotStored(*parts)
     decoder.missing.append(missing)
     return missing
-
-
-def code_hash(value: Any) -> str:
-    """A hash of a Python function: what it does, and the plain values it closes over.
-
-    "" for what has no code of Python; another version of Python gives another hash.
-    """
-    value = getattr(unwrapped(value), "__func__", unwrapped(value))
-    if isinstance(value, functools.partial):
-        parts: Any = [code_hash(value.func), _plain_only([value.args, value.keywords])]
-    elif isinstance(value, types.FunctionType):
-        defaults = [value.__defaults__, value.__kwdefaults__]
-        parts = [_code_parts(value.__code__), _plain_only([defaults, cells_of(value)])]
-    else:
-        return ""
-    return fmt.sha256(repr(parts).encode())[:16]
-
-
-def unwrapped(value: Any) -> Any:
-    """A reward function without the lambda that DSPy's modules put around it."""
-    cells = getattr(value, "__closure__", None)
-    ours = ("dspy.predict.best_of_n", "dspy.predict.refine")
-    if cells and getattr(value, "__module__", "") in ours:
-        return cells[0].cell_contents
-    return value
-
-
-def _code_parts(code: types.CodeType) -> list[Any]:
-    consts = [
-        _code_parts(item) if isinstance(item, types.CodeType) else repr(item)
-        for item in code.co_consts
-    ]
-    return [code.co_code.hex(), code.co_names, code.co_freevars, consts]
-
-
-def _plain_only(value: Any) -> Any:
-    if isinstance(value, dict):
-        return [[repr(key), _plain_only(item)] for key, item in value.items()]
-    if isinstance(value, list | tuple):
-        return [_plain_only(item) for item in value]
-    if isinstance(value, types.FunctionType | functools.partial):
-        return code_hash(value)
-    return repr(value) if isinstance(value, _PLAIN) else type(value).__qualname__
-
-
-_PLAIN = (str, bytes, int, float, bool, type(None), complex)
-
-
-def cells_of(function: types.FunctionType) -> list[Any]:
-    """What a function closes over; a name that was never bound is left out."""
-    contents = []
-    for cell in function.__closure__ or ():
-        try:
-            contents.append(cell.cell_contents)
-        except ValueError:
-            contents.append(None)
-    return contents
-
-
-def rebound(decoder: Decoder, value: Any) -> Any:
-    """A donor's code, with the loaded modules in place of the donor's own.
-
-    A tool that is a method of the program, or a function that closes over it, must
-    act on the program that was loaded.
-    """
-    if id(value) in decoder.counterparts:
-        return decoder.counterparts[id(value)]
-    if isinstance(value, types.MethodType):
-        return types.MethodType(value.__func__, rebound(decoder, value.__self__))
-    if isinstance(value, functools.partial):
-        args = [rebound(decoder, item) for item in value.args]
-        return functools.partial(rebound(decoder, value.func), *args, **value.keywords)
-    if isinstance(value, types.FunctionType) and value.__closure__:
-        return _with_cells(decoder, value)
-    return value
-
-
-def _with_cells(decoder: Decoder, function: types.FunctionType) -> Any:
-    cells = cells_of(function)
-    decoder.counterparts[id(function)] = function  # one that closes over itself
-    changed = [rebound(decoder, content) for content in cells]
-    if all(a is b for a, b in zip(cells, changed, strict=True)):
-        return function
-    copy: Any = types.FunctionType(
-        function.__code__,
-        function.__globals__,
-        function.__name__,
-        function.__defaults__,
-        tuple(types.CellType(content) for content in changed),
-    )
-    copy.__kwdefaults__ = function.__kwdefaults__
-    functools.update_wrapper(copy, function)
-    del copy.__wrapped__
-    decoder.counterparts[id(function)] = copy
-    return copy

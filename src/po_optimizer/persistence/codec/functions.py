@@ -1,0 +1,163 @@
+"""Functions: named and never written; a donor gives them, if they are the same.
+
+What stands for one that nobody gives refuses to be used.
+"""
+
+import functools
+import types
+from typing import Any
+
+from po_optimizer.persistence import format as fmt
+from po_optimizer.persistence.codec.imports import import_path
+from po_optimizer.persistence.codec.values import (
+    ABSENT,
+    Decoder,
+    Encoder,
+    decodes,
+    encodes,
+    placeholder,
+)
+
+Node = dict[str, Any]
+
+
+@encodes(
+    "builtins.function",
+    "builtins.builtin_function_or_method",
+    "builtins.method",
+    "functools.partial",
+)
+def _encode_function(encoder: Encoder, value: Any, where: str) -> Node:
+    """Code is named, never written; DSPy's own wrappers are looked through."""
+    value = unwrapped(value)
+    named = value.func if isinstance(value, functools.partial) else value
+    if not hasattr(named, "__qualname__"):
+        named = type(named)
+    path = f"{getattr(named, '__module__', None)}:{named.__qualname__}"
+    if path in DSPY_FUNCTIONS:
+        return {"$": "function", "name": path}
+    return encoder.leave_out(where, "function", path, code_hash(value))
+
+
+def _finish() -> str:
+    return "Completed."
+
+
+_finish.__module__ = "dspy.predict.react"
+_finish.__qualname__ = "ReAct.__init__.<locals>.<lambda>"
+DSPY_FUNCTIONS = {import_path(_finish): _finish}
+"""What DSPy's own modules put into their attributes, written again."""
+
+
+@decodes("function")
+def _decode_function(_decoder: Decoder, node: Node, _donor: Any) -> Any:
+    return DSPY_FUNCTIONS[node["name"]]
+
+
+@decodes("missing")
+def _decode_missing(decoder: Decoder, node: dict[str, Any], donor: Any) -> Any:
+    if donor is ABSENT or decoder.compare:
+        return placeholder(decoder, node)
+    code = node.get("code", "")
+    if code and not decoder.same_python:
+        decoder.unchecked.append(f"{node['where']} ({node['what']})")
+    elif code not in ("", code_hash(donor)):
+        other = f"{node['what']}, and the given program has another one"
+        return placeholder(decoder, {**node, "what": other})
+    return rebound(decoder, donor)
+
+
+def code_hash(value: Any) -> str:
+    """A hash of a Python function: what it does, and the plain values it closes over.
+
+    "" for what has no code of Python. Another version of Python compiles another code,
+    so hashes are compared within one version only.
+    """
+    value = getattr(unwrapped(value), "__func__", unwrapped(value))
+    if isinstance(value, functools.partial):
+        parts: Any = [code_hash(value.func), _plain_only([value.args, value.keywords])]
+    elif isinstance(value, types.FunctionType):
+        defaults = [value.__defaults__, value.__kwdefaults__]
+        parts = [_code_parts(value.__code__), _plain_only([defaults, cells_of(value)])]
+    else:
+        return ""
+    return fmt.sha256(repr(parts).encode())[:16]
+
+
+def unwrapped(value: Any) -> Any:
+    """A reward function without the lambda that DSPy's modules put around it."""
+    cells = getattr(value, "__closure__", None)
+    ours = ("dspy.predict.best_of_n", "dspy.predict.refine")
+    if cells and getattr(value, "__module__", "") in ours:
+        return cells[0].cell_contents
+    return value
+
+
+def _code_parts(code: types.CodeType) -> list[Any]:
+    consts = [
+        _code_parts(item) if isinstance(item, types.CodeType) else repr(item)
+        for item in code.co_consts
+    ]
+    return [code.co_code.hex(), code.co_names, code.co_freevars, consts]
+
+
+def _plain_only(value: Any) -> Any:
+    if isinstance(value, dict):
+        return [[repr(key), _plain_only(item)] for key, item in value.items()]
+    if isinstance(value, list | tuple):
+        return [_plain_only(item) for item in value]
+    if isinstance(value, types.FunctionType | functools.partial):
+        return code_hash(value)
+    return repr(value) if isinstance(value, _PLAIN) else type(value).__qualname__
+
+
+_PLAIN = (str, bytes, int, float, bool, type(None), complex)
+
+
+def cells_of(function: types.FunctionType) -> list[Any]:
+    """What a function closes over; a name that was never bound is left out."""
+    contents = []
+    for cell in function.__closure__ or ():
+        try:
+            contents.append(cell.cell_contents)
+        except ValueError:
+            contents.append(None)
+    return contents
+
+
+def rebound(decoder: Decoder, value: Any) -> Any:
+    """A donor's code, with the loaded modules in place of the donor's own.
+
+    A tool that is a method of the program, or a function that closes over it, must
+    act on the program that was loaded.
+    """
+    if id(value) in decoder.counterparts:
+        return decoder.counterparts[id(value)]
+    if isinstance(value, types.MethodType):
+        return types.MethodType(value.__func__, rebound(decoder, value.__self__))
+    if isinstance(value, functools.partial):
+        args = [rebound(decoder, item) for item in value.args]
+        return functools.partial(rebound(decoder, value.func), *args, **value.keywords)
+    if isinstance(value, types.FunctionType) and value.__closure__:
+        return _with_cells(decoder, value)
+    return value
+
+
+def _with_cells(decoder: Decoder, function: types.FunctionType) -> Any:
+    cells = cells_of(function)
+    decoder.counterparts[id(function)] = function  # one that closes over itself
+    changed = [rebound(decoder, content) for content in cells]
+    if all(a is b for a, b in zip(cells, changed, strict=True)):
+        return function
+    copy: Any = types.FunctionType(
+        function.__code__,
+        function.__globals__,
+        function.__name__,
+        function.__defaults__,
+        tuple(types.CellType(content) for content in changed),
+    )
+    copy.__kwdefaults__ = function.__kwdefaults__
+    functools.update_wrapper(copy, function)
+    del copy.__wrapped__
+    decoder.counterparts[id(function)] = copy
+    return copy

@@ -1,0 +1,74 @@
+"""Functions are named in a document and come from a donor, if they are the same."""
+
+import logging
+from typing import Any
+
+import dspy
+import pytest
+
+from po_optimizer.errors import NotStoredError
+from po_optimizer.persistence import (
+    extract_program_components,
+    load_program_from_components,
+    missing_parts,
+)
+from po_optimizer.persistence import format as fmt
+
+
+class Clerk(dspy.Module):
+    """A program with a function and a text that its name makes a secret."""
+
+    def __init__(self, factor: int = 2) -> None:
+        super().__init__()
+        self.token = "<sep>"
+        self.price = lambda count: count * factor
+        self.answer = dspy.Predict("question -> answer")
+
+
+@pytest.fixture
+def of_another_python() -> dict[str, Any]:
+    """A document as a Python made it that compiles functions otherwise."""
+    document = extract_program_components(Clerk())
+    document["made_with"]["python"] = "3.8"
+    document["program"]["state"]["price"]["code"] = "0" * 16
+    return fmt.seal(document)
+
+
+def test_another_function_is_refused() -> None:
+    """What a donor's function does and closes over is compared."""
+    document = extract_program_components(Clerk(2))
+
+    loaded = load_program_from_components(document, program=Clerk(3))
+
+    assert [part.where for part in missing_parts(loaded)] == ["self.price"]
+
+
+def test_functions_are_not_compared_across_versions_of_python(
+    of_another_python: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The given one is used, and a warning names it and both versions."""
+    loaded = load_program_from_components(of_another_python, program=Clerk())
+
+    assert loaded.price(3) == 6
+    assert "saved with Python 3.8" in caplog.text
+    assert "self.price" in caplog.text
+
+
+def test_text_left_out_by_its_name_is_named_and_refused(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A document never holds what may be a secret; without a donor it is told."""
+    with caplog.at_level(logging.WARNING):
+        document = extract_program_components(Clerk())
+        loaded = load_program_from_components(document, allowed_packages=["tests"])
+
+    assert "self.token (str)" in caplog.text
+    with pytest.raises(NotStoredError, match=r"self\.token"):
+        str(loaded.token)
+
+
+def test_text_left_out_by_its_name_comes_from_a_donor() -> None:
+    """So does everything else that is not written."""
+    document = extract_program_components(Clerk())
+
+    assert load_program_from_components(document, program=Clerk()).token == "<sep>"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from distributed import Client
 
-from po_optimizer.errors import BelowBoundError, DataError
+from po_optimizer.errors import BelowBoundError, SettingError
 from po_optimizer.lms import MeteredLM, use_lm
 from tests.faces.project import ROOT
 
@@ -86,7 +86,7 @@ def add_another(number: int) -> int:
 
 def refuse(number: int) -> int:
     """Fails as a stage does when the records cannot be used."""
-    raise DataError("number", number, "it is too small", "Give a larger one.")
+    raise SettingError("number", number, "it is too small", "Give a larger one.")
 
 
 def miss(number: int) -> int:

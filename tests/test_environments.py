@@ -7,7 +7,7 @@ import pytest
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 
-from po_optimizer.errors import LMSetupError
+from po_optimizer.errors import SettingError
 
 PROJECT = Path(__file__).parents[1]
 ENVIRONMENTS = sorted(
@@ -105,7 +105,7 @@ def test_two_roles_of_one_lm_share_the_ledger(project):
 def test_openai_environment_without_a_model_is_refused(project, monkeypatch):
     """No artifact is ever named after a model that nobody chose."""
     monkeypatch.delenv("PO_LM_MODEL")
-    with pytest.raises(LMSetupError, match="PO_LM_MODEL"):
+    with pytest.raises(SettingError, match="PO_LM_MODEL"):
         catalog_of(project, "openai-compatible")
 
 

@@ -8,7 +8,7 @@ from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Node, Pipeline
 
 from po_optimizer.datasets import DSPyProgramDataset, LMDataset, WholeJSONDataset
-from po_optimizer.errors import EndedEarlyError, InterruptedRunError
+from po_optimizer.errors import ExecutionStopError, InterruptedRunError
 from po_optimizer.hooks import InterruptHooks, RunHooks
 from po_optimizer.lms import stop_requested
 from po_optimizer.roles import make_program
@@ -77,14 +77,14 @@ def test_completed_optimization_goes_on():
 
 def test_interrupted_optimization_ends_the_run_once_it_is_stored():
     """Ctrl-C does not go on to evaluate."""
-    with pytest.raises(EndedEarlyError, match="it was interrupted"):
+    with pytest.raises(ExecutionStopError, match="it was interrupted"):
         RunHooks().after_dataset_saved("optimization_report", report("interrupted"))
 
 
 def test_reached_budget_is_told_at_the_end():
     """The pipeline goes on with the best so far; the exit code tells."""
     RunHooks().after_dataset_saved("optimization_report", report("budget"))
-    with pytest.raises(EndedEarlyError, match="it was budget"):
+    with pytest.raises(ExecutionStopError, match="it was budget"):
         end_of_a_run("budget")
 
 

@@ -21,7 +21,7 @@ from po_optimizer.console.summary import (
     warn_of_what_stands,
 )
 from po_optimizer.datasets import DSPyProgramDataset, LMDataset
-from po_optimizer.errors import EndedEarlyError
+from po_optimizer.errors import ExecutionStopError
 from po_optimizer.given_parameters import check_given
 from po_optimizer.lms import (
     Interrupted,
@@ -133,11 +133,11 @@ class RunHooks:
         exit code at the end tells.
 
         Raises:
-            EndedEarlyError: Ctrl-C ended the optimization.
+            ExecutionStopError: Ctrl-C ended the optimization.
         """
         name = dataset_name.rpartition(".")[2]
         if name == _REPORT and data["ended"] == "interrupted":
-            raise EndedEarlyError(data["reason"])
+            raise _ended_early(data["reason"])
 
     @hook_impl
     def after_pipeline_run(
@@ -146,7 +146,7 @@ class RunHooks:
         """Stops what was started and shows what came of it.
 
         Raises:
-            EndedEarlyError: A budget ended the optimization.
+            ExecutionStopError: A budget ended the optimization.
         """
         stop_servers()
         show_summary(pipeline, catalog)
@@ -154,12 +154,20 @@ class RunHooks:
             if entry.rpartition(".")[2] == _REPORT:
                 report = catalog.load(entry)
                 if report["ended"] == "budget":
-                    raise EndedEarlyError(report["reason"])
+                    raise _ended_early(report["reason"])
 
     @hook_impl
     def on_pipeline_error(self) -> None:
         """Stops what was started."""
         stop_servers()
+
+
+def _ended_early(reason: str) -> ExecutionStopError:
+    return ExecutionStopError(
+        f"the optimization ended early: {reason.rstrip('. ')}. The best program so far "
+        "is stored as candidate_program: "
+        "kedro run --from-nodes=persist.release_program_node releases it."
+    )
 
 
 def _ours(catalog: Any, entry: str) -> Any:

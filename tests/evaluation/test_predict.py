@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from dspy.lm15 import InvalidRequestError
 
-from po_optimizer.errors import MetricError, NothingScoredError, PoOptimizerError
+from po_optimizer.errors import MetricError, PoOptimizerError
 from po_optimizer.evaluation.predict import (
     EXAMPLES_AHEAD,
     predict_all,
@@ -108,7 +108,7 @@ def test_nothing_scored_is_an_error(tmp_path: Path) -> None:
     def answer(prompt: str) -> str:
         raise InvalidRequestError("content filter")
 
-    with pytest.raises(NothingScoredError, match="0 of 3 examples"):
+    with pytest.raises(PoOptimizerError, match="0 of 3 examples"):
         _run(answer, tmp_path)
 
 

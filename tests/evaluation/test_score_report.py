@@ -2,7 +2,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from po_optimizer.errors import UnpairedRecordsError
+from po_optimizer.errors import PoOptimizerError
 from po_optimizer.evaluation.paired_scores import score_pairs
 from po_optimizer.evaluation.predictions import PredictionRecord, Which
 from po_optimizer.evaluation.score_report import ScoreReport, Selection
@@ -58,15 +58,15 @@ def test_strata_have_their_own_means() -> None:
 def test_records_of_other_examples_are_refused() -> None:
     """Different examples or lengths cannot be compared, and the error says which."""
     before = records([0.5, 0.5], "baseline")
-    with pytest.raises(UnpairedRecordsError, match="'E0' beside 'X'"):
+    with pytest.raises(PoOptimizerError, match="'E0' beside 'X'"):
         score_pairs(before, [record(0, 0.5, example_id="X"), before[1]], QUICK)
-    with pytest.raises(UnpairedRecordsError, match="2 of the baseline, 1 of"):
+    with pytest.raises(PoOptimizerError, match="2 of the baseline, 1 of"):
         score_pairs(before, before[:1], QUICK)
 
 
 def test_a_reference_of_other_examples_is_refused() -> None:
     """Predictions of another testset are noticed by their number or their ids."""
-    with pytest.raises(UnpairedRecordsError, match="3 examples in the testset"):
+    with pytest.raises(PoOptimizerError, match="3 examples in the testset"):
         report(LOW, HIGH, reference=records([0.9] * 3, "reference"))
 
 

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from po_optimizer.errors import LMSetupError
+from po_optimizer.errors import SettingError
 from po_optimizer.lms.selection import prompt_lm_params, task_lm_params
 
 LM = {
@@ -69,7 +69,7 @@ def test_bounds_are_the_embedded_lms_alone(provider):
 def test_model_that_reasons_takes_no_temperature(model):
     """It would refuse every prompt; null is sent as nothing."""
     lm = {"provider": "litellm", "model": model}
-    with pytest.raises(LMSetupError, match=r"lm\.temperature=null"):
+    with pytest.raises(SettingError, match=r"lm\.temperature=null"):
         task_lm_params({"lm": lm})
     assert task_lm_params({"lm": {**lm, "temperature": None}}).temperature is None
     for other in ("gpt-5-chat-latest", "olmo-7b", "gpt-4o"):
@@ -98,7 +98,7 @@ def test_weights_do_not_pass_for_another_model():
     lm = {"provider": "embedded", "embedded": weights}
     for known in ("smollm2-135m", "qwen"):
         assert task_lm_params({"lm": {**lm, "model": known}}).model == known
-    with pytest.raises(LMSetupError, match=r"lm\.model='phi4'.*SmolLM2.*path"):
+    with pytest.raises(SettingError, match=r"lm\.model='phi4'.*SmolLM2.*path"):
         task_lm_params({"lm": {**lm, "model": "phi4"}})
     own = {**lm, "model": "phi4", "embedded": {**weights, "path": "/w.gguf"}}
     assert task_lm_params({"lm": own}).model == "phi4"
@@ -106,13 +106,13 @@ def test_weights_do_not_pass_for_another_model():
 
 def test_other_provider_without_a_model_is_refused():
     """The task LM's name means nothing there."""
-    with pytest.raises(LMSetupError, match=r"prompt_lm\.model"):
+    with pytest.raises(SettingError, match=r"prompt_lm\.model"):
         prompt_lm(provider="vertex")
 
 
 def test_model_that_is_not_named_is_refused():
     """As where PO_LM_MODEL is not set."""
-    with pytest.raises(LMSetupError, match=r"lm\.model=None.*PO_LM_MODEL"):
+    with pytest.raises(SettingError, match=r"lm\.model=None.*PO_LM_MODEL"):
         task_lm_params({"lm": {"provider": "openai", "model": None}})
 
 

@@ -11,12 +11,7 @@ import dspy
 import pytest
 from dspy.utils.exceptions import LMInvalidRequestError, LMTransportError
 
-from po_optimizer.errors import (
-    FloorStopError,
-    MetricError,
-    OptimizerFailedError,
-    PoOptimizerError,
-)
+from po_optimizer.errors import MetricError, PoOptimizerError
 from po_optimizer.optimization import read_journal
 from po_optimizer.optimization.optimizers import Sizes, make_optimizer
 from tests.optimization import world
@@ -46,7 +41,7 @@ def test_lm_that_is_never_there_stops_at_once(tmp_path, size, threads):
 def test_unreadable_outputs_stop_after_the_baseline(tmp_path, size, raw):
     """Garbage, nothing, and what the metric cannot use: shown once, with the reason."""
     lm = world.lm(tmp_path, world.task_only(lambda prompt: raw))
-    with pytest.raises(FloorStopError) as stopped:
+    with pytest.raises(PoOptimizerError) as stopped:
         world.run(tmp_path, lm, n_train=size[0], n_val=size[1])
     assert f"{size[1]} of {size[1]} outputs" in str(stopped.value)
     assert repr(raw) in str(stopped.value)
@@ -62,7 +57,7 @@ def test_refused_prompts_stop_after_the_baseline(tmp_path, size):
         raise REFUSED
 
     lm = world.lm(tmp_path, world.task_only(refuse))
-    with pytest.raises(FloorStopError, match="bad request"):
+    with pytest.raises(PoOptimizerError, match="bad request"):
         world.run(tmp_path, lm, n_train=size[0], n_val=size[1])
     assert len(lm.scripted.prompts) <= 2 * size[1] + 2
 
@@ -78,13 +73,13 @@ def test_floor_stop_can_be_switched_off(tmp_path):
 def test_no_score_above_the_floor_stops_after_the_baseline(tmp_path):
     """Usable outputs that are all scored 0.0 give an optimizer nothing either."""
     lm = world.lm(tmp_path, world.task_only(lambda prompt: '{"answer": "0"}'))
-    with pytest.raises(FloorStopError, match=r"no score .* is above 0\.0"):
+    with pytest.raises(PoOptimizerError, match=r"no score .* is above 0\.0"):
         world.run(tmp_path, lm)
 
 
 def test_the_score_of_nothing_is_a_floor(tmp_path):
     """A baseline that scores all over what an empty output does."""
-    with pytest.raises(FloorStopError, match=r"above 0\.5.* no more than nothing"):
+    with pytest.raises(PoOptimizerError, match=r"above 0\.5.* no more than nothing"):
         world.run(tmp_path, world.lm(tmp_path), metric=lambda example, given: 0.5)
 
 
@@ -205,7 +200,7 @@ def test_garbage_from_the_prompt_lm_is_named(tmp_path):
     def respond(prompt):
         return world.answer(prompt) if world.is_task(prompt) else world.GARBAGE
 
-    with pytest.raises(OptimizerFailedError, match="best program so far"):
+    with pytest.raises(PoOptimizerError, match="best program so far"):
         world.run(tmp_path, world.lm(tmp_path, respond))
     assert [t.kind for t in trials(tmp_path)] == ["baseline"]
 

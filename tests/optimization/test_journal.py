@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from po_optimizer.errors import RunInUseError
+from po_optimizer.errors import PoOptimizerError
 from po_optimizer.optimization.journal import Journal, Trial, read_journal, sole_run
 
 unit = st.floats(0, 1, allow_nan=False)
@@ -129,7 +129,7 @@ def test_second_process_at_the_same_run_is_refused(tmp_path):
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe) as other:  # noqa: S603
         assert other.stdout.readline() == b"held\n"
-        with pytest.raises(RunInUseError, match="another process"), sole_run(path):
+        with pytest.raises(PoOptimizerError, match="another process"), sole_run(path):
             pass
         other.kill()
     with sole_run(path):

@@ -3,11 +3,7 @@ import json
 import dspy
 import pytest
 
-from po_optimizer.errors import (
-    ChangedRunError,
-    ExecutionStopError,
-    OptimizerFailedError,
-)
+from po_optimizer.errors import ExecutionStopError, PoOptimizerError
 from po_optimizer.optimization import read_journal
 from po_optimizer.optimization.progress import in_words
 from tests.optimization import world
@@ -100,14 +96,14 @@ def test_winner_is_named_by_instruction_and_demo_set(tmp_path):
 def test_changed_run_is_refused_by_name(tmp_path):
     """Another seed over an unfinished journal is an error that names the seed."""
     _unfinished(tmp_path)
-    with pytest.raises(ChangedRunError, match=r"optimize\.seed \(was 9, is 10\)"):
+    with pytest.raises(PoOptimizerError, match=r"optimize\.seed \(was 9, is 10\)"):
         world.run(tmp_path, world.lm(tmp_path), world.settings(seed=10))
 
 
 def test_changed_data_are_refused_by_name(tmp_path):
     """Other examples over an unfinished journal are an error that names the split."""
     _unfinished(tmp_path)
-    with pytest.raises(ChangedRunError, match="valset"):
+    with pytest.raises(PoOptimizerError, match="valset"):
         world.run(tmp_path, world.lm(tmp_path), n_val=7)
 
 
@@ -243,7 +239,7 @@ def test_optimizer_error_is_named(tmp_path):
     respond = world.task_only(world.answer)
     lm = world.lm(tmp_path, lambda p: respond(p) if world.is_task(p) else "")
     shelf = world.Shelf()
-    with pytest.raises(OptimizerFailedError, match="miprov2"):
+    with pytest.raises(PoOptimizerError, match="miprov2"):
         world.run(tmp_path, lm, save_best=shelf)
     assert len(shelf.saved) == 1
 

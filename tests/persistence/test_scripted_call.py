@@ -9,7 +9,7 @@ import dspy
 import pytest
 from pydantic import BaseModel
 
-from po_optimizer.errors import LMMismatchError, NotStoredError, SaveError
+from po_optimizer.errors import ArtifactError, NotStoredError, SaveError
 from po_optimizer.files import LocalFolder
 from po_optimizer.persistence import (
     compare_calls,
@@ -237,7 +237,7 @@ def test_donor_with_another_lm_is_refused() -> None:
     """A donor's LM must be the one that was saved."""
     stored = extract_program_components(Asking(lm=FORBIDDEN))
     other = Asking(lm=dspy.LM("openai/other", api_base="http://127.0.0.1:9"))
-    with pytest.raises(LMMismatchError, match=r"self\.judge"):
+    with pytest.raises(ArtifactError, match=r"self\.judge"):
         load_program_from_components(stored, program=other)
 
 

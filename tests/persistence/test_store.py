@@ -14,10 +14,10 @@ import jsonschema
 import pytest
 
 from po_optimizer.errors import (
+    ArtifactError,
     DamagedArtifactError,
     SaveError,
     SettingError,
-    UnreadableArtifactError,
 )
 from po_optimizer.persistence import (
     attach_provenance,
@@ -355,7 +355,7 @@ def test_what_is_no_file_is_refused_unread(tmp_path: Path, read: Any) -> None:
         (tmp_path, "folder"),
         (tmp_path / "huge", "3,221,225,472 bytes"),
     ):
-        with pytest.raises(UnreadableArtifactError, match=kind):
+        with pytest.raises(ArtifactError, match=kind):
             read(path)
 
 

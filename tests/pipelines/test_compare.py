@@ -2,7 +2,7 @@
 
 import pytest
 
-from po_optimizer.errors import NothingToCompareError
+from po_optimizer.errors import PoOptimizerError
 from po_optimizer.params import OptimizeParams
 from po_optimizer.pipelines.compare import nodes
 from tests.evaluation.scripted import report
@@ -45,7 +45,7 @@ def row_of(**fields):
 
 def test_no_runs_say_what_to_run():
     """An empty comparison is a mistake, not a result."""
-    with pytest.raises(NothingToCompareError, match="kedro run --pipeline=evaluate"):
+    with pytest.raises(PoOptimizerError, match="kedro run --pipeline=evaluate"):
         nodes.compare_runs([], OptimizeParams())
 
 

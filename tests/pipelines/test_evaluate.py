@@ -11,7 +11,7 @@ from dspy.lm15 import InvalidRequestError
 from kedro.io import DatasetError
 
 from po_optimizer.console.messages import causes
-from po_optimizer.errors import NothingScoredError
+from po_optimizer.errors import PoOptimizerError
 from tests.pipelines.evaluating import answer, catalog_in, evaluate, records
 from tests.scripted import scripted_lm
 
@@ -64,7 +64,7 @@ def test_error_of_the_lm_is_the_cause_of_the_failed_run(lm):
     catalog = catalog_in(lm, records(3))
     with pytest.raises(DatasetError) as caught:
         evaluate(catalog)
-    assert any(isinstance(one, NothingScoredError) for one in causes(caught.value))
+    assert any(isinstance(one, PoOptimizerError) for one in causes(caught.value))
     assert not catalog.exists("baseline_predictions")
 
 

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from dspy.utils.exceptions import LMInvalidRequestError, LMTransportError
 
-from po_optimizer.errors import PoOptimizerError, UnusableAnswerError
+from po_optimizer.errors import PoOptimizerError
 from po_optimizer.params import FeaturesParams, RoleParams
 from po_optimizer.persistence import attach_provenance, extract_program_components
 from po_optimizer.pipelines.integrate.nodes import (
@@ -135,7 +135,7 @@ def test_warnings_reach_the_report(tmp_path):
 )
 def test_unusable_answer_writes_nothing(tmp_path, answer):
     """The files that stood there stay; the error says what to change."""
-    with pytest.raises(UnusableAnswerError, match=r"scripted.*lm.max_tokens"):
+    with pytest.raises(PoOptimizerError, match=r"scripted.*lm.max_tokens"):
         write(tmp_path, answer)
 
 

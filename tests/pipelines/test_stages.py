@@ -7,7 +7,7 @@ from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Pipeline, node
 
 from po_optimizer.console.summary import show_summary
-from po_optimizer.errors import BelowBoundError, NoProgramError
+from po_optimizer.errors import BelowBoundError, PoOptimizerError
 from po_optimizer.params import (
     DataPrepParams,
     EvaluateParams,
@@ -199,7 +199,7 @@ def test_bound_that_is_not_met_fails_the_run(made):
 
 def test_evaluate_without_a_program_says_what_to_run(made):
     """There is nothing to compare the baseline with."""
-    with pytest.raises(NoProgramError, match="evaluate"):
+    with pytest.raises(PoOptimizerError, match="evaluate"):
         evaluate.predict_both(None, made["testset"], made["lm"], ROLE)
 
 

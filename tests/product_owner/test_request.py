@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from po_optimizer.errors import DocumentError, NoConceptError
+from po_optimizer.errors import DocumentError, PoOptimizerError
 from po_optimizer.product_owner.request import read_request
 from tests.product_owner.records import REQUIREMENTS, vision
 
@@ -55,7 +55,7 @@ def test_concept_alone_makes_a_document():
 @pytest.mark.parametrize("concept", [None, "", "  "])
 def test_no_concept_at_all_is_an_error(requirements, concept):
     """The error says where to write it."""
-    with pytest.raises(NoConceptError, match=r"meta.original_request.*CONCEPT"):
+    with pytest.raises(PoOptimizerError, match=r"meta.original_request.*CONCEPT"):
         read_request(requirements, concept, "")
 
 

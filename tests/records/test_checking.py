@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from po_optimizer.errors import DataError
+from po_optimizer.errors import SettingError
 from po_optimizer.records import check_records, to_examples
 from tests.small_role import LabelRecord, raw_record
 
@@ -81,13 +81,15 @@ def test_line_separators_inside_a_string_are_text():
 @pytest.mark.parametrize("text", ["", "\n \n"])
 def test_empty_file_is_an_error(text):
     """The error names raw_records and says that the file is empty."""
-    with pytest.raises(DataError, match=r"raw_records=.*the file is empty.*README"):
+    with pytest.raises(SettingError, match=r"raw_records=.*the file is empty.*README"):
         check_records(text, LabelRecord)
 
 
 def test_file_without_a_usable_record_is_an_error():
     """The error shows the first rejection."""
-    with pytest.raises(DataError, match=r"raw_records='2 records'.*line 1, not JSON"):
+    with pytest.raises(
+        SettingError, match=r"raw_records='2 records'.*line 1, not JSON"
+    ):
         check("x", "y")
 
 
@@ -100,5 +102,5 @@ def test_examples_have_their_inputs_marked():
 
 def test_records_of_another_role_are_an_error():
     """Splits that another role made are named, with what makes them anew."""
-    with pytest.raises(DataError, match=r"LabelRecord.*another role.*data_prep"):
+    with pytest.raises(SettingError, match=r"LabelRecord.*another role.*data_prep"):
         to_examples([{"message": "hello"}], LabelRecord)

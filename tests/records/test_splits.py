@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from po_optimizer.errors import DataError
+from po_optimizer.errors import SettingError
 from po_optimizer.params import DataPrepParams
 from po_optimizer.records import data_hash, split_records
 from po_optimizer.roles import Identity
@@ -150,7 +150,7 @@ def test_only_the_same_texts_are_duplicates_within_a_group():
 def test_groups_that_leave_too_few_are_an_error():
     """The error says that a group comes into one split only."""
     raw = [{**one, "kind": "the only customer"} for one in records(9)]
-    with pytest.raises(DataError, match="in 1 groups, and a group comes into one"):
+    with pytest.raises(SettingError, match="in 1 groups, and a group comes into one"):
         split(raw, (1, 1, 1), record_type=GroupedRecord)
 
 
@@ -175,7 +175,7 @@ def test_too_few_records_are_an_error():
     """The error counts what is asked, what is there and the duplicates."""
     raw = [*records(9), records(1)[0]]
     with pytest.raises(
-        DataError, match=r"data_prep.sizes='4\+4\+4=12'.*9 usable records \(1 dup"
+        SettingError, match=r"data_prep.sizes='4\+4\+4=12'.*9 usable records \(1 dup"
     ):
         split(raw, (4, 4, 4))
 
@@ -209,5 +209,5 @@ def test_a_fresh_testset_has_records_that_no_split_had():
     assert draws[0].trainset == draws[2].trainset
     assert draws[0].valset == draws[2].valset
     assert not {str(record) for record in draws[0].trainset} & set(tests)
-    with pytest.raises(DataError, match=r"4\+3\+4\+4\+4\+4=23"):
+    with pytest.raises(SettingError, match=r"4\+3\+4\+4\+4\+4=23"):
         split_records(made, LabelRecord, DataPrepParams(sizes=sizes, testset_draw=3))

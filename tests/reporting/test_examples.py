@@ -2,7 +2,7 @@ import random
 
 import pytest
 
-from po_optimizer.errors import UnpairedRecordsError
+from po_optimizer.errors import PoOptimizerError
 from po_optimizer.reporting.examples import (
     GAINS,
     LOSSES,
@@ -67,5 +67,5 @@ def test_an_example_without_a_change_tells_nothing() -> None:
 def test_records_of_other_examples_are_refused() -> None:
     """Two lists that do not pair are no cases."""
     before = records([0.5, 0.5], "baseline")
-    with pytest.raises(UnpairedRecordsError):
+    with pytest.raises(PoOptimizerError):
         choose_cases(before, before[:1])

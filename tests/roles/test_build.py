@@ -3,7 +3,7 @@
 import dspy
 import pytest
 
-from po_optimizer.errors import ImportPathError, SettingError
+from po_optimizer.errors import SettingError
 from po_optimizer.lms import use_lm
 from po_optimizer.params import RoleParams
 from po_optimizer.roles import (
@@ -32,7 +32,7 @@ def weighted(example, prediction, trace=None, *, weight=1.0):
 )
 def test_path_that_names_nothing_is_told(path, problem):
     """The error names the setting, the path and what is wrong."""
-    with pytest.raises(ImportPathError, match=f"role.x={path!r}.*{problem}"):
+    with pytest.raises(SettingError, match=f"role.x={path!r}.*{problem}"):
         import_object("role.x", path)
 
 
@@ -52,7 +52,7 @@ def test_program_is_made_afresh():
 @pytest.mark.parametrize("path", ["pathlib.Path", "math.pi", "os.getcwd"])
 def test_program_must_be_a_module(path):
     """Another class, a number, and what a function gives that is none are refused."""
-    with pytest.raises(ImportPathError, match=r"role.program=.*not a dspy.Module"):
+    with pytest.raises(SettingError, match=r"role.program=.*not a dspy.Module"):
         make_program(RoleParams(program=path))
 
 
@@ -134,7 +134,7 @@ def test_asynchronous_program_is_called_as_others_are(tmp_path):
 
 def test_program_without_forward_is_told():
     """There is nothing to call."""
-    with pytest.raises(ImportPathError, match="no forward to call"):
+    with pytest.raises(SettingError, match="no forward to call"):
         make_program(RoleParams(program=f"{__name__}.Nothing"))
 
 
@@ -154,12 +154,12 @@ def test_metric_arguments_are_bound():
 
 def test_metric_must_be_callable():
     """A module's constant is no metric."""
-    with pytest.raises(ImportPathError, match="not callable"):
+    with pytest.raises(SettingError, match="not callable"):
         bind_metric("math.pi", {})
 
 
 def test_record_type_must_have_its_methods():
     """The error lists what is missing."""
     role = RoleParams(record="po_optimizer.params.RoleParams")
-    with pytest.raises(ImportPathError, match="lacks to_example, stratum, identity"):
+    with pytest.raises(SettingError, match="lacks to_example, stratum, identity"):
         load_record_type(role)

@@ -10,7 +10,7 @@ from dspy.evaluate import SemanticF1, answer_exact_match
 from dspy.teleprompt.gepa.gepa_utils import ScoreWithFeedback
 from dspy.utils.exceptions import AdapterParseError
 
-from po_optimizer.errors import ImportPathError, SettingError
+from po_optimizer.errors import SettingError
 from po_optimizer.roles import bind_metric
 from po_optimizer.roles.metric import (
     JudgeUnreadableError,
@@ -221,5 +221,5 @@ def test_arguments_that_a_metric_refuses_are_told():
 
 def test_an_async_metric_is_refused_by_its_path():
     """The sentence says what to make of it."""
-    with pytest.raises(ImportPathError, match="make it a plain function"):
+    with pytest.raises(SettingError, match="make it a plain function"):
         bind_metric("tests.roles.test_metric:awaited", {})

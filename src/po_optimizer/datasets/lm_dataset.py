@@ -55,7 +55,7 @@ class LMDataset(AbstractDataset[None, MeteredLM]):
 
         Raises:
             pydantic.ValidationError: `lm` or `prompt_lm` has a wrong key or value.
-            LMSetupError: No model is named.
+            SettingError: No model is named.
         """
         self._params = _PARAMETERS[self._role](parameters)
         self._run_id = run_id

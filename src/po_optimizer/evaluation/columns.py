@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from po_optimizer.errors import UnpairedRecordsError
+from po_optimizer.errors import PoOptimizerError
 from po_optimizer.evaluation.predictions import PredictionRecord
 
 COMPONENT, STRATUM = "component ", "stratum "  # before the names of such columns
@@ -26,7 +26,7 @@ def tabulate(*streams: Iterable[PredictionRecord]) -> list[pd.DataFrame]:
             of the reference outputs.
 
     Raises:
-        UnpairedRecordsError: They are not of the same examples in the same order.
+        PoOptimizerError: They are not of the same examples in the same order.
     """
     parts: list[list[pd.DataFrame]] = [[] for _ in streams]
     rows = ([_row(one) for one in records] for records in side_by_side(*streams))
@@ -42,7 +42,7 @@ def side_by_side(
     """What every stream says of the first example, then of the second, and so on.
 
     Raises:
-        UnpairedRecordsError: At the end, if there was a difference or no record.
+        PoOptimizerError: At the end, if there was a difference or no record.
     """
     sizes = [0] * len(streams)
     difference = ""
@@ -52,7 +52,13 @@ def side_by_side(
         if not difference:
             yield records
     if difference or not sizes[0]:
-        raise UnpairedRecordsError(sizes, difference or "which is none")
+        of = ("of the baseline", "of the optimized program", "examples in the testset")
+        counts = ", ".join(f"{n} {what}" for n, what in zip(sizes, of, strict=False))
+        raise PoOptimizerError(
+            f"the predictions cannot be paired: {counts}, "
+            f"{difference or 'which is none'}. Both programs must answer the same "
+            "testset in the same order: run the pipeline evaluate again."
+        )
 
 
 def _difference(records: Sequence[PredictionRecord | None]) -> str:

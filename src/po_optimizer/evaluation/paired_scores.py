@@ -56,7 +56,7 @@ def score_pairs(
             are judged, `num_compared` of them.
 
     Raises:
-        UnpairedRecordsError: The records do not answer the same examples.
+        PoOptimizerError: The records do not answer the same examples.
     """
     ceiling = [] if reference is None else [reference]
     before, after, *references = tables = tabulate(baseline, optimized, *ceiling)

@@ -16,7 +16,7 @@ import dspy
 from dspy.utils.exceptions import ContextWindowExceededError, LMError
 from pydantic import BaseModel
 
-from po_optimizer.errors import MetricError, NothingScoredError, PoOptimizerError
+from po_optimizer.errors import MetricError, PoOptimizerError
 from po_optimizer.evaluation.pace import Pace
 from po_optimizer.evaluation.predictions import PredictionRecord, Which, json_ready
 from po_optimizer.evaluation.repeats import mean_of_repeats
@@ -68,7 +68,7 @@ def predict_all(
             the response cache, but for predictors with an LM of their own.
 
     Raises:
-        NothingScoredError: The LM could not be asked about any example.
+        PoOptimizerError: The LM could not be asked about any example.
         MetricError: The metric gave no score.
         PoOptimizerError: The LM stayed unreachable or a budget was reached.
     """
@@ -98,7 +98,11 @@ def predict_all(
     except StopRun as stop:
         raise stop.as_error() from stop
     if positions and not n_scored:
-        raise NothingScoredError(which, len(positions), reason or "")
+        raise PoOptimizerError(
+            f"evaluation of the {which} program: 0 of {len(positions)} examples could "
+            f"be scored, the first because of {reason or ''}. Nothing was counted as "
+            "0.0; correct the lm parameters or the LM and run the same command again."
+        )
 
 
 def score_references(

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from po_optimizer.errors import LMSetupError
+from po_optimizer.errors import SettingError
 from po_optimizer.params import DecodingBounds, LMParams
 
 _REASONS = re.compile(r"o[1-9](-|$)|gpt-5(?!.*-chat)")
@@ -24,7 +24,7 @@ def task_lm_params(parameters: Mapping[str, Any]) -> LMParams:
 
     Raises:
         pydantic.ValidationError: `lm` has a wrong key or value.
-        LMSetupError: No model is named.
+        SettingError: No model is named.
     """
     return _params(_group(parameters, "lm"))
 
@@ -40,7 +40,7 @@ def prompt_lm_params(parameters: Mapping[str, Any]) -> LMParams:
 
     Raises:
         pydantic.ValidationError: `lm` or `prompt_lm` has a wrong key or value.
-        LMSetupError: No model is named.
+        SettingError: No model is named.
     """
     task, own = _group(parameters, "lm"), _group(parameters, "prompt_lm")
     dropped: set[str] = set()
@@ -60,7 +60,7 @@ def prompt_lm_params(parameters: Mapping[str, Any]) -> LMParams:
 def _group(parameters: Mapping[str, Any], name: str) -> dict[str, Any]:
     group = parameters.get(name) or {}
     if not isinstance(group, Mapping):
-        raise LMSetupError(
+        raise SettingError(
             name,
             group,
             "it is a group of parameters, not one",
@@ -71,7 +71,7 @@ def _group(parameters: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 def _params(chosen: dict[str, Any]) -> LMParams:
     if "model" in chosen and chosen["model"] is None:
-        raise LMSetupError(
+        raise SettingError(
             "lm.model",
             None,
             "no model is named",
@@ -96,7 +96,7 @@ def _check_temperature(params: LMParams) -> None:
     if params.temperature not in {None, 1.0} and _REASONS.match(
         params.model.rpartition("/")[2].lower()
     ):
-        raise LMSetupError(
+        raise SettingError(
             "lm.temperature",
             params.temperature,
             f"{params.model} reasons, and takes no temperature but its own",
@@ -111,7 +111,7 @@ def _check_name(params: LMParams) -> None:
         return  # a file of the user's own has the name that he gives it
     known = f"{weights.hub_repo or ''}/{weights.file}".lower()
     if params.model.lower() not in known:
-        raise LMSetupError(
+        raise SettingError(
             "lm.model",
             params.model,
             f"the weights are those of {weights.file}",

@@ -4,7 +4,7 @@ from typing import Any
 
 import dspy
 
-from po_optimizer.errors import FloorStopError
+from po_optimizer.errors import PoOptimizerError
 from po_optimizer.optimization.attempt import attempt
 from po_optimizer.optimization.journal import Trial
 from po_optimizer.optimization.metric import GuardedMetric, is_failed
@@ -28,7 +28,7 @@ def stop_at_floor(
         params: `floor_stop`, `floor_usable` and the score of an empty output.
 
     Raises:
-        FloorStopError: Hardly an output is usable, or no score is above the floor.
+        PoOptimizerError: Hardly an output is usable, or no score is above the floor.
     """
     usable = (baseline.n - baseline.n_failed) / baseline.n
     floor = params.preflight.max_empty_score
@@ -49,4 +49,9 @@ def stop_at_floor(
     again = attempt(program, example, metric)  # answered by the cache
     feedback = again.score.feedback if again.score is not None else ""
     reason = again.unusable or feedback or "it scores no more than nothing at all"
-    raise FloorStopError(found, reason, again.raw)
+    raise PoOptimizerError(
+        f"{found}; an optimizer cannot tell candidates apart on that. One of the "
+        f"outputs could not be used because: {reason}. It reads: {again.raw!r}. "
+        "Correct the program, the metric or the LM "
+        "(optimize.floor_stop=false goes on regardless)."
+    )

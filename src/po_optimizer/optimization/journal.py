@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from po_optimizer.errors import RunInUseError
+from po_optimizer.errors import PoOptimizerError
 from po_optimizer.files import write_whole
 from po_optimizer.files.private import open_private
 
@@ -115,7 +115,7 @@ def sole_run(path: Path) -> Iterator[None]:
     the lock when a process dies; where there are no such locks nothing is checked.
 
     Raises:
-        RunInUseError: Another one does.
+        PoOptimizerError: Another one does.
     """
     with ExitStack() as stack:
         with suppress(OSError):  # a folder that cannot be made is the journal's to say
@@ -125,7 +125,11 @@ def sole_run(path: Path) -> Iterator[None]:
                 try:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError as error:
-                    raise RunInUseError(str(path)) from error
+                    raise PoOptimizerError(
+                        f"the run in {path} is being made by another process. Wait "
+                        "for its end, or give this one a folder of its own (another "
+                        "--env, or a sweep)."
+                    ) from error
         yield
 
 

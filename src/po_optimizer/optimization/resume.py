@@ -4,7 +4,7 @@ import json
 from logging import getLogger
 from pathlib import Path
 
-from po_optimizer.errors import ChangedRunError, listed
+from po_optimizer.errors import PoOptimizerError, listed
 from po_optimizer.files import write_whole
 from po_optimizer.optimization.fingerprint import Fingerprint, changes
 from po_optimizer.optimization.journal import Journal
@@ -24,14 +24,18 @@ def open_journal(path: Path, fingerprint: Fingerprint, on_change: str) -> Journa
         on_change: `stop` or `restart`.
 
     Raises:
-        ChangedRunError: Something has changed since a run that did not come to
+        PoOptimizerError: Something has changed since a run that did not come to
             its end, and `on_change` is `stop`.
     """
     beside = path.with_suffix(".fingerprint.json")
     earlier = _read(beside)
     changed = changes(earlier, fingerprint) if earlier is not None else []
     if changed and on_change == "stop" and not _end_of(path).exists():
-        raise ChangedRunError(str(path), changed)
+        raise PoOptimizerError(
+            f"the run in {path} cannot be resumed: changed since are "
+            f"{listed(changed)}. Undo the change, or start anew with "
+            "--params optimize.on_change=restart (LM answers are kept)."
+        )
     if changed:
         _end_of(path).unlink(missing_ok=True)
         _log.info("a new optimization: %s", listed(changed))

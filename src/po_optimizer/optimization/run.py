@@ -11,7 +11,6 @@ import dspy
 from po_optimizer.errors import (
     ExecutionStopError,
     InterruptedRunError,
-    OptimizerFailedError,
     PoOptimizerError,
 )
 from po_optimizer.lms import (
@@ -93,10 +92,11 @@ def optimize(
         forecast: Of this optimization, for the comparison in the report.
 
     Raises:
-        PoOptimizerError: A ChangedRunError, RunInUseError, FloorStopError,
-            MetricError, OptimizerFailedError; an ExecutionStopError or
-            InterruptedRunError if it ended before the baseline was evaluated; the LM
-            stayed unreachable or the disk refused.
+        PoOptimizerError: The data, code or settings changed, another process makes
+            this run, hardly an output is usable, the metric gave no score, the
+            optimizer failed, the LM stayed unreachable or the disk refused; an
+            ExecutionStopError or InterruptedRunError if it ended before the baseline
+            was evaluated.
     """
     with sole_run(journal_path):
         run = _prepare(setup, journal_path, save_best, progress, forecast)
@@ -184,7 +184,11 @@ def _search(run: _Run) -> tuple[str, EndedHow]:
             if (reason := run.control.stopped()) is not None:
                 return _stopped(reason)
             problem = f"{type(error).__name__}: {error}"
-            raise OptimizerFailedError(run.setup.params.optimizer, problem) from error
+            raise PoOptimizerError(
+                f"optimize.optimizer={run.setup.params.optimizer!r} failed: {problem}. "
+                "The best program so far and every LM answer are kept: correct the "
+                "cause, then the same command resumes."
+            ) from error
 
 
 def _stopped(stop: StopRun) -> tuple[str, EndedHow]:

@@ -18,7 +18,6 @@ import pydantic_core
 from po_optimizer.errors import (
     ArtifactError,
     DamagedArtifactError,
-    ProgramMismatchError,
     PromptsChangedError,
     SaveError,
     listed,
@@ -186,12 +185,10 @@ def load_program_from_components(
 
     Raises:
         DamagedArtifactError: It is missing, or not what was saved.
-        UnreadableArtifactError: It is no file, too large, or may not be read.
-        NewerFormatError: A later version of this package wrote it.
-        UnsafeArtifactError: A path in it names the wrong kind of thing.
         PromptsChangedError: A type in it changed since, and so did the prompts.
-        ProgramMismatchError: `program` has other predictors.
-        LMMismatchError: `program` holds another LM than the saved one did.
+        ArtifactError: It is no file, too large, or may not be read; a later version of
+            this package wrote it; a path in it names the wrong kind of thing;
+            `program` has other predictors, or another LM than the saved one did.
     """
     if isinstance(path_or_document, Mapping):
         where, document = "document", fmt.check(dict(path_or_document), "document")
@@ -285,7 +282,10 @@ def _survey(program: dspy.Module) -> Encoder:
 def _check_predictors(document: dict[str, Any], donor: Any) -> None:
     given, stored = set(predictors(donor)), set(document["fingerprint"])
     if given != stored:
-        raise ProgramMismatchError(sorted(given), sorted(stored))
+        raise ArtifactError(
+            f"program=... has the predictors {listed(sorted(given))}, the document has "
+            f"{listed(sorted(stored))}. Give a program of the class that was saved."
+        )
 
 
 def _check_prompts(
@@ -297,7 +297,11 @@ def _check_prompts(
         return
     same_versions = document["made_with"] == fmt.versions()
     if same_versions and not accept:
-        raise PromptsChangedError(where, changed)
+        raise PromptsChangedError(
+            f"path={where!r}: these predictors render other prompts than when the "
+            f"program was saved: {listed(changed)}. A type in their signatures "
+            "changed: restore that code, or pass program=... to accept the new prompts."
+        )
     logger.warning(
         "%s: %s render other prompts than when the program was saved with %s",
         where,

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from po_optimizer.errors import DamagedArtifactError, NewerFormatError
+from po_optimizer.errors import ArtifactError, DamagedArtifactError
 
 FORMAT = "po_optimizer.program"
 FORMAT_VERSION = 2
@@ -100,7 +100,7 @@ def parse(data: bytes, path: str) -> Document:
 
     Raises:
         DamagedArtifactError: It is too large, no JSON, no program, or was altered.
-        NewerFormatError: A later version of this package wrote it.
+        ArtifactError: A later version of this package wrote it.
     """
     if len(data) > MAX_BYTES:
         raise DamagedArtifactError(path, f"{len(data)} bytes, over {MAX_BYTES}")
@@ -117,7 +117,7 @@ def check(document: Document, path: str) -> Document:
 
     Raises:
         DamagedArtifactError: It is no program or was altered.
-        NewerFormatError: A later version of this package wrote it.
+        ArtifactError: A later version of this package wrote it.
     """
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise DamagedArtifactError(path, f"its format is not {FORMAT!r}")
@@ -125,7 +125,11 @@ def check(document: Document, path: str) -> Document:
     if type(version) is not int or version < 1:
         raise DamagedArtifactError(path, f"format_version={version!r}")
     if version > FORMAT_VERSION:
-        raise NewerFormatError(path, version, FORMAT_VERSION)
+        raise ArtifactError(
+            f"path={path!r} has format_version={version!r}; this version reads up to "
+            f"{FORMAT_VERSION}. Upgrade the package that reads it: "
+            "pip install -U po-optimizer"
+        )
     try:
         intact = seal(document)["digest"] == document.get("digest")
     except TypeError as error:  # a dict that was never JSON

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from po_optimizer.errors import DamagedArtifactError, UnreadableArtifactError
+from po_optimizer.errors import ArtifactError, DamagedArtifactError
 from po_optimizer.files import Folder, LocalFolder
 from po_optimizer.persistence import format as fmt
 
@@ -12,13 +12,16 @@ def read_document(folder: Folder, name: str) -> bytes:
 
     Raises:
         DamagedArtifactError: There is none.
-        UnreadableArtifactError: It cannot be read, or whether it is there not be seen.
+        ArtifactError: It cannot be read, or whether it is there not be seen.
     """
     try:
         data = folder.read(name, fmt.MAX_BYTES)
     except OSError as error:
         problem = (error.strerror or str(error)).rstrip(".")
-        raise UnreadableArtifactError(folder.shown(name), problem) from error
+        raise ArtifactError(
+            f"path={folder.shown(name)!r} cannot be read: {problem}. That is not the "
+            "same as nothing being stored: give access to it, or correct the path."
+        ) from error
     if data is None:
         raise DamagedArtifactError(folder.shown(name), "there is no such file")
     return data

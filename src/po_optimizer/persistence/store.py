@@ -17,12 +17,7 @@ from typing import Any, Literal
 
 import dspy
 
-from po_optimizer.errors import (
-    ArtifactError,
-    SaveError,
-    SettingError,
-    refusal,
-)
+from po_optimizer.errors import ArtifactError, SaveError, SettingError, refusal
 from po_optimizer.files import Folder, LocalFolder, UnconfirmedError
 from po_optimizer.files.folders import StagedFile
 from po_optimizer.persistence import format as fmt
@@ -479,7 +474,7 @@ def load_from(
 
     Raises:
         DamagedArtifactError: Nothing is there, or it is not what was saved.
-        UnreadableArtifactError: It could not be read.
+        ArtifactError: It could not be read.
     """
     check_modes(dill, "off")
     where = folder.shown(name)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from po_optimizer.errors import NoConceptError, nearest
+from po_optimizer.errors import PoOptimizerError, nearest
 from po_optimizer.product_owner.schema import (
     ProductVision,
     Requirements,
@@ -39,7 +39,7 @@ def read_request(
 
     Raises:
         DocumentError: The requirements or the vision cannot be read.
-        NoConceptError: Neither the document nor `concept` says what the product is.
+        PoOptimizerError: Neither the document nor `concept` says what the product is.
     """
     warnings: list[str] = []
     given = (concept or "").strip()
@@ -51,7 +51,11 @@ def read_request(
         warnings.append("There is no requirements document: the concept stands alone.")
     asked = (document.meta.original_request or "").strip()
     if not (asked or given):
-        raise NoConceptError
+        raise PoOptimizerError(
+            "concept=None: neither the requirements (meta.original_request) nor "
+            "CONCEPT says what the product is. Write it into one of them, as in "
+            'make po CONCEPT="A planner for repair cafes".'
+        )
     if asked and given and asked.split() != given.split():
         warnings.append("CONCEPT differs from meta.original_request: the latter wins.")
     if existing_vision.strip():

@@ -8,7 +8,7 @@ from typing import Any
 import dspy
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from po_optimizer.errors import DataError, field_problems
+from po_optimizer.errors import SettingError, field_problems
 from po_optimizer.roles import RecordType
 
 
@@ -45,7 +45,7 @@ def check_records(text: str, record_type: type[RecordType]) -> CheckedRecords:
     """Every line of a JSONL text, checked against the record type.
 
     Raises:
-        DataError: No line holds a usable record.
+        SettingError: No line holds a usable record.
     """
     records: list[dict[str, Any]] = []
     rejected: list[RejectedRecord] = []
@@ -62,11 +62,11 @@ def check_records(text: str, record_type: type[RecordType]) -> CheckedRecords:
     return CheckedRecords(records, rejected)
 
 
-def _none_usable(rejected: list[RejectedRecord]) -> DataError:
+def _none_usable(rejected: list[RejectedRecord]) -> SettingError:
     why = ", the file is empty"
     if rejected:
         why = f"; the first: line {rejected[0].line}, {rejected[0].reason}"
-    return DataError(
+    return SettingError(
         "raw_records",
         f"{len(rejected)} records",
         f"none can be used{why}",
@@ -87,7 +87,7 @@ def iter_examples(
     """Like `to_examples`, each made when it is asked for.
 
     Raises:
-        DataError: A record was checked for another role.
+        SettingError: A record was checked for another role.
     """
     return (_example(record, record_type) for record in records)
 
@@ -96,7 +96,7 @@ def _example(record: Mapping[str, Any], record_type: type[RecordType]) -> dspy.E
     try:
         return record_type.model_validate(record).to_example()
     except ValidationError as error:
-        raise DataError(
+        raise SettingError(
             "role.record",
             record_type.__name__,
             f"the stored records are another role's ({field_problems(error)[0]})",

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from po_optimizer.errors import DataError
+from po_optimizer.errors import SettingError
 from po_optimizer.params import DataPrepParams
 from po_optimizer.records.checking import RejectedRecord
 from po_optimizer.records.similarity import TextVectors
@@ -50,7 +50,7 @@ def split_records(
     that no split of these sizes had before; trainset and valset stay.
 
     Raises:
-        DataError: Too few records for the sizes.
+        SettingError: Too few records for the sizes.
     """
     parsed = [record_type.model_validate(record) for record in records]
     identities = [Identity.of(record.identity()) for record in parsed]
@@ -175,13 +175,13 @@ def _fill(
 
 def _too_few(
     sizes: dict[str, int], units: list[list[int]], n_duplicates: int
-) -> DataError:
+) -> SettingError:
     test, val, train, *fresh = sizes.values()
     n_usable = sum(map(len, units))
     problem = f"there are {n_usable} usable records ({n_duplicates} duplicates)"
     if len(units) < n_usable:
         problem += f" in {len(units)} groups, and a group comes into one split only"
-    return DataError(
+    return SettingError(
         "data_prep.sizes",
         "+".join(map(str, (train, val, test, *fresh))) + f"={sum(sizes.values())}",
         problem,

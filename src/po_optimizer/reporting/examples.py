@@ -27,7 +27,7 @@ def choose_cases(
     unscored. Both streams are read twice, and only what is shown is kept.
 
     Raises:
-        UnpairedRecordsError: The records are not of the same examples.
+        PoOptimizerError: The records are not of the same examples.
     """
     known = [
         (_difference(before, after), position, {before.status, after.status} != {"ok"})

@@ -15,9 +15,13 @@ from typing import Any, Protocol, runtime_checkable
 import dspy
 from dspy.utils.syncify import run_async
 
-from po_optimizer.errors import ImportPathError, PoOptimizerError, SettingError
+from po_optimizer.errors import PoOptimizerError, SettingError
 from po_optimizer.params import RoleParams
 from po_optimizer.roles.metric import Metric, metric_problem, metric_signature
+
+IMPORTABLE = (
+    "Give the dotted path of something that Python can import, as package.module.Name."
+)
 
 
 @dataclass(frozen=True)
@@ -68,17 +72,19 @@ def import_object(setting: str, path: str) -> Any:
     """What `package.module.name` or `package.module:name` in the parameters names.
 
     Raises:
-        ImportPathError: The module or the name in it is not there.
+        SettingError: The module or the name in it is not there.
     """
     before, colon, name = path.partition(":")
     module_name, _, last = (before, "", name) if colon else path.rpartition(".")
     if not module_name:
-        raise ImportPathError(setting, path, "it has no module before the name")
+        raise SettingError(
+            setting, path, "it has no module before the name", IMPORTABLE
+        )
     target: Any = _import_module(setting, path, module_name)
     for part in (name or last).split("."):
         if not hasattr(target, part):
             problem = f"module {module_name} has no {name or last}"
-            raise ImportPathError(setting, path, problem)
+            raise SettingError(setting, path, problem, IMPORTABLE)
         target = getattr(target, part)
     return target
 
@@ -88,7 +94,7 @@ def _import_module(setting: str, path: str, name: str) -> ModuleType:
         return importlib.import_module(name)
     except Exception as error:
         problem = f"import failed: {type(error).__name__}: {error}"
-        raise ImportPathError(setting, path, problem) from error
+        raise SettingError(setting, path, problem, IMPORTABLE) from error
 
 
 def make_program(role: RoleParams, lm: Any = None) -> dspy.Module:
@@ -103,7 +109,7 @@ def make_program(role: RoleParams, lm: Any = None) -> dspy.Module:
             there; None: whatever stands there.
 
     Raises:
-        ImportPathError: `role.program` names none of the three.
+        SettingError: `role.program` names none of the three.
         SettingError: It cannot be made with `role.program_args`.
     """
     path = role.program
@@ -111,13 +117,13 @@ def make_program(role: RoleParams, lm: Any = None) -> dspy.Module:
         program = _make(import_object("role.program", path), role)
     if not isinstance(program, dspy.Module):
         problem = f"it gave {type(program).__name__}, not a dspy.Module"
-        raise ImportPathError("role.program", path, problem)
+        raise SettingError("role.program", path, problem, IMPORTABLE)
     # looked at statically: DSPy warns of a forward that is touched
     if inspect.getattr_static(program, "forward", None) is not None:
         return program
     if inspect.getattr_static(program, "aforward", None) is not None:
         return Synchronous(program)
-    raise ImportPathError("role.program", path, "it has no forward to call")
+    raise SettingError("role.program", path, "it has no forward to call", IMPORTABLE)
 
 
 def _make(target: Any, role: RoleParams) -> Any:
@@ -129,7 +135,7 @@ def _make(target: Any, role: RoleParams) -> Any:
     other_class = isinstance(target, type) and not issubclass(target, dspy.Module)
     if other_class or not callable(target):
         problem = "not a dspy.Module class, a function that makes one, or one itself"
-        raise ImportPathError("role.program", path, problem)
+        raise SettingError("role.program", path, problem, IMPORTABLE)
     try:
         _signature(target).bind(**args)
     except (TypeError, ValueError) as error:
@@ -181,7 +187,7 @@ def load_metric(role: RoleParams) -> Metric:
     """The role's metric with `role.metric_args` bound.
 
     Raises:
-        ImportPathError: `role.metric` cannot be called.
+        SettingError: `role.metric` cannot be called.
     """
     return bind_metric(role.metric, role.metric_args)
 
@@ -190,7 +196,7 @@ def bind_metric(path: str, args: Mapping[str, Any]) -> Metric:
     """A metric by import path with its keyword arguments bound; a class is made.
 
     Raises:
-        ImportPathError: DSPy's optimizers could not call what the path names.
+        SettingError: DSPy's optimizers could not call what the path names.
         SettingError: It does not take `role.metric_args`.
     """
     metric = import_object("role.metric", path)
@@ -205,7 +211,7 @@ def bind_metric(path: str, args: Mapping[str, Any]) -> Metric:
         ) from error
     problem = metric_problem(bound)
     if problem:
-        raise ImportPathError("role.metric", path, problem)
+        raise SettingError("role.metric", path, problem, IMPORTABLE)
     return bound
 
 
@@ -226,12 +232,12 @@ def load_record_type(role: RoleParams) -> type[RecordType]:
     """The class that checks one raw record and makes an example of it.
 
     Raises:
-        ImportPathError: `role.record` lacks one of RecordType's methods.
+        SettingError: `role.record` lacks one of RecordType's methods.
     """
     cls = import_object("role.record", role.record)
     wanted = ("model_validate", "to_example", "stratum", "identity")
     missing = [name for name in wanted if not hasattr(cls, name)]
     if missing:
         problem = f"it lacks {', '.join(missing)}"
-        raise ImportPathError("role.record", role.record, problem)
+        raise SettingError("role.record", role.record, problem, IMPORTABLE)
     return cls  # type: ignore[no-any-return]

@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from po_optimizer.errors import WeightsError
+from po_optimizer.errors import SettingError
 from po_optimizer.lms.embedded.weights import find_weights
 from po_optimizer.params import EmbeddedParams
 from tests.servers.hub import hub
@@ -56,12 +56,12 @@ def test_broken_download_resumes_where_it_broke(server, monkeypatch):
 
 def test_altered_download_is_refused(server, tmp_path):
     """The hub's digest is not trusted, the configuration's is."""
-    with pytest.raises(WeightsError, match="sha256"):
+    with pytest.raises(SettingError, match="sha256"):
         find_weights(weights(sha256="0" * 64))
     assert not (tmp_path / "cache" / "w.gguf").exists()
 
 
 def test_file_that_the_hub_does_not_have_is_named(server):
     """Repository and revision stand in the error."""
-    with pytest.raises(WeightsError, match=f"org/repo@{REVISION}"):
+    with pytest.raises(SettingError, match=f"org/repo@{REVISION}"):
         find_weights(weights(file="x.gguf"))

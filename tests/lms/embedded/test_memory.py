@@ -2,7 +2,7 @@
 
 import pytest
 
-from po_optimizer.errors import EmbeddedServerError
+from po_optimizer.errors import SettingError
 from po_optimizer.lms.embedded import server
 from po_optimizer.lms.embedded.memory import available_memory, check_memory
 from po_optimizer.params import EmbeddedParams
@@ -18,7 +18,7 @@ def weights(tmp_path):
 
 def test_too_little_memory_says_what_is_needed(weights):
     """Both figures, and the settings that lower the first."""
-    with pytest.raises(EmbeddedServerError, match=r"at least 17 MB.*16 MB are av") as e:
+    with pytest.raises(SettingError, match=r"at least 17 MB.*16 MB are av") as e:
         check_memory(weights, 1000, 16_000_000)
     assert "lm.context_tokens" in str(e.value)
 
@@ -32,7 +32,7 @@ def test_enough_or_unknown_memory_passes(weights, available):
 def test_server_is_not_started_on_too_small_a_machine(weights, monkeypatch):
     """The runtime would be killed while it loads."""
     monkeypatch.setattr(server, "available_memory", lambda: 1000)
-    with pytest.raises(EmbeddedServerError, match="MB of memory"):
+    with pytest.raises(SettingError, match="MB of memory"):
         server.EmbeddedServer(weights, EmbeddedParams(), 8192)
 
 

@@ -11,7 +11,7 @@ from http.client import HTTPConnection
 import dspy
 import pytest
 
-from po_optimizer.errors import EmbeddedServerError
+from po_optimizer.errors import SettingError
 from po_optimizer.lms import make_lm, stop_servers, use_lm
 from po_optimizer.lms.embedded import server
 from po_optimizer.lms.embedded.server import EmbeddedServer, default_threads, serve
@@ -45,7 +45,7 @@ def test_taken_port_is_refused(tmp_path):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         params = EmbeddedParams(port=taken.getsockname()[1])
-        with pytest.raises(EmbeddedServerError, match=r"lm.embedded.port=\d+.*or 0"):
+        with pytest.raises(SettingError, match=r"lm.embedded.port=\d+.*or 0"):
             EmbeddedServer(tmp_path / "never-read.gguf", params, 512)
 
 
@@ -53,7 +53,7 @@ def test_file_that_is_no_model_is_refused(tmp_path):
     """The runtime's refusal becomes an error that names the file."""
     path = tmp_path / "no.gguf"
     path.write_bytes(b"not a model")
-    with pytest.raises(EmbeddedServerError, match=r"no\.gguf.*is a GGUF model"):
+    with pytest.raises(SettingError, match=r"no\.gguf.*is a GGUF model"):
         EmbeddedServer(path, EmbeddedParams(), 512)
 
 

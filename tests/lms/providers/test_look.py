@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from po_optimizer.errors import LMSetupError
+from po_optimizer.errors import SettingError
 from po_optimizer.lms.providers import look_at_provider, ollama, vertex
 from po_optimizer.lms.providers.http import get_json
 from po_optimizer.params import LMParams
@@ -237,6 +237,6 @@ def test_answer_that_is_no_json_has_no_document(server):
 def test_finding_becomes_the_error_of_its_setting():
     """It names setting and value."""
     finding = look_at_provider(LMParams(provider="openai", model="m"))[0]
-    assert isinstance(finding.as_error(), LMSetupError)
+    assert isinstance(finding.as_error(), SettingError)
     assert "lm.api_base=None" in str(finding.as_error())
     assert finding.needs == "a server that answers"

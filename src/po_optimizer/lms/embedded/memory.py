@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from po_optimizer.errors import EmbeddedServerError
+from po_optimizer.errors import SettingError
 
 _PER_CONTEXT_TOKEN = 12_000  # bytes of the smallest model's keys and values, 16 bits
 _MEMINFO = Path("/proc/meminfo")
@@ -22,12 +22,12 @@ def check_memory(weights: Path, context_tokens: int, available: int | None) -> N
         available: Bytes; None: not known here, everything passes.
 
     Raises:
-        EmbeddedServerError: The memory cannot be enough.
+        SettingError: The memory cannot be enough.
     """
     needed = weights.stat().st_size + context_tokens * _PER_CONTEXT_TOKEN
     if available is None or needed <= available:
         return
-    raise EmbeddedServerError(
+    raise SettingError(
         "lm.embedded",
         str(weights),
         f"it needs at least {needed / _MB:,.0f} MB of memory with {context_tokens} "

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import xllamacpp
 
-from po_optimizer.errors import EmbeddedServerError
+from po_optimizer.errors import SettingError
 from po_optimizer.lms.embedded.memory import available_memory, check_memory
 from po_optimizer.lms.embedded.weights import find_weights
 from po_optimizer.params import EmbeddedParams
@@ -45,7 +45,7 @@ class EmbeddedServer:
         context_tokens: Of one request, prompt and answer together.
 
     Raises:
-        EmbeddedServerError: The port is taken, the machine too small, or the
+        SettingError: The port is taken, the machine too small, or the
             weights cannot be run.
     """
 
@@ -69,7 +69,7 @@ class EmbeddedServer:
         try:
             self._server = xllamacpp.Server(settings)
         except RuntimeError as error:
-            raise EmbeddedServerError(
+            raise SettingError(
                 "lm.embedded",
                 str(weights),
                 f"the runtime refused it ({error})",
@@ -98,8 +98,8 @@ def serve(params: EmbeddedParams, context_tokens: int) -> str:
     """The address of the running server for these weights, started on first use.
 
     Raises:
-        WeightsError: The weights are missing or altered.
-        EmbeddedServerError: The server did not start.
+        SettingError: The weights are missing or altered.
+        SettingError: The server did not start.
     """
     key = (params.model_dump_json(), context_tokens)
     with _lock:
@@ -146,7 +146,7 @@ def _check_port(port: int) -> None:
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
-            raise EmbeddedServerError(
+            raise SettingError(
                 "lm.embedded.port",
                 port,
                 f"the port cannot be had ({error.strerror})",

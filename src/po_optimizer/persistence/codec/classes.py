@@ -353,7 +353,7 @@ def decode_class(decoder: Decoder, type_id: str) -> Any:
 
     Raises:
         DamagedArtifactError: The table of types has no such class.
-        UnsafeArtifactError: Its path names something of another kind.
+        ArtifactError: Its path names something of another kind.
     """
     if type_id in decoder.built:
         return decoder.built[type_id]

@@ -9,7 +9,7 @@ from typing import Any
 
 import dspy
 
-from po_optimizer.errors import LMMismatchError, SettingError
+from po_optimizer.errors import ArtifactError, SettingError, listed
 from po_optimizer.persistence.codec.imports import import_path
 from po_optimizer.persistence.codec.values import (
     ABSENT,
@@ -151,7 +151,7 @@ def _checked(donor: dspy.BaseLM, node: Node, where: str) -> dspy.BaseLM:
     """The donor's LM, if it is the one that was saved.
 
     Raises:
-        LMMismatchError: It is another model, or asked in another way.
+        ArtifactError: It is another model, or asked in another way.
     """
     given = describe_lm(donor)
     parts = ("model", "settings", "generation")
@@ -159,8 +159,10 @@ def _checked(donor: dspy.BaseLM, node: Node, where: str) -> dspy.BaseLM:
     names = [str(n["class"]).partition(":")[2] for n in (given, node)]
     differing += ["class"] if names[0] != names[1] else []
     if differing and "settings" in node:  # version 1 knew the class only
-        raise LMMismatchError(
-            where, [f"{n}: {node.get(n)} saved, {given[n]} given" for n in differing]
+        changes = [f"{n}: {node.get(n)} saved, {given[n]} given" for n in differing]
+        raise ArtifactError(
+            f"{where} is another LM than in the stored program ({listed(changes)}). "
+            "Give a program with the LM that was saved, or name one with lms=..."
         )
     return donor
 

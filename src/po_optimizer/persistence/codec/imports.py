@@ -17,7 +17,7 @@ import dspy
 import pydantic
 from dspy.predict.avatar import Avatar
 
-from po_optimizer.errors import SettingError, UnsafeArtifactError
+from po_optimizer.errors import ArtifactError, SettingError
 
 DATA_PACKAGES = ("dspy", "pydantic", "pydantic_core", "annotated_types")
 """Packages that a document may name by exact name only, whatever the caller allows."""
@@ -132,7 +132,7 @@ class Imports:
         """The class at `path`, or None when it is not allowed or not there.
 
         Raises:
-            UnsafeArtifactError: It is there and is not of that kind.
+            ArtifactError: It is there and is not of that kind.
         """
         if path in EXACT.get(kind, {}):
             return EXACT[kind][path]
@@ -149,7 +149,11 @@ class Imports:
             return None
         is_kind = isinstance(item, type) and KINDS[kind](item)
         if not is_kind or import_path(item) != path:
-            raise UnsafeArtifactError(path, kind, f"a {type(item).__name__}")
+            raise ArtifactError(
+                f"the document names {path!r} as a {kind}, but it is a "
+                f"{type(item).__name__}. Nothing was called. Do not load documents of "
+                "unknown origin; save the program again."
+            )
         return item
 
     def given(self, path: str) -> Any | None:

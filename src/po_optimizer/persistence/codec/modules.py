@@ -14,9 +14,10 @@ from typing import Any
 import dspy
 
 from po_optimizer.errors import (
+    ArtifactError,
     DamagedArtifactError,
-    NotCallableError,
     NotStorableError,
+    listed,
 )
 from po_optimizer.persistence.codec.imports import EXACT, class_reference, import_path
 from po_optimizer.persistence.codec.values import (
@@ -56,9 +57,9 @@ class RebuiltProgram(dspy.Module):
         """Refuse, because how the predictors work together is code.
 
         Raises:
-            NotCallableError: Always.
+            ArtifactError: Always.
         """
-        raise NotCallableError(self.rebuilt_from, predictors(self))
+        raise _not_callable(self)
 
 
 class RebuiltPredict(dspy.Predict):
@@ -77,9 +78,17 @@ class RebuiltPredict(dspy.Predict):
         """Refuse, because what the class adds to a call is code.
 
         Raises:
-            NotCallableError: Always.
+            ArtifactError: Always.
         """
-        raise NotCallableError(self.rebuilt_from, predictors(self))
+        raise _not_callable(self)
+
+
+def _not_callable(program: RebuiltProgram | RebuiltPredict) -> ArtifactError:
+    return ArtifactError(
+        f"the class {program.rebuilt_from!r} of this program was not imported, so how "
+        f"its predictors ({listed(predictors(program))}) work together is unknown. "
+        "Install its package and allow it with allowed_packages, or pass program=..."
+    )
 
 
 def predictors(program: Any) -> dict[str, dspy.Predict]:

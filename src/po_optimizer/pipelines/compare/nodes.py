@@ -4,7 +4,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from po_optimizer.errors import NothingToCompareError
+from po_optimizer.errors import PoOptimizerError
 from po_optimizer.evaluation.comparison import (
     QUOTED_SECONDS,
     Comparison,
@@ -31,10 +31,13 @@ def compare_runs(
     """The rows of every LM, ranked where they may be.
 
     Raises:
-        NothingToCompareError: No run has left a score report.
+        PoOptimizerError: No run has left a score report.
     """
     if not finished_runs:
-        raise NothingToCompareError
+        raise PoOptimizerError(
+            "compare: no score report is stored below data/08_reporting. Make one for "
+            "each LM: kedro run --pipeline=evaluate --env=<environment>"
+        )
     rows = [_row(run, optimize) for run in finished_runs]
     return compare_lms(rows).model_dump(mode="json")
 

@@ -11,7 +11,7 @@ import dspy
 import plotly.graph_objects as go
 
 from po_optimizer.datasets.record_stream import RecordStream
-from po_optimizer.errors import NoProgramError
+from po_optimizer.errors import PoOptimizerError
 from po_optimizer.evaluation import (
     JudgedPrograms,
     Origin,
@@ -51,7 +51,10 @@ def predict_both(
     server that keeps the last prompt's reads only what is new.
     """
     if optimized_program is None:
-        raise NoProgramError("evaluate", task_lm.slug)
+        raise PoOptimizerError(
+            f"evaluate: no optimized program is stored for {task_lm.slug}. "
+            "Make one with the same --env: kedro run --pipeline=persist"
+        )
     program = make_program(role, task_lm)
     predict = partial(
         _predict,

@@ -7,7 +7,7 @@ import dspy
 import yaml
 from dspy.utils.exceptions import AdapterParseError, LMInvalidRequestError
 
-from po_optimizer.errors import RefusedPromptError, UnusableAnswerError
+from po_optimizer.errors import PoOptimizerError
 from po_optimizer.lms import MeteredLM, StopRun, use_lm
 from po_optimizer.params import FeaturesParams, RoleParams
 from po_optimizer.persistence import extract_program_components, get_provenance
@@ -61,10 +61,19 @@ def write_vision_and_review(
             "product_owner_review": review.to_yaml(),
         }
     except (AdapterParseError, AttributeError) as error:
-        raise UnusableAnswerError("integrate", task_lm.slug) from error
+        raise PoOptimizerError(
+            f"integrate: the answer of {task_lm.slug} could not be read as the "
+            "program's outputs; the files that stood there are untouched. Raise "
+            "lm.max_tokens, or choose an LM that answers in JSON "
+            "(lm.structured_output)."
+        ) from error
     except LMInvalidRequestError as error:
         words = task_lm.meter.words(error, 300)
-        raise RefusedPromptError("integrate", task_lm.slug, words) from error
+        raise PoOptimizerError(
+            f"integrate: {task_lm.slug} refused the prompt: {words}. The files that "
+            "stood there are untouched. Shorten the documents, or choose an LM with a "
+            "larger context window (lm.context_tokens)."
+        ) from error
     except StopRun as stop:
         raise stop.as_error() from stop
     report = {

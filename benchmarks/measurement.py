@@ -7,10 +7,20 @@ docs/guarantees.md.
 """
 
 import argparse
+import math
 import time
 
 import numpy as np
-from benchmarks.promotion_power import Scores, failing, judged, lopsided, normal
+from benchmarks.promotion_power import (
+    MEAN,
+    SD_DIFFERENCES,
+    SD_EXAMPLES,
+    Scores,
+    failing,
+    judged,
+    lopsided,
+    normal,
+)
 
 from po_optimizer.evaluation.sign_flips import pairwise_tests
 from po_optimizer.evaluation.statistics import (
@@ -109,6 +119,32 @@ def _programs(world: str, rng: np.random.Generator, n: int) -> tuple[Scores, Sco
     return (failing if world == "one in ten fails" else normal)(rng, count, n, 0.0)
 
 
+def clustered(
+    n_groups: int, size: int, rounds: int, params: PromotionParams
+) -> list[float]:
+    """Shares of equal programs promoted, and of intervals that hold the uplift of 0.
+
+    The differences of a group's examples have an intra-class correlation of 0.3.
+
+    Returns:
+        Promoted by example and by group; covered by example and by group.
+    """
+    rng = np.random.default_rng(params.seed)
+    counts = np.zeros(4)
+    groups = [f"{number // size}" for number in range(n_groups * size)]
+    for _ in range(rounds):
+        before = rng.normal(MEAN, SD_EXAMPLES, len(groups))
+        shared = np.repeat(rng.normal(0.0, math.sqrt(0.3), n_groups), size)
+        own = rng.normal(0.0, math.sqrt(0.7), len(groups))
+        after = before + SD_DIFFERENCES * (shared + own)
+        for place, given in enumerate((None, groups)):
+            counts[place] += not judged(before, after, params, groups=given)
+            values = (after - before).tolist()
+            span = seen_interval(values, params, params.alpha, given)
+            counts[place + 2] += span is not None and span.low <= 0.0 <= span.high
+    return [float(count) / rounds for count in counts]
+
+
 def told_apart(
     world: str, programs: int, n: int, rounds: int, params: PromotionParams
 ) -> float:
@@ -170,6 +206,11 @@ def main() -> None:
             shares = (told_apart(world, k, n, rounds, params) for k in (3, 5, 10))
             cells = " | ".join(f"{share:.1%}" for share in shares)
             print(f"| {world} | {n} | {cells} |", flush=True)
+    print("\n| groups of 5 | promoted by example | by group | covered | by group |")
+    print("|---|---|---|---|---|")
+    for n_groups in (6, 12, 24):
+        cells = (f"{x:.1%}" for x in clustered(n_groups, 5, rounds, params))
+        print(f"| {n_groups} | {' | '.join(cells)} |", flush=True)
     print(f"\n{time.perf_counter() - started:.0f} s, {options}")
 
 

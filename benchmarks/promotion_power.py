@@ -18,7 +18,12 @@ from numpy.typing import NDArray
 
 from po_optimizer.evaluation.reasons import unmet
 from po_optimizer.evaluation.sign_flips import paired_test
-from po_optimizer.evaluation.statistics import Estimate, answers_to_pay, seen_interval
+from po_optimizer.evaluation.statistics import (
+    Estimate,
+    Groups,
+    answers_to_pay,
+    seen_interval,
+)
 from po_optimizer.params import PromotionParams
 
 Scores = NDArray[np.float64]
@@ -103,16 +108,24 @@ def rate(
 
 
 def judged(
-    before: Scores, after: Scores, params: PromotionParams, alpha: float = 0.05
+    before: Scores,
+    after: Scores,
+    params: PromotionParams,
+    alpha: float = 0.05,
+    groups: Groups = None,
 ) -> set[str]:
     """The conditions that the library's rule finds unmet."""
     differences = after - before
-    uplift = Estimate(mean=float(differences.mean()), n=len(differences))
+    uplift = Estimate(
+        mean=float(differences.mean()),
+        n=len(differences),
+        n_groups=None if groups is None else len(set(groups)),
+    )
     losses = answers_to_pay(alpha) * float(before.mean())
     if differences.sum() <= 0.0:  # nothing to resample: the rule ends here, too
         return {"interval", "test", "losses"}
-    seen = seen_interval(differences.tolist(), params, alpha)
-    p_value = paired_test(differences.tolist(), params, alpha).p_value
+    seen = seen_interval(differences.tolist(), params, alpha, groups)
+    p_value = paired_test(differences.tolist(), params, alpha, groups).p_value
     return set(unmet(uplift, seen, p_value, losses, alpha))
 
 

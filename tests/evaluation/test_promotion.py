@@ -53,6 +53,19 @@ def test_gains_must_pay_for_rare_losses() -> None:
     )
 
 
+def test_gains_are_counted_in_groups() -> None:
+    """Twelve examples of three customers prove no more than three examples."""
+    before, after = (
+        [record(n, score, which=which, group=f"customer {n % 3}") for n in range(12)]
+        for score, which in ((0.5, "baseline"), (0.95, "optimized"))
+    )
+    found = decide(score_pairs(before, after, QUICK), QUICK)
+    assert found.decision == "inconclusive"
+    assert found.evidence.n_groups == 3
+    assert "3 x 0.450 = 1.35 groups of answers" in found.reasons[0]
+    assert found.reasons[1].endswith("6 groups of examples to prove.")
+
+
 def test_one_pair_is_inconclusive() -> None:
     """A testset of one example is judged without an error."""
     found = decide(report([0.1], [1.0]), QUICK)

@@ -15,6 +15,7 @@ from po_optimizer.evaluation.statistics import (
     estimate_uplift,
     examples_needed,
     seen_interval,
+    share_of_groups,
     value_range,
 )
 from po_optimizer.params import PromotionParams
@@ -82,6 +83,38 @@ def test_an_interval_encloses_its_mean(values: list[float]) -> None:
         assert found.interval.high >= found.mean - tolerance
         assert -tolerance <= found.interval.low
         assert found.interval.high <= 1 + tolerance
+
+
+def test_groups_of_one_change_nothing() -> None:
+    """Examples that stand alone are measured as if nothing were known of groups."""
+    values = [0.1, 0.4, 0.35, -0.2, 0.55, 0.3]
+    alone = list("abcdef")
+    assert estimate_uplift(values, 0.5, QUICK, alone) == estimate_uplift(
+        values, 0.5, QUICK
+    )
+    assert paired_test(values, QUICK, 0.05, alone) == paired_test(values, QUICK)
+
+
+@settings(max_examples=30, deadline=None)
+@given(SCORES.filter(len), st.integers(1, 5))
+def test_shares_of_groups_have_the_mean_of_the_examples(
+    values: list[float], n_groups: int
+) -> None:
+    """Whatever the sizes of the groups, the mean stays that of the examples."""
+    groups = [str(place % n_groups) for place in range(len(values))]
+    mean = sum(values) / len(values)
+    shares = share_of_groups(values, groups, mean)
+    assert len(shares) == min(n_groups, len(values))
+    assert shares.mean() == pytest.approx(mean)
+
+
+def test_a_group_has_one_sign() -> None:
+    """Six groups of equal differences have the p of six examples, not of thirty."""
+    values = [0.1, 0.2, 0.3, 0.15, 0.25, 0.35] * 5
+    groups = [str(place % 6) for place in range(30)]
+    assert paired_test(values, QUICK, 0.05, groups).p_value == pytest.approx(2 / 64)
+    found = estimate_uplift(values, 0.5, QUICK, groups)
+    assert (found.n, found.n_groups, found.n_independent) == (30, 6, 6)
 
 
 def test_nothing_measured_has_no_mean() -> None:

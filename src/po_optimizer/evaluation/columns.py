@@ -17,9 +17,9 @@ _ROWS = 1000  # turned into arrays at a time
 def tabulate(*streams: Iterable[PredictionRecord]) -> list[pd.DataFrame]:
     """A table of each program's records, one row an example, NaN where there is none.
 
-    Columns: which, status, score, rubric, seconds, repeats, variance, paid, and one
-    for each component and each field of the strata. The streams are read once and side
-    by side.
+    Columns: which, status, group, score, rubric, seconds, repeats, variance, paid, and
+    one for each component and each field of the strata. The streams are read once and
+    side by side.
 
     Args:
         streams: The baseline's records, the optimized program's, and if wanted those
@@ -76,6 +76,7 @@ def _row(record: PredictionRecord) -> dict[str, Any]:
     return {
         "which": record.which,
         "status": record.status,
+        "group": record.group,
         "score": record.score,
         "rubric": record.rubric,
         "seconds": record.seconds,

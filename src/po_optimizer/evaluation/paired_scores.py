@@ -68,8 +68,10 @@ def score_pairs(
     spent = judgement or Judgement.at(1, params.num_compared, params.alpha)
     uplift = _uplift(before, after, columns, params, spent.alpha)
 
+    groups = _groups(before)
+
     def mean(values: pd.Series) -> Estimate:
-        return estimate(values.tolist(), params)
+        return estimate(values.tolist(), params, _of(groups, values))
 
     def lowest_to_highest(values: pd.Series) -> Estimate:
         return value_range(values.tolist())
@@ -135,18 +137,21 @@ def _uplift(
     differences = (_values(after[both], columns) - base).map(
         lambda difference: round(difference, 12)
     )
-    scores = differences["score"]
+    scores, groups = differences["score"], _groups(before)
+    own = _of(groups, scores)
 
     def mean(values: pd.Series) -> Estimate:
         same = base[str(values.name)].reindex(values.index)
-        return estimate_uplift(values.tolist(), float(same.mean()), params)
+        return estimate_uplift(
+            values.tolist(), float(same.mean()), params, _of(groups, values)
+        )
 
     return Uplift(
-        test=paired_test(scores.tolist(), params, alpha),
+        test=paired_test(scores.tolist(), params, alpha, own),
         n_better=int((scores > 0).sum()),
         n_equal=int((scores == 0).sum()),
         n_worse=int((scores < 0).sum()),
-        seen=seen_interval(scores.tolist(), params, alpha),
+        seen=seen_interval(scores.tolist(), params, alpha, own),
         **_estimates(differences, before[both], mean),
     )
 
@@ -175,6 +180,18 @@ def _values(table: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
     values = table.reindex(columns=columns).astype(float)
     # An unreadable answer has no rubric and no parts of its own: they count as 0.0.
     return values.mask(table["status"] == "failed", values.fillna(0.0))
+
+
+def _groups(table: pd.DataFrame) -> "pd.Series[str] | None":
+    """The group of each row; a row without one has its own. None: no row has one."""
+    groups = table["group"]
+    if groups.isna().all():
+        return None
+    return groups.where(groups.notna(), "alone " + table.index.astype(str))
+
+
+def _of(groups: "pd.Series[str] | None", values: pd.Series) -> list[str] | None:
+    return None if groups is None else groups.reindex(values.index).tolist()
 
 
 def _sd_of_repeats(variances: "pd.Series[float]") -> float | None:

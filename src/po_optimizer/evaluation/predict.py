@@ -9,7 +9,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from itertools import islice
+from functools import partial
+from itertools import islice, repeat
 from typing import Any, Literal
 
 import dspy
@@ -32,7 +33,7 @@ STRATA_FIELDS = ("tier", "language")
 # back the records after it, but not yet the other threads.
 EXAMPLES_AHEAD = 8
 
-Answer = Callable[[int, dspy.Example], PredictionRecord]
+Answer = Callable[[int, dspy.Example, str | None], PredictionRecord]
 
 
 def predict_all(
@@ -46,6 +47,7 @@ def predict_all(
     which: Literal["baseline", "optimized"] = "baseline",
     num_threads: int = 1,
     repeats: int = 1,
+    groups: Iterable[str | None] | None = None,
 ) -> Iterator[PredictionRecord]:
     """One record for each example, in the examples' order, as they are asked for.
 
@@ -66,6 +68,7 @@ def predict_all(
         num_threads: Examples at a time, 1 or more.
         repeats: How often each example is asked; each time has answers of its own in
             the response cache, but for predictors with an LM of their own.
+        groups: Of each example; None: each stands alone.
 
     Raises:
         PoOptimizerError: The LM could not be asked about any example.
@@ -78,19 +81,23 @@ def predict_all(
     measure = Measure(metric)
     lms = [lm, *(_another(lm, number) for number in range(1, repeats))]
 
-    def answer(index: int, example: dspy.Example) -> PredictionRecord:
+    def answer(
+        index: int, example: dspy.Example, group: str | None
+    ) -> PredictionRecord:
         answers = []
         for again in lms:
             with dspy.context(lm=again):
                 answers.append(_answer(program, example, measure, index, which))
-        record = mean_of_repeats(answers)
+        record = mean_of_repeats(answers).model_copy(update={"group": group})
         pace.tell(record)
         return record
 
     try:
         # DSPy's history would keep the prompts of 10,000 calls
         with use_lm(lm, stage=stage), dspy.context(disable_history=True):
-            numbered = zip(positions, examples, strict=True)
+            numbered = zip(
+                positions, examples, groups or repeat(None, len(positions)), strict=True
+            )
             for record in _in_order(answer, numbered, num_threads):
                 n_scored += record.scored
                 reason = record.reason if reason is None else reason
@@ -143,7 +150,9 @@ def _another(lm: Any, number: int) -> Any:
 
 
 def _in_order(
-    answer: Answer, examples: Iterable[tuple[int, dspy.Example]], num_threads: int
+    answer: Answer,
+    examples: Iterable[tuple[int, dspy.Example, str | None]],
+    num_threads: int,
 ) -> Iterator[PredictionRecord]:
     # Not dspy.Parallel: it gives up after max_errors, asks slow examples twice and
     # swallows what the worker raises.
@@ -155,7 +164,7 @@ def _in_order(
             room = EXAMPLES_AHEAD * num_threads - len(window)
             for numbered in islice(waiting, room):
                 context = contextvars.copy_context()
-                window.append(executor.submit(context.run, answer, *numbered))
+                window.append(executor.submit(context.run, partial(answer, *numbered)))
             if not window:
                 return
             _await_first(window)

@@ -28,6 +28,7 @@ class PredictionRecord(Result):
         example_id: The example's own id, or its index as text.
         which: The program that answered; "reference" for the reference outputs.
         strata: What the example belongs to, e.g. {"tier": "simple"}.
+        group: Its customer, document or the like; None: the example stands alone.
         inputs: The example's inputs.
         outputs: The program's typed outputs; None if there are none.
         raw_text: What the LM wrote, when it could not be read.
@@ -50,6 +51,7 @@ class PredictionRecord(Result):
     example_id: str
     which: Which
     strata: dict[str, str] = Field(default_factory=dict)
+    group: str | None = None
     inputs: dict[str, JsonValue] = Field(default_factory=dict)
     outputs: dict[str, JsonValue] | None = None
     raw_text: str | None = None

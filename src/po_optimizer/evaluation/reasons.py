@@ -22,7 +22,9 @@ class Evidence(Result):
         p_value: Of the paired test; `alpha` is the highest that promotes.
         seen_low: Lower BCa limit, at 1 - alpha, of the differences seen; None: all
             are equal.
-        gains: n x uplift, in whole answers; they must exceed `losses`.
+        n_groups: Of the pairs; None: each pair stands alone.
+        gains: n x uplift, in whole answers (or groups of them); they must exceed
+            `losses`.
         losses: What rare losses cost that n examples do not exclude, in whole answers:
             3 x the baseline's mean at alpha 0.05.
         reference_rubric: The reference outputs' own mean.
@@ -33,6 +35,7 @@ class Evidence(Result):
     uplift_high: float | None
     p_value: float
     n_pairs: int
+    n_groups: int | None = None
     rubric: float | None
     target_rubric: float
     coverage: float
@@ -57,6 +60,7 @@ class Evidence(Result):
             uplift_high=interval.high if interval else None,
             p_value=report.uplift.test.p_value,
             n_pairs=uplift.n,
+            n_groups=uplift.n_groups,
             rubric=rubric.mean if rubric else None,
             target_rubric=report.target_rubric,
             coverage=min(report.baseline.coverage, report.optimized.coverage),
@@ -64,7 +68,7 @@ class Evidence(Result):
             n_failed_optimized=report.optimized.n_failed,
             alpha=alpha,
             seen_low=seen.low if seen else None,
-            gains=None if uplift.mean is None else uplift.n * uplift.mean,
+            gains=None if uplift.mean is None else uplift.n_independent * uplift.mean,
             losses=answers_to_pay(alpha) * (report.baseline.score.mean or 0.0),
             reference_rubric=ceiling.mean if ceiling else None,
         )
@@ -78,14 +82,15 @@ def unmet(
     `interval`: the differences' BCa interval at 1 - alpha lies above 0. `test`: the
     sign-flip test's p is at most alpha; it stands beside the interval because a BCa
     interval of few examples is too narrow. `losses`: n x uplift exceeds the losses
-    that n examples do not exclude, which no test of the sample can see.
+    that n examples do not exclude, which no test of the sample can see. Of examples
+    in groups n is the number of groups.
     `benchmarks/promotion_power.py` measures this rule.
     """
     mean = uplift.mean or 0.0
     met: dict[Condition, bool] = {
         "interval": (mean if seen is None else seen.low) > 0.0,
         "test": p_value <= alpha,
-        "losses": uplift.n * mean > losses,
+        "losses": uplift.n_independent * mean > losses,
     }
     return [name for name, holds in met.items() if not holds]
 
@@ -117,16 +122,17 @@ def doubts(report: ScoreReport, evidence: Evidence) -> list[str]:
     failed = unmet(uplift, report.uplift.seen, test.p_value, losses, alpha)
     if evidence.uplift is None or evidence.uplift <= 0.0 or not failed:
         return []
+    unit = "answers" if uplift.n_groups is None else "groups of answers"
     sentences: dict[Condition, str] = {
         "interval": f"the BCa interval of the differences at {1 - alpha:.4g} begins at "
         f"{evidence.seen_low or 0.0:+.3f}, not above 0",
         "test": f"the {test.method} test gives p={p_text(test.p_value)}, above "
         f"{alpha:.4g}",
-        "losses": f"the gains do not pay for rare losses: {uplift.n} x "
-        f"{evidence.uplift:.3f} = {evidence.gains:.2f} answers, which must exceed "
+        "losses": f"the gains do not pay for rare losses: {uplift.n_independent} x "
+        f"{evidence.uplift:.3f} = {evidence.gains:.2f} {unit}, which must exceed "
         f"{answers_to_pay(alpha):.3g} x {report.baseline.score.mean or 0.0:.3f} "
-        f"(the baseline's mean) = {losses:.2f}: so much may be lost in answers that "
-        f"{uplift.n} examples do not show",
+        f"(the baseline's mean) = {losses:.2f}: so much may be lost in {unit} that "
+        f"{uplift.n_independent} do not show",
     }
     why = "; ".join(sentences[name] for name in failed)
     doubt = f"The uplift {_uplift_text(report)} is not proven: {why}."
@@ -235,7 +241,9 @@ def _examples_that_would_do(report: ScoreReport) -> list[str]:
     uplift, baseline = report.uplift.score, report.baseline.score.mean
     if uplift.mean is None or baseline is None:
         return []
-    n = examples_needed(uplift.mean, uplift.sd or 0.0, baseline, report.alpha)
-    if n is None or n <= uplift.n:
+    sd = uplift.sd if uplift.n_groups is None else uplift.sd_groups
+    n = examples_needed(uplift.mean, sd or 0.0, baseline, report.alpha)
+    if n is None or n <= uplift.n_independent:
         return []
-    return [f"An uplift of this size takes about {n} examples to prove."]
+    unit = "examples" if uplift.n_groups is None else "groups of examples"
+    return [f"An uplift of this size takes about {n} {unit} to prove."]

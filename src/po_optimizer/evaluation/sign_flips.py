@@ -14,9 +14,11 @@ from po_optimizer.evaluation.predictions import Result
 from po_optimizer.evaluation.statistics import (
     DIGITS,
     PAIR,
+    Groups,
     Values,
     batch_size,
     draws,
+    share_of_groups,
 )
 from po_optimizer.params import PromotionParams
 
@@ -32,15 +34,18 @@ class PairedTest(Result):
 
 
 def paired_test(
-    differences: Sequence[float], params: PromotionParams, alpha: float = 0.05
+    differences: Sequence[float],
+    params: PromotionParams,
+    alpha: float = 0.05,
+    groups: Groups = None,
 ) -> PairedTest:
     """The two-sided p-value of no difference, by flipping the differences' signs.
 
     Exact as long as 2^n patterns are no more than `num_resamples`, else from that
     many drawn patterns, counting the observed one; from more where a small `alpha`
-    needs them to be told from a smaller p.
+    needs them to be told from a smaller p. The examples of a group have one sign.
     """
-    data = np.asarray(differences, dtype=float)
+    data = share_of_groups(differences, groups, 0.0)
     exact = 2 ** len(data) <= params.num_resamples  # a float overflows at 1,024
     if not np.any(data) or len(data) < PAIR:
         return PairedTest(p_value=1.0, method="exact" if exact else "permutation")

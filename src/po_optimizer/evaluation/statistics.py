@@ -12,6 +12,7 @@ References:
 
 import math
 from collections.abc import Sequence
+from statistics import fmean
 from typing import Literal
 
 import numpy as np
@@ -49,16 +50,52 @@ class Interval(Result):
 
 
 class Estimate(Result):
-    """A mean with the n it rests on; `note` says what limits it, or is ""."""
+    """A mean with the n it rests on; `note` says what limits it, or is "".
+
+    Attributes:
+        n: Examples.
+        n_groups: What is independent, where examples come in groups; None: each
+            example is.
+        sd_groups: SD of the groups' shares in the mean (`share_of_groups`).
+    """
 
     mean: float | None
     n: int
     sd: float | None = None
+    n_groups: int | None = None
+    sd_groups: float | None = None
     interval: Interval | None = None
     note: str = ""
 
+    @property
+    def n_independent(self) -> int:
+        """Groups, or examples that stand alone."""
+        return self.n if self.n_groups is None else self.n_groups
 
-def estimate(values: Sequence[float], params: PromotionParams) -> Estimate:
+
+Groups = Sequence[str] | None
+"""The group of each example; None: each stands alone."""
+
+
+def share_of_groups(values: Sequence[float], groups: Groups, around: float) -> Values:
+    """One number a group instead of one an example, with the same mean.
+
+    Examples of a group are alike, so that only groups may be drawn anew. A group of
+    n_g of the n examples in G groups has around + (sum of values - around) x G / n.
+    The mean of all is that of the values, if `around` is their mean or all groups are
+    equally large.
+    """
+    data = np.asarray(values, dtype=float)
+    if groups is None or len(set(groups)) == len(data):
+        return data
+    place = np.unique(np.asarray(groups), return_inverse=True)[1]
+    sums: Values = np.bincount(place, weights=data - around).astype(np.float64)
+    return around + sums * (len(sums) / len(data))
+
+
+def estimate(
+    values: Sequence[float], params: PromotionParams, groups: Groups = None
+) -> Estimate:
     """The mean of scores in [0, 1] with Gaffke's interval.
 
     Unseen examples may lie at either bound. So the mean is weighed anew with one
@@ -68,17 +105,22 @@ def estimate(values: Sequence[float], params: PromotionParams) -> Estimate:
     Args:
         values: One number an example, in [0, 1].
         params: Confidence, number of resamples, seed.
+        groups: Of each example; one example more is then one group more.
     """
-    data = np.asarray(values, dtype=float)
-    if not len(data):
-        return _summary(data, None)
+    if not len(values):
+        return _summary(values)
+    shares = share_of_groups(values, groups, fmean(values))
     alpha = params.alpha
-    limits = [_gaffke(data, params, alpha, 0.0, upper=up) for up in (False, True)]
-    return _summary(data, _interval(limits, params.confidence, "gaffke"))
+    limits = [_gaffke(shares, params, alpha, 0.0, upper=up) for up in (False, True)]
+    interval = _interval(limits, params.confidence, "gaffke")
+    return _summary(values, interval, shares)
 
 
 def estimate_uplift(
-    differences: Sequence[float], baseline_mean: float, params: PromotionParams
+    differences: Sequence[float],
+    baseline_mean: float,
+    params: PromotionParams,
+    groups: Groups = None,
 ) -> Estimate:
     """The mean of paired differences with an interval that knows what n cannot show.
 
@@ -90,34 +132,41 @@ def estimate_uplift(
         differences: optimized - baseline, one an example, in [-1, 1].
         baseline_mean: Of the same examples, in [0, 1].
         params: Confidence, number of resamples, seed.
+        groups: Of each example; n is then the number of groups.
     """
-    data = np.asarray(differences, dtype=float)
-    if not len(data):
-        return _summary(data, None)
-    seen = seen_interval(differences, params, params.alpha)
-    rare = answers_to_pay(params.alpha) * baseline_mean / len(data)
-    low = min(seen.low if seen else math.inf, float(data.mean()) - rare)
-    limits = [low, _gaffke(data, params, params.alpha, upper=True)]
-    return _summary(data, _interval(limits, params.confidence, "paired"))
+    if not len(differences):
+        return _summary(differences)
+    mean = fmean(differences)
+    shares = share_of_groups(differences, groups, mean)
+    seen = seen_interval(differences, params, params.alpha, groups)
+    rare = answers_to_pay(params.alpha) * baseline_mean / len(shares)
+    low = min(seen.low if seen else math.inf, mean - rare)
+    limits = [low, _gaffke(shares, params, params.alpha, upper=True)]
+    return _summary(differences, _interval(limits, params.confidence, "paired"), shares)
 
 
 def value_range(values: Sequence[float]) -> Estimate:
     """The mean with the lowest and the highest value: no sample, so no interval."""
-    data = np.asarray(values, dtype=float)
-    if not len(data):
-        return _summary(data, None)
-    low, high = float(data.min()), float(data.max())
-    return _summary(data, Interval(low=low, high=high, confidence=1, method="min_max"))
+    if not len(values):
+        return _summary(values)
+    span = Interval(low=min(values), high=max(values), confidence=1, method="min_max")
+    return _summary(values, span)
 
 
 def seen_interval(
-    differences: Sequence[float], params: PromotionParams, alpha: float
+    differences: Sequence[float],
+    params: PromotionParams,
+    alpha: float,
+    groups: Groups = None,
 ) -> Interval | None:
     """The BCa interval of the differences seen, at 1 - alpha; None: all are equal.
 
-    From `LARGE_N` on it is Gaffke's, which resampling would only repeat.
+    Whole groups are resampled. From `LARGE_N` on it is Gaffke's, which resampling
+    would only repeat.
     """
     data = np.asarray(differences, dtype=float)
+    if len(data):
+        data = share_of_groups(differences, groups, float(data.mean()))
     if len(data) < PAIR or np.ptp(data) == 0.0:
         return None
     if len(data) >= LARGE_N:
@@ -166,13 +215,27 @@ def examples_needed(
     )
 
 
-def _summary(data: Values, interval: Interval | None) -> Estimate:
-    n = len(data)
+def _summary(
+    values: Sequence[float],
+    interval: Interval | None = None,
+    shares: Values | None = None,
+) -> Estimate:
+    n = len(values)
     if not n:
         return Estimate(mean=None, n=0, note="nothing was measured")
-    sd = float(data.std(ddof=1)) if n > 1 else None
-    mean = round(float(data.mean()), DIGITS)
-    return Estimate(mean=mean, n=n, sd=sd, interval=interval)
+    grouped = shares is not None and len(shares) < n
+    return Estimate(
+        mean=round(float(np.mean(values)), DIGITS),
+        n=n,
+        sd=_sd(values),
+        n_groups=len(shares) if shares is not None and grouped else None,
+        sd_groups=_sd(shares) if shares is not None and grouped else None,
+        interval=interval,
+    )
+
+
+def _sd(values: Sequence[float] | Values) -> float | None:
+    return float(np.std(values, ddof=1)) if len(values) > 1 else None
 
 
 def _interval(

@@ -5,6 +5,7 @@ from po_optimizer.records.checking import (
     RejectedRecord,
     check_records,
     iter_examples,
+    iter_groups,
     to_examples,
 )
 from po_optimizer.records.splits import Splits, data_hash, records_hash, split_records
@@ -16,6 +17,7 @@ __all__ = [
     "check_records",
     "data_hash",
     "iter_examples",
+    "iter_groups",
     "records_hash",
     "split_records",
     "to_examples",

@@ -9,7 +9,7 @@ import dspy
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from po_optimizer.errors import SettingError, field_problems
-from po_optimizer.roles import RecordType
+from po_optimizer.roles import Identity, RecordType
 
 
 class RejectedRecord(BaseModel):
@@ -92,9 +92,21 @@ def iter_examples(
     return (_example(record, record_type) for record in records)
 
 
+def iter_groups(
+    records: Iterable[Mapping[str, Any]], record_type: type[RecordType]
+) -> Iterator[str | None]:
+    """The group of each record, as its `identity()` says; None: it stands alone."""
+    for record in records:
+        yield Identity.of(_checked(record, record_type).identity()).group
+
+
 def _example(record: Mapping[str, Any], record_type: type[RecordType]) -> dspy.Example:
+    return _checked(record, record_type).to_example()
+
+
+def _checked(record: Mapping[str, Any], record_type: type[RecordType]) -> RecordType:
     try:
-        return record_type.model_validate(record).to_example()
+        return record_type.model_validate(record)
     except ValidationError as error:
         raise SettingError(
             "role.record",

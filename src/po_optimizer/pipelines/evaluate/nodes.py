@@ -28,7 +28,7 @@ from po_optimizer.evaluation import (
 from po_optimizer.lms import MeteredLM
 from po_optimizer.params import EvaluateParams, PromotionParams, RoleParams
 from po_optimizer.persistence import extract_program_components, get_provenance
-from po_optimizer.records import iter_examples, records_hash
+from po_optimizer.records import iter_examples, iter_groups, records_hash
 from po_optimizer.reporting.page import render_report, report_figures
 from po_optimizer.reporting.prompt_diff import prompt_diff_html
 from po_optimizer.roles import load_metric, load_record_type, make_program
@@ -88,6 +88,7 @@ def _predict(
         which=which,
         num_threads=lm.num_threads,
         repeats=repeats,
+        groups=iter_groups(testset, load_record_type(role)),
     )
     return (record.model_dump(mode="json") for record in predictions)
 

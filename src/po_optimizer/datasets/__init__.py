@@ -4,9 +4,10 @@ from po_optimizer.datasets.dspy_program_dataset import DSPyProgramDataset
 from po_optimizer.datasets.folder_dataset import FolderDataset
 from po_optimizer.datasets.lm_dataset import LMDataset
 from po_optimizer.datasets.record_stream import RecordStreamDataset
-from po_optimizer.datasets.records import RecordLinesDataset, RecordsDataset
 from po_optimizer.datasets.runs_dataset import RunsDataset
 from po_optimizer.datasets.whole_file import (
+    RecordLinesDataset,
+    RecordsDataset,
     WholeHTMLDataset,
     WholeJSONDataset,
     WholeTextDataset,

@@ -25,7 +25,7 @@ from po_optimizer.datasets.file_dataset import (
     FileDataset,
     check_flag,
 )
-from po_optimizer.datasets.html_preview import html_preview
+from po_optimizer.datasets.previews import html_preview
 from po_optimizer.errors import ArtifactError, SettingError
 from po_optimizer.files import Folder
 from po_optimizer.persistence.codec.imports import DEFAULT_ALLOWED

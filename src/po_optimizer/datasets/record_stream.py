@@ -13,7 +13,7 @@ from kedro_datasets._typing import TablePreview
 from pydantic_core import from_json
 
 from po_optimizer.datasets.file_dataset import FileDataset, writing
-from po_optimizer.datasets.records import table
+from po_optimizer.datasets.previews import table_preview
 from po_optimizer.files import Folder
 
 _BLOCK = 2**20  # bytes
@@ -58,12 +58,7 @@ class RecordStreamDataset(FileDataset[Iterable[Mapping[str, Any]], RecordStream]
     stream then takes the file's place: a reader meets the old records or the new ones,
     never a part of them, whatever was killed.
 
-    Args:
-        filepath: The file, on any file system that fsspec knows.
-        version: Kedro's versioning; old versions are kept.
-        credentials: For the file system; never shown.
-        fs_args: Arguments of the file system's constructor.
-        metadata: Free, for plugins.
+    Arguments as `FileDataset`.
     """
 
     def load(self) -> RecordStream:
@@ -94,7 +89,7 @@ class RecordStreamDataset(FileDataset[Iterable[Mapping[str, Any]], RecordStream]
             # left open, its threads would go on asking the LM
             stack.callback(getattr(records, "close", lambda: None))
             with writing(where):
-                staged = folder.begin(path.name)
+                staged = folder.stage(path.name)
             stack.callback(staged.discard)
             for record in records:
                 line = json.dumps(record, ensure_ascii=False, allow_nan=False)
@@ -106,4 +101,6 @@ class RecordStreamDataset(FileDataset[Iterable[Mapping[str, Any]], RecordStream]
 
     def preview(self, num_records: int = 20) -> TablePreview:
         """The first records, a column for each field."""
-        return table(list(islice(self.load(), num_records)) if self._exists() else [])
+        return table_preview(
+            list(islice(self.load(), num_records)) if self._exists() else []
+        )

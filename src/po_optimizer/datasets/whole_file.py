@@ -1,4 +1,8 @@
-"""Datasets for text and JSON files that are replaced whole or not at all."""
+"""Files that are replaced whole or not at all: texts, pages, JSON and records.
+
+There is a class for each kind of content because kedro-viz chooses how to show an entry
+by the type that its `preview` is declared to return.
+"""
 
 import errno
 import json
@@ -9,7 +13,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from kedro.io.core import DatasetError, Version
-from kedro_datasets._typing import HTMLPreview, JSONPreview
+from kedro_datasets._typing import HTMLPreview, JSONPreview, TablePreview
 
 from po_optimizer.datasets.file_dataset import (
     NOTHING_STORED,
@@ -17,16 +21,18 @@ from po_optimizer.datasets.file_dataset import (
     check_flag,
     writing,
 )
-from po_optimizer.datasets.html_preview import html_preview
+from po_optimizer.datasets.previews import html_preview, table_preview
 from po_optimizer.files.atomic import MAX_BYTES
 
 
-class _TextDataset(FileDataset[Any, Any]):
+class WholeTextDataset(FileDataset[Any, Any]):
     """A text file.
 
     Args:
         filepath: The file, on any file system that fsspec knows.
-        optional: Load nothing when there is no file, instead of an error.
+        keep_previous: Keep what stood there beside it, under the time (UTC) of its
+            last change, if the new content is another one: nothing is ever lost.
+        optional: Without a file load nothing ("", of JSON None) instead of an error.
         version: Kedro's versioning; old versions are kept.
         credentials: For the file system; never shown.
         fs_args: Arguments of the file system's constructor.
@@ -34,65 +40,7 @@ class _TextDataset(FileDataset[Any, Any]):
     """
 
     _max_bytes = MAX_BYTES
-
-    def __init__(
-        self,
-        *,
-        filepath: str | os.PathLike[str],
-        optional: bool = False,
-        version: Version | None = None,
-        credentials: dict[str, Any] | None = None,
-        fs_args: dict[str, Any] | None = None,
-        metadata: dict[str, Any] | None = None,
-    ) -> None:
-        self._optional = check_flag("optional", optional)
-        super().__init__(
-            filepath=filepath,
-            version=version,
-            credentials=credentials,
-            fs_args=fs_args,
-            metadata=metadata,
-        )
-
-    def _text(self) -> str | None:
-        """The text; None if it is optional and missing."""
-        data = self._read(self._max_bytes)
-        if data is None and self._optional:
-            return None
-        if data is None:
-            where = self._shown(self._filepath)
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), where)
-        return self._decoded(data)
-
-    def _decoded(self, data: bytes) -> str:
-        try:
-            return data.decode("utf-8")
-        except UnicodeDecodeError as error:
-            msg = f"{self._shown(self._filepath)} is no UTF-8 text: {error.reason} at "
-            raise DatasetError(f"{msg}byte {error.start}. Save it as UTF-8.") from error
-
-    def _stored_text(self) -> str | None:
-        """The text, None if there is none: for previews."""
-        data = self._read(self._max_bytes)
-        return None if data is None else self._decoded(data)
-
-    def _describe(self) -> dict[str, Any]:
-        return {**super()._describe(), "optional": self._optional}
-
-
-class WholeTextDataset(_TextDataset):
-    """A text file, replaced whole or not at all.
-
-    Args:
-        filepath: The file, on any file system that fsspec knows.
-        keep_previous: Keep what stood there beside it, under the time (UTC) of its
-            last change, if the new text is another one: nothing is ever lost.
-        optional: Load "" when there is no file, instead of an error.
-        version: Kedro's versioning; old versions are kept.
-        credentials: For the file system; never shown.
-        fs_args: Arguments of the file system's constructor.
-        metadata: Free, for plugins.
-    """
+    _nothing: Any = ""
 
     def __init__(
         self,
@@ -106,32 +54,61 @@ class WholeTextDataset(_TextDataset):
         metadata: dict[str, Any] | None = None,
     ) -> None:
         self._keep_previous = check_flag("keep_previous", keep_previous)
+        self._optional = check_flag("optional", optional)
         super().__init__(
             filepath=filepath,
-            optional=optional,
             version=version,
             credentials=credentials,
             fs_args=fs_args,
             metadata=metadata,
         )
 
-    def load(self) -> str:
-        """The text; "" if it is optional and missing."""
-        return self._text() or ""
+    def load(self) -> Any:
+        """The content; nothing if it is optional and missing."""
+        text = self._text()
+        if text is not None:
+            return self._parse(text)
+        if self._optional:
+            return self._nothing
+        where = self._shown(self._filepath)
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), where)
 
-    def save(self, data: str) -> None:
+    def save(self, data: Any) -> None:
         """Replaces the file.
 
         Raises:
-            DatasetError: It is no text, or the disk refuses it.
+            DatasetError: The file cannot hold it, or the disk refuses it.
         """
-        if not isinstance(data, str):
-            kind = type(data).__name__
-            msg = f"{self._shown(self._filepath)} takes text, it was given a {kind}"
-            raise DatasetError(msg)
+        content = self._render(data).encode("utf-8")
         if self._keep_previous and self._version is None:
-            self._keep_what_stands(data.encode("utf-8"))
-        self._write(data.encode("utf-8"))
+            self._keep_what_stands(content)
+        self._write(content)
+
+    def preview(self) -> HTMLPreview:
+        """The text, line by line."""
+        text = self._text()
+        return html_preview(
+            NOTHING_STORED if text is None else f"<pre>{escape(text)}</pre>"
+        )
+
+    def _parse(self, text: str) -> Any:
+        return text
+
+    def _render(self, data: Any) -> str:
+        if isinstance(data, str):
+            return data
+        kind = type(data).__name__
+        msg = f"{self._shown(self._filepath)} takes text, it was given a {kind}"
+        raise DatasetError(msg)
+
+    def _text(self) -> str | None:
+        """The stored text; None if there is none."""
+        data = self._read(self._max_bytes)
+        try:
+            return None if data is None else data.decode("utf-8")
+        except UnicodeDecodeError as error:
+            msg = f"{self._shown(self._filepath)} is no UTF-8 text: {error.reason} at "
+            raise DatasetError(f"{msg}byte {error.start}. Save it as UTF-8.") from error
 
     def _keep_what_stands(self, new: bytes) -> None:
         path = self._filepath
@@ -143,14 +120,9 @@ class WholeTextDataset(_TextDataset):
             kept = _dated(path, folder.modified(path.name))
             folder.stage(kept, stands, path.name).commit()
 
-    def preview(self) -> HTMLPreview:
-        """The text, line by line."""
-        text = self._stored_text()
-        shown = NOTHING_STORED if text is None else f"<pre>{escape(text)}</pre>"
-        return html_preview(shown)
-
     def _describe(self) -> dict[str, Any]:
-        return {**super()._describe(), "keep_previous": self._keep_previous}
+        options = {"keep_previous": self._keep_previous, "optional": self._optional}
+        return {**super()._describe(), **options}
 
 
 def _dated(path: PurePosixPath, changed: datetime) -> str:
@@ -158,36 +130,52 @@ def _dated(path: PurePosixPath, changed: datetime) -> str:
 
 
 class WholeHTMLDataset(WholeTextDataset):
-    """An HTML page, replaced whole or not at all; kedro-viz shows its text."""
+    """An HTML page; kedro-viz shows its text. Arguments as `WholeTextDataset`."""
 
     def preview(self) -> HTMLPreview:
         """The page, without its figures: kedro-viz runs no script of a preview."""
-        return html_preview(self._stored_text() or NOTHING_STORED)
+        return html_preview(self._text() or NOTHING_STORED)
 
 
-class WholeJSONDataset(_TextDataset):
-    """A JSON file, replaced whole or not at all; kedro-viz shows it.
+class WholeJSONDataset(WholeTextDataset):
+    """A JSON document; NaN is refused. Arguments as `WholeTextDataset`."""
 
-    Args:
-        filepath: The file, on any file system that fsspec knows.
-        optional: Load None when there is no file, instead of an error.
-        version: Kedro's versioning; old versions are kept.
-        credentials: For the file system; never shown.
-        fs_args: Arguments of the file system's constructor.
-        metadata: Free, for plugins.
-    """
+    _nothing = None
 
-    def load(self) -> Any:
-        """The parsed document; None if it is optional and missing."""
-        text = self._text()
-        return None if text is None else json.loads(text)
+    def _parse(self, text: str) -> Any:
+        return json.loads(text)
 
-    def save(self, data: Any) -> None:
-        """Replaces the file; NaN is refused, JSON has none."""
+    def _render(self, data: Any) -> str:
         text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False)
-        self._write(f"{text}\n".encode())
+        return f"{text}\n"
 
     def preview(self) -> JSONPreview:
         """The document."""
-        text = self._stored_text()
+        text = self._text()
         return JSONPreview(json.dumps(NOTHING_STORED) if text is None else text)
+
+
+class RecordsDataset(WholeJSONDataset):
+    """A JSON list of records. Arguments as `WholeTextDataset`."""
+
+    def preview(self, num_records: int = 20) -> TablePreview:
+        """The first records, a column for each field."""
+        return table_preview(json.loads(self._text() or "[]")[:num_records])
+
+
+class RecordLinesDataset(WholeTextDataset):
+    """The text of a JSON Lines file. Arguments as `WholeTextDataset`."""
+
+    _max_bytes = 2 * 2**30
+
+    def preview(self, num_records: int = 20) -> TablePreview:
+        """The first records, a column for each field; unreadable lines as text."""
+        lines = [line for line in (self._text() or "").splitlines() if line.strip()]
+        return table_preview([_parsed_line(line) for line in lines[:num_records]])
+
+
+def _parsed_line(line: str) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError:
+        return {"unreadable": line}

@@ -1,7 +1,7 @@
 """Folders in which files are published, local ones and those behind fsspec.
 
 `None`, `False` and an empty list mean that nothing is there. A place that could not be
-looked at is an OSError, never "nothing".
+looked at is an OSError, never "nothing". Both kinds of folder have the same methods.
 """
 
 import errno
@@ -10,10 +10,10 @@ import secrets
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, TypeAlias
 
 from po_optimizer.files.atomic import (
     MAX_BYTES,
@@ -25,84 +25,6 @@ from po_optimizer.files.atomic import (
 
 _STALE_SECONDS = 3600
 _STAGED_NAME = re.compile(r"\..+\.(\d+)-[0-9a-f]{8}\.tmp", re.DOTALL)
-
-
-class StagedFile(Protocol):
-    """A file that is written and has no name yet."""
-
-    def write(self, data: bytes) -> None:
-        """Append the bytes."""
-        ...
-
-    def local_copy(self) -> AbstractContextManager[Path]:
-        """A local path at which the staged bytes are read back."""
-        ...
-
-    def commit(self) -> None:
-        """Give it its name, durably, in one step."""
-        ...
-
-    def discard(self) -> None:
-        """Remove it, unless it has got its name."""
-        ...
-
-
-class Folder(Protocol):
-    """A place where files are published."""
-
-    def read(self, name: str, max_bytes: int = MAX_BYTES) -> bytes | None:
-        """The bytes of a published file, None when there is none."""
-        ...
-
-    def exists(self, name: str) -> bool:
-        """True when something of this name is there."""
-        ...
-
-    def names(self) -> list[str]:
-        """What is in the folder, sorted; empty when there is no folder."""
-        ...
-
-    def child(self, name: str) -> "Folder":
-        """A folder in this one."""
-        ...
-
-    def stage(self, name: str, data: bytes, like: str | None = None) -> StagedFile:
-        """Write the bytes durably under a name of their own.
-
-        Args:
-            name: The name that they are to get.
-            data: The whole file.
-            like: A file of the folder whose mode a new one gets.
-        """
-        ...
-
-    def begin(self, name: str) -> StagedFile:
-        """A staged file to write piece by piece."""
-        ...
-
-    def open(self, name: str) -> BinaryIO:
-        """A published file to read piece by piece."""
-        ...
-
-    def modified(self, name: str) -> datetime:
-        """When a published file was changed last (UTC)."""
-        ...
-
-    def remove(self, name: str) -> None:
-        """Delete a file if it is there and can be deleted."""
-        ...
-
-    def tidy(self) -> bool:
-        """Remove what killed writers left; True if another one is writing here."""
-        ...
-
-    def remove_if_empty(self) -> None:
-        """Delete the folder if there is nothing in it."""
-        ...
-
-    def shown(self, name: str) -> str:
-        """The file's path as the user knows it, without credentials."""
-        ...
 
 
 class LocalFolder:
@@ -131,7 +53,7 @@ class LocalFolder:
         return True
 
     def names(self) -> list[str]:
-        """What is in the folder."""
+        """What is in the folder, sorted; empty when there is no folder."""
         try:
             return sorted(path.name for path in self.folder.iterdir())
         except FileNotFoundError:
@@ -141,9 +63,19 @@ class LocalFolder:
         """A folder in this one."""
         return LocalFolder(self.folder / name)
 
-    def stage(self, name: str, data: bytes, like: str | None = None) -> Staged:
-        """Write and sync a staged file; it is gone again if that fails."""
+    def stage(
+        self, name: str, data: bytes | None = None, like: str | None = None
+    ) -> Staged:
+        """A file that has no name yet; it is gone again if it cannot be written.
+
+        Args:
+            name: The name that `commit` gives it.
+            data: The whole content, durable at once; None to write piece by piece.
+            like: A file of the folder whose mode a new one gets.
+        """
         staged = Staged(self.folder / name, self.folder / like if like else None)
+        if data is None:
+            return staged
         try:
             staged.write(data)
             staged.sync()
@@ -152,12 +84,8 @@ class LocalFolder:
             raise
         return staged
 
-    def begin(self, name: str) -> Staged:
-        """A staged file to write piece by piece."""
-        return Staged(self.folder / name)
-
     def open(self, name: str) -> BinaryIO:
-        """A plain file of any size."""
+        """A plain file of any size, to read piece by piece."""
         return open_plain(self.folder / name)
 
     def modified(self, name: str) -> datetime:
@@ -243,9 +171,13 @@ class RemoteFolder:
         """A folder in this one."""
         return RemoteFolder(self.filesystem, self._path(name))
 
-    def stage(self, name: str, data: bytes, like: str | None = None) -> "StagedObject":
-        """Upload under another name and read it back; gone again if that fails."""
+    def stage(
+        self, name: str, data: bytes | None = None, like: str | None = None
+    ) -> "StagedObject":
+        """The content under another name, read back; or empty, a local file so far."""
         staged = StagedObject(self, name)
+        if data is None:
+            return staged
         try:
             with self._asked(name):
                 self._upload(self._path(staged.name), data)
@@ -264,10 +196,6 @@ class RemoteFolder:
         if self.filesystem.cat_file(path) != data:
             msg = "it reads back differently"
             raise OSError(msg)
-
-    def begin(self, name: str) -> "StagedObject":
-        """What is written stands in a local file until it is committed."""
-        return StagedObject(self, name)
 
     def open(self, name: str) -> BinaryIO:
         """An object of any size."""
@@ -405,6 +333,10 @@ class StagedObject:
             self._pending = False
             self._folder.remove(self.name)
             self._close()
+
+
+Folder: TypeAlias = LocalFolder | RemoteFolder
+StagedFile: TypeAlias = Staged | StagedObject
 
 
 def without_credentials(text: str) -> str:

@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from po_optimizer.datasets.html_preview import html_preview
+from po_optimizer.datasets.previews import html_preview
 
 _MARKDOWN = [  # of kedro-viz 12.5, which applies them to the cleaned HTML
     r"\*\*(.*?)\*\*",

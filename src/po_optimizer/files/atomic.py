@@ -27,6 +27,7 @@ except ImportError:  # Windows
 MAX_BYTES = 256 * 2**20
 _STALE_SECONDS = 3600.0  # where the file system has no locks
 _ATTEMPTS = 100
+_BLOCK = 2**20  # bytes
 _STAGED_NAME = re.compile(r"\..+\.\d+-[0-9a-f]{8}\.tmp", re.DOTALL)
 _KINDS = {
     stat.S_IFIFO: "a named pipe",
@@ -61,6 +62,18 @@ def write_whole(path: Path, data: str | bytes) -> None:
     except OSError as error:
         error.filename = str(path)  # not the staged one, or none
         raise
+
+
+def copy_whole(source: Path, target: Path) -> None:
+    """Replaces the file by a copy of another one of any size, or leaves it."""
+    staged = Staged(target)
+    try:
+        with source.open("rb") as file:
+            while block := file.read(_BLOCK):
+                staged.write(block)
+        staged.commit()
+    finally:
+        staged.discard()
 
 
 def read_whole(path: Path, max_bytes: int = MAX_BYTES) -> bytes:

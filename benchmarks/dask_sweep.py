@@ -102,7 +102,9 @@ def sweep(project: Path, url: str, num_workers: int, folder: Path) -> float:
 
 def paid(project: Path) -> Usage:
     """What the ledger says of the last sweep."""
-    return Ledger(project / "data/07_model_output" / SLUG / "ledger.sqlite").totals()
+    return Ledger(
+        project / "data/07_model_output/product_owner" / SLUG / "ledger.sqlite"
+    ).totals()
 
 
 def main() -> None:

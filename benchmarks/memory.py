@@ -70,7 +70,9 @@ def main() -> None:
             project = copy_project(Path(name) / "project")
             with answering(product_owner_answers(project)) as url:
                 peak = peak_mb(project, url, SIZES[n])
-            ledger = project / "data/07_model_output" / SLUG / "ledger.sqlite"
+            ledger = (
+                project / "data/07_model_output/product_owner" / SLUG / "ledger.sqlite"
+            )
             calls = Ledger(ledger).totals().paid
         first = first or peak
         print(f"{n:8}  {calls:8}  {peak:7.0f}  {peak / first:5.2f}", flush=True)

@@ -10,9 +10,11 @@ from kedro.io import DatasetError
 from kedro.io.core import Version
 
 from po_optimizer.datasets import WholeTextDataset
+from po_optimizer.errors import SettingError
 from po_optimizer.settings import CONFIG_LOADER_ARGS, CONFIG_LOADER_CLASS
 
 PROJECT = Path(__file__).parents[1]
+ROLES = ("product_owner", "tag")
 
 
 @pytest.fixture
@@ -158,3 +160,66 @@ def test_a_folder_that_may_not_be_read_is_an_error(tmp_path, version):
                 look()
     finally:
         os.seteuid(0)
+
+
+def write_role(conf, name, text):
+    """A role in a folder of its own, beside the configuration."""
+    (conf.parent / "roles" / name).mkdir(parents=True)
+    write(conf.parent / "roles" / name / "role.yml", text)
+
+
+def test_role_goes_over_base_and_under_the_environment(conf):
+    """What is nearer to the run wins, key by key."""
+    write_role(conf, "tag", "data_prep: {sizes: {train: 1, val: 2, test: 3}}\n")
+    write(conf / "mine" / "parameters.yml", "data_prep: {sizes: {val: 20}}\n")
+    given = {"role": "tag", "data_prep": {"sizes": {"test": 300}}}
+    sizes = loader(conf, "mine", **given)["parameters"]["data_prep"]["sizes"]
+    assert sizes == {"train": 1, "val": 20, "test": 300}
+
+
+def test_environment_may_name_the_role(conf):
+    """As `--params role=NAME` does, which wins."""
+    write_role(conf, "tag", "role: {program: tag.P}\n")
+    write(conf / "mine" / "parameters.yml", "role: tag\n")
+    assert loader(conf, "mine")["parameters"]["role"]["program"] == "tag.P"
+    role = loader(conf, "mine", role="product_owner")["parameters"]["role"]
+    assert role["program"].endswith("ProductOwner")
+
+
+def test_single_values_of_a_role_may_be_replaced(conf):
+    """Another program of the same role, with the same metric."""
+    given = {"role": {"name": "product_owner", "program": "mine.P"}}
+    role = loader(conf, **given)["parameters"]["role"]
+    assert (role["program"], role["name"]) == ("mine.P", "product_owner")
+    assert role["metric"].endswith("product_owner_metric")
+
+
+def test_roles_of_one_lm_have_folders_of_their_own(conf):
+    """No entry that a run writes is shared by two roles."""
+    write_role(conf, "tag", "{}\n")
+    apart = {"judged_programs"}  # keeps testsets apart by what is in them
+    first, second = (loader(conf, role=name)["catalog"] for name in ROLES)
+    shared = {
+        name
+        for name, entry in first.items()
+        if str(entry.get("filepath")).startswith("data/0")
+        and not str(entry["filepath"]).startswith("data/01_raw")
+        and entry == second[name]
+    }
+    assert shared == apart
+
+
+def test_unknown_role_is_told_with_those_that_are_there(conf):
+    """The one that was meant, and where both kinds lie."""
+    write_role(conf, "tag", "{}\n")
+    with pytest.raises(SettingError, match=r"mean tag\?.*one of product_owner, tag"):
+        loader(conf, role="tags")["parameters"]
+
+
+def test_role_is_read_from_packed_configuration(conf, tmp_path, monkeypatch):
+    """An archive holds the roles that stand in the configuration."""
+    archive = shutil.make_archive(str(tmp_path / "packed"), "gztar", tmp_path, "conf")
+    monkeypatch.chdir(tmp_path)
+    write_role(conf, "tag", "raw_records: x.csv\n")
+    assert loader(archive)["parameters"]["role"]["program"].endswith("ProductOwner")
+    assert loader(archive, role="tag")["parameters"]["raw_records"] == "x.csv"

@@ -154,7 +154,7 @@ def test_stored_program_may_be_looked_at(catalog):
 
 def test_program_that_is_not_stored_is_refused_with_those_that_are(catalog):
     """The error lists what may be named."""
-    pipeline = make_pipelines(Shape(program_from="nosuch"))["integrate"]
+    pipeline = make_pipelines(Shape(program_from="nosuch"))["evaluate"]
     with pytest.raises(SettingError, match=r"no program.*Choose one of: here\."):
         check_program_from({"program_from": "nosuch"}, pipeline, catalog("nosuch"))
 

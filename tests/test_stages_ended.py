@@ -38,10 +38,10 @@ STAGES = {
     "integrate": "--pipeline=integrate",
 }
 BLOCKED = {
-    "data_prep": "data/05_model_input/valset.json",
-    "optimize": f"data/06_models/{SLUG}/optimization/trials.jsonl",
-    "persist": f"data/06_models/{SLUG}/program.json",
-    "evaluate": f"data/07_model_output/{SLUG}/baseline_predictions.jsonl",
+    "data_prep": "data/05_model_input/product_owner/valset.json",
+    "optimize": f"data/06_models/product_owner/{SLUG}/optimization/trials.jsonl",
+    "persist": f"data/06_models/product_owner/{SLUG}/program.json",
+    "evaluate": f"data/07_model_output/product_owner/{SLUG}/baseline_predictions.jsonl",
     "integrate": "planning/product_vision.yaml",
 }
 """Where each stage writes; something else stands there."""

@@ -3,6 +3,7 @@
 import copy
 import functools
 import os
+import re
 import sys
 import threading
 import warnings
@@ -148,6 +149,8 @@ def split_params(context: click.Context, option: click.Parameter, value: Any) ->
     for pair in pairs:
         if not pair.partition("=")[0].strip() or "=" not in pair:
             raise click.BadParameter(f"{pair!r} is not of the form key=value")
+    # or role=NAME and role.metric_args.x=1 could not be given together
+    pairs = [re.sub(r"^role\s*=", "role.name=", pair) for pair in pairs]
     return OmegaConf.to_container(OmegaConf.from_dotlist(pairs))
 
 

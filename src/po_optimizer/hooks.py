@@ -4,6 +4,7 @@ import os
 from contextlib import ExitStack
 from functools import partial
 from logging import getLogger
+from pathlib import Path
 from typing import Any
 
 import dspy
@@ -21,7 +22,7 @@ from po_optimizer.console.summary import (
     warn_of_what_stands,
 )
 from po_optimizer.datasets import DSPyProgramDataset, LMDataset
-from po_optimizer.errors import ExecutionStopError
+from po_optimizer.errors import ExecutionStopError, SettingError
 from po_optimizer.given_parameters import check_given
 from po_optimizer.lms import (
     Interrupted,
@@ -54,6 +55,7 @@ _TOLD = (
     "chosen_program",
 )
 _REPORT = "optimization_report"
+PRODUCT_OWNER = "product_owner"  # the role of all results that lie in no role's folder
 
 
 def _make_donor(
@@ -90,10 +92,14 @@ class RunHooks:
 
         The program of the role is trusted, being run: a new one gives a stored program
         what no document holds.
+
+        Raises:
+            SettingError: Results lie where earlier versions wrote them.
         """
         chosen = parameters["parameters"]
         # Kedro hands over what it validated already: a model, or the raw mapping
         role = RoleParams.model_validate(chosen.get("role") or {})
+        _check_layout(catalog, role.name)
         for prefix, its_own in by_namespace(chosen).items():
             for name in _TOLD:
                 entry = f"{prefix}{name}"
@@ -168,6 +174,24 @@ def _ended_early(reason: str) -> ExecutionStopError:
         "is stored as candidate_program: "
         "kedro run --from-nodes=persist.release_program_node releases it."
     )
+
+
+def _check_layout(catalog: CatalogProtocol[Any, Any], role: str) -> None:
+    """Results of versions that had no folder for a role are moved, not overlooked.
+
+    Raises:
+        SettingError: An LM's folder lies where earlier versions put it.
+    """
+    for entry in ("trials", "baseline_predictions", "score_report"):
+        dataset = _ours(catalog, entry)
+        folder = Path(str(getattr(dataset, "_filepath", ""))).parent
+        earlier = folder.parent.parent / folder.name
+        if role != PRODUCT_OWNER or folder.parent.name != role or folder.is_dir():
+            continue
+        if earlier.is_dir():
+            problem = f"{earlier} is of a version before roles had folders"
+            move = f"mkdir -p {folder.parent} && mv {earlier} {folder.parent}"
+            raise SettingError("role", role, problem, f"Move it, or remove it: {move}")
 
 
 def _ours(catalog: Any, entry: str) -> Any:

@@ -65,13 +65,16 @@ def _not_known(key: str, known: list[str]) -> PydanticCustomError:
 
 
 class RoleParams(Params):
-    """The role: its program, metric and record type, by import path."""
+    """The role: its program and metric, by import path, and what its records are."""
 
-    program: str = "po_optimizer.product_owner.program.ProductOwner"
-    program_args: dict[str, Any] = Field(default_factory=dict)
-    metric: str = "po_optimizer.product_owner.metric.product_owner_metric"
-    metric_args: dict[str, Any] = Field(default_factory=dict)
-    record: str = "po_optimizer.product_owner.schema.ProductOwnerRecord"
+    # of its folders; its file is conf/base/roles/<name>.yml or roles/<name>/role.yml
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")] = "product_owner"
+    program: str = ""  # dspy.Module class, a function that makes one, or a program
+    program_args: dict[str, Any] = Field(default_factory=dict)  # its arguments
+    metric: str = ""  # of an output
+    metric_args: dict[str, Any] = Field(default_factory=dict)  # bound to it
+    record: str = ""  # class of one raw record
+    integration: str | None = None  # package of its own last pipeline; null: predict
 
 
 class EmbeddedParams(Params):

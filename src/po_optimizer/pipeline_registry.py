@@ -16,12 +16,12 @@ from po_optimizer.pipelines import (
     compare,
     data_prep,
     evaluate,
-    integrate,
     metric_report,
     optimize,
     persist,
     sweep,
 )
+from po_optimizer.roles import import_object
 from po_optimizer.shape import Shape
 
 _OWN = (
@@ -64,7 +64,8 @@ def _shape_of_project() -> Shape:
 def make_pipelines(shape: Shape) -> dict[str, Pipeline]:
     """Name to pipeline, as `kedro run --pipeline=<name>` takes it.
 
-    `integrate` needs no other stage: without a promoted program it runs the baseline.
+    `integrate` is the role's own; for a role without one everything ends with evaluate.
+    It needs no other stage: without a promoted program it runs the baseline.
     `forecast` is optimize up to what it would cost; `metric_report` asks no LM. With
     another LM's program nothing is optimized: it is evaluated and integrated.
 
@@ -77,7 +78,7 @@ def make_pipelines(shape: Shape) -> dict[str, Pipeline]:
     before = prepared if shape.program_from else persisted
     evaluation = evaluate.create_pipeline()
     evaluated = before + evaluation
-    integrated = integrate.create_pipeline()
+    integrated = _integration(shape.integration)
     checked = prepared.to_outputs("checked_records", "rejected_records")
     return {
         "__default__": evaluated + integrated,
@@ -95,3 +96,15 @@ def make_pipelines(shape: Shape) -> dict[str, Pipeline]:
             branch=persisted + evaluation - checked,
         ),
     }
+
+
+def _integration(package: str | None) -> Pipeline:
+    """The role's own last pipeline.
+
+    Raises:
+        ImportPathError: The package has no `create_pipeline`.
+    """
+    if package is None:
+        return Pipeline([])
+    made: Pipeline = import_object("role.integration", f"{package}.create_pipeline")()
+    return made

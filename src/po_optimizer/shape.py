@@ -16,6 +16,7 @@ from omegaconf import OmegaConf
 
 from po_optimizer.errors import SettingError, listed
 from po_optimizer.params import (
+    RoleParams,
     SweepConfiguration,
     SweepParams,
 )
@@ -34,10 +35,12 @@ class Shape:
         program_from: Folder in data/06_models of the program that is evaluated and
             integrated instead of this LM's own; None: its own.
         configurations: Names of the sweep's configurations, in their order.
+        integration: Package of the role's own last pipeline; None: it has none.
     """
 
     program_from: str | None = None
     configurations: tuple[str, ...] = ()
+    integration: str | None = None
 
     @classmethod
     def of(cls, parameters: Mapping[str, Any]) -> "Shape":
@@ -47,9 +50,11 @@ class Shape:
             pydantic.ValidationError: `sweep` has a wrong key or value.
         """
         sweep = SweepParams.model_validate(parameters.get(SWEEP) or {})
+        role = RoleParams.model_validate(parameters.get("role") or {})
         return cls(
             program_from=parameters.get("program_from"),
             configurations=tuple(each.name for each in sweep.configurations),
+            integration=role.integration,
         )
 
 

@@ -35,7 +35,7 @@ def copy_project(target: Path) -> Path:
     (target / "data" / "08_reporting").mkdir()  # the log is in it
     for name in ("pyproject.toml", ".telemetry"):
         (target / name).write_bytes((ROOT / name).read_bytes())
-    for name in ("src", "examples", "notebooks"):
+    for name in ("src", "roles", "notebooks"):
         leave = ignore_patterns("__pycache__", "*.egg-info")
         copytree(ROOT / name, target / name, ignore=leave)
     return target
@@ -160,7 +160,7 @@ def support_desk_answer(prompt: str) -> str:
     """Right once an instruction or demo helps; half right for the baseline."""
     if "category" not in prompt.rsplit("Respond with", 1)[-1]:
         return proposal(prompt)
-    lines = (ROOT / "examples/support_desk" / "records.jsonl").read_text().splitlines()
+    lines = (ROOT / "roles/support_desk" / "records.jsonl").read_text().splitlines()
     records = {one["message"]: one for one in map(json.loads, lines)}
     asked = records[max(records, key=prompt.rfind)]
     helped = "with care" in prompt

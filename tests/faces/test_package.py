@@ -79,7 +79,9 @@ def test_package_comes_from_the_wheel(installed):
 def test_all_five_stages_run_without_the_repository(elsewhere):
     """Report and both documents are written: templates and schemas are there too."""
     assert (elsewhere / "planning/product_vision.yaml").is_file()
-    page = (elsewhere / f"data/08_reporting/{SLUG}/report.html").read_text()
+    page = (
+        elsewhere / f"data/08_reporting/product_owner/{SLUG}/report.html"
+    ).read_text()
     assert "Before and after" in page
 
 
@@ -100,7 +102,11 @@ print(before, consent(None))
 
 def test_released_program_loads_in_three_lines(elsewhere, installed):
     """Another project's Python loads it without Kedro's project."""
-    path = next((elsewhere / f"data/06_models/{SLUG}/program.json").glob("*/*.json"))
+    path = next(
+        (elsewhere / f"data/06_models/product_owner/{SLUG}/program.json").glob(
+            "*/*.json"
+        )
+    )
     code = f"""
 import json
 from po_optimizer import load_program

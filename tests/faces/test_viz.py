@@ -85,7 +85,7 @@ def test_sweep_is_drawn_with_its_configurations(build):
 def test_paths_stay_readable(build, datasets):
     """Paths of data and of code are given within the project."""
     path = datasets["score_report.json"]["filepath"]
-    assert path == f"data/08_reporting/{SLUG}/score_report.json"
+    assert path == f"data/08_reporting/product_owner/{SLUG}/score_report.json"
     nodes = [json.loads(one.read_text()) for one in (build / "api/nodes").iterdir()]
     code = [node["filepath"] for node in nodes if "code" in node]
     assert code

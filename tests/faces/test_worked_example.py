@@ -1,5 +1,6 @@
+"""A second role goes through a whole run by its name, beside the first one."""
+
 import json
-import shutil
 
 import pytest
 
@@ -13,42 +14,42 @@ from tests.faces.project import (
     support_desk_answer,
 )
 
-EXAMPLE = ROOT / "examples" / "support_desk"
-
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    """A project whose evaluate ran for the second role."""
+    """A project whose whole run was of the second role."""
     project = copy_project(tmp_path_factory.mktemp("role") / "project")
-    for conf in (EXAMPLE / "conf").iterdir():
-        shutil.copy(conf, project / "conf" / "openai-compatible")
+    run = ("run", "--env=openai-compatible", "--params=role=support_desk")
     with answering(support_desk_answer) as url:
-        done = kedro(
-            project,
-            "run",
-            "--env=openai-compatible",
-            "--pipeline=evaluate",
-            base_url=url,
-            PYTHONPATH="examples",
-        )
+        done = kedro(project, *run, base_url=url)
     assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-2000:]
     return project
 
 
 def test_another_role_is_optimized_and_judged(project):
-    """The stages take a second role from the parameters; all 4 answers are scored."""
+    """`kedro run` takes its name, ends with evaluate, and scores all 4 answers."""
     report = json.loads(
-        (project / f"data/08_reporting/{SLUG}/score_report.json").read_text()
+        (
+            project / f"data/08_reporting/support_desk/{SLUG}/score_report.json"
+        ).read_text()
     )
     assert report["optimized"]["score"]["n"] == 4
     assert report["optimized"]["n_failed"] == report["optimized"]["n_unscored"] == 0
     assert set(report["optimized"]["components"]) == {"category", "urgency"}
 
 
+def test_roles_never_write_into_one_anothers_folder(project):
+    """All that this one made lies in a folder of its name; nothing in planning."""
+    for layer in (project / "data").glob("0[2-8]_*"):
+        folders = {path.name for path in layer.iterdir() if path.is_dir()}
+        assert folders <= {"support_desk", "judged_programs"}, layer
+    assert not (project / "planning").exists()
+
+
 def test_another_role_is_stored(project, monkeypatch):
     """Its program is released and loads as the class that it is."""
-    monkeypatch.syspath_prepend(str(EXAMPLE.parent))
-    folder = project / "data/06_models/support_desk/program.json"
+    monkeypatch.syspath_prepend(str(ROOT / "roles"))
+    folder = project / f"data/06_models/support_desk/{SLUG}/program.json"
     path = next(folder.glob("*/program.json"))
     program = load_program(path, allowed_packages=["dspy", "support_desk"])
     assert type(program).__name__ == "Triage"

@@ -117,11 +117,11 @@ import sys
 from pathlib import Path
 from po_optimizer.optimization.fingerprint import optimization_id, run_fingerprint
 from po_optimizer.optimization.setup import Setup
-from po_optimizer.params import RoleParams
 from po_optimizer.roles import load_metric, make_program
 from tests.optimization import world
+from tests.product_owner.records import PRODUCT_OWNER as role
 
-role, lm = RoleParams(), world.lm(Path(sys.argv[1]))
+lm = world.lm(Path(sys.argv[1]))
 examples = [e.copy(kinds={"a", "b", "c"}, other=world) for e in world.examples("t", 3)]
 setup = Setup(make_program(role), examples, [], load_metric(role), lm, lm,
               world.settings())

@@ -13,7 +13,7 @@ from po_optimizer.persistence import load_program, save_program
 from po_optimizer.records import to_examples
 from po_optimizer.roles import load_metric, load_record_type, make_program
 from tests.optimization import world
-from tests.product_owner.records import SHIPPED
+from tests.product_owner.records import PRODUCT_OWNER, SHIPPED
 from tests.small_role import ROLE, raw_record
 
 REPO = Path(__file__).parents[2]
@@ -29,11 +29,11 @@ def desk():
     """The support desk of the examples."""
     role = {"program": "Triage", "metric": "triage_metric", "record": "Ticket"}
     named = {part: f"support_desk.role.{name}" for part, name in role.items()}
-    return RoleParams(**named), lines("examples/support_desk/records.jsonl")
+    return RoleParams(**named), lines("roles/support_desk/records.jsonl")
 
 
 ROLES = {
-    "product_owner": lambda: (RoleParams(), lines(SHIPPED)),
+    "product_owner": lambda: (PRODUCT_OWNER, lines(SHIPPED)),
     "support_desk": desk,
     "small_role": lambda: (RoleParams(**ROLE), [raw_record(n) for n in range(8)]),
 }

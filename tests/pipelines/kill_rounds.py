@@ -107,7 +107,7 @@ def main(rounds: int) -> dict[str, int]:
             span = span or time.perf_counter() - started
             if not number:
                 continue
-            models = next((folder / "data/06_models").iterdir())
+            models = next((folder / "data/06_models").glob("*/*"))
             n_versions = len(list((models / "program.json").glob("*/program.json")))
             left = [p for p in leftovers(models) if "program.json/" in p]
             counts["with_leftovers"] += bool(left or staged(folder / "data"))

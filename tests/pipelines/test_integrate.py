@@ -8,7 +8,7 @@ import yaml
 from dspy.utils.exceptions import LMInvalidRequestError, LMTransportError
 
 from po_optimizer.errors import PoOptimizerError
-from po_optimizer.params import FeaturesParams, RoleParams
+from po_optimizer.params import FeaturesParams
 from po_optimizer.persistence import attach_provenance, extract_program_components
 from po_optimizer.pipelines.integrate.nodes import (
     choose_program,
@@ -16,10 +16,10 @@ from po_optimizer.pipelines.integrate.nodes import (
 )
 from po_optimizer.product_owner.schema import ProductOwnerReview, ProductVision
 from po_optimizer.roles import make_program
-from tests.product_owner.records import REQUIREMENTS, review, vision
+from tests.product_owner.records import PRODUCT_OWNER, REQUIREMENTS, review, vision
 from tests.scripted import fixed_fields, scripted_lm
 
-ROLE = RoleParams()
+ROLE = PRODUCT_OWNER
 CHOICE = {"program": "baseline", "reason": "why", "provenance": {}}
 GOOD = fixed_fields(product_vision=vision(), product_owner_review=review())
 

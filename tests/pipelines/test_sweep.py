@@ -66,7 +66,7 @@ def threads(tmp_path_factory):
 
 def leaderboard(project):
     """What the sweep says, without what a clock or the other threads decide."""
-    path = project / f"data/08_reporting/{SLUG}/sweep/leaderboard.json"
+    path = project / f"data/08_reporting/product_owner/{SLUG}/sweep/leaderboard.json"
     board = json.loads(path.read_text())
     for entry in board["entries"]:
         entry.pop("seconds")
@@ -77,7 +77,7 @@ def leaderboard(project):
 def test_every_configuration_leaves_a_program(threads):
     """Each is stored under its name; the leaderboard has them all."""
     project, printed = threads
-    folder = project / f"data/06_models/{SLUG}/sweep"
+    folder = project / f"data/06_models/product_owner/{SLUG}/sweep"
     stored = {path.parent.name for path in folder.glob("*/program.json")}
     assert stored == NAMES
     assert {entry["name"] for entry in leaderboard(project)["entries"]} == NAMES
@@ -101,7 +101,9 @@ def test_program_of_a_sweep_is_judged_and_used_on_another_lm(threads):
     project, _ = threads
     source = f"program_from={SLUG}/sweep/seed_9"
     other = {"PO_LM_MODEL": "other"}
-    before = Ledger(project / f"data/07_model_output/{SLUG}/ledger.sqlite").totals()
+    before = Ledger(
+        project / f"data/07_model_output/product_owner/{SLUG}/ledger.sqlite"
+    ).totals()
     with answering(careless(project), model="other") as url:
         params = f"--params={SMALL},{source}"
         for stage in ("evaluate", "integrate"):
@@ -114,13 +116,18 @@ def test_program_of_a_sweep_is_judged_and_used_on_another_lm(threads):
                 **other,
             )
             assert done.returncode == 0, done.stderr[-2000:]
-    results = project / f"data/08_reporting/openai-other/from-{SLUG}-sweep-seed_9"
+    results = (
+        project
+        / f"data/08_reporting/product_owner/openai-other/from-{SLUG}-sweep-seed_9"
+    )
     report = json.loads((results / "score_report.json").read_text())
     assert report["judgement"]["place"] > 1
     assert f"optimized on {SLUG}" in (results / "report.html").read_text()
-    assert not (project / "data/06_models/openai-other").exists()
+    assert not (project / "data/06_models/product_owner/openai-other").exists()
     assert (project / "planning/product_vision.yaml").exists()
-    after = Ledger(project / f"data/07_model_output/{SLUG}/ledger.sqlite").totals()
+    after = Ledger(
+        project / f"data/07_model_output/product_owner/{SLUG}/ledger.sqlite"
+    ).totals()
     assert after == before
 
 
@@ -134,7 +141,7 @@ def test_interrupt_ends_every_thread_and_the_same_command_resumes(tmp_path):
         return right(prompt)
 
     command = [*RUN, "--pipeline=sweep", "--runner=ThreadRunner", f"--params={SMALL}"]
-    ledger = project / f"data/07_model_output/{SLUG}/ledger.sqlite"
+    ledger = project / f"data/07_model_output/product_owner/{SLUG}/ledger.sqlite"
 
     def has_paid():
         return ledger.exists() and Ledger(ledger).totals(stage="optimize").paid

@@ -50,7 +50,9 @@ def run(project):
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     said = (done.stdout + done.stderr).encode()
     assert not holders(project, [KEY, PROMPT_KEY], said)
-    ledger = Ledger(project / "data/07_model_output" / SLUG / "ledger.sqlite")
+    ledger = Ledger(
+        project / "data/07_model_output/product_owner" / SLUG / "ledger.sqlite"
+    )
     return ledger.totals()
 
 
@@ -69,28 +71,32 @@ def document(project, path):
 def test_splits_have_the_sizes_that_were_asked(project, first):
     """Records are checked and split by the role's own record type."""
     sizes = [
-        len(document(project, f"05_model_input/{name}.json"))
+        len(document(project, f"05_model_input/product_owner/{name}.json"))
         for name in ("trainset", "valset")
     ]
-    testset = (project / "data/05_model_input/testset.jsonl").read_text()
+    testset = (project / "data/05_model_input/product_owner/testset.jsonl").read_text()
     assert [*sizes, testset.count("\n")] == [3, 2, 3]
 
 
 @needs_weights
 def test_optimization_ran_its_trials(project, first):
     """The baseline and two trials stand in the journal, each on the whole valset."""
-    trials = document(project, f"06_models/{SLUG}/trials.json")
+    trials = document(project, f"06_models/product_owner/{SLUG}/trials.json")
     assert trials[0]["kind"] == "baseline"
     assert len(trials) >= 3
     assert {trial["n"] for trial in trials} == {2}
-    report = document(project, f"06_models/{SLUG}/optimization_report.json")
+    report = document(
+        project, f"06_models/product_owner/{SLUG}/optimization_report.json"
+    )
     assert report["ended"] == "completed"
 
 
 @needs_weights
 def test_program_reloads_with_its_provenance(project, first):
     """The released artifact is a program, and says how it came about."""
-    (path,) = (project / "data/06_models" / SLUG / "program.json").glob("*/*.json")
+    (path,) = (project / "data/06_models/product_owner" / SLUG / "program.json").glob(
+        "*/*.json"
+    )
     program = load_program(path, allowed_packages=["dspy", "tests"])
     assert type(program).__name__ == "Labeler"
     assert list(program.label.signature.output_fields) == ["label"]
@@ -100,7 +106,7 @@ def test_program_reloads_with_its_provenance(project, first):
 @needs_weights
 def test_scores_have_their_n(project, first):
     """Both programs are scored on all of the testset."""
-    report = document(project, f"08_reporting/{SLUG}/score_report.json")
+    report = document(project, f"08_reporting/product_owner/{SLUG}/score_report.json")
     for which in ("baseline", "optimized"):
         assert report[which]["score"]["n"] == 3
         assert report[which]["n_unscored"] == 0
@@ -110,10 +116,12 @@ def test_scores_have_their_n(project, first):
 @needs_weights
 def test_decision_and_report_are_written(project, first):
     """The promotion has its reasons; the page is whole."""
-    promotion = document(project, f"08_reporting/{SLUG}/promotion.json")
+    promotion = document(project, f"08_reporting/product_owner/{SLUG}/promotion.json")
     assert promotion["decision"] in {"promote", "keep_baseline", "inconclusive"}
     assert promotion["reasons"]
-    page = (project / "data/08_reporting" / SLUG / "report.html").read_text()
+    page = (
+        project / "data/08_reporting/product_owner" / SLUG / "report.html"
+    ).read_text()
     assert page.rstrip().endswith("</html>")
 
 

@@ -5,7 +5,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+from po_optimizer.params import RoleParams
 from po_optimizer.product_owner.schema import ProductOwnerRecord
+
+PRODUCT_OWNER = RoleParams(
+    program="po_optimizer.product_owner.program.ProductOwner",
+    metric="po_optimizer.product_owner.metric.product_owner_metric",
+    record="po_optimizer.product_owner.schema.ProductOwnerRecord",
+)
+"""The role as `conf/base/roles/product_owner.yml` names it."""
 
 SHIPPED = Path(__file__).parents[2] / "data" / "01_raw" / "product_owner.jsonl"
 

@@ -13,6 +13,7 @@ from po_optimizer.roles import (
     load_record_type,
     make_program,
 )
+from tests.product_owner.records import PRODUCT_OWNER
 from tests.scripted import fixed_fields, scripted_lm
 
 
@@ -36,9 +37,9 @@ def test_path_that_names_nothing_is_told(path, problem):
         import_object("role.x", path)
 
 
-def test_default_role_is_the_product_owner():
-    """All three paths of the defaults lead somewhere."""
-    role = RoleParams()
+def test_product_owner_is_a_role():
+    """All three paths of its file lead somewhere."""
+    role = PRODUCT_OWNER
     assert type(make_program(role)).__name__ == "ProductOwner"
     assert load_metric(role).__name__ == "product_owner_metric"
     assert load_record_type(role).__name__ == "ProductOwnerRecord"
@@ -46,7 +47,7 @@ def test_default_role_is_the_product_owner():
 
 def test_program_is_made_afresh():
     """Two calls give two programs: an optimizer changes one of them."""
-    assert make_program(RoleParams()) is not make_program(RoleParams())
+    assert make_program(PRODUCT_OWNER) is not make_program(PRODUCT_OWNER)
 
 
 @pytest.mark.parametrize("path", ["pathlib.Path", "math.pi", "os.getcwd"])

@@ -156,7 +156,7 @@ class Shell:
             yield example, self._first_version()
 
     def _first_version(self) -> str:
-        stored = self.folder / f"data/06_models/{EMBEDDED}/program.json"
+        stored = self.folder / f"data/06_models/product_owner/{EMBEDDED}/program.json"
         return min((path.name for path in stored.glob("*")), default="")
 
 

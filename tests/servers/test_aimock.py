@@ -179,7 +179,9 @@ def whole_run(product_owner, tmp_path, monkeypatch):
                 PO_LM_API_KEY="key-for-aimock",
             )
             slug = ENVIRONMENTS[env]
-            ledger = Ledger(project / f"data/07_model_output/{slug}/ledger.sqlite")
+            ledger = Ledger(
+                project / f"data/07_model_output/product_owner/{slug}/ledger.sqlite"
+            )
             return done, ledger, project
 
         yield run
@@ -198,7 +200,10 @@ def test_whole_pipeline_on_a_server_of_another_author(whole_run, product_owner, 
     done, ledger, project = whole_run(env)
     assert done.returncode == 0, done.stderr[-2000:]
     assert (project / "planning/product_vision.yaml").exists()
-    report = project / f"data/08_reporting/{ENVIRONMENTS[env]}/score_report.json"
+    report = (
+        project
+        / f"data/08_reporting/product_owner/{ENVIRONMENTS[env]}/score_report.json"
+    )
     scored = json.loads(report.read_text())["optimized"]
     assert scored["n_failed"] == scored["n_unscored"] == 0
     assert scored["score"]["mean"] > 0.9
@@ -231,4 +236,6 @@ def test_lasting_fault_ends_a_whole_run_in_a_sentence(whole_run, product_owner, 
     assert done.stderr.startswith("Error: ")
     assert "Traceback" not in done.stdout + done.stderr
     assert ledger.totals().failed == ledger.totals().paid == 4
-    assert not (project / f"data/08_reporting/{ENVIRONMENTS[env]}").exists()
+    assert not (
+        project / f"data/08_reporting/product_owner/{ENVIRONMENTS[env]}"
+    ).exists()

@@ -42,7 +42,7 @@ def test_tutorial_prepares_the_data(shell):
     shown = shell.shows("kedro run --pipeline=data_prep")
     assert "180 usable records, 0 rejected, 0 duplicates" in shown
     assert "train 6, val 3, test 12" in shown
-    rejected = shell.folder / "data/02_intermediate/rejected_records.json"
+    rejected = shell.folder / "data/02_intermediate/product_owner/rejected_records.json"
     assert isinstance(json.loads(rejected.read_text()), list)
 
 
@@ -76,7 +76,9 @@ def test_tutorial_runs(shell):
 def test_tutorial_looks_at_the_result(shell):
     """Step 6: the report, the built page and the notebook are there."""
     shell.shows("make viz-build")
-    assert (shell.folder / f"data/08_reporting/{EMBEDDED}/report.html").is_file()
+    assert (
+        shell.folder / f"data/08_reporting/product_owner/{EMBEDDED}/report.html"
+    ).is_file()
     assert (shell.folder / "build/index.html").is_file()
     assert (shell.folder / "notebooks/02_read_an_optimization.ipynb").is_file()
 

@@ -37,13 +37,13 @@ def test_package_runs_elsewhere(shell, tmp_path):
     elsewhere = Shell(tmp_path, shell.server, {**shell.variables, **own})
     for one in away:
         elsewhere.shows(one.line)
-    assert (tmp_path / "data/05_model_input/testset.jsonl").is_file()
+    assert (tmp_path / "data/05_model_input/product_owner/testset.jsonl").is_file()
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")])
 def test_python_blocks_run(shell, tmp_path, page):
     """The blocks of a page run as one, with the reader's program in a variable."""
-    stored = shell.folder / f"data/06_models/{EMBEDDED}/program.json"
+    stored = shell.folder / f"data/06_models/product_owner/{EMBEDDED}/program.json"
     shutil.copy(next(stored.glob("*/program.json")), tmp_path)
     text = "\n".join([PROGRAM, *blocks(page, "python")])
     text = text.replace("http://127.0.0.1:11434", shell.server.address)

@@ -77,7 +77,9 @@ def test_whole_pipeline_through_llama_cpp(tmp_path):
     finally:
         stop_servers()
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-    (ledger,) = project.glob("data/07_model_output/openai-smollm2-*/ledger.sqlite")
+    (ledger,) = project.glob(
+        "data/07_model_output/product_owner/openai-smollm2-*/ledger.sqlite"
+    )
     totals = Ledger(ledger).totals()
     assert totals.paid > 5
     assert totals.failed == 0

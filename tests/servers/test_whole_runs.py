@@ -116,7 +116,9 @@ def test_whole_pipeline_runs_and_writes_no_key(server, project, monkeypatch, cas
         folders = {p.name for p in (project / "data" / name).iterdir() if p.is_dir()}
         assert folders - {"judged_programs"} == {slug}
     assert (project / "planning/product_vision.yaml").exists()
-    ledger = Ledger(project / "data/07_model_output" / slug / "ledger.sqlite")
+    ledger = Ledger(
+        project / "data/07_model_output/product_owner" / slug / "ledger.sqlite"
+    )
     totals = ledger.totals()
     assert totals.paid > 5
     assert totals.failed == 0
@@ -147,7 +149,7 @@ def test_published_page_holds_no_key(server, project):
 
 def test_killed_run_leaves_no_key(server, project):
     """SIGKILL in the middle: nothing half-written holds one, nor does the next run."""
-    ledger = project / "data/07_model_output/openai-served/ledger.sqlite"
+    ledger = project / "data/07_model_output/product_owner/openai-served/ledger.sqlite"
     server.answer = lambda prompt: time.sleep(0.2) or answers(prompt)
     variables = {"PO_LM_BASE_URL": server.address, "PO_LM_MODEL": "served"}
     keys = {"PO_LM_API_KEY": KEY, "PO_PROMPT_LM_API_KEY": PROMPT_KEY}
@@ -225,11 +227,15 @@ def test_other_prompt_lm_writes_the_instructions(server, project):
     extra = ",prompt_lm.provider=openai,prompt_lm.model=served"
     done = run(project, "ollama", variables, extra)
     assert done.returncode == 0, done.stderr.decode()[-2000:]
-    output = project / "data/07_model_output"
+    output = project / "data/07_model_output/product_owner"
     rows = Ledger(output / "openai-served/ledger.sqlite").rows(stage="optimize")
     assert rows
     assert {row.lm for row in rows} == {"openai-served"}
-    models = [p.name for p in (project / "data/06_models").iterdir() if p.is_dir()]
+    models = [
+        p.name
+        for p in (project / "data/06_models/product_owner").iterdir()
+        if p.is_dir()
+    ]
     assert models == ["ollama-mistral-7b-instruct"]
     sent = [headers for path, headers, _ in server.requests if path.endswith("ions")]
     assert {headers["Authorization"] for headers in sent} == {f"Bearer {PROMPT_KEY}"}

@@ -8,13 +8,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from po_optimizer.errors import DocumentError, SettingError
-from po_optimizer.params import RoleParams
 from po_optimizer.product_owner.metric import product_owner_metric, score_outputs
 from po_optimizer.product_owner.metric.objective import DEFAULT_WEIGHTS
 from po_optimizer.product_owner.schema import Requirements
 from po_optimizer.roles import load_metric
 from po_optimizer.roles.score import Score
-from tests.product_owner.records import REQUIREMENTS, records, review, vision
+from tests.product_owner.records import (
+    PRODUCT_OWNER,
+    REQUIREMENTS,
+    records,
+    review,
+    vision,
+)
 
 
 def answer_of(example: dspy.Example) -> dspy.Prediction:
@@ -122,7 +127,8 @@ def test_gepa_arguments_are_accepted() -> None:
 def test_weights_are_parameters() -> None:
     """`role.metric_args` reach the metric: the rubric alone is one setting away."""
     only = {name: float(name == "rubric") for name in DEFAULT_WEIGHTS}
-    metric = load_metric(RoleParams(metric_args={"weights": only}))
+    own = {"metric_args": {"weights": only}}
+    metric = load_metric(PRODUCT_OWNER.model_copy(update=own))
     examples = [record.to_example() for record in records()[:2]]
     score = Score.of(metric(examples[0], answer_of(examples[1])))
     assert score.value == score.rubric

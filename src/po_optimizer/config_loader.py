@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from kedro.config import OmegaConfigLoader
 from omegaconf import DictConfig, OmegaConf
@@ -73,7 +73,7 @@ class ProjectConfigLoader(OmegaConfigLoader):
             if name is not None:
                 own = self._role_file(str(name), base_path)
                 base = OmegaConf.merge(base, own, {"role": {"name": name}})
-            base_configs = {Path(base_path): base}
+            base_configs = {Path(base_path): cast(DictConfig, base)}
         values: dict[str, Any] = super()._resolve_from_raw_config(
             key, base_configs, env_configs, base_path, *more
         )

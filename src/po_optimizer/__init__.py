@@ -8,6 +8,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from po_optimizer.api import Optimized, Verdict, evaluate, optimize
     from po_optimizer.persistence import (
         SavedProgram,
         extract_program_components,
@@ -21,18 +22,25 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Optimized",
     "SavedProgram",
     "Score",
+    "Verdict",
     "__version__",
+    "evaluate",
     "extract_program_components",
     "get_provenance",
     "load_program",
     "load_program_from_components",
+    "optimize",
     "save_program",
 ]
 
 _MODULES = {
     **dict.fromkeys(__all__, "po_optimizer.persistence"),
+    **dict.fromkeys(
+        ["Optimized", "Verdict", "evaluate", "optimize"], "po_optimizer.api"
+    ),
     "Score": "po_optimizer.roles.score",
 }
 

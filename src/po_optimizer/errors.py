@@ -8,7 +8,8 @@ without a traceback.
 import difflib
 import errno
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from pydantic import ValidationError
@@ -52,6 +53,23 @@ class MissingPackageError(PoOptimizerError):
             f"{needed_for} needs the package {package}, which is not installed. "
             f"Install it: pip install {package}"
         )
+
+
+@contextmanager
+def needs_extra(extra: str, needed_for: str) -> Iterator[None]:
+    """Names the extra of this package that a failed import in the block needs.
+
+    Raises:
+        PoOptimizerError: A package is not there.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        msg = (
+            f"{needed_for} needs the extra {extra} ({error.name} is not installed). "
+            f"Install it: pip install 'po-optimizer[{extra}]'"
+        )
+        raise PoOptimizerError(msg) from error
 
 
 class UnknownParameterError(PoOptimizerError):

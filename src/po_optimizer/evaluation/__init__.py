@@ -1,6 +1,7 @@
 """Numbers: predictions with coverage, statistics in pairs, the report, promotion."""
 
 from po_optimizer.evaluation.bounds import check_fail_below
+from po_optimizer.evaluation.judge import judge_programs
 from po_optimizer.evaluation.metric_check import MetricReport, metric_report
 from po_optimizer.evaluation.paired_scores import score_pairs
 from po_optimizer.evaluation.predict import predict_all, score_references
@@ -21,6 +22,7 @@ __all__ = [
     "Selection",
     "check_fail_below",
     "decide",
+    "judge_programs",
     "metric_report",
     "predict_all",
     "score_pairs",

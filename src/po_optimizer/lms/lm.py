@@ -144,6 +144,8 @@ class MeteredLM(dspy.LM):
         kwargs: dspy.LM's own arguments.
     """
 
+    meters_itself: bool = True  # the metering of every other LM leaves it alone
+
     def __init__(
         self,
         model: str,
@@ -186,6 +188,17 @@ class MeteredLM(dspy.LM):
         return num_threads(self.params, self.meter.secret)
 
     @property
+    def knows_cost(self) -> bool:
+        """Whether a call's cost can be told from its tokens."""
+        return bool(self.engine.knows_cost)
+
+    @cached_property
+    def adapter(self) -> Any:
+        """How DSPy asks this LM."""
+        adapters = {"json": dspy.JSONAdapter, "chat": dspy.ChatAdapter}
+        return adapters[self.params.adapter](use_native_function_calling=False)
+
+    @property
     def identity(self) -> LMIdentity:
         """What stands in the ledger and in errors."""
         return LMIdentity(self.slug, self.where, self.cache_folder)
@@ -216,10 +229,7 @@ def use_lm(
     in every node of every Kedro runner.
     """
     scope = CallScope(stage, trial, optimization_id, lm.meter)
-    use_native = False
-    adapters = {"json": dspy.JSONAdapter, "chat": dspy.ChatAdapter}
-    adapter = adapters[lm.params.adapter](use_native_function_calling=use_native)
-    settings: dict[str, Any] = {"lm": lm, "adapter": adapter, "po_call_scope": scope}
+    settings: dict[str, Any] = {"lm": lm, "adapter": lm.adapter, "po_call_scope": scope}
     if callbacks is not None:
         settings["callbacks"] = callbacks
     with (

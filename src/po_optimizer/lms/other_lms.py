@@ -66,7 +66,7 @@ def _subclasses(cls: type[Any]) -> Iterator[type[Any]]:
 
 def _meter(lm: Any) -> Meter | None:
     """Who meters the LM; None: it does so itself, or no run is on."""
-    return None if isinstance(getattr(lm, "meter", None), Meter) else meter_of_run()
+    return None if getattr(lm, "meters_itself", False) else meter_of_run()
 
 
 def _metered(lm: Any, call: Any) -> Any:
@@ -259,9 +259,8 @@ def identify(lm: Any, meter: Meter, options: Mapping[str, Any]) -> LMIdentity:
         meter: On whose account it is asked.
         options: Of this call; they go over the LM's.
     """
-    model = str(getattr(lm, "model", None) or type(lm).__name__)
+    model, slug = model_name(lm), slug_of(lm)
     settings = {**(getattr(lm, "kwargs", None) or {}), **options}
-    slug = re.sub(r"[^a-z0-9.]+", "-", model.lower()).strip("-.")
     endpoint = "\n".join([*_whose(lm), *_addresses(model, settings)])
     folder = hashlib.sha256(endpoint.encode()).hexdigest()[:12]
     return LMIdentity(
@@ -270,6 +269,16 @@ def identify(lm: Any, meter: Meter, options: Mapping[str, Any]) -> LMIdentity:
         meter.ledger.path.parent / "response_cache" / folder,
         tuple(_secrets(model, settings)),
     )
+
+
+def model_name(lm: Any) -> str:
+    """The LM's model, or its class's name if it names none."""
+    return str(getattr(lm, "model", None) or type(lm).__name__)
+
+
+def slug_of(lm: Any) -> str:
+    """The LM's name in the ledger and in paths."""
+    return re.sub(r"[^a-z0-9.]+", "-", model_name(lm).lower()).strip("-.")
 
 
 def _whose(lm: Any) -> Iterator[str]:

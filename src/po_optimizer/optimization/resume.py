@@ -27,9 +27,8 @@ def open_journal(path: Path, fingerprint: Fingerprint, on_change: str) -> Journa
         PoOptimizerError: Something has changed since a run that did not come to
             its end, and `on_change` is `stop`.
     """
-    beside = path.with_suffix(".fingerprint.json")
-    earlier = _read(beside)
-    changed = changes(earlier, fingerprint) if earlier is not None else []
+    beside = _fingerprint_of(path)
+    earlier, changed = _read(beside), changes_since(path, fingerprint)
     if changed and on_change == "stop" and not _end_of(path).exists():
         raise PoOptimizerError(
             f"the run in {path} cannot be resumed: changed since are "
@@ -44,9 +43,19 @@ def open_journal(path: Path, fingerprint: Fingerprint, on_change: str) -> Journa
     return journal
 
 
+def changes_since(path: Path, fingerprint: Fingerprint) -> list[str]:
+    """What is different in the run that the journal is of; [] if there is none."""
+    earlier = _read(_fingerprint_of(path))
+    return [] if earlier is None else changes(earlier, fingerprint)
+
+
 def mark_complete(path: Path) -> None:
     """Notes that the run of this journal came to its end."""
     _end_of(path).touch()
+
+
+def _fingerprint_of(path: Path) -> Path:
+    return path.with_suffix(".fingerprint.json")
 
 
 def _end_of(path: Path) -> Path:

@@ -118,12 +118,22 @@ def make_program(role: RoleParams, lm: Any = None) -> dspy.Module:
     if not isinstance(program, dspy.Module):
         problem = f"it gave {type(program).__name__}, not a dspy.Module"
         raise SettingError("role.program", path, problem, IMPORTABLE)
+    ready = with_forward(program)
+    if ready is None:
+        raise SettingError(
+            "role.program", path, "it has no forward to call", IMPORTABLE
+        )
+    return ready
+
+
+def with_forward(program: dspy.Module) -> dspy.Module | None:
+    """The program as optimizers can call it; None: it has no way to be called."""
     # looked at statically: DSPy warns of a forward that is touched
     if inspect.getattr_static(program, "forward", None) is not None:
         return program
     if inspect.getattr_static(program, "aforward", None) is not None:
         return Synchronous(program)
-    raise SettingError("role.program", path, "it has no forward to call", IMPORTABLE)
+    return None
 
 
 def _make(target: Any, role: RoleParams) -> Any:

@@ -138,7 +138,7 @@ class Prober:
     ) -> bool:
         """Whether the student runs if the LM is asked for plain JSON only."""
         engine = self._lm.engine
-        if not engine.supports_response_schema:
+        if not getattr(engine, "supports_response_schema", False):
             return False
         engine.supports_response_schema = False
         try:
@@ -203,11 +203,18 @@ class Prober:
         that a preflight that refused refuses again.
         """
         first = [(call["messages"], _answers(call)[0]) for call in self._said()]
-        read = [(messages, answer.usage.input_tokens) for messages, answer in first]
-        return [(messages, tokens) for messages, tokens in read if tokens]
+        read = [(messages, _prompt_tokens(answer)) for messages, answer in first]
+        return [(messages, tokens) for messages, tokens in read if messages and tokens]
 
 
 def _answers(call: dict[str, Any]) -> Sequence[Any]:
     """The responses to one call of a DSPy LM: several if it asked for n."""
     response = call["response"]
     return response if isinstance(response, tuple | list) else [response]
+
+
+def _prompt_tokens(answer: Any) -> int:
+    """What an answer says was read; 0: it does not say."""
+    usage = getattr(answer, "usage", None)
+    names = ("input_tokens", "prompt_tokens")  # DSPy's word, and OpenAI's
+    return next((n for name in names if (n := getattr(usage, name, None))), 0)

@@ -6,7 +6,12 @@ from po_optimizer.lms.providers import look_at_provider
 
 
 def provider_checks(lm: MeteredLM) -> list[Check]:
-    """One check per finding; no token is asked for."""
+    """One check per finding; no token is asked for.
+
+    An LM that somebody made is its maker's to set up: the probe asks it.
+    """
+    if not lm.meters_itself:
+        return []
     findings = look_at_provider(lm.params, lm.meter.secret)
     return [
         Check(

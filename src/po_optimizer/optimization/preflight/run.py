@@ -121,7 +121,7 @@ def _without_lm(setup: Setup) -> list[Check]:
 def _cost_is_known(setup: Setup, optimizer: Optimizer) -> Check:
     bound = setup.params.budget.max_cost_usd
     lms = [setup.task_lm, *([setup.prompt_lm] if optimizer.proposes else [])]
-    unknown = sorted({lm.slug for lm in lms if not lm.engine.knows_cost})
+    unknown = sorted({lm.slug for lm in lms if not lm.knows_cost})
     return check(
         "cost_is_known",
         "optimize.budget.max_cost_usd",

@@ -13,21 +13,17 @@ import plotly.graph_objects as go
 from po_optimizer.datasets.record_stream import RecordStream
 from po_optimizer.errors import PoOptimizerError
 from po_optimizer.evaluation import (
-    JudgedPrograms,
     Origin,
     Predictions,
     Promotion,
     ScoreReport,
-    Selection,
     check_fail_below,
-    decide,
+    judge_programs,
     predict_all,
-    score_pairs,
-    score_references,
 )
 from po_optimizer.lms import MeteredLM
 from po_optimizer.params import EvaluateParams, PromotionParams, RoleParams
-from po_optimizer.persistence import extract_program_components, get_provenance
+from po_optimizer.persistence import get_provenance
 from po_optimizer.records import iter_examples, iter_groups, records_hash
 from po_optimizer.reporting.page import render_report, report_figures
 from po_optimizer.reporting.prompt_diff import prompt_diff_html
@@ -108,57 +104,23 @@ def compare_programs(
 
     The program is entered among those that were judged on this testset.
     """
-    examples = iter_examples(testset, load_record_type(role))
-    answers = (record.outputs for record in Predictions(baseline_predictions))
-    outputs = list(next(filter(None, answers), {}))
-    stages = task_lm.meter.ledger.stages(task_lm.meter.run_id)
-    program = extract_program_components(optimized_program)["fingerprint"]
-    origin = Origin(
-        testset=records_hash(testset),
-        metric=f"{role.metric} {json.dumps(role.metric_args, sort_keys=True)}",
-        program=role.program,
-    )
-    judgement = JudgedPrograms(judged_programs / "judged.jsonl").judge(
-        origin.testset,
-        program,
-        task_lm.slug,
-        promotion,
-        run=task_lm.meter.run_id.partition(" ")[0],
-    )
-    report = score_pairs(
+    report, decision = judge_programs(
         Predictions(baseline_predictions),
         Predictions(optimized_predictions),
-        promotion,
-        reference=score_references(examples, load_metric(role), outputs),
-        selection=_selection(trials),
-        usage={
-            which: stages[f"evaluate {which}"]
-            for which in ("baseline", "optimized")
-            if f"evaluate {which}" in stages
-        },
-        judgement=judgement,
+        examples=iter_examples(testset, load_record_type(role)),
+        metric=load_metric(role),
+        program=optimized_program,
+        origin=Origin(
+            testset=records_hash(testset),
+            metric=f"{role.metric} {json.dumps(role.metric_args, sort_keys=True)}",
+            program=role.program,
+        ),
+        lm=task_lm,
+        trials=trials,
+        promotion=promotion,
+        judged=judged_programs / "judged.jsonl",
     )
-    report = report.model_copy(update={"origin": origin})
-    decision = decide(report, promotion).model_copy(update={"program": program})
     return report.model_dump(mode="json"), decision.model_dump(mode="json")
-
-
-def _selection(trials: list[dict[str, Any]]) -> Selection:
-    """How the optimizer chose; a candidate that it drew twice counts once."""
-    whole = [trial for trial in trials if trial["kind"] != "minibatch"]
-    parts = [trial for trial in trials if trial["kind"] == "minibatch"]
-    return Selection(
-        n_candidates=_different(whole),
-        n_valset=whole[0]["n"],
-        baseline_score=whole[0]["score"],
-        best_score=max(trial["score"] for trial in whole),
-        n_tried=_different(parts),
-        n_minibatch=parts[0]["n"] if parts else 0,
-    )
-
-
-def _different(trials: list[dict[str, Any]]) -> int:
-    return len({f"{t['instruction']} {t['demo_set']}" for t in trials})
 
 
 def draw_figures(

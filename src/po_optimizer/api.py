@@ -1,0 +1,485 @@
+"""Optimize and measure a DSPy program from Python, with the guards of the project.
+
+The Kedro stages call the same steps; what differs is where the results lie: here, in
+one folder of the caller's.
+"""
+
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, TypeVar
+
+import dspy
+from pydantic import BaseModel, ValidationError
+
+from po_optimizer.console.live import show_progress
+from po_optimizer.errors import (
+    InterruptedRunError,
+    SettingError,
+    field_problems,
+    listed,
+    needs_extra,
+)
+from po_optimizer.evaluation import (
+    Origin,
+    PredictionRecord,
+    Promotion,
+    ScoreReport,
+    judge_programs,
+    predict_all,
+)
+from po_optimizer.evaluation.predictions import json_ready
+from po_optimizer.evaluation.statistics import Estimate
+from po_optimizer.files import write_whole
+from po_optimizer.lms import MeteredLM, orderly_interrupt, stop_lms_in_use
+from po_optimizer.lms.adopted import lm_of
+from po_optimizer.optimization import (
+    Forecast,
+    OptimizationReport,
+    OptimizationResult,
+    Trial,
+    forecast,
+    preflight,
+    read_journal,
+)
+from po_optimizer.optimization import Setup as Job
+from po_optimizer.optimization import optimize as run_optimizer
+from po_optimizer.optimization.fingerprint import run_fingerprint
+from po_optimizer.optimization.preflight.provider import provider_checks
+from po_optimizer.optimization.resume import changes_since
+from po_optimizer.params import OptimizeParams, PromotionParams
+from po_optimizer.persistence import get_provenance, save_program
+from po_optimizer.records import records_hash
+from po_optimizer.records.tables import (
+    Table,
+    check_unseen,
+    make_splits,
+    note_seen,
+    to_examples,
+)
+from po_optimizer.roles.metric import Metric
+from po_optimizer.roles.objects import check_metric, check_program
+
+logger = logging.getLogger(__name__)
+P = TypeVar("P", bound=BaseModel)
+
+LM: TypeAlias = dspy.BaseLM | str
+"""A `dspy.LM` (or any LM class of one's own), or a model string."""
+
+Optimizer = Literal["miprov2", "gepa", "bootstrap_random_search"]
+
+
+@dataclass(frozen=True)
+class Optimized:
+    """What an optimization gave.
+
+    Attributes:
+        program: The best program on the valset; the student itself if none was better.
+        report: How it went: baseline and best score in [0, 1], how it ended, LM calls,
+            tokens, cost in US dollars and seconds over all restarts.
+        trials: Every candidate that was scored, in order; the first is the baseline.
+        folder: Where all of it lies, `program.json` included.
+    """
+
+    program: dspy.Module
+    report: OptimizationReport
+    trials: list[Trial]
+    folder: Path
+
+
+def optimize(
+    program: dspy.Module,
+    *,
+    trainset: Table,
+    valset: Table = None,
+    metric: Metric,
+    lm: LM,
+    prompt_lm: LM | None = None,
+    optimizer: Optimizer = "miprov2",
+    folder: str | Path,
+    budget: Mapping[str, float] | None = None,
+    seed: int = 9,
+    num_threads: int | None = None,
+    on_change: Literal["stop", "restart"] = "stop",
+    **settings: Any,
+) -> Optimized:
+    """The best program on the valset that the optimizer finds, stored and reported.
+
+    Before anything is paid for, a preflight shows that the optimization can succeed
+    and a forecast what it takes. The same call after a kill, a lost LM or a Ctrl-C
+    continues from the folder and pays only for the calls that were in flight; after
+    its end it gives the same result again and pays nothing.
+
+    Args:
+        program: A `dspy.Module`, hand-written or optimized before; it is not changed.
+        trainset: Demos are taken from it: `dspy.Example`s, dicts or a DataFrame. Where
+            inputs are not marked, they are what the program's forward takes.
+        valset: Candidates are chosen on it; None: half of the trainset.
+        metric: `(example, prediction)`, also with `trace` and what GEPA adds; gives a
+            number in [0, 1], a bool, or a Prediction with `score` and `feedback`.
+        lm: Runs the program: an LM, or "openai/gpt-4o-mini", "ollama_chat/mistral",
+            "embedded" and the like. DSPy's configured adapter is used.
+        prompt_lm: Writes instructions; None: `lm`.
+        optimizer: miprov2, gepa or bootstrap_random_search.
+        folder: Of this optimization alone; made if missing.
+        budget: Bounds over all restarts: max_calls, max_tokens, max_cost_usd (US
+            dollars), max_minutes. One that is reached ends the search in order, with
+            the best program so far (`report.ended == "budget"`).
+        seed: Of all that is drawn.
+        num_threads: LM calls at a time; None: what the server can, else 8.
+        on_change: "restart" begins anew in a folder that holds another optimization.
+        settings: The optimizer's own, under DSPy's names (num_trials, auto ...), and
+            `floor_stop`, `floor_usable`, `preflight` as in parameters_optimize.yml.
+
+    Raises:
+        SettingError: An argument cannot work, a row is no example of the program, or
+            the folder is another run's.
+        PreflightError: The optimization could not succeed; its `report` says why.
+        InterruptedRunError: Ctrl-C; the best program so far is in the folder.
+        PoOptimizerError: The LM stayed unreachable, the disk refused, and the like.
+    """
+    show_log()
+    chosen = {"seed": seed, "budget": dict(budget or {}), "on_change": on_change}
+    params = _params(optimizer, {**chosen, **settings})
+    student, place = check_program("program", program), _folder(folder)
+    train, val = make_splits(trainset, valset, student, seed)
+    task_lm = _lm("lm", lm, place, num_threads)
+    job = Job(
+        student=student,
+        trainset=train,
+        valset=val,
+        metric=check_metric(metric),
+        task_lm=task_lm,
+        prompt_lm=_lm("prompt_lm", prompt_lm or lm, place, num_threads),
+        params=params,
+    )
+    _check_same_run(job, place)
+    note_seen({"trainset": train, "valset": val}, place)
+    report = preflight(job, disk_path=place, lm_checks=[provider_checks])
+    _write(place / "preflight_report.json", report)
+    expected = forecast(job, report.calls_per_run)
+    found = search(job, place, expected)
+    save_program(found.program, place / "program.json")
+    _write(place / "optimization_report.json", found.report)
+    if found.report.ended == "interrupted":
+        msg = (
+            f"the optimization was stopped: {found.report.reason} The best program so "
+            f"far is {place / 'program.json'}; the same call continues."
+        )
+        raise InterruptedRunError(msg)
+    if found.report.ended == "budget":
+        logger.warning("the optimization ended early: %s", found.report.reason)
+    return Optimized(
+        found.program, found.report, read_journal(place / "trials.jsonl"), place
+    )
+
+
+def search(
+    job: Job,
+    workspace: Path,
+    expected: Forecast,
+    arguments: Mapping[str, Any] | None = None,
+) -> OptimizationResult:
+    """The optimizer's run with its progress shown and the best so far on the disk.
+
+    Args:
+        job: What is optimized, on what, by what.
+        workspace: Keeps the journal and `best_program_so_far.json`.
+        expected: The forecast of this job.
+        arguments: What the program's constructor was called with; None: unknown.
+    """
+
+    def save_best(program: dspy.Module, _known: Any) -> None:
+        path = workspace / "best_program_so_far.json"
+        save_program(program, path, dill="off", verify="inline", arguments=arguments)
+
+    with show_progress() as progress:
+        return run_optimizer(
+            job,
+            journal_path=workspace / "trials.jsonl",
+            save_best=save_best,
+            progress=progress,
+            forecast=expected,
+        )
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Both programs on the testset, paired, and what follows from it.
+
+    Attributes:
+        decision: promote, keep_baseline, below_target or inconclusive.
+        uplift: Mean of optimized - baseline over the testset, in [-1, 1], with its n
+            and interval.
+        reasons: Why, one sentence each, the deciding ones first.
+        report: Means, intervals and components of both programs, in [0, 1].
+        folder: Where report, predictions and page lie.
+    """
+
+    decision: str
+    uplift: Estimate
+    reasons: list[str]
+    report: ScoreReport
+    folder: Path
+    _page: Callable[[], str] = field(repr=False)
+
+    @cached_property
+    def report_html(self) -> Path:
+        """The whole result as one self-contained page, written when it is asked for.
+
+        Raises:
+            PoOptimizerError: The extra `report` is not installed.
+        """
+        path = self.folder / "report.html"
+        write_whole(path, self._page())
+        return path
+
+
+def evaluate(
+    baseline: dspy.Module,
+    program: dspy.Module,
+    *,
+    testset: Table,
+    metric: Metric,
+    lm: LM,
+    folder: str | Path,
+    num_threads: int | None = None,
+    repeats: int = 1,
+    **settings: Any,
+) -> Verdict:
+    """Both programs on the testset, compared in pairs, with a decision.
+
+    Answers are kept in the folder: the same call again costs nothing, and after a kill
+    only the calls that were in flight.
+
+    Args:
+        baseline: What the program must be better than.
+        program: What the optimization gave.
+        testset: Examples that neither trainset nor valset held, as in `optimize`.
+        metric: As in `optimize`.
+        lm: Runs both programs.
+        folder: The optimization's, or one of its own.
+        num_threads: LM calls at a time; None: what the server can, else 8.
+        repeats: Answers to each example; its score is their mean.
+        settings: Of the decision: target_rubric, confidence, num_resamples, seed,
+            num_compared, override, as in parameters_evaluate.yml.
+
+    Raises:
+        SettingError: An argument cannot work, a row is no example of the program, or
+            the optimization of the folder saw one of them.
+        PoOptimizerError: The LM stayed unreachable, the metric gave no score, and the
+            like.
+    """
+    show_log()
+    promotion = _checked(PromotionParams, settings, "")
+    pair = {
+        "baseline": check_program("baseline", baseline),
+        "optimized": check_program("program", program),
+    }
+    place, scored = _folder(folder), check_metric(metric)
+    examples = to_examples(testset, pair["baseline"], "testset")
+    check_unseen(examples, place)
+    task_lm = _lm("lm", lm, place, num_threads)
+    predict = partial(
+        _predict,
+        examples=examples,
+        metric=scored,
+        lm=task_lm,
+        folder=place,
+        repeats=repeats,
+    )
+    with orderly_interrupt(stop_lms_in_use):
+        records = {
+            "baseline": predict(pair["baseline"], "baseline"),
+            "optimized": predict(pair["optimized"], "optimized"),
+        }
+    report, decision = judge_programs(
+        records["baseline"],
+        records["optimized"],
+        examples=examples,
+        metric=scored,
+        program=pair["optimized"],
+        origin=_origin(examples, scored, pair["optimized"]),
+        lm=task_lm,
+        trials=_trials(place),
+        promotion=promotion,
+        judged=place / "judged.jsonl",
+    )
+    _write(place / "score_report.json", report)
+    _write(place / "promotion.json", decision)
+    page = partial(
+        _page, report, decision, records=records, pair=pair, lm=task_lm, folder=place
+    )
+    return Verdict(
+        decision.decision,
+        report.uplift.score,
+        decision.reasons,
+        report,
+        place,
+        page,
+    )
+
+
+def _predict(
+    program: dspy.Module,
+    which: Literal["baseline", "optimized"],
+    *,
+    examples: list[dspy.Example],
+    metric: Metric,
+    lm: MeteredLM,
+    folder: Path,
+    repeats: int,
+) -> list[PredictionRecord]:
+    answers = predict_all(
+        program,
+        examples,
+        metric,
+        lm,
+        stage=f"evaluate {which}",
+        positions=range(len(examples)),
+        which=which,
+        num_threads=lm.num_threads,
+        repeats=repeats,
+    )
+    records = list(answers)
+    lines = "".join(record.model_dump_json() + "\n" for record in records)
+    write_whole(folder / f"{which}_predictions.jsonl", lines)
+    return records
+
+
+def _page(
+    report: ScoreReport,
+    decision: Promotion,
+    *,
+    records: Mapping[str, list[PredictionRecord]],
+    pair: Mapping[str, dspy.Module],
+    lm: MeteredLM,
+    folder: Path,
+) -> str:
+    with needs_extra("report", "the page of a report"):
+        from po_optimizer.reporting.page import render_report  # noqa: PLC0415
+        from po_optimizer.reporting.prompt_diff import prompt_diff_html  # noqa: PLC0415
+    checks = folder / "preflight_report.json"
+    return render_report(
+        report,
+        decision,
+        records["baseline"],
+        records["optimized"],
+        title=f"{report.origin.program if report.origin else ''} on {lm.slug}",
+        trials=_trials(folder),
+        stages=lm.meter.ledger.stages(lm.meter.run_id),
+        prompt_diff=prompt_diff_html(pair["baseline"], pair["optimized"]),
+        preflight=json.loads(checks.read_text("utf-8"))["checks"]
+        if checks.exists()
+        else [],
+        settings=get_provenance(pair["optimized"]),
+    )
+
+
+def _trials(folder: Path) -> list[dict[str, Any]]:
+    journal = read_journal(folder / "trials.jsonl")
+    return [trial.model_dump(mode="json") for trial in journal]
+
+
+def show_log() -> None:
+    """Our log lines on stderr, where nobody has arranged for them to be seen."""
+    ours = logging.getLogger("po_optimizer")
+    if not ours.hasHandlers():
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(message)s"))
+        ours.addHandler(handler)
+        ours.setLevel(logging.INFO)
+
+
+_OPTIMIZE_KEYS = set(OptimizeParams.model_fields)
+
+
+def _params(optimizer: str, settings: dict[str, Any]) -> OptimizeParams:
+    """The settings of the optimizer go into its group, the others stay beside it."""
+    beside = {k: v for k, v in settings.items() if k in _OPTIMIZE_KEYS}
+    own = {k: v for k, v in settings.items() if k not in _OPTIMIZE_KEYS}
+    if own.get("auto"):
+        own = {**_EXCLUDED_BY_AUTO.get(optimizer, {}), **own}
+    group = {optimizer: own} if optimizer in _OPTIMIZE_KEYS else {}
+    return _checked(
+        OptimizeParams, {"optimizer": optimizer, **beside, **group}, optimizer
+    )
+
+
+_EXCLUDED_BY_AUTO = {
+    "miprov2": {"num_candidates": None, "num_trials": None},
+    "gepa": {"max_full_evals": None},
+}
+
+
+def _checked(model: type[P], values: Mapping[str, Any], group: str) -> P:
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        problem = field_problems(error)[0].removeprefix(f"{group}.")
+        name, _, what = problem.partition(": ")
+        value = _at(values, error.errors()[0]["loc"])
+        raise SettingError(name, value, what, "Correct it.") from error
+
+
+def _at(values: Any, path: Sequence[Any]) -> Any:
+    for step in path:
+        values = values.get(step) if isinstance(values, Mapping) else None
+    return values
+
+
+def _folder(folder: Any) -> Path:
+    if not isinstance(folder, str | Path) or not str(folder):
+        problem = "it is no path"
+        raise SettingError(
+            "folder", folder, problem, 'Name one, as in folder="runs/a".'
+        )
+    path = Path(folder)
+    if path.exists() and not path.is_dir():
+        raise SettingError("folder", str(path), "it is a file", "Name a folder.")
+    return path
+
+
+def _lm(name: str, lm: LM, folder: Path, num_threads: int | None) -> MeteredLM:
+    now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H.%M.%S.%fZ")
+    adapter = dspy.settings.adapter
+    return lm_of(
+        lm,
+        folder / "lms",
+        run_id=now,
+        name=name,
+        adapter=adapter,
+        num_threads=num_threads,
+    )
+
+
+def _check_same_run(job: Job, folder: Path) -> None:
+    """Refuses a folder that holds another optimization, finished or not."""
+    changed = changes_since(folder / "trials.jsonl", run_fingerprint(job))
+    if changed and job.params.on_change == "stop":
+        raise SettingError(
+            "folder",
+            str(folder),
+            f"it holds another optimization (different: {listed(changed)})",
+            'Name another folder, or on_change="restart" to begin anew in this one '
+            "(LM answers are kept).",
+        )
+
+
+def _origin(
+    examples: list[dspy.Example], metric: Metric, program: dspy.Module
+) -> Origin:
+    rows = [json_ready(example.toDict()) for example in examples]
+    return Origin(
+        testset=records_hash(rows),
+        metric=getattr(metric, "__qualname__", type(metric).__qualname__),
+        program=type(program).__qualname__,
+    )
+
+
+def _write(path: Path, result: BaseModel) -> None:
+    write_whole(path, result.model_dump_json(indent=1))

@@ -1,0 +1,87 @@
+"""Two programs' records to a report and a decision, entered with the testset."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import dspy
+
+from po_optimizer.evaluation.paired_scores import score_pairs
+from po_optimizer.evaluation.predict import score_references
+from po_optimizer.evaluation.predictions import PredictionRecord
+from po_optimizer.evaluation.promotion import Promotion, decide
+from po_optimizer.evaluation.score_report import Origin, ScoreReport, Selection
+from po_optimizer.evaluation.wear import JudgedPrograms
+from po_optimizer.lms import MeteredLM
+from po_optimizer.params import PromotionParams
+from po_optimizer.persistence import extract_program_components
+from po_optimizer.roles.metric import Metric
+
+
+def judge_programs(
+    baseline: Iterable[PredictionRecord],
+    optimized: Iterable[PredictionRecord],
+    *,
+    examples: Iterable[dspy.Example],
+    metric: Metric,
+    program: dspy.Module,
+    origin: Origin,
+    lm: MeteredLM,
+    trials: Sequence[Mapping[str, Any]],
+    promotion: PromotionParams,
+    judged: Path,
+) -> tuple[ScoreReport, Promotion]:
+    """The score report and the decision; the program is entered in `judged`.
+
+    Args:
+        baseline: The baseline's records; read twice.
+        optimized: The program's records of the same examples.
+        examples: The testset; its reference outputs give the ceiling.
+        metric: As the records were scored.
+        program: What is judged.
+        origin: What it is measured with.
+        lm: That answered; its ledger tells what the answers took.
+        trials: How the program was chosen; empty: not known.
+        promotion: What it must show.
+        judged: The file of all programs that this testset judged.
+    """
+    outputs = next((list(r.outputs) for r in baseline if r.outputs), [])
+    fingerprint = extract_program_components(program)["fingerprint"]
+    run = lm.meter.run_id.partition(" ")[0]
+    judgement = JudgedPrograms(judged).judge(
+        origin.testset, fingerprint, lm.slug, promotion, run=run
+    )
+    stages = lm.meter.ledger.stages(lm.meter.run_id)
+    report = score_pairs(
+        baseline,
+        optimized,
+        promotion,
+        reference=score_references(examples, metric, outputs),
+        selection=_selection(trials) if trials else None,
+        usage={
+            which: stages[f"evaluate {which}"]
+            for which in ("baseline", "optimized")
+            if f"evaluate {which}" in stages
+        },
+        judgement=judgement,
+    ).model_copy(update={"origin": origin})
+    decision = decide(report, promotion)
+    return report, decision.model_copy(update={"program": fingerprint})
+
+
+def _selection(trials: Sequence[Mapping[str, Any]]) -> Selection:
+    """How the optimizer chose; a candidate that it drew twice counts once."""
+    whole = [trial for trial in trials if trial["kind"] != "minibatch"]
+    parts = [trial for trial in trials if trial["kind"] == "minibatch"]
+    return Selection(
+        n_candidates=_different(whole),
+        n_valset=whole[0]["n"],
+        baseline_score=whole[0]["score"],
+        best_score=max(trial["score"] for trial in whole),
+        n_tried=_different(parts),
+        n_minibatch=parts[0]["n"] if parts else 0,
+    )
+
+
+def _different(trials: Sequence[Mapping[str, Any]]) -> int:
+    return len({f"{t['instruction']} {t['demo_set']}" for t in trials})

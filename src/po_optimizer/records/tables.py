@@ -1,0 +1,174 @@
+"""Examples as people have them in Python: `dspy.Example`s, dicts, a DataFrame."""
+
+import hashlib
+import inspect
+import json
+import logging
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import dspy
+
+from po_optimizer.errors import SettingError, listed
+from po_optimizer.files import write_whole
+from po_optimizer.roles import Synchronous
+
+Table = Any
+"""A list of `dspy.Example` or of dicts, a DataFrame, or what gives rows of these."""
+
+_SHARE_OF_TRAIN = 0.5
+_SEEN = "splits.json"
+
+logger = logging.getLogger(__name__)
+
+
+def to_examples(table: Table, program: dspy.Module, name: str) -> list[dspy.Example]:
+    """A table's rows as examples with their inputs marked, in the same order.
+
+    Args:
+        table: Examples whose inputs are marked stay as they are; in all others the
+            fields that `input_names` gives are marked.
+        program: Tells the inputs, where they are not marked.
+        name: Of the split, for errors: trainset, valset or testset.
+
+    Raises:
+        SettingError: There is no row, or a row has not the fields of the inputs.
+    """
+    rows = _rows(table, name)
+    if not rows:
+        raise SettingError(name, 0, "it has no example", "Give one or more.")
+    return [_example(row, number, program, name) for number, row in enumerate(rows)]
+
+
+def input_names(program: dspy.Module) -> list[str]:
+    """What a program is called with: its forward's arguments, or a signature's inputs.
+
+    [] if neither says: a forward that takes anything, in front of several predictors.
+    """
+    if isinstance(program, Synchronous):
+        program = program.program
+    forwards = (getattr(type(program), way, None) for way in ("forward", "aforward"))
+    forward = next(filter(None, forwards))
+    parameters = list(inspect.signature(forward).parameters.values())[1:]
+    named = [
+        p.name for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
+    ]
+    if named:
+        return named
+    predictors = program.predictors()
+    return list(predictors[0].signature.input_fields) if len(predictors) == 1 else []
+
+
+def _split_off_valset(
+    examples: Sequence[dspy.Example], seed: int
+) -> tuple[list[dspy.Example], list[dspy.Example]]:
+    """A trainset and a valset, halves of the examples; equal inputs stay together.
+
+    Raises:
+        SettingError: All examples have the same inputs.
+    """
+    groups: dict[str, list[dspy.Example]] = {}
+    for example in examples:
+        groups.setdefault(_inputs_hash(example), []).append(example)
+    if len(groups) < 2:  # noqa: PLR2004 -- one for each side
+        raise SettingError(
+            "trainset",
+            len(examples),
+            "no valset can be split off fewer than 2 different examples",
+            "Give more, or a valset.",
+        )
+    order = list(groups.values())
+    random.Random(seed).shuffle(order)  # noqa: S311 -- a split is no secret
+    cut = max(1, round(_SHARE_OF_TRAIN * len(order)))
+    train, val = order[:cut], order[cut:]
+    return [e for group in train for e in group], [e for group in val for e in group]
+
+
+def _rows(table: Table, name: str) -> list[Any]:
+    if hasattr(table, "to_dicts"):  # polars
+        return list(table.to_dicts())
+    if hasattr(table, "to_dict") and hasattr(table, "columns"):  # pandas
+        return list(table.to_dict("records"))
+    if isinstance(table, Iterable) and not isinstance(table, str | Mapping):
+        return list(table)
+    raise SettingError(
+        name,
+        type(table).__name__,
+        "it is no list of dspy.Example or dict, and no DataFrame",
+        "Give one of these.",
+    )
+
+
+def _example(row: Any, number: int, program: dspy.Module, name: str) -> dspy.Example:
+    if isinstance(row, dspy.Example) and row._input_keys is not None:
+        return row
+    if not isinstance(row, Mapping | dspy.Example):
+        raise SettingError(
+            f"{name}[{number}]",
+            type(row).__name__,
+            "it is neither a dspy.Example nor a dict",
+            "Give one of these.",
+        )
+    example = dspy.Example(**dict(row.items()))
+    names = [field for field in input_names(program) if field in example]
+    if not names:
+        wanted = listed(input_names(program)) or "any names"
+        raise SettingError(
+            f"{name}[{number}]",
+            sorted(map(str, example.keys())),
+            f"none of these is an input of the program, which takes {wanted}",
+            "Name the fields so, or mark inputs: example.with_inputs(...).",
+        )
+    return example.with_inputs(*names)
+
+
+def make_splits(
+    trainset: Table, valset: Table, program: dspy.Module, seed: int
+) -> tuple[list[dspy.Example], list[dspy.Example]]:
+    """Both as examples; without a valset half of the trainset is one.
+
+    Raises:
+        SettingError: One is empty, or its rows are no examples of the program.
+    """
+    train = to_examples(trainset, program, "trainset")
+    if valset is not None:
+        return train, to_examples(valset, program, "valset")
+    train, val = _split_off_valset(train, seed)
+    words = "no valset: %d examples of the trainset's %d are one now (seed=%d)"
+    logger.info(words, len(val), len(train) + len(val), seed)
+    return train, val
+
+
+def note_seen(splits: Mapping[str, Sequence[dspy.Example]], folder: Path) -> None:
+    """Keeps the hashes of what the optimizer sees, for `check_unseen`."""
+    hashes = {name: list(map(_inputs_hash, split)) for name, split in splits.items()}
+    write_whole(folder / _SEEN, json.dumps(hashes, indent=1))
+
+
+def check_unseen(testset: Sequence[dspy.Example], folder: Path) -> None:
+    """Refuses a testset of which the optimization of this folder saw a part.
+
+    Raises:
+        SettingError: It did.
+    """
+    path = folder / _SEEN
+    if not path.exists():
+        return
+    seen = {
+        h for hashes in json.loads(path.read_text("utf-8")).values() for h in hashes
+    }
+    shared = sum(_inputs_hash(example) in seen for example in testset)
+    if shared:
+        raise SettingError(
+            "testset",
+            len(testset),
+            f"{shared} of its examples were in the optimization's trainset or valset",
+            "Give examples that the optimizer did not see.",
+        )
+
+
+def _inputs_hash(example: dspy.Example) -> str:
+    inputs = json.dumps(example.inputs().toDict(), sort_keys=True, default=repr)
+    return hashlib.sha256(inputs.encode()).hexdigest()

@@ -1,0 +1,117 @@
+"""Examples from what people have in Python."""
+
+import dspy
+import pandas as pd
+import pytest
+
+from po_optimizer.errors import SettingError
+from po_optimizer.records.tables import (
+    check_unseen,
+    input_names,
+    make_splits,
+    note_seen,
+    to_examples,
+)
+from po_optimizer.roles import Synchronous
+
+
+class Asking(dspy.Module):
+    """A program whose forward names its inputs."""
+
+    def forward(self, question: str, top: int = 3) -> None:
+        """Never called here."""
+
+
+class Awaited(dspy.Module):
+    """A program that is awaited."""
+
+    async def aforward(self, question: str) -> None:
+        """Never called here."""
+
+
+class Anything(dspy.Module):
+    """A program whose forward takes anything, for two predictors."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = dspy.Predict("a -> b")
+        self.second = dspy.Predict("b -> c")
+
+    def forward(self, **inputs: str) -> None:
+        """Never called here."""
+
+
+ROWS = [{"question": f"q{n}", "answer": f"a{n}"} for n in range(6)]
+
+
+@pytest.mark.parametrize(
+    ("program", "names"),
+    [
+        (Asking(), ["question", "top"]),
+        (dspy.Predict("context, question -> answer"), ["context", "question"]),
+        (dspy.ChainOfThought("question -> answer"), ["question"]),
+        (Synchronous(Awaited()), ["question"]),
+        (Anything(), []),
+    ],
+)
+def test_inputs_are_what_a_program_is_called_with(program, names):
+    """A forward's arguments, or the inputs of the only predictor's signature."""
+    assert input_names(program) == names
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        ROWS,
+        [dspy.Example(**row) for row in ROWS],
+        [dspy.Example(**row).with_inputs("question") for row in ROWS],
+        pd.DataFrame(ROWS),
+        (row for row in ROWS),
+    ],
+    ids=["dicts", "unmarked", "marked", "data frame", "generator"],
+)
+def test_rows_of_every_form_become_the_same_examples(table):
+    """What is an input is marked; the others are labels."""
+    examples = to_examples(table, Asking(), "trainset")
+    assert [example.toDict() for example in examples] == ROWS
+    assert all(list(example.inputs().keys()) == ["question"] for example in examples)
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ([], "trainset=0 cannot be used: it has no example"),
+        ("data.csv", "trainset='str' cannot be used"),
+        ([["q", "a"]], r"trainset\[0\]='list' cannot be used"),
+        ([{"text": "q"}], "which takes question, top"),
+    ],
+)
+def test_a_table_of_no_examples_is_one_sentence(table, words):
+    """The split, the row and what the program takes are named."""
+    with pytest.raises(SettingError, match=words) as refused:
+        to_examples(table, Asking(), "trainset")
+    assert "\n" not in str(refused.value)
+
+
+def test_without_valset_half_of_the_trainset_is_one(caplog):
+    """Equal inputs stay on one side, the same for a seed; the log says so."""
+    caplog.set_level("INFO", "po_optimizer")
+    train, val = make_splits(ROWS + ROWS, None, Asking(), seed=3)
+    asked = [{e.question for e in split} for split in (train, val)]
+    assert (len(train), len(val), asked[0] & asked[1]) == (6, 6, set())
+    assert (train, val) == make_splits(ROWS + ROWS, None, Asking(), seed=3)
+    assert "no valset: 6 examples of the trainset's 12" in caplog.text
+    with pytest.raises(SettingError, match="fewer than 2 different examples"):
+        make_splits(ROWS[:1], None, Asking(), seed=3)
+
+
+def test_a_testset_that_the_optimizer_saw_is_refused(tmp_path):
+    """By the inputs of its examples; without a note everything is unseen."""
+    examples = to_examples(ROWS, Asking(), "testset")
+    check_unseen(examples, tmp_path)
+    note_seen({"trainset": examples[:2], "valset": examples[2:3]}, tmp_path)
+    check_unseen(examples[3:], tmp_path)
+    with pytest.raises(
+        SettingError, match="1 of its examples were in the optimization's"
+    ):
+        check_unseen(examples[2:], tmp_path)

@@ -1,0 +1,172 @@
+"""The Python API: a program, examples, a metric and an LM, and nothing else."""
+
+import signal
+
+import dspy
+import pytest
+
+from po_optimizer import evaluate, load_program, optimize, save_program
+from po_optimizer.errors import InterruptedRunError, PoOptimizerError
+from po_optimizer.lms.stops import stop_requested
+from tests.scripted import ScriptedEngine
+
+CITIES = {f"q{n:02}": f"city {n}" for n in range(40)}
+ROWS = [{"question": q, "answer": a} for q, a in CITIES.items()]
+
+
+def answer(prompt: str) -> str:
+    """Right if there is a demo; a proposal where one is asked for."""
+    if "proposed_instruction" in prompt:
+        return (
+            "[[ ## proposed_instruction ## ]]\nName the city.\n\n[[ ## completed ## ]]"
+        )
+    question = prompt.rpartition("[[ ## question ## ]]\n")[2][:3]
+    right = prompt.count("[[ ## question ## ]]\nq") > 1 or question < "q10"
+    text = CITIES.get(question, "none") if right else "nowhere"
+    return f"[[ ## answer ## ]]\n{text}\n\n[[ ## completed ## ]]"
+
+
+def exact(example, prediction, trace=None):
+    """A metric as people write it."""
+    return example.answer == prediction.answer
+
+
+class Answering(dspy.Module):
+    """A program as people write it."""
+
+    def __init__(self):
+        super().__init__()
+        self.answer = dspy.Predict("question -> answer")
+
+    def forward(self, question):
+        """One call."""
+        return self.answer(question=question)
+
+
+@pytest.fixture
+def engine():
+    """What answers; it counts what it was asked."""
+    return ScriptedEngine(answer)
+
+
+@pytest.fixture
+def lm(engine):
+    """A person's own LM."""
+    return dspy.LM("openai/scripted", engine=engine)
+
+
+@pytest.fixture
+def given(lm, tmp_path):
+    """The arguments of an optimization."""
+    return {
+        "trainset": ROWS[:8],
+        "valset": ROWS[8:16],
+        "metric": exact,
+        "lm": lm,
+        "folder": tmp_path / "run",
+    }
+
+
+def test_program_is_optimized_measured_saved_and_loaded(given, lm, engine, tmp_path):
+    """The five lines of the README; the same lines again ask nothing."""
+    program = Answering()
+    run = optimize(program, **given)
+    assert run.report.baseline.score == 0.25
+    assert run.report.best.score == 1.0
+    assert run.trials[0] == run.report.baseline
+    assert not program.answer.demos
+    shown = {"testset": ROWS[16:], "metric": exact, "lm": lm, "folder": run.folder}
+    verdict = evaluate(program, run.program, **shown)
+    assert (verdict.decision, verdict.uplift.mean) == ("promote", 1.0)
+    assert "city" in verdict.report_html.read_text("utf-8")
+    save_program(run.program, tmp_path / "program.json")
+    loaded = load_program(tmp_path / "program.json", program=program)
+    assert loaded.answer.demos == run.program.answer.demos
+    asked = len(engine.prompts)
+    again = optimize(program, **given)
+    assert again.report.best == run.report.best
+    assert evaluate(program, again.program, **shown).uplift == verdict.uplift
+    assert len(engine.prompts) == asked
+
+
+def test_an_optimized_program_is_where_the_next_begins(given, tmp_path):
+    """Its demos and instructions are the baseline's."""
+    first = optimize(Answering(), **given)
+    second = optimize(first.program, **{**given, "folder": tmp_path / "second"})
+    assert second.report.baseline.score == first.report.best.score == 1.0
+
+
+def test_a_budget_ends_in_order(given):
+    """With the best so far, and the reason in the report."""
+    run = optimize(Answering(), **given, budget={"max_calls": 20})
+    assert run.report.ended == "budget"
+    assert run.report.spent.paid <= 20
+
+
+def test_a_stop_stores_the_best_and_raises(given, engine, monkeypatch):
+    """A script that goes on after a success must not go on; the same call continues."""
+
+    def stopping(prompt: str) -> str:
+        if "proposed_instruction" in prompt:
+            signal.raise_signal(signal.SIGINT)
+        return answer(prompt)
+
+    monkeypatch.setattr(engine, "answer", stopping)
+    with pytest.raises(InterruptedRunError, match="the same call continues"):
+        optimize(Answering(), **given, num_threads=1)
+    assert (given["folder"] / "program.json").exists()
+    assert not stop_requested.is_set()
+    monkeypatch.setattr(engine, "answer", answer)
+    assert optimize(Answering(), **given).report.ended == "completed"
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"trainset": []}, "trainset=0 cannot be used: it has no example"),
+        ({"metric": 0.5}, "metric='float' cannot be used: not callable"),
+        ({"metric": lambda x: 1}, "cannot be called as metric"),
+        ({"lm": None}, "lm=None cannot be used: it is no LM"),
+        ({"lm": "openai/"}, "lm='openai/' cannot be used"),
+        ({"folder": None}, "folder=None cannot be used"),
+        ({"folder": __file__}, "it is a file"),
+        ({"optimizer": "mipro"}, "optimizer='mipro' cannot be used"),
+        ({"budget": {"max_call": 1}}, "budget.max_call=1 cannot be used"),
+        ({"num_trial": 3}, "num_trial=3 cannot be used"),
+        ({"seed": "a"}, "seed='a' cannot be used"),
+    ],
+)
+def test_a_mistake_is_one_sentence(given, changed, words):
+    """It names the argument, its value, what is allowed and what to do."""
+    with pytest.raises(PoOptimizerError, match=words) as refused:
+        optimize(Answering(), **{**given, **changed})
+    assert "\n" not in str(refused.value)
+
+
+def test_a_folder_of_another_run_is_refused(given):
+    """Finished or not, unless it may be replaced."""
+    optimize(Answering(), **given)
+    with pytest.raises(PoOptimizerError, match="it holds another optimization") as why:
+        optimize(Answering(), **given, seed=10)
+    assert "optimize.seed" in str(why.value)
+    assert optimize(Answering(), **given, seed=10, on_change="restart").trials
+
+
+def test_what_is_no_program_is_refused(given):
+    """By its type."""
+    with pytest.raises(PoOptimizerError, match="program='function' cannot be used"):
+        optimize(exact, **given)
+
+
+def test_a_testset_of_the_optimizer_is_refused(given, lm):
+    """Scores on what was seen say nothing."""
+    run = optimize(Answering(), **given)
+    with pytest.raises(PoOptimizerError, match="8 of its examples were in"):
+        evaluate(
+            Answering(),
+            run.program,
+            testset=ROWS[8:20],
+            metric=exact,
+            lm=lm,
+            folder=run.folder,
+        )

@@ -11,6 +11,7 @@ from typing import Any
 from dspy.lm15 import Message, Request, Response, TextPart, Usage
 
 from po_optimizer.lms import Ledger, Meter, MeteredEngine, MeteredLM
+from po_optimizer.lms.providers import make_provider
 from po_optimizer.params import LMParams
 
 Answer = Callable[[str], str]
@@ -60,17 +61,8 @@ def scripted_lm(answer: Answer, folder: Path, **params: Any) -> MeteredLM:
         json_schema=settings.structured_output == "json_schema",
         json_object=settings.structured_output != "none",
     )
-    lm = MeteredLM(
-        f"openai/{settings.model}",
-        engine,
-        settings,
-        slug="scripted",
-        where="scripted",
-        cache_folder=folder / "response_cache",
-        temperature=settings.temperature,
-        max_tokens=settings.max_tokens,
-        num_retries=settings.num_retries,
-    )
+    provider = make_provider(settings)
+    lm = MeteredLM(provider, engine, slug="scripted", folder=folder, where="scripted")
     lm.scripted = scripted
     return lm
 

@@ -10,7 +10,6 @@ from kedro.framework.startup import bootstrap_project
 
 from po_optimizer.console.messages import explain
 from po_optimizer.lms import MeteredLM, make_lm, use_lm
-from po_optimizer.optimization.preflight.provider import provider_checks
 
 PROJECT = Path(__file__).parents[1]
 
@@ -27,7 +26,7 @@ def ask(env: str, folder: Path) -> MeteredLM:
     """One question; what stands in its way is said in one sentence."""
     try:
         lm = task_lm(env, folder)
-        for check in provider_checks(lm):
+        for check in lm.check_provider():
             if not check.passed:
                 pytest.fail(
                     f"{check.setting}={check.value!r}: {check.message}", pytrace=False

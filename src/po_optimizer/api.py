@@ -49,7 +49,6 @@ from po_optimizer.optimization import (
 from po_optimizer.optimization import Setup as Job
 from po_optimizer.optimization import optimize as run_optimizer
 from po_optimizer.optimization.fingerprint import run_fingerprint
-from po_optimizer.optimization.preflight.provider import provider_checks
 from po_optimizer.optimization.resume import changes_since
 from po_optimizer.params import OptimizeParams, PromotionParams
 from po_optimizer.persistence import get_provenance, save_program
@@ -159,7 +158,7 @@ def optimize(
     )
     _check_same_run(job, place)
     note_seen({"trainset": train, "valset": val}, place)
-    report = preflight(job, disk_path=place, lm_checks=[provider_checks])
+    report = preflight(job, disk_path=place, lm_checks=[MeteredLM.check_provider])
     _write(place / "preflight_report.json", report)
     expected = forecast(job, report.calls_per_run)
     found = search(job, place, expected)

@@ -122,7 +122,7 @@ class PriceParams(Params):
 class LMParams(Params):
     """One LM: which model, how it is asked, how it is reached."""
 
-    provider: Literal["embedded", "ollama", "vertex", "openai", "litellm"] = "embedded"
+    provider: str = "embedded"  # a module of po_optimizer.lms.providers
     model: str = "smollm2-135m-instruct"  # name that the provider knows it by
     api_base: str | None = None
     adapter: Literal["json", "chat"] = "json"

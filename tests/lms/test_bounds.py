@@ -1,6 +1,7 @@
 """Bounds tighten the schema of a request and never loosen it or make it impossible."""
 
 import copy
+from types import SimpleNamespace
 
 import pytest
 from dspy.lm15 import Config, Message, Request, TextPart
@@ -8,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
-from po_optimizer.lms.bounds import BoundedEngine, bound_schema
-from po_optimizer.params import DecodingBounds
+from po_optimizer.lms.bounds import bound_schema
+from po_optimizer.lms.engine import PreparedEngine
+from po_optimizer.params import DecodingBounds, LMParams
 
 BOUNDS = DecodingBounds(items=3, item_characters=60, text_characters=200)
 LIMITS = st.integers(0, 500)
@@ -156,8 +158,9 @@ class Listening:
     """Keeps the request."""
 
     def complete(self, request):
-        """What it was asked."""
-        return request
+        """What it was asked, beside an answer."""
+        message = Message(role="assistant", parts=(TextPart(text="hello"),))
+        return SimpleNamespace(message=message, config=request.config)
 
 
 def requested(wanted):
@@ -165,7 +168,8 @@ def requested(wanted):
     message = Message(role="user", parts=(TextPart(text="hello"),))
     config = Config(response_format=wanted, max_tokens=7)
     request = Request(model="m", messages=(message,), config=config)
-    asked = BoundedEngine(Listening(), BOUNDS).complete(request)
+    engine = PreparedEngine(Listening(), LMParams(bounds=BOUNDS), {})
+    asked = engine.complete(request)
     assert asked.config.max_tokens == 7
     assert request.config.response_format == wanted
     return asked.config.response_format

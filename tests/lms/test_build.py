@@ -10,8 +10,7 @@ from pydantic import ValidationError
 
 from po_optimizer.errors import SettingError
 from po_optimizer.lms import LMNotReady, LMUnreachable, lm_slug, make_lm, use_lm
-from po_optimizer.lms.bounds import BoundedEngine
-from po_optimizer.lms.build import endpoint_words, price
+from po_optimizer.lms.providers import make_provider
 from po_optimizer.params import EmbeddedParams, LMParams, PriceParams
 from tests.servers.wire import serving
 
@@ -209,15 +208,6 @@ def test_ollama_is_asked_with_its_context_length(tmp_path, server):
     assert lm.meter.ledger.totals().completion_tokens == 3
 
 
-def test_bounds_wrap_the_engine(tmp_path):
-    """With bounds, requests pass through the bounding engine."""
-    params = LMParams(
-        provider="openai", model="m", api_base="http://there", bounds={"items": 2}
-    )
-    lm = make_lm(params, tmp_path, run_id="r")
-    assert isinstance(lm._engine_spec._connected(), BoundedEngine)
-
-
 def test_extra_arguments_reach_the_server(tmp_path, server):
     """`lm.extra` is for what one server alone understands."""
     params = openai(api_base=server.address, extra={"top_k": 7, "cache_prompt": True})
@@ -245,15 +235,15 @@ def test_other_extra_arguments_have_other_answers(tmp_path, server):
 )
 def test_price_is_unknown_rather_than_zero(params, tokens, dollars):
     """Only the embedded LM is free; without prices or usage the cost is None."""
-    assert price(params)(*tokens) == dollars
+    assert make_provider(params).cost(*tokens) == dollars
 
 
 def test_endpoint_in_words_names_address_or_weights():
     """What tells two LMs of one name apart."""
     weights = EmbeddedParams(file="w.gguf", sha256="abc")
-    assert endpoint_words(LMParams(embedded=weights)) == "embedded w.gguf abc"
-    assert endpoint_words(openai(api_base="http://a")) == "openai http://a"
-    assert endpoint_words(LMParams(provider="vertex")) == "vertex default endpoint"
+    assert make_provider(LMParams(embedded=weights)).where == "embedded w.gguf abc"
+    assert make_provider(openai(api_base="http://a")).where == "openai http://a"
+    assert make_provider(LMParams(provider="vertex")).where == "vertex default endpoint"
 
 
 def test_reasoning_model_gets_what_it_takes(tmp_path):

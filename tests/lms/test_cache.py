@@ -100,6 +100,7 @@ def test_failed_write_is_not_kept_in_memory_either(tmp_path, monkeypatch):
 def test_folder_that_cannot_be_made_stops_the_run(tmp_path):
     """A cache that is not there would lose every answer."""
     lm = scripted_lm(ANSWER, tmp_path)
+    lm.cache_folder.parent.mkdir()
     lm.cache_folder.write_text("a file where the folder should be")
     with pytest.raises(CacheWriteFailed, match="response_cache"):
         ask(lm)
@@ -108,7 +109,7 @@ def test_folder_that_cannot_be_made_stops_the_run(tmp_path):
 def test_broken_cache_file_stops_the_run(tmp_path):
     """A damaged database is our failure, not the program's."""
     lm = scripted_lm(ANSWER, tmp_path)
-    lm.cache_folder.mkdir()
+    lm.cache_folder.mkdir(parents=True)
     (lm.cache_folder / FILE).write_bytes(b"this is no database" * 1000)
     with pytest.raises(CacheWriteFailed, match="response_cache"):
         ask(lm)

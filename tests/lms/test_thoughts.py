@@ -7,7 +7,8 @@ import pytest
 from dspy.lm15 import InvalidRequestError, request_from_openai_chat
 
 from po_optimizer.lms import make_lm, use_lm
-from po_optimizer.lms.thoughts import CleanAnswers, without_thoughts
+from po_optimizer.lms.engine import PreparedEngine
+from po_optimizer.lms.thoughts import without_thoughts
 from po_optimizer.params import LMParams
 from tests.scripted import ScriptedEngine
 from tests.servers.wire import serving
@@ -81,7 +82,7 @@ def test_filter_as_an_error_is_the_same_as_in_an_answer(code, words):
     def refuse(prompt):
         raise InvalidRequestError(words, status=400, provider_code=code)
 
-    answer = CleanAnswers(ScriptedEngine(refuse)).complete(_request())
+    answer = PreparedEngine(ScriptedEngine(refuse), LMParams(), {}).complete(_request())
     assert answer.finish_reason == "content_filter"
     assert answer.message.text in {"", None}
 
@@ -93,7 +94,7 @@ def test_other_refusals_of_a_prompt_are_errors():
         raise InvalidRequestError("max_tokens is too large", status=400)
 
     with pytest.raises(InvalidRequestError):
-        CleanAnswers(ScriptedEngine(refuse)).complete(_request())
+        PreparedEngine(ScriptedEngine(refuse), LMParams(), {}).complete(_request())
 
 
 def _request():

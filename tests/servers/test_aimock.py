@@ -11,7 +11,8 @@ from pathlib import Path
 import dspy
 import pytest
 
-from po_optimizer.lms import Ledger, LMUnreachable, build, make_lm, use_lm
+from po_optimizer.lms import Ledger, LMUnreachable, make_lm, use_lm
+from po_optimizer.lms.providers import provider_class
 from po_optimizer.params import LMParams
 from tests.faces.project import ROOT, copy_project, kedro, typed
 from tests.servers import google
@@ -88,7 +89,9 @@ def known(record):
 def made(aimock, tmp_path, monkeypatch):
     """A function that makes an LM of a provider on aimock."""
     # aimock has no list of pulled models, and gives no Google tokens
-    monkeypatch.setattr(build, "look_at_provider", lambda params, key: [])
+    for name in ("litellm", "ollama", "vertex"):
+        cls = provider_class(name)
+        monkeypatch.setattr(cls, "check_provider", lambda provider: [])
     with serving(str) as tokens:
         google.log_in(monkeypatch, tmp_path, tokens.address)
 

@@ -6,7 +6,7 @@ import yaml
 
 from po_optimizer.lms import Ledger, make_lm, stop_servers, use_lm
 from po_optimizer.lms.embedded.server import KEY, serve
-from po_optimizer.lms.providers import look_at_provider
+from po_optimizer.lms.providers import make_provider
 from po_optimizer.params import LMParams
 from tests.faces.project import copy_project, kedro
 from tests.weights import SMALL, needs_weights
@@ -39,8 +39,8 @@ def test_llama_cpp_answers_under_a_schema(tmp_path):
             max_tokens=60,
             bounds={"items": 2, "item_characters": 20, "text_characters": 20},
         )
-        findings = {f.name: f for f in look_at_provider(params, KEY)}
-        assert [name for name, f in findings.items() if not f.problem] == [
+        checks = make_provider(params, KEY).check_provider()
+        assert [check.name for check in checks if check.passed] == [
             "server_answers",
             "server_has_model",
         ]

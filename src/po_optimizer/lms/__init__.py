@@ -2,9 +2,10 @@
 
 from po_optimizer.lms.build import lm_slug, make_lm
 from po_optimizer.lms.embedded.server import stop_servers
+from po_optimizer.lms.engine import MeteredEngine
 from po_optimizer.lms.interrupt import orderly_interrupt, stop_lms_in_use
 from po_optimizer.lms.ledger import CallRow, Ledger
-from po_optimizer.lms.lm import MeteredEngine, MeteredLM, use_lm
+from po_optimizer.lms.lm import MeteredLM, use_lm
 from po_optimizer.lms.meter import CallScope, Meter
 from po_optimizer.lms.stops import (
     CacheWriteFailed,

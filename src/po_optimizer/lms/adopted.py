@@ -18,6 +18,7 @@ from po_optimizer.lms.ledger import Ledger
 from po_optimizer.lms.lm import MeteredLM
 from po_optimizer.lms.meter import Meter
 from po_optimizer.lms.other_lms import identify, model_name, slug_of
+from po_optimizer.lms.providers import Provider
 from po_optimizer.params import DecodingBounds, EmbeddedParams, LMParams
 
 _UNKNOWN_WINDOW = 10**6
@@ -128,21 +129,29 @@ def adopt_lm(
     slug = slug_of(lm)
     meter = Meter(Ledger(Path(folder) / slug / "ledger.sqlite"), run_id, slug)
     identity = identify(lm, meter, settings)
+    provider = _Adopted(_describe(lm, settings, adapter, num_threads))
     adopted = lm.copy()
     vars(adopted).update(
         meters_itself=False,
         meter=meter,
         adapter=adapter,
-        params=_describe(lm, settings, adapter, num_threads),
+        params=provider.params,
         identity=identity,
         slug=slug,
         where=identity.where,
         cache_folder=identity.cache_folder,
+        provider=provider,
         weights=None,
         num_threads=num_threads,
         knows_cost=_has_price(lm),
     )
     return cast(MeteredLM, adopted)
+
+
+class _Adopted(Provider):
+    """Whatever answers an LM that somebody made: the probe asks it."""
+
+    cuts_silently = True
 
 
 def _describe(

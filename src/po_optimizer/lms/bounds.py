@@ -6,41 +6,13 @@ request only: what is accepted as an answer stays the program's own matter.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
-
-from dspy.lm15 import Request, Response
 
 from po_optimizer.params import DecodingBounds
 
-
-class BoundedEngine:
-    """An engine whose requests carry a bounded schema.
-
-    Args:
-        engine: The engine that answers.
-        bounds: The most that lists and strings may hold.
-    """
-
-    def __init__(self, engine: Any, bounds: DecodingBounds) -> None:
-        self._engine = engine
-        self._bounds = bounds
-
-    def complete(self, request: Request) -> Response:
-        """The answer to the bounded request."""
-        wanted = request.config.response_format
-        if wanted is not None and "schema" in wanted:
-            schema = bound_schema(wanted["schema"], self._bounds)
-            bounded = {**wanted, "schema": schema}
-            config = replace(request.config, response_format=bounded)
-            request = replace(request, config=config)
-        answer: Response = self._engine.complete(request)
-        return answer
-
-
-_ONE = {"items", "additionalProperties", "contains", "not", "if", "then", "else"}
-_LIST = {"anyOf", "oneOf", "allOf", "prefixItems"}
-_NAMED = {"properties", "patternProperties", "$defs", "definitions"}
+_SCHEMA = {"items", "additionalProperties", "contains", "not", "if", "then", "else"}
+_SCHEMAS = {"anyOf", "oneOf", "allOf", "prefixItems"}
+_NAMED_SCHEMAS = {"properties", "patternProperties", "$defs", "definitions"}
 
 
 def bound_schema(schema: Any, bounds: DecodingBounds, *, in_list: bool = False) -> Any:
@@ -66,12 +38,12 @@ def bound_schema(schema: Any, bounds: DecodingBounds, *, in_list: bool = False) 
 
 def _bound_part(key: str, part: Any, bounds: DecodingBounds) -> Any:
     """What one keyword holds: schemas are bounded, values and names stay."""
-    if key in _ONE:
+    if key in _SCHEMA:
         return bound_schema(part, bounds, in_list=key == "items")
-    if key in _LIST and isinstance(part, Sequence):
-        return [bound_schema(one, bounds) for one in part]
-    if key in _NAMED and isinstance(part, Mapping):
-        return {name: bound_schema(one, bounds) for name, one in part.items()}
+    if key in _SCHEMAS and isinstance(part, Sequence):
+        return [bound_schema(item, bounds) for item in part]
+    if key in _NAMED_SCHEMAS and isinstance(part, Mapping):
+        return {name: bound_schema(item, bounds) for name, item in part.items()}
     return part
 
 

@@ -1,31 +1,38 @@
 """How answers come over HTTP: whole, of bounded size, from the address that was asked.
 
-DSPy's engine and our looks at a server use `AnswerTransport`; what LiteLLM asks goes
-through the same `read_answer`. No redirect is followed: prompts and keys are for the
+DSPy's engine and `get_json` use `AnswerTransport`; what LiteLLM asks goes through the
+same `read_answer`. No redirect is followed: prompts and keys are for the
 address of the configuration. Loopback passes every proxy by.
 """
 
 import ipaddress
+import json
 import socket
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 from dspy._vendor.lm15.transports import (
     ProtocolError,
     ReadTimeout,
     StdlibTransport,
+    TransportError,
     TransportRequest,
     TransportResponse,
 )
 
 from po_optimizer.lms.answer_repair import repair_body
+from po_optimizer.lms.secret import without
 
 LARGEST_BYTES = 2**25  # of one answer; a million tokens of text take some 5 MB
 _CODINGS = {"gzip", "x-gzip", "deflate"}  # none grows a block by more than 1,030 times
 _REDIRECTS = range(300, 400)
 # a connection waits for its slot no longer than an answer for its first byte
 _CONNECTIONS = 100
+_PATIENCE_SECONDS = 10
+_REFUSED = 400  # and above: the body is an error's
 
 
 class AnswerTransport:
@@ -134,3 +141,51 @@ def is_loopback(url: str) -> bool:
             return False
     mapped = getattr(number, "ipv4_mapped", None) or number
     return bool(mapped.is_loopback or mapped.is_unspecified)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What came back.
+
+    Args:
+        status: Of HTTP; None: no answer.
+        document: The JSON that was sent; None: none, or not readable.
+        problem: Why there was no answer, without the address.
+    """
+
+    status: int | None
+    document: Any = None
+    problem: str = ""
+
+
+def get_json(address: str, api_key: str | None = None, *, body: Any = None) -> Reply:
+    """Asks once; a server that does not answer is a value, not an exception.
+
+    Args:
+        address: http or https; no other is followed, wherever the server points.
+        api_key: Sent as a bearer token.
+        body: Posted as JSON; None: a GET.
+    """
+    if urlsplit(address).scheme not in {"http", "https"}:
+        return Reply(None, problem="it is no http(s) address")
+    headers = [("Authorization", f"Bearer {api_key}")] if api_key else []
+    request = TransportRequest("GET", address, headers)
+    if body is not None:
+        headers.append(("Content-Type", "application/json"))
+        request = TransportRequest("POST", address, headers, json.dumps(body).encode())
+    transport = AnswerTransport(_PATIENCE_SECONDS)
+    try:
+        with transport.stream(request) as response:
+            document = _parsed(response.read()) if response.status < _REFUSED else None
+            return Reply(response.status, document)
+    except (TransportError, OSError, ValueError) as error:
+        return Reply(None, problem=without(api_key, str(error)))
+    finally:
+        transport.close()
+
+
+def _parsed(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None

@@ -1,191 +1,96 @@
-"""A dspy.LM whose every call stands in the ledger and obeys the guards.
-
-The metering sits in DSPy's engine, which is asked only when the response cache has
-no answer: so a guard sees exactly the calls that are paid for, each retry included,
-and the cache stays DSPy's own.
-"""
+"""A dspy.LM whose every call stands in the ledger and obeys the guards."""
 
 import asyncio
-import threading
-from collections.abc import Callable, Iterator
+import hashlib
+import json
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from logging import getLogger
 from pathlib import Path
 from typing import Any
 
 import dspy
-from dspy.lm15 import Request, Response
 from dspy.utils.callback import BaseCallback
 
-from po_optimizer.errors import PoOptimizerError
-from po_optimizer.lms.answer_repair import count
-from po_optimizer.lms.meter import CallScope, LMIdentity, Meter, in_use
+from po_optimizer.lms.check import Check
+from po_optimizer.lms.engine import MeteredEngine
+from po_optimizer.lms.meter import CallScope, LMIdentity, in_use
 from po_optimizer.lms.other_lms import metering_every_lm
 from po_optimizer.lms.program_threads import own_threads
-from po_optimizer.lms.stops import LMNotReady
-from po_optimizer.lms.threads import num_threads
-from po_optimizer.params import LMParams
-
-logger = getLogger(__name__)
-
-_TOLD = {
-    "length": "was cut at lm.max_tokens={most}; raise it if this happens often",
-    "content_filter": "was withheld by the server's filter",
-}
-
-
-class MeteredEngine:
-    """A DSPy engine that checks, times and records each attempt of another one.
-
-    Args:
-        connect: Gives the engine that reaches the LM; called on first use, so that
-            a run whose answers are all cached starts no server.
-        meter: Shared with the LM.
-        cost: (prompt tokens, completion tokens) -> US dollars or None.
-        json_schema: The LM takes a JSON schema as response format.
-        json_object: The LM takes the plain JSON response format.
-    """
-
-    supports_function_calling = False
-    supports_reasoning = False
-
-    def __init__(
-        self,
-        connect: Callable[[], Any],
-        meter: Meter,
-        cost: Callable[[int | None, int | None], float | None],
-        *,
-        json_schema: bool,
-        json_object: bool,
-    ) -> None:
-        self.meter = meter
-        self.supports_response_schema = json_schema
-        formats = {"response_format"} if json_schema or json_object else set()
-        self.supported_params = frozenset({"temperature", "max_tokens"} | formats)
-        self._connect = connect
-        self._cost = cost
-        self._engine: Any = None
-        self._told: set[str] = set()
-        self._lock = threading.Lock()
-
-    @property
-    def knows_cost(self) -> bool:
-        """Whether a call's cost can be told from its tokens."""
-        return self._cost(1, 1) is not None
-
-    def complete(self, request: Request) -> Response:
-        """One attempt, checked against the guards and recorded."""
-        self.meter.check()
-        engine = self._connected()
-        with self.meter.attempt(self.meter.slug) as usage:
-            response: Response = engine.complete(request)
-            # no prompt has 0 tokens: a server that says so reports none
-            sent = count(response.usage.input_tokens) or None
-            made = count(response.usage.output_tokens) if sent else None
-            usage.update(
-                prompt_tokens=sent,
-                completion_tokens=made,
-                cost_usd=self._cost(sent, made),
-            )
-        self._tell(response.finish_reason, request.config.max_tokens)
-        self._compare(request.model, response.model)
-        return response
-
-    def _tell(self, reason: str, most: int | None) -> None:
-        """Says once why an answer is not whole; what it is worth the metric says."""
-        if reason in _TOLD and reason not in self._told:
-            self._told.add(reason)
-            what = _TOLD[reason].format(most=most)
-            logger.warning("An answer of %s %s", self.meter.slug, what)
-
-    def _compare(self, asked: str, answered: str) -> None:
-        """Says once that another model answered: results are named after the asked."""
-        one, other = asked.split("/", 1)[-1].lower(), answered.lower()
-        if one in other or other in asked.lower() or answered in self._told:
-            return  # a version or a path beside the name is no other model
-        if other.endswith(".gguf"):
-            return  # llama.cpp names its weights' file, to whatever name it is asked by
-        self._told.add(answered)
-        logger.warning(
-            "%s was asked for, but the server says that %s answered; results are named "
-            "after the first. If that is no alias, correct lm.model or the server",
-            asked.split("/", 1)[-1],
-            answered,
-        )
-
-    def _connected(self) -> Any:
-        with self._lock:
-            if self._engine is None:
-                try:
-                    self._engine = self._connect()
-                except PoOptimizerError as error:
-                    # DSPy would retry or swallow it; a wrong setting stays wrong
-                    self.meter.stopped = LMNotReady(error)
-                    raise self.meter.stopped from error
-            return self._engine
-
-    def __deepcopy__(self, memo: dict[int, object]) -> "MeteredEngine":
-        """The same engine: a connection is not copied with a program."""
-        return self
+from po_optimizer.lms.providers import Provider
 
 
 class MeteredLM(dspy.LM):
     """A dspy.LM with a meter, its own cache folder and typed parameters.
 
     Args:
-        model: DSPy's model string, provider/name.
+        provider: How the LM is reached, with what the configuration says of it.
         engine: The metering engine.
-        params: What the configuration says of this LM.
         slug: Provider and model, fit for a path.
-        where: The endpoint in words, without secrets.
-        cache_folder: Of this endpoint's response cache.
-        weights: Gives the digest of what answers, where the server tells it.
-        kwargs: dspy.LM's own arguments.
+        folder: Where the response cache lies.
+        where: Of the endpoint, without secrets; None: as the provider says.
     """
 
     meters_itself: bool = True  # the metering of every other LM leaves it alone
 
     def __init__(
         self,
-        model: str,
+        provider: Provider,
         engine: MeteredEngine,
-        params: LMParams,
         *,
         slug: str,
-        where: str,
-        cache_folder: Path,
-        weights: Callable[[], str | None] = lambda: None,
-        **kwargs: Any,
+        folder: Path,
+        where: str | None = None,
     ) -> None:
-        super().__init__(model, engine=engine, **kwargs)
-        self.meter = engine.meter
+        params = provider.params
+        super().__init__(
+            provider.model,
+            engine=engine,
+            temperature=params.temperature,
+            max_tokens=params.max_tokens,
+            num_retries=params.num_retries,
+        )
+        self.provider = provider
         self.params = params
+        self.meter = engine.meter
         self.slug = slug
-        self.where = where
-        self._cache_folder = cache_folder
-        self._weights = weights
+        self.where = where or provider.where
+        self._folder = folder
 
     @cached_property
     def weights(self) -> str | None:
         """The digest of what answers, asked once; None: the server tells none."""
-        return self._weights()
+        return self.provider.weights(self._folder)
 
     @cached_property
     def cache_folder(self) -> Path:
-        """Of this endpoint, and of the weights that answer there today."""
-        name = self._cache_folder.name
-        tail = f"-{self.weights[:12]}" if self.weights else ""
-        return self._cache_folder.with_name(f"{name}{tail}")
+        """Of this endpoint, and of the weights that answer there today.
 
-    def _get_initial_kwargs(self, **kwargs: Any) -> dict[str, Any]:
-        # DSPy asks more of OpenAI's reasoning models than OpenAI does
-        return {name: value for name, value in kwargs.items() if value is not None}
+        One folder for all that DSPy's cache key leaves out and that changes answers.
+        """
+        params, bounds = self.params, self.params.bounds
+        parts = [self.where, bounds.model_dump_json() if bounds else ""]
+        if params.extra:
+            parts.append(json.dumps(params.extra, sort_keys=True))
+        name = hashlib.sha256(" ".join(parts).encode()).hexdigest()[:12]
+        tail = f"-{self.weights[:12]}" if self.weights else ""
+        return self._folder / "response_cache" / f"{name}{tail}"
 
     @cached_property
     def num_threads(self) -> int:
         """Calls that are asked at a time."""
-        return num_threads(self.params, self.meter.secret)
+        return self.provider.concurrency()
+
+    def check_provider(self) -> list[Check]:
+        """What keeps the LM from answering; the checks are named after it, too."""
+        return [
+            finding.model_copy(update={"name": f"{finding.name} ({self.slug})"})
+            for finding in self.provider.check_provider()
+        ]
+
+    def _get_initial_kwargs(self, **kwargs: Any) -> dict[str, Any]:
+        # DSPy asks more of OpenAI's reasoning models than OpenAI does
+        return {name: value for name, value in kwargs.items() if value is not None}
 
     @property
     def knows_cost(self) -> bool:

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from po_optimizer.errors import SettingError
+from po_optimizer.lms.providers import provider_class
 from po_optimizer.params import DecodingBounds, LMParams
 
 _REASONS = re.compile(r"o[1-9](-|$)|gpt-5(?!.*-chat)")
-_ADDRESS_VARIABLES = {"ollama": "OLLAMA_BASE_URL", "openai": "PO_LM_BASE_URL"}
+_DEFAULT_PROVIDER = LMParams.model_fields["provider"].default
 _OF_ONE_PROVIDER = {
     *("api_base", "extra", "context_tokens", "structured_output", "num_threads"),
 }
@@ -78,11 +79,11 @@ def _params(chosen: dict[str, Any]) -> LMParams:
             "Set PO_LM_MODEL in the environment, or --params lm.model=... (of another "
             "LM for the prompts: prompt_lm.model).",
         )
-    provider = str(chosen.get("provider"))
-    if provider != "embedded":
-        chosen.pop("embedded", None)  # base names weights; no other provider has any
-        chosen.pop("bounds", None)  # and bounds them, as only small models need it
-    variable = _ADDRESS_VARIABLES.get(provider)
+    provider = provider_class(str(chosen.get("provider") or _DEFAULT_PROVIDER))
+    if not provider.has_own_weights:  # base names some, and bounds small models
+        chosen.pop("embedded", None)
+        chosen.pop("bounds", None)
+    variable = provider.address_variable
     if variable and chosen.get("api_base") is None:
         chosen["api_base"] = os.environ.get(variable) or None
     params = LMParams(**chosen)

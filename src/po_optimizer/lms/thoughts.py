@@ -1,87 +1,9 @@
-"""Answers as a program may read them: no thinking aloud, a withheld one is empty.
-
-Half characters are replaced here too: not every answer comes through a client of ours.
-"""
+"""What a reasoning model thought aloud, which no program may read."""
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
-from typing import Any
-
-from dspy.lm15 import (
-    InvalidRequestError,
-    Message,
-    Request,
-    Response,
-    TextPart,
-    ThinkingPart,
-    Usage,
-)
-
-from po_optimizer.lms.answer_repair import repair_answer
 
 _TAG = re.compile(r"<(/?)(think|thinking|thought|reasoning)>", re.IGNORECASE)
-_WITHHELD = re.compile(
-    r"content[ _-]?(filter|policy|management)|responsible ?ai|safety|prohibited_content"
-    r"|blocklist|violat\w+ .*polic",
-    re.IGNORECASE,
-)
-
-
-class CleanAnswers:
-    """An engine whose answers hold nothing but the answer.
-
-    What a server says of a filter as an HTTP error is the same empty answer as what
-    another says with `finish_reason`: one cause, one status.
-
-    Args:
-        engine: The engine that answers.
-    """
-
-    def __init__(self, engine: Any) -> None:
-        self._engine = engine
-
-    def complete(self, request: Request) -> Response:
-        """The answer without thoughts, or an empty one that a filter withheld."""
-        try:
-            answer: Response = self._engine.complete(request)
-        except InvalidRequestError as error:
-            if not _is_withheld(error):
-                raise
-            return _empty(request)
-        parts = tuple(_clean(answer.message.parts))
-        if parts == answer.message.parts:
-            return answer
-        message = replace(answer.message, parts=parts or (TextPart(text=""),))
-        return replace(answer, message=message)
-
-
-def _empty(request: Request) -> Response:
-    return Response(
-        id=None,
-        model=request.model,
-        message=Message(role="assistant", parts=(TextPart(text=""),)),
-        finish_reason="content_filter",
-        usage=Usage(),
-    )
-
-
-def _is_withheld(error: InvalidRequestError) -> bool:
-    """By the server's code, LiteLLM's class or, where there is neither, its words."""
-    causes = (type(error.__cause__).__name__, error.provider_code or "", str(error))
-    return any(_WITHHELD.search(_spaced(cause)) for cause in causes)
-
-
-def _spaced(name: str) -> str:
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
-
-
-def _clean(parts: tuple[Any, ...]) -> Iterator[Any]:
-    for part in parts:
-        if isinstance(part, TextPart):
-            yield replace(part, text=without_thoughts(repair_answer(part.text)))
-        elif not isinstance(part, ThinkingPart):
-            yield part
 
 
 def without_thoughts(text: str) -> str:

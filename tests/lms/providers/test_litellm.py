@@ -8,7 +8,7 @@ import dspy
 import pytest
 
 from po_optimizer.lms import make_lm, use_lm
-from po_optimizer.lms.providers import look_at_provider
+from po_optimizer.lms.providers import make_provider
 from po_optimizer.params import LMParams
 
 KEY = "sk-canary-of-a-cloud"
@@ -88,7 +88,7 @@ def test_clouds_answer_in_their_own_formats(tmp_path, cloud, model, extra, heade
         provider="litellm", model=model, api_base=address, extra=extra, num_retries=0
     )
     lm = make_lm(params, tmp_path, run_id="r", api_key=KEY)
-    assert not [finding for finding in look_at_provider(params, KEY) if finding.problem]
+    assert not [c for c in make_provider(params, KEY).check_provider() if not c.passed]
     with use_lm(lm, stage="test"):
         for _ in range(2):
             assert dspy.Predict("question -> answer")(question="?").answer == "42"
@@ -118,11 +118,13 @@ def test_missing_key_is_named_before_anything_is_paid(monkeypatch):
     """The finding says which variable to set."""
     monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
     params = LMParams(provider="litellm", model="anthropic/claude-haiku-4-5")
-    (problem,) = [one for one in look_at_provider(params) if one.problem]
-    assert "ANTHROPIC_API_KEY" in problem.remedy
+    checks = make_provider(params).check_provider()
+    (failed,) = [check for check in checks if not check.passed]
+    assert "ANTHROPIC_API_KEY" in failed.message
 
 
 def test_unknown_provider_is_named():
     """A model string without a provider is no model of LiteLLM's."""
-    (problem,) = look_at_provider(LMParams(provider="litellm", model="nobody-knows"))
-    assert "provider/model" in problem.remedy
+    params = LMParams(provider="litellm", model="nobody-knows")
+    (failed,) = make_provider(params).check_provider()
+    assert "provider/model" in failed.message

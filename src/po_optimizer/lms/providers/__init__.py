@@ -1,22 +1,45 @@
-"""What each provider needs before it can be asked, and what it costs."""
+"""Providers of LMs: one class each, in the module of the provider's name."""
 
-from collections.abc import Callable
+import inspect
+from importlib import import_module
+from pkgutil import iter_modules
 
-from po_optimizer.lms.providers import litellm, ollama, openai_compatible, vertex
-from po_optimizer.lms.providers.finding import Finding
+from po_optimizer.errors import SettingError, listed
+from po_optimizer.lms.providers.base import Provider
 from po_optimizer.params import LMParams
 
-__all__ = ["Finding", "look_at_provider"]
-
-_LOOKS: dict[str, Callable[[LMParams, str | None], list[Finding]]] = {
-    "litellm": litellm.look,
-    "ollama": ollama.look,
-    "openai": openai_compatible.look,
-    "vertex": vertex.look,
-}
+__all__ = ["Provider", "make_provider", "provider_class", "provider_names"]
 
 
-def look_at_provider(params: LMParams, api_key: str | None = None) -> list[Finding]:
-    """Every finding, good and bad; empty for providers that need no look."""
-    look = _LOOKS.get(params.provider)
-    return look(params, api_key) if look else []
+def provider_names() -> list[str]:
+    """What `lm.provider` may be."""
+    modules = (module.name for module in iter_modules(__path__))
+    return sorted(name for name in modules if name != "base")
+
+
+def provider_class(name: str) -> type[Provider]:
+    """The class of one provider; no other's module is imported.
+
+    Raises:
+        SettingError: There is none of that name.
+    """
+    if name not in provider_names():
+        allowed = f"it is none of {listed(provider_names())}"
+        raise SettingError("lm.provider", name, allowed, "Correct it.")
+    module = import_module(f"{__name__}.{name}")
+    classes = inspect.getmembers(module, inspect.isclass)
+    (own,) = (
+        cls
+        for _, cls in classes
+        if issubclass(cls, Provider) and cls.__module__ == module.__name__
+    )
+    return own
+
+
+def make_provider(params: LMParams, api_key: str | None = None) -> Provider:
+    """The provider that the parameters name; nothing is asked or started.
+
+    Raises:
+        SettingError: There is none of that name.
+    """
+    return provider_class(params.provider)(params, api_key)

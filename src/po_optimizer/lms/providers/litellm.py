@@ -1,78 +1,126 @@
 """Every provider that LiteLLM reaches: its name, its keys and its prices.
 
-LiteLLM takes seconds to import: only this provider and Vertex AI do so.
+LiteLLM takes seconds to import: it is loaded when the first call is made or priced.
 """
 
 import os
-from typing import Any
+from typing import Any, ClassVar
 
-from po_optimizer.lms.providers.finding import Finding
-from po_optimizer.params import LMParams
+from po_optimizer.lms.check import Check, check
+from po_optimizer.lms.litellm_engine import PatientEngine, bounded_client
+from po_optimizer.lms.providers.base import Provider
 
+# LiteLLM asks these with the HTTP client that it is given; Azure and many others are
+# asked by OpenAI's own library, with a client of its own
 _TAKE_A_CLIENT = {
     *("anthropic", "bedrock", "gemini", "groq", "ollama", "ollama_chat", "vertex_ai"),
 }
 
 
-def takes_client(params: LMParams) -> bool:
-    """Whether LiteLLM asks with the HTTP client that it is given.
+class LiteLLM(Provider):
+    """A cloud by LiteLLM's model string, such as anthropic/claude-sonnet-4-5.
 
-    Azure and many others are asked by OpenAI's own library, with a client of its own.
+    Attributes:
+        sends_key: The key of the configuration is for it.
+        billed_as: LiteLLM's word in the price table; None: that of the entry.
     """
-    named = params.provider == "litellm"
-    return not named or params.model.partition("/")[0] in _TAKE_A_CLIENT
+
+    sends_key: ClassVar[bool] = True
+    billed_as: ClassVar[str | None] = None
+
+    def connect(self) -> Any:
+        """An engine that asks by way of LiteLLM.
+
+        Raises:
+            SettingError: A check did not pass.
+        """
+        from dspy.clients.engines.litellm_engine import (  # noqa: PLC0415
+            LiteLLMEngine,
+        )
+
+        _litellm()
+        for finding in self.check_provider():
+            if not finding.passed:
+                raise finding.as_error()
+        params = self.params
+        options: dict[str, Any] = {"timeout": params.timeout_seconds}
+        if params.api_base is not None:
+            options["api_base"] = params.api_base
+        if self._api_key is not None and self.sends_key:
+            options["api_key"] = self._api_key
+        engine = LiteLLMEngine(**options)
+        if self.model.partition("/")[0] in _TAKE_A_CLIENT:
+            engine.client_options["client"] = bounded_client(params.timeout_seconds)
+        return PatientEngine(engine)
+
+    def check_provider(self) -> list[Check]:
+        """Whether LiteLLM knows the provider, and has the keys that it wants."""
+        litellm, params = _litellm(), self.params
+        problem = ""
+        try:
+            litellm.get_llm_provider(params.model, api_base=params.api_base)
+        except litellm.exceptions.BadRequestError:
+            problem = "LiteLLM knows no such provider"
+        known = check(
+            "litellm_provider",
+            "lm.model",
+            params.model,
+            "a model whose name begins with a provider of LiteLLM's",
+            problem=problem,
+            remedy="Write provider/model, as in lm.model=anthropic/claude-sonnet-4-5",
+        )
+        return [known, self._keys()] if known.passed else [known]
+
+    def _keys(self) -> Check:
+        missing = self._missing_keys()
+        names = ", ".join(missing)
+        remedy = f"Set them in the environment: {names}"
+        if any(name.endswith("_API_KEY") for name in missing):
+            remedy += " (a key also as PO_LM_API_KEY, an address as lm.api_base)"
+        return check(
+            "litellm_keys",
+            "PO_LM_API_KEY",
+            None if missing else "***",
+            "the keys that the provider wants",
+            problem=f"LiteLLM misses {names}" if missing else "",
+            remedy=f"{remedy}.",
+        )
+
+    def _missing_keys(self) -> list[str]:
+        params, api_key = self.params, self._api_key
+        wanted = _litellm().validate_environment(
+            params.model, api_key=api_key, api_base=params.api_base
+        )
+        if wanted["keys_in_environment"]:
+            return []
+        return [
+            name
+            for name in wanted["missing_keys"]
+            if not (api_key and name.endswith("_API_KEY"))
+            and not (params.api_base and name.endswith("_API_BASE"))
+            and name.lower() not in params.extra
+            and name.partition("_")[2].lower() not in params.extra
+        ]
+
+    def list_price(self, prompt: int, completion: int) -> float | None:
+        """By LiteLLM's price table as installed."""
+        litellm, model = _litellm(), self.params.model
+        names = (self.model, model, model.partition("/")[2])
+        priced = next((name for name in names if name in litellm.model_cost), None)
+        if priced is None:
+            return None
+        entry = litellm.model_cost[priced]
+        dollars = litellm.cost_per_token(
+            model=model if self.billed_as else priced,
+            custom_llm_provider=self.billed_as or entry.get("litellm_provider"),
+            prompt_tokens=prompt,
+            completion_tokens=completion,
+        )
+        return float(sum(dollars))
 
 
-def _library() -> Any:
+def _litellm() -> Any:
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # no network
     import litellm  # noqa: PLC0415 -- takes seconds
 
     return litellm
-
-
-def look(params: LMParams, api_key: str | None) -> list[Finding]:
-    """Whether LiteLLM knows the provider, and has the keys that it wants."""
-    litellm = _library()
-    try:
-        litellm.get_llm_provider(params.model, api_base=params.api_base)
-    except litellm.exceptions.BadRequestError:
-        problem = "LiteLLM knows no such provider"
-        remedy = "Write provider/model, as in lm.model=anthropic/claude-sonnet-4-5"
-        return [Finding("litellm_provider", "lm.model", params.model, problem, remedy)]
-    known = Finding("litellm_provider", "lm.model", params.model)
-    wanted = litellm.validate_environment(
-        params.model, api_key=api_key, api_base=params.api_base
-    )
-    missing = [
-        name
-        for name in wanted["missing_keys"]
-        if not (api_key and name.endswith("_API_KEY"))
-        and not (params.api_base and name.endswith("_API_BASE"))
-        and name.lower() not in params.extra
-        and name.partition("_")[2].lower() not in params.extra
-    ]
-    if wanted["keys_in_environment"] or not missing:
-        return [known, Finding("litellm_keys", "PO_LM_API_KEY", "***")]
-    names = ", ".join(missing)
-    problem = f"LiteLLM misses {names}"
-    remedy = f"Set them in the environment: {names}"
-    if any(name.endswith("_API_KEY") for name in missing):
-        remedy += " (a key also as PO_LM_API_KEY, an address as lm.api_base)"
-    keys = Finding("litellm_keys", "PO_LM_API_KEY", None, problem, f"{remedy}.")
-    return [known, keys]
-
-
-def cost(model: str, prompt: int, completion: int) -> float | None:
-    """US dollars by LiteLLM's price table as installed; None: not in it."""
-    litellm = _library()
-    names = (model, model.partition("/")[2])
-    priced = next((name for name in names if name in litellm.model_cost), None)
-    if priced is None:
-        return None
-    dollars = litellm.cost_per_token(
-        model=priced,
-        custom_llm_provider=litellm.model_cost[priced].get("litellm_provider"),
-        prompt_tokens=prompt,
-        completion_tokens=completion,
-    )
-    return float(sum(dollars))

@@ -6,152 +6,183 @@ References:
 
 import hashlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from po_optimizer.errors import SettingError
 from po_optimizer.files import write_whole
-from po_optimizer.lms.providers.finding import Finding
-from po_optimizer.lms.providers.http import get_json
-from po_optimizer.params import LMParams
+from po_optimizer.lms.check import Check, check
+from po_optimizer.lms.http import get_json
+from po_optimizer.lms.providers.litellm import LiteLLM
 
-DEFAULT_ADDRESS = "http://127.0.0.1:11434"
+_DEFAULT_ADDRESS = "http://127.0.0.1:11434"
 _KEEP_ALIVE = "30m"
 _REFUSED = {401, 403}
+_PARALLEL = "OLLAMA_NUM_PARALLEL"
 
 
-def extra_arguments(params: LMParams) -> dict[str, Any]:
-    """What each request says beside the chat: the context that Ollama must keep.
+class Ollama(LiteLLM):
+    """Asked by its own protocol, where the context can be set."""
 
-    Without `num_ctx` it cuts long prompts to its default context, without a word.
-    """
-    return {
-        "num_ctx": params.context_tokens,
-        "keep_alive": _KEEP_ALIVE,
-        **params.extra,
-    }
+    prefix = "ollama_chat"
+    address_variable = "OLLAMA_BASE_URL"
+    cuts_silently = True
 
+    @property
+    def _base(self) -> str:
+        return (self.params.api_base or _DEFAULT_ADDRESS).rstrip("/")
 
-def parallel() -> int:
-    """Requests that Ollama answers at a time, as its own variable says; else 1.
+    @property
+    def _tag(self) -> str:
+        model = self.params.model
+        return model if ":" in model else f"{model}:latest"
 
-    Raises:
-        SettingError: The variable is no number.
-    """
-    value = os.environ.get("OLLAMA_NUM_PARALLEL") or "1"
-    if not value.isdigit():
-        raise SettingError(
-            "OLLAMA_NUM_PARALLEL", value, "it is no number", "Set it to 1 or more."
-        )
-    return max(1, int(value))  # 0 leaves it to Ollama, which does not tell
+    def request_arguments(self) -> dict[str, Any]:
+        """The context that Ollama must keep, and the caller's own.
 
+        Without `num_ctx` it cuts long prompts to its default, without a word.
+        """
+        return {
+            "num_ctx": self.params.context_tokens,
+            "keep_alive": _KEEP_ALIVE,
+            **self.params.extra,
+        }
 
-def look(params: LMParams, api_key: str | None) -> list[Finding]:
-    """Each thing that keeps Ollama from answering, with the command that mends it."""
-    base = (params.api_base or DEFAULT_ADDRESS).rstrip("/")
-    context = _context(params)
-    if base.endswith("/v1"):
-        problem = "Ollama is asked at /api/chat, so the address ends before /v1"
-        remedy = f"OLLAMA_BASE_URL={base.removesuffix('/v1')}"
-        return [context, _answers(base, problem, remedy)]
-    reply = get_json(f"{base}/api/tags", api_key)
-    if reply.status is None:
-        remedy = (
-            "Start it: ollama serve; or say where it is: OLLAMA_BASE_URL=http://..."
-        )
-        return [context, _answers(base, f"no Ollama answers ({reply.problem})", remedy)]
-    if reply.status in _REFUSED:
-        problem = f"the server refuses the key (HTTP {reply.status})"
-        return [context, _answers(base, problem, "Set PO_LM_API_KEY.")]
-    names = _names(reply.document)
-    if names is None and reply.status in {200, 404}:
-        problem = "what answers there is not Ollama (no /api/tags)"
-        remedy = "Say the right port: OLLAMA_BASE_URL=http://127.0.0.1:11434"
-        return [context, _answers(base, problem, remedy)]
-    # any other status says nothing: the call itself, with its retries, will tell
-    found = [context, _answers(base, "", "")]
-    if names is None:
-        return found
-    pulled = _pulled(params.model, names)
-    more = [] if pulled.problem else _model_context(params, base, api_key)
-    return [*found, pulled, *more]
+    def slots(self) -> int:
+        """As Ollama's own variable says, else 1.
 
+        Raises:
+            SettingError: The variable is no number.
+        """
+        value = os.environ.get(_PARALLEL) or "1"
+        if not value.isdigit():
+            raise SettingError(
+                _PARALLEL, value, "it is no number", "Set it to 1 or more."
+            )
+        return max(1, int(value))  # 0 leaves it to Ollama, which does not tell
 
-def weights(params: LMParams, api_key: str | None, folder: Path) -> str | None:
-    """The digest of the pulled weights; None: another provider, or it is not known.
+    def cost(self, prompt: int | None, completion: int | None) -> float | None:
+        """Nothing on one's own machine; what runs in its makers' cloud is unknown."""
+        if self.params.price is None:
+            return None if self.params.model.endswith("cloud") else 0.0
+        return super().cost(prompt, completion)
 
-    It is remembered beside the answers, so that they are used without the server, too.
-    """
-    if params.provider != "ollama":
-        return None
-    base = (params.api_base or DEFAULT_ADDRESS).rstrip("/")
-    name = hashlib.sha256(f"{base} {params.model}".encode()).hexdigest()[:12]
-    memory = folder / f"weights-{name}.txt"
-    document = get_json(f"{base}/api/tags", api_key).document
-    models = document.get("models") if isinstance(document, dict) else None
-    wanted = params.model if ":" in params.model else f"{params.model}:latest"
-    digests = [
-        str(entry["digest"]).removeprefix("sha256:")
-        for entry in (models if isinstance(models, list) else [])
-        if isinstance(entry, dict)
-        and wanted in {entry.get("name"), entry.get("model")}
-        and entry.get("digest")
-    ]
-    if not digests:
-        return memory.read_text(encoding="utf-8") if memory.exists() else None
-    write_whole(memory, digests[0])
-    return digests[0]
+    def check_provider(self) -> list[Check]:
+        """Each thing that keeps Ollama from answering, with the command that mends."""
+        return list(self._checks())
 
-
-def _answers(base: str, problem: str, remedy: str) -> Finding:
-    return Finding("ollama_answers", "lm.api_base", base, problem, remedy)
-
-
-def _pulled(model: str, names: list[str]) -> Finding:
-    wanted = model if ":" in model else f"{model}:latest"
-    if wanted in names:
-        return Finding("ollama_model_pulled", "lm.model", model)
-    there = ", ".join(names[:10]) or "none"
-    problem = f"the model is not pulled; pulled are: {there}"
-    remedy = f"Pull it: ollama pull {model}"
-    return Finding("ollama_model_pulled", "lm.model", model, problem, remedy)
-
-
-def _context(params: LMParams) -> Finding:
-    tokens = extra_arguments(params)["num_ctx"]
-    if not isinstance(tokens, int):
-        problem = "it is no number of tokens"
-    elif tokens < params.context_tokens:
-        problem = f"Ollama would cut below lm.context_tokens={params.context_tokens}"
-    else:
-        return Finding("ollama_context", "lm.extra.num_ctx", tokens)
-    remedy = "Leave num_ctx out: lm.context_tokens is sent as num_ctx."
-    return Finding("ollama_context", "lm.extra.num_ctx", tokens, problem, remedy)
-
-
-def _model_context(params: LMParams, base: str, api_key: str | None) -> list[Finding]:
-    """Whether the model itself reads that much; nothing where it does not tell."""
-    reply = get_json(f"{base}/api/show", api_key, body={"model": params.model})
-    info = reply.document.get("model_info") if isinstance(reply.document, dict) else {}
-    lengths = [
-        value
-        for key, value in (info.items() if isinstance(info, dict) else ())
-        if key.endswith(".context_length") and isinstance(value, int)
-    ]
-    if not lengths:
-        return []
-    sent = extra_arguments(params)["num_ctx"]
-    problem = f"the model {params.model} reads {lengths[0]} tokens at most"
-    remedy = f"Set lm.context_tokens={lengths[0]} or less, or choose another model."
-    if not isinstance(sent, int) or sent <= lengths[0]:
+    def _checks(self) -> Iterator[Check]:
+        yield self._context()
+        base = self._base
+        if base.endswith("/v1"):
+            problem = "it is asked at /api/chat, so the address ends before /v1"
+            yield _answers(base, problem, f"OLLAMA_BASE_URL={base.removesuffix('/v1')}")
+            return
+        reply = get_json(f"{base}/api/tags", self._api_key)
+        models = _models(reply.document)
         problem = remedy = ""
-    setting = "lm.extra.num_ctx" if "num_ctx" in params.extra else "lm.context_tokens"
-    return [Finding("ollama_model_context", setting, sent, problem, remedy)]
+        if reply.status is None:
+            problem = f"no Ollama answers ({reply.problem})"
+            remedy = "Start it: ollama serve; or set OLLAMA_BASE_URL=http://..."
+        elif reply.status in _REFUSED:
+            problem = f"the server refuses the key (HTTP {reply.status})"
+            remedy = "Set PO_LM_API_KEY."
+        elif models is None and reply.status in {200, 404}:
+            problem = "what answers there is not Ollama (no /api/tags)"
+            remedy = "Say the right port: OLLAMA_BASE_URL=http://127.0.0.1:11434"
+        yield _answers(base, problem, remedy)
+        # any other status says nothing: the call itself, with its retries, will tell
+        if not problem and models is not None:
+            yield from self._model_checks(models)
+
+    def _model_checks(self, models: list[dict[str, Any]]) -> Iterator[Check]:
+        names = sorted(str(entry.get("name") or entry.get("model")) for entry in models)
+        pulled = self._tag in names
+        yield check(
+            "ollama_model_pulled",
+            "lm.model",
+            self.params.model,
+            "a model that is pulled",
+            problem="" if pulled else f"pulled are {', '.join(names[:10]) or 'none'}",
+            remedy=f"Pull it: ollama pull {self.params.model}",
+        )
+        if pulled:
+            yield from self._model_context()
+
+    def _context(self) -> Check:
+        tokens, needed = self.request_arguments()["num_ctx"], self.params.context_tokens
+        problem = ""
+        if not isinstance(tokens, int):
+            problem = "it is no number of tokens"
+        elif tokens < needed:
+            problem = f"Ollama would cut below lm.context_tokens={needed}"
+        return check(
+            "ollama_context",
+            "lm.extra.num_ctx",
+            tokens,
+            "a num_ctx of lm.context_tokens or more",
+            problem=problem,
+            remedy="Leave num_ctx out: lm.context_tokens is sent as num_ctx.",
+        )
+
+    def _model_context(self) -> Iterator[Check]:
+        """Whether the model itself reads that much; nothing where it does not tell."""
+        params = self.params
+        body = {"model": params.model}
+        reply = get_json(f"{self._base}/api/show", self._api_key, body=body).document
+        info = reply.get("model_info") if isinstance(reply, dict) else None
+        lengths = [
+            value
+            for key, value in (info.items() if isinstance(info, dict) else ())
+            if key.endswith(".context_length") and isinstance(value, int)
+        ]
+        if not lengths:
+            return
+        most, sent = lengths[0], self.request_arguments()["num_ctx"]
+        too_long = isinstance(sent, int) and sent > most
+        yield check(
+            "ollama_model_context",
+            "lm.extra.num_ctx" if "num_ctx" in params.extra else "lm.context_tokens",
+            sent,
+            "at most the context that the model has",
+            problem=f"{params.model} reads {most} tokens at most" * too_long,
+            remedy=f"Set lm.context_tokens={most} or less, or choose another model.",
+        )
+
+    def weights(self, folder: Path) -> str | None:
+        """The digest of the pulled weights, remembered for use without the server."""
+        name = f"{self._base} {self.params.model}"
+        memory = (
+            folder / f"weights-{hashlib.sha256(name.encode()).hexdigest()[:12]}.txt"
+        )
+        models = _models(get_json(f"{self._base}/api/tags", self._api_key).document)
+        digests = [
+            str(entry["digest"]).removeprefix("sha256:")
+            for entry in models or ()
+            if self._tag in {entry.get("name"), entry.get("model")}
+            and entry.get("digest")
+        ]
+        if not digests:
+            return memory.read_text(encoding="utf-8") if memory.exists() else None
+        write_whole(memory, digests[0])
+        return digests[0]
 
 
-def _names(document: Any) -> list[str] | None:
+def _answers(base: str, problem: str, remedy: str) -> Check:
+    return check(
+        "ollama_answers",
+        "lm.api_base",
+        base,
+        "an Ollama server that answers",
+        problem=problem,
+        remedy=remedy,
+    )
+
+
+def _models(document: Any) -> list[dict[str, Any]] | None:
+    """What /api/tags lists; None: it is another answer."""
     models = document.get("models") if isinstance(document, dict) else None
     if not isinstance(models, list):
         return None
-    entries = [entry for entry in models if isinstance(entry, dict)]
-    return sorted(str(entry.get("name") or entry.get("model")) for entry in entries)
+    return [entry for entry in models if isinstance(entry, dict)]

@@ -22,7 +22,6 @@ from po_optimizer.optimization.setup import Setup
 _ASSUMED_CHARS_PER_TOKEN = 4.0
 _IMPLAUSIBLE_CHARS_PER_TOKEN = 9.0
 _READ_AT_LEAST = 0.8
-_CUTS_SILENTLY = ("ollama", "openai")
 
 
 @dataclass(frozen=True)
@@ -56,8 +55,7 @@ class ContextChecks:
         yield window
         yield from self._prompt_windows()
         asked = self.probe.lost is None and not holds_media(longest)
-        provider = setup.task_lm.params.provider
-        if asked and window.passed and provider in _CUTS_SILENTLY:
+        if asked and window.passed and setup.task_lm.provider.cuts_silently:
             yield self._reads_it_all(longest, Prober(setup.task_lm, optimization_id))
 
     def _reads_plausibly(self) -> Check:

@@ -17,7 +17,6 @@ from po_optimizer.optimization import (
     preflight,
 )
 from po_optimizer.optimization.journal import read_journal
-from po_optimizer.optimization.preflight.provider import provider_checks
 from po_optimizer.params import OptimizeParams, PromotionParams, RoleParams
 from po_optimizer.persistence import save_program
 from po_optimizer.records import to_examples
@@ -43,7 +42,7 @@ def run_preflight(
         testset=to_examples(testset, load_record_type(role)),
         target_rubric=promotion.target_rubric if promotion else None,
         disk_path=workspace,
-        lm_checks=[provider_checks],
+        lm_checks=[MeteredLM.check_provider],
     )
     return report.model_dump(mode="json")
 

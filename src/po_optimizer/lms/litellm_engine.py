@@ -1,8 +1,20 @@
-"""The HTTP client that LiteLLM is given: its own follows redirects, without bounds."""
+"""What LiteLLM lacks: waits as the server asks, bounded answers, no redirects.
 
+LiteLLM's own client follows redirects and reads answers without end.
+"""
+
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
+from dspy.clients._http import retry_after_seconds
+from dspy.lm15 import (
+    InvalidRequestError,
+    ProviderError,
+    Request,
+    Response,
+    TransportError,
+)
 
 from po_optimizer.lms.http import (
     AnswerError,
@@ -12,6 +24,56 @@ from po_optimizer.lms.http import (
 )
 
 _OF_THE_WIRE = {"content-encoding", "content-length", "transfer-encoding"}
+_BROKEN = "Error converting to valid response block"
+
+
+class PatientEngine:
+    """An engine behind LiteLLM that waits as told and retries broken answers.
+
+    LiteLLM drops the Retry-After of Ollama's and Vertex AI's 429, and reports JSON
+    that was cut on its way as a bad request, which nobody would retry and which
+    would count as the program's failure.
+    """
+
+    def __init__(self, engine: Any) -> None:
+        self._engine = engine
+
+    def complete(self, request: Request) -> Response:
+        """The answer.
+
+        Raises:
+            dspy.lm15.TransportError: The answer could not be read; DSPy retries.
+            dspy.lm15.ProviderError: The server failed; it carries its Retry-After.
+        """
+        try:
+            answer: Response = self._engine.complete(request)
+        except InvalidRequestError as error:
+            if _BROKEN in str(error):
+                raise TransportError(f"the answer is no JSON: {error}") from error
+            raise
+        except ProviderError as error:
+            if error.retry_after is None:
+                error.retry_after = _seconds_to_wait(error)
+            raise
+        return answer
+
+
+def _seconds_to_wait(error: BaseException) -> float | None:
+    """Seconds, from the headers of the first HTTP error behind this one."""
+    for cause in _chain(error):
+        for holder in (cause, getattr(cause, "response", None)):
+            headers = getattr(holder, "headers", None) or {}
+            seconds = retry_after_seconds(headers.get("retry-after"))
+            if seconds is not None:
+                return float(seconds)
+    return None
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    current: BaseException | None = error
+    while current is not None:
+        yield current
+        current = current.__cause__ or current.__context__
 
 
 class _WholeAnswers(httpx.BaseTransport):

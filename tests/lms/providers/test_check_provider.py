@@ -6,8 +6,9 @@ import sys
 import pytest
 
 from po_optimizer.errors import SettingError
-from po_optimizer.lms.providers import look_at_provider, ollama, vertex
-from po_optimizer.lms.providers.http import get_json
+from po_optimizer.lms import make_lm
+from po_optimizer.lms.http import get_json
+from po_optimizer.lms.providers import make_provider, provider_names, vertex
 from po_optimizer.params import LMParams
 from tests.servers import google
 from tests.servers.wire import serving
@@ -23,21 +24,21 @@ def server():
 
 
 def problems(key=None, **params):
-    """Name -> the sentence of each finding that stands in the way."""
-    findings = look_at_provider(LMParams(**params), key)
-    return {f.name: str(f.as_error()) for f in findings if f.problem}
+    """Name -> the sentence of each check that does not pass."""
+    checks = make_provider(LMParams(**params), key).check_provider()
+    return {c.name: str(c.as_error()) for c in checks if not c.passed}
 
 
 def test_embedded_lm_needs_no_look():
     """It has no server of somebody else's."""
-    assert look_at_provider(LMParams()) == []
+    assert make_provider(LMParams()).check_provider() == []
 
 
 def test_ollama_that_is_ready_has_no_problem(server):
     """It answers, the model is pulled (`:latest` is implied), the context is sent."""
     params = LMParams(provider="ollama", model="m", api_base=server.address)
-    findings = look_at_provider(params)
-    assert [f.name for f in findings if not f.problem] == [
+    checks = make_provider(params).check_provider()
+    assert [c.name for c in checks if c.passed] == [
         "ollama_context",
         "ollama_answers",
         "ollama_model_pulled",
@@ -118,15 +119,18 @@ def test_model_whose_context_is_not_told_is_taken(server, told):
 def test_ollama_is_sent_its_context_and_stays_loaded():
     """What the parameters say beside it goes over it."""
     params = LMParams(provider="ollama", model="m", extra={"keep_alive": "1h"})
-    assert ollama.extra_arguments(params) == {"num_ctx": 8192, "keep_alive": "1h"}
+    assert make_provider(params).request_arguments() == {
+        "num_ctx": 8192,
+        "keep_alive": "1h",
+    }
 
 
 def test_openai_server_that_is_ready_has_no_problem(server):
     """It answers and lists the model."""
     params = LMParams(provider="openai", model="m:latest", api_base=server.address)
-    findings = look_at_provider(params)
-    assert [f.name for f in findings] == ["server_answers", "server_has_model"]
-    assert not any(f.problem for f in findings)
+    checks = make_provider(params).check_provider()
+    assert [c.name for c in checks] == ["server_answers", "server_has_model"]
+    assert all(c.passed for c in checks)
 
 
 @pytest.mark.parametrize(
@@ -167,13 +171,14 @@ def test_server_that_does_not_list_models_is_let_through(server):
 def test_vertex_that_is_ready_has_no_problem(server, tmp_path, monkeypatch):
     """Package, credentials and the project that they name are found."""
     google.log_in(monkeypatch, tmp_path, server.address)
-    findings = look_at_provider(LMParams(provider="vertex", model="gemini-2.5-flash"))
-    assert [f.name for f in findings if not f.problem] == [
+    params = LMParams(provider="vertex", model="gemini-2.5-flash")
+    checks = make_provider(params).check_provider()
+    assert [c.name for c in checks if c.passed] == [
         "google_auth_installed",
         "vertex_credentials",
         "vertex_project",
     ]
-    assert findings[-1].value == google.PROJECT
+    assert checks[-1].value == google.PROJECT
 
 
 def test_missing_google_package_is_named(monkeypatch):
@@ -188,7 +193,7 @@ def test_missing_google_package_is_named(monkeypatch):
 
 def test_package_whose_parent_is_missing_is_not_installed(monkeypatch):
     """`google` may be missing altogether."""
-    assert not vertex._installed("no_such_parent.auth")
+    assert not vertex.is_installed("no_such_parent.auth")
 
 
 @pytest.mark.parametrize("content", ["{}", "no json", f'{{"type": "{KEY}"}}'])
@@ -213,19 +218,21 @@ def test_project_and_location_are_named_as_litellm_does():
     """The project is left out where the credentials know it."""
     place = {"project": "p", "location": "europe-west1"}
     params = LMParams(provider="vertex", model="g", vertex=place)
-    assert vertex.extra_arguments(params) == {
+    assert make_provider(params).request_arguments() == {
         "vertex_project": "p",
         "vertex_location": "europe-west1",
     }
     bare = LMParams(provider="vertex", model="g")
-    assert vertex.extra_arguments(bare) == {"vertex_location": "us-central1"}
+    assert make_provider(bare).request_arguments() == {"vertex_location": "us-central1"}
 
 
 def test_vertex_price_comes_from_the_table():
     """Known models have a price, unknown ones have None, which is not zero."""
-    dollars = vertex.cost("gemini-2.5-flash", 1_000_000, 0)
+    listed = make_provider(LMParams(provider="vertex", model="gemini-2.5-flash"))
+    dollars = listed.cost(1_000_000, 0)
     assert dollars is not None and 0.01 < dollars < 10
-    assert vertex.cost("no-such-model", 10, 10) is None
+    unlisted = make_provider(LMParams(provider="vertex", model="no-such-model"))
+    assert unlisted.cost(10, 10) is None
 
 
 def test_answer_that_is_no_json_has_no_document(server):
@@ -234,9 +241,33 @@ def test_answer_that_is_no_json_has_no_document(server):
     assert get_json(f"{server.address}/nowhere").document is None
 
 
-def test_finding_becomes_the_error_of_its_setting():
-    """It names setting and value."""
-    finding = look_at_provider(LMParams(provider="openai", model="m"))[0]
-    assert isinstance(finding.as_error(), SettingError)
-    assert "lm.api_base=None" in str(finding.as_error())
-    assert finding.needs == "a server that answers"
+def test_check_becomes_the_error_of_its_setting():
+    """It names setting, value, what is allowed and what to do."""
+    check = make_provider(LMParams(provider="openai", model="m")).check_provider()[0]
+    assert isinstance(check.as_error(), SettingError)
+    assert str(check.as_error()).startswith(
+        "lm.api_base=None cannot be used: it needs an OpenAI-compatible server that "
+        "answers. There is no address. Set PO_LM_BASE_URL"
+    )
+
+
+def test_checks_of_an_lm_are_named_after_it(tmp_path, server):
+    """Task LM and prompt LM stand in one report."""
+    params = LMParams(provider="ollama", model="x", api_base=server.address)
+    checks = make_lm(params, tmp_path, run_id="r").check_provider()
+    assert [(check.name, check.passed) for check in checks] == [
+        ("ollama_context (ollama-x)", True),
+        ("ollama_answers (ollama-x)", True),
+        ("ollama_model_pulled (ollama-x)", False),
+    ]
+    assert "ollama pull x" in checks[-1].message
+    assert checks[0].message == ""
+
+
+def test_providers_are_the_modules_of_the_package():
+    """A new one is a new file; a name without one is refused, with all there are."""
+    assert provider_names() == ["embedded", "litellm", "ollama", "openai", "vertex"]
+    for name in provider_names():
+        assert make_provider(LMParams(provider=name, model="m")).params.provider == name
+    with pytest.raises(SettingError, match=r"lm\.provider='olama'.*ollama"):
+        make_provider(LMParams(provider="olama", model="m"))

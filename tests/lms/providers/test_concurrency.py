@@ -5,17 +5,24 @@ import logging
 import pytest
 
 from po_optimizer.errors import SettingError
-from po_optimizer.lms import make_lm, stop_servers, threads
+from po_optimizer.lms import make_lm, stop_servers
 from po_optimizer.lms.embedded.server import KEY, serve
-from po_optimizer.lms.threads import num_threads
+from po_optimizer.lms.providers import embedded as embedded_provider
+from po_optimizer.lms.providers import make_provider
+from po_optimizer.lms.providers.base import FEW_AT_A_TIME
 from po_optimizer.params import EmbeddedParams, LMParams
 from tests.servers.wire import serving
 from tests.weights import SMALL, needs_weights
 
 
+def num_threads(params, key=None):
+    """Calls that the provider is asked at a time."""
+    return make_provider(params, key).concurrency()
+
+
 def embedded(slots, asked=0):
     """Threads of the embedded LM."""
-    threads._at_most.cache_clear()
+    embedded_provider._at_most.cache_clear()
     weights = EmbeddedParams(slots=slots)
     return num_threads(LMParams(embedded=weights, num_threads=asked))
 
@@ -32,7 +39,7 @@ def test_more_threads_than_slots_are_not_used_and_said_once(caplog):
     """The warning names both settings."""
     with caplog.at_level(logging.WARNING):
         assert embedded(2, asked=8) == 2
-        threads.num_threads(LMParams(embedded=EmbeddedParams(slots=2), num_threads=8))
+        num_threads(LMParams(embedded=EmbeddedParams(slots=2), num_threads=8))
     (record,) = caplog.records
     assert "lm.num_threads=8, but lm.embedded.slots=2" in record.getMessage()
 
@@ -74,8 +81,8 @@ def test_server_that_does_not_tell_is_asked_a_few_at_a_time(base):
     with serving(lambda prompt: "{}") as server:
         address = server.address if base == "silent" else base
         params = LMParams(provider="openai", model="m", api_base=address)
-        assert num_threads(params) == threads._UNTOLD
-    assert num_threads(LMParams(provider="vertex", model="m")) == threads._UNTOLD
+        assert num_threads(params) == FEW_AT_A_TIME
+    assert num_threads(LMParams(provider="vertex", model="m")) == FEW_AT_A_TIME
 
 
 @pytest.mark.parametrize("tail", ["", "/v1"])
@@ -83,9 +90,9 @@ def test_server_that_does_not_tell_is_asked_a_few_at_a_time(base):
     ("props", "used"),
     [
         ({"total_slots": 6}, 6),
-        ({"total_slots": 0}, threads._UNTOLD),
-        ({"total_slots": "6"}, threads._UNTOLD),
-        ([6], threads._UNTOLD),
+        ({"total_slots": 0}, FEW_AT_A_TIME),
+        ({"total_slots": "6"}, FEW_AT_A_TIME),
+        ([6], FEW_AT_A_TIME),
     ],
 )
 def test_llama_cpp_server_is_asked_as_it_has_slots(props, used, tail):

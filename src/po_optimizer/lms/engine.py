@@ -1,0 +1,220 @@
+"""How an LM is asked: each attempt is checked, put in form, sent and recorded.
+
+Engines are asked only when DSPy's response cache has no answer: so a guard sees exactly
+the calls that are paid for, each retry included, and the cache stays DSPy's own.
+"""
+
+import re
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from logging import getLogger
+from typing import Any
+
+from dspy.lm15 import (
+    InvalidRequestError,
+    Message,
+    Request,
+    Response,
+    TextPart,
+    ThinkingPart,
+    Usage,
+)
+
+from po_optimizer.errors import PoOptimizerError
+from po_optimizer.lms.answer_repair import count, repair_answer
+from po_optimizer.lms.bounds import bound_schema
+from po_optimizer.lms.meter import Meter
+from po_optimizer.lms.stops import LMNotReady
+from po_optimizer.lms.thoughts import without_thoughts
+from po_optimizer.params import LMParams
+
+logger = getLogger(__name__)
+
+_WITHHELD = re.compile(
+    r"content[ _-]?(filter|policy|management)|responsible ?ai|safety|prohibited_content"
+    r"|blocklist|violat\w+ .*polic",
+    re.IGNORECASE,
+)
+_NOTICES = {
+    "length": "was cut at lm.max_tokens={most}; raise it if this happens often",
+    "content_filter": "was withheld by the server's filter",
+}
+
+
+class MeteredEngine:
+    """A DSPy engine that checks, times and records each attempt of another one.
+
+    Args:
+        connect: Gives the engine that reaches the LM; called on first use, so that
+            a run whose answers are all cached starts no server.
+        meter: Shared with the LM.
+        cost: (prompt tokens, completion tokens) -> US dollars or None.
+        json_schema: The LM takes a JSON schema as response format.
+        json_object: The LM takes the plain JSON response format.
+    """
+
+    supports_function_calling = False
+    supports_reasoning = False
+
+    def __init__(
+        self,
+        connect: Callable[[], Any],
+        meter: Meter,
+        cost: Callable[[int | None, int | None], float | None],
+        *,
+        json_schema: bool,
+        json_object: bool,
+    ) -> None:
+        self.meter = meter
+        self.supports_response_schema = json_schema
+        formats = {"response_format"} if json_schema or json_object else set()
+        self.supported_params = frozenset({"temperature", "max_tokens"} | formats)
+        self._connect = connect
+        self._cost = cost
+        self._engine: Any = None
+        self._warned: set[str] = set()
+        self._lock = threading.Lock()
+
+    @property
+    def knows_cost(self) -> bool:
+        """Whether a call's cost can be told from its tokens."""
+        return self._cost(1, 1) is not None
+
+    def complete(self, request: Request) -> Response:
+        """One attempt, checked against the guards and recorded."""
+        self.meter.check()
+        engine = self._connected()
+        with self.meter.attempt(self.meter.slug) as usage:
+            response: Response = engine.complete(request)
+            # no prompt has 0 tokens: a server that says so reports none
+            sent = count(response.usage.input_tokens) or None
+            made = count(response.usage.output_tokens) if sent else None
+            usage.update(
+                prompt_tokens=sent,
+                completion_tokens=made,
+                cost_usd=self._cost(sent, made),
+            )
+        self._warn_of_part(response.finish_reason, request.config.max_tokens)
+        self._compare(request.model, response.model)
+        return response
+
+    def _warn_of_part(self, reason: str, most: int | None) -> None:
+        """Says once why an answer is not whole; what it is worth the metric says."""
+        if reason in _NOTICES and reason not in self._warned:
+            self._warned.add(reason)
+            what = _NOTICES[reason].format(most=most)
+            logger.warning("An answer of %s %s", self.meter.slug, what)
+
+    def _compare(self, asked: str, answered: str) -> None:
+        """Says once that another model answered: results are named after the asked."""
+        asked_name, other = asked.split("/", 1)[-1].lower(), answered.lower()
+        if asked_name in other or other in asked.lower() or answered in self._warned:
+            return  # a version or a path beside the name is no other model
+        if other.endswith(".gguf"):
+            return  # llama.cpp names its weights' file, to whatever name it is asked by
+        self._warned.add(answered)
+        logger.warning(
+            "%s was asked for, but the server says that %s answered; results are named "
+            "after the first. If that is no alias, correct lm.model or the server",
+            asked.split("/", 1)[-1],
+            answered,
+        )
+
+    def _connected(self) -> Any:
+        with self._lock:
+            if self._engine is None:
+                try:
+                    self._engine = self._connect()
+                except PoOptimizerError as error:
+                    # DSPy would retry or swallow it; a wrong setting stays wrong
+                    self.meter.stopped = LMNotReady(error)
+                    raise self.meter.stopped from error
+            return self._engine
+
+    def __deepcopy__(self, memo: dict[int, object]) -> "MeteredEngine":
+        """The same engine: a connection is not copied with a program."""
+        return self
+
+
+class PreparedEngine:
+    """An engine that is sent what the parameters say, and gives nothing but answers.
+
+    The schema is bounded, so that a small model finds an end. The server's own
+    arguments are added here: as arguments of dspy.LM they would be refused, for DSPy
+    hands a custom engine only what every provider knows. `Config.extensions` is its
+    door for the rest. Half characters are replaced here too: not every answer comes
+    through a client of ours.
+
+    Args:
+        engine: The engine that answers.
+        params: Bounds, and whether a temperature is sent; optimizers choose some of
+            their own.
+        arguments: What each request carries, by the server's own names.
+    """
+
+    def __init__(
+        self, engine: Any, params: LMParams, arguments: Mapping[str, Any]
+    ) -> None:
+        self._engine = engine
+        self._bounds = params.bounds
+        self._sends_temperature = params.temperature is not None
+        self._arguments = dict(arguments)
+
+    def complete(self, request: Request) -> Response:
+        """The answer without thoughts, or an empty one that a filter withheld.
+
+        What a server says of a filter as an HTTP error is the same empty answer as
+        what another says with `finish_reason`: one cause, one status.
+        """
+        try:
+            answer: Response = self._engine.complete(self._prepare(request))
+        except InvalidRequestError as error:
+            if not _is_withheld(error):
+                raise
+            return _empty(request)
+        parts = tuple(_clean(answer.message.parts))
+        if parts == answer.message.parts:
+            return answer
+        message = replace(answer.message, parts=parts or (TextPart(text=""),))
+        return replace(answer, message=message)
+
+    def _prepare(self, request: Request) -> Request:
+        config = request.config
+        extensions = {**(config.extensions or {}), **self._arguments}
+        config = replace(config, extensions=extensions or None)
+        if not self._sends_temperature:
+            config = replace(config, temperature=None)
+        form = config.response_format
+        if self._bounds and form is not None and "schema" in form:
+            schema = bound_schema(form["schema"], self._bounds)
+            config = replace(config, response_format={**form, "schema": schema})
+        return replace(request, config=config)
+
+
+def _empty(request: Request) -> Response:
+    return Response(
+        id=None,
+        model=request.model,
+        message=Message(role="assistant", parts=(TextPart(text=""),)),
+        finish_reason="content_filter",
+        usage=Usage(),
+    )
+
+
+def _is_withheld(error: InvalidRequestError) -> bool:
+    """By the server's code, LiteLLM's class or, where there is neither, its words."""
+    causes = (type(error.__cause__).__name__, error.provider_code or "", str(error))
+    return any(_WITHHELD.search(_spaced(cause)) for cause in causes)
+
+
+def _spaced(name: str) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
+
+
+def _clean(parts: tuple[Any, ...]) -> Iterator[Any]:
+    for part in parts:
+        if isinstance(part, TextPart):
+            yield replace(part, text=without_thoughts(repair_answer(part.text)))
+        elif not isinstance(part, ThinkingPart):
+            yield part

@@ -1,0 +1,94 @@
+"""What each provider says of itself."""
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+from po_optimizer.lms.check import Check
+from po_optimizer.params import LMParams
+
+FEW_AT_A_TIME = 4  # of a server that does not say: few that many people use take less
+
+
+class Provider:
+    """One kind of server: how it is reached, asked, checked and priced.
+
+    Attributes:
+        prefix: The word that DSPy or LiteLLM put before the model's name; "": the
+            name of the model begins with it already.
+        address_variable: The environment variable that stands for `lm.api_base`.
+        cuts_silently: It may cut a prompt that is too long without an error.
+        has_own_weights: `lm.embedded` and `lm.bounds` are about it.
+
+    Args:
+        params: Which model, how it is asked, where it answers.
+        api_key: Kept in memory only.
+    """
+
+    prefix: ClassVar[str] = ""
+    address_variable: ClassVar[str | None] = None
+    cuts_silently: ClassVar[bool] = False
+    has_own_weights: ClassVar[bool] = False
+
+    def __init__(self, params: LMParams, api_key: str | None = None) -> None:
+        self.params = params
+        self._api_key = api_key
+
+    @property
+    def model(self) -> str:
+        """The model string of DSPy, provider/name."""
+        return f"{self.prefix}/{self.params.model}".removeprefix("/")
+
+    @property
+    def where(self) -> str:
+        """Which LM answers, without secrets."""
+        address = self.params.api_base or "default endpoint"
+        return f"{self.params.provider} {address}"
+
+    def connect(self) -> Any:
+        """An engine of DSPy's that asks the LM.
+
+        Raises:
+            PoOptimizerError: A setting keeps it from being asked.
+        """
+        raise NotImplementedError
+
+    def check_provider(self) -> list[Check]:
+        """What keeps it from answering, with what mends it; no token is asked for."""
+        return []
+
+    def request_arguments(self) -> dict[str, Any]:
+        """What each request carries beside the chat, by the server's own names."""
+        return self.params.extra
+
+    def concurrency(self) -> int:
+        """Calls that it is asked at a time: `lm.num_threads`, or as many as it says.
+
+        Raises:
+            SettingError: What says so cannot be read.
+        """
+        return self.params.num_threads or self.slots() or FEW_AT_A_TIME
+
+    def slots(self) -> int | None:
+        """Requests that it answers at a time; None: it does not say."""
+        return None
+
+    def cost(self, prompt: int | None, completion: int | None) -> float | None:
+        """US dollars of a call with so many tokens; None: unknown."""
+        if prompt is None or completion is None:
+            return None
+        rates = self.params.price
+        if rates is None:
+            return self.list_price(prompt, completion)
+        return (prompt * rates.prompt + completion * rates.completion) / 1e6
+
+    def list_price(self, prompt: int, completion: int) -> float | None:
+        """US dollars by a price table; None: no table has it."""
+        return None
+
+    def weights(self, folder: Path) -> str | None:
+        """The digest of what answers; None: the server does not tell.
+
+        Args:
+            folder: Of the LM, where the digest may be remembered.
+        """
+        return None

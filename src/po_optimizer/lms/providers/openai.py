@@ -1,0 +1,138 @@
+"""OpenAI-compatible servers: address, key and model, as far as they tell."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from po_optimizer.errors import SettingError
+from po_optimizer.lms.check import Check, check
+from po_optimizer.lms.http import AnswerTransport, get_json
+from po_optimizer.lms.providers.base import Provider
+
+_REFUSED = {401, 403}
+
+
+class OpenAI(Provider):
+    """A server that speaks OpenAI's chat completions."""
+
+    prefix = "openai"
+    address_variable = "PO_LM_BASE_URL"
+    cuts_silently = True
+
+    def connect(self) -> Any:
+        """DSPy's own client, with the key of the configuration alone.
+
+        Raises:
+            SettingError: There is no address.
+        """
+        base = self.params.api_base
+        if base is None:
+            raise SettingError(
+                "lm.api_base",
+                None,
+                "an OpenAI-compatible server needs its address",
+                "Set it, or PO_LM_BASE_URL in the environment.",
+            )
+        return openai_engine(base, self._api_key, self.params.timeout_seconds)
+
+    def slots(self) -> int | None:
+        """As a llama.cpp server tells under /props, beside /v1."""
+        if self.params.api_base is None:
+            return None
+        root = with_v1(self.params.api_base).removesuffix("/v1")
+        props = get_json(f"{root}/props", self._api_key).document
+        total = props.get("total_slots") if isinstance(props, dict) else None
+        return total if isinstance(total, int) and total > 0 else None
+
+    def check_provider(self) -> list[Check]:
+        """Address and key; the model only where the server lists what it has."""
+        return list(self._checks())
+
+    def _checks(self) -> Iterator[Check]:
+        if self.params.api_base is None:
+            remedy = "Set PO_LM_BASE_URL, as in http://127.0.0.1:8000/v1"
+            yield _answers(None, "there is no address", remedy)
+            return
+        base = with_v1(self.params.api_base)
+        reply = get_json(f"{base}/models", self._api_key)
+        if reply.status is None:
+            remedy = "Start it, or correct PO_LM_BASE_URL."
+            yield _answers(base, f"no server answers ({reply.problem})", remedy)
+            return
+        yield _answers(base)
+        if reply.status in _REFUSED:
+            verb = "refuses the key" if self._api_key else "wants a key"
+            yield check(
+                "server_key",
+                "PO_LM_API_KEY",
+                "***",
+                "the server's key",
+                problem=f"the server {verb} (HTTP {reply.status})",
+                remedy="Set PO_LM_API_KEY in the environment.",
+            )
+        elif names := _names(reply.document):
+            yield _listed(self.params.model, names)
+
+
+def openai_engine(address: str, api_key: str | None, seconds: float) -> Any:
+    """DSPy's engine for a server at an address, with or without its /v1.
+
+    Args:
+        address: http or https.
+        api_key: Sent as a bearer token.
+        seconds: For the whole of an answer, and for each silence in it.
+    """
+    from dspy.clients.engines.lm15_engine import (  # noqa: PLC0415 -- not at import
+        LM15Engine,
+    )
+    from dspy.lm15 import RouterConfig  # noqa: PLC0415
+
+    config = RouterConfig(
+        env={},  # an OPENAI_API_KEY lying about is not for this server
+        base_urls={"openai-chat": with_v1(address)},
+        api_keys={"openai-chat": api_key or "none"},
+        transport=AnswerTransport(seconds),
+    )
+    return LM15Engine(config)
+
+
+def with_v1(base: str) -> str:
+    """The address with the /v1 under which such servers answer."""
+    url = base.rstrip("/")
+    return url if url.endswith("/v1") else f"{url}/v1"
+
+
+def _answers(base: str | None, problem: str = "", remedy: str = "") -> Check:
+    return check(
+        "server_answers",
+        "lm.api_base",
+        base,
+        "an OpenAI-compatible server that answers",
+        problem=problem,
+        remedy=remedy,
+    )
+
+
+def _listed(model: str, names: list[str]) -> Check:
+    names = [name.rsplit("/", 1)[-1] if _is_file(name) else name for name in names]
+    listed = {*names, *(name.removesuffix(".gguf") for name in names)}
+    there = model.rsplit("/", 1)[-1] in listed if _is_file(model) else model in listed
+    return check(
+        "server_has_model",
+        "lm.model",
+        model,
+        "a model that the server has",
+        problem="" if there else f"the server lists {', '.join(names[:10])}",
+        remedy="Correct PO_LM_MODEL, or lm.model, or load the model into the server.",
+    )
+
+
+def _is_file(name: str) -> bool:
+    """llama.cpp's server lists the path of its weights, and answers to any name."""
+    return name.endswith(".gguf")
+
+
+def _names(document: Any) -> list[str]:
+    data = document.get("data") if isinstance(document, dict) else None
+    entries = data if isinstance(data, list) else []
+    ids = [entry.get("id") for entry in entries if isinstance(entry, dict)]
+    return [str(name) for name in ids if name]

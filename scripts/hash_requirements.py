@@ -31,7 +31,7 @@ def chosen() -> list[dict[str, Any]]:
     command += [
         "--constraint",
         str(ROOT / "constraints.txt"),
-        f"{ROOT}[dask,hub,vertex]",
+        f"{ROOT}[viz,embedded,dask,hub,vertex]",
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
     report: dict[str, Any] = json.loads(done.stdout)

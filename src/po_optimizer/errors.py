@@ -45,16 +45,6 @@ class SettingError(PoOptimizerError):
         self.setting = setting
 
 
-class MissingPackageError(PoOptimizerError):
-    """A package that the chosen configuration needs is not installed."""
-
-    def __init__(self, package: str, needed_for: str) -> None:
-        super().__init__(
-            f"{needed_for} needs the package {package}, which is not installed. "
-            f"Install it: pip install {package}"
-        )
-
-
 @contextmanager
 def needs_extra(extra: str, needed_for: str) -> Iterator[None]:
     """Names the extra of this package that a failed import in the block needs.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from po_optimizer.errors import MissingPackageError, SettingError
+from po_optimizer.errors import PoOptimizerError, SettingError
 from po_optimizer.lms.embedded.weights import find_weights, weights_folder
 from po_optimizer.params import EmbeddedParams
 
@@ -159,7 +159,7 @@ def test_hub_is_asked_for_one_file_at_one_revision(tmp_path, cache, monkeypatch)
 def test_missing_hub_package_is_named(monkeypatch):
     """The error says what to install."""
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    with pytest.raises(MissingPackageError, match="pip install huggingface_hub"):
+    with pytest.raises(PoOptimizerError, match=r"pip install 'po-optimizer\[hub\]'"):
         find_weights(IN_HUB)
 
 

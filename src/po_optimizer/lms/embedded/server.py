@@ -14,10 +14,9 @@ from contextlib import closing
 from http.client import HTTPConnection
 from logging import getLogger
 from pathlib import Path
+from typing import Any
 
-import xllamacpp
-
-from po_optimizer.errors import SettingError
+from po_optimizer.errors import SettingError, needs_extra
 from po_optimizer.lms.embedded.memory import available_memory, check_memory
 from po_optimizer.lms.embedded.weights import find_weights
 from po_optimizer.params import EmbeddedParams
@@ -52,6 +51,8 @@ class EmbeddedServer:
     def __init__(
         self, weights: Path, params: EmbeddedParams, context_tokens: int
     ) -> None:
+        with needs_extra("embedded", "the embedded LM"):
+            import xllamacpp  # noqa: PLC0415 -- an extra, of 100 MB
         _check_port(params.port)
         check_memory(weights, context_tokens * params.slots, available_memory())
         settings = xllamacpp.CommonParams()
@@ -130,7 +131,7 @@ def _cores() -> int:
     )
 
 
-def _close_to_others(settings: xllamacpp.CommonParams) -> None:
+def _close_to_others(settings: Any) -> None:
     """A key for every request; no page, no web interface, no origin that may read."""
     settings.api_keys = [KEY]
     settings.ui = False

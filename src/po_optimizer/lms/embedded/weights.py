@@ -15,7 +15,7 @@ import zipfile
 from logging import getLogger
 from pathlib import Path
 
-from po_optimizer.errors import MissingPackageError, SettingError
+from po_optimizer.errors import SettingError, needs_extra
 from po_optimizer.files.atomic import copy_whole
 from po_optimizer.lms.secret import without
 from po_optimizer.params import EmbeddedParams
@@ -121,10 +121,8 @@ def _from_wheel(params: EmbeddedParams, folder: Path) -> Path:
 
 def _from_hub(params: EmbeddedParams) -> Path:
     """Downloads one file of a hub repository at a fixed revision; resumable."""
-    try:
-        import huggingface_hub  # noqa: PLC0415 -- an optional extra
-    except ImportError as error:
-        raise MissingPackageError("huggingface_hub", "lm.embedded.hub_repo") from error
+    with needs_extra("hub", "lm.embedded.hub_repo"):
+        import huggingface_hub  # noqa: PLC0415 -- an extra
     repo, revision = params.hub_repo, params.hub_revision
     logger.info("Fetching the weights %s from the hub, %s", params.file, repo)
     try:

@@ -28,6 +28,7 @@ from po_optimizer.evaluation import (
     Origin,
     PredictionRecord,
     Promotion,
+    RunUsage,
     ScoreReport,
     judge_programs,
     predict_all,
@@ -303,7 +304,7 @@ def evaluate(
         metric=scored,
         program=pair["optimized"],
         origin=_origin(examples, scored, pair["optimized"]),
-        lm=task_lm,
+        usage=RunUsage.of(task_lm),
         trials=_trials(place),
         promotion=promotion,
         judged=place / "judged.jsonl",
@@ -360,17 +361,20 @@ def _page(
     folder: Path,
 ) -> str:
     with needs_extra("report", "the page of a report"):
+        from po_optimizer.reporting.figures import report_figures  # noqa: PLC0415
         from po_optimizer.reporting.page import render_report  # noqa: PLC0415
         from po_optimizer.reporting.prompt_diff import prompt_diff_html  # noqa: PLC0415
     checks = folder / "preflight_report.json"
+    both = (records["baseline"], records["optimized"])
+    trials, stages = _trials(folder), RunUsage.of(lm).stages
     return render_report(
         report,
         decision,
-        records["baseline"],
-        records["optimized"],
+        *both,
+        report_figures(report, *both, trials, stages),
         title=f"{report.origin.program if report.origin else ''} on {lm.slug}",
-        trials=_trials(folder),
-        stages=lm.meter.ledger.stages(lm.meter.run_id),
+        trials=trials,
+        stages=stages,
         prompt_diff=prompt_diff_html(pair["baseline"], pair["optimized"]),
         preflight=json.loads(checks.read_text("utf-8"))["checks"]
         if checks.exists()

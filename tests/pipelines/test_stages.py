@@ -62,19 +62,18 @@ def made(tmp_path_factory):
         made["candidate_program"],
         made["optimization_report"],
         made["data_report"],
-        lm,
-        lm,
         ROLE,
     )
     both = evaluate.predict_both(made["optimized"], made["testset"], lm, ROLE)
     made["predictions"] = [list(answers) for answers in both]
+    made["lm_usage"] = evaluate.count_calls(made["predictions"][1], lm)
     promotion = PromotionParams(num_resamples=1000)
     made["score_report"], made["promotion"] = evaluate.compare_programs(
         *made["predictions"],
         made["optimized"],
         made["testset"],
         made["trials"],
-        lm,
+        made["lm_usage"],
         ROLE,
         promotion,
         folder,
@@ -137,7 +136,7 @@ def test_released_program_says_how_it_came_about(made):
 
 def test_prompt_diff_shows_the_new_instruction(made):
     """Before and after stand on one page."""
-    page = persist.compare_prompts(ROLE, made["optimized"], made["lm"])
+    page = evaluate.compare_prompts(made["optimized"], made["lm"], ROLE)
     assert "with care" in page
     assert "up to three tags" in page
 
@@ -161,7 +160,7 @@ def test_usage_of_each_program_is_its_own(made):
 def test_figures_are_catalog_entries(made):
     """kedro-viz shows each under its own name."""
     figures = evaluate.draw_figures(
-        made["score_report"], *made["predictions"], made["trials"], made["lm"]
+        made["score_report"], *made["predictions"], made["trials"], made["lm_usage"]
     )
     assert all(name.endswith("_figure") for name in figures)
     assert len(figures) == 5
@@ -176,9 +175,11 @@ def test_report_is_one_page(made):
         made["trials"],
         made["preflight"],
         made["optimized"],
+        "<p>the prompts</p>",
+        made["lm_usage"],
         ROLE,
-        made["lm"],
     )
+    assert "the prompts" in page
     assert "Labeler on scripted" in page
     assert page.rstrip().endswith("</html>")
 

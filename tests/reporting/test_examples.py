@@ -9,7 +9,7 @@ from po_optimizer.reporting.examples import (
     MOST_SHOWN,
     NOT_OK,
     choose_cases,
-    in_words,
+    describe_choice,
 )
 from tests.evaluation.scripted import record, records
 
@@ -30,7 +30,7 @@ def test_all_of_a_small_testset_are_shown() -> None:
     """Nothing is left out, and nothing is said about it."""
     before = records([0.5] * MOST_SHOWN, "baseline")
     assert len(choose_cases(before, before)) == MOST_SHOWN
-    assert in_words(MOST_SHOWN, MOST_SHOWN) == ""
+    assert describe_choice(MOST_SHOWN, MOST_SHOWN) == ""
 
 
 def test_of_a_large_one_the_telling_are_shown() -> None:
@@ -61,7 +61,9 @@ def test_an_example_without_a_change_tells_nothing() -> None:
     """A thousand equal scores give no case to look at."""
     before = records([0.5] * N, "baseline")
     assert choose_cases(before, before) == []
-    assert in_words(0, N).startswith("0 of 1,000 examples: up to 80 largest losses")
+    assert describe_choice(0, N).startswith(
+        "0 of 1,000 examples: up to 80 largest losses"
+    )
 
 
 def test_records_of_other_examples_are_refused() -> None:

@@ -1,5 +1,6 @@
 import re
 from html.parser import HTMLParser
+from typing import Any
 
 import pytest
 
@@ -9,7 +10,8 @@ from po_optimizer.evaluation.promotion import decide
 from po_optimizer.evaluation.score_report import Selection
 from po_optimizer.lms.usage import Usage
 from po_optimizer.params import PromotionOverride
-from po_optimizer.reporting.page import render_report, report_figures, verdict
+from po_optimizer.reporting.figures import report_figures
+from po_optimizer.reporting.page import render_report, verdict
 from tests.evaluation.scripted import QUICK, record, records, report
 
 LOW = [0.6, 0.7, 0.65, 0.72, 0.58, 0.66, 0.61, 0.69]
@@ -37,14 +39,17 @@ class Page(HTMLParser):
 def _page(
     before: list[PredictionRecord] | None = None,
     after: list[PredictionRecord] | None = None,
-    **context: object,
+    **context: Any,
 ) -> str:
     before = before or records(LOW, "baseline")
     after = after or records(GOOD, "optimized")
     scores = score_pairs(
         before, after, QUICK, selection=Selection(n_candidates=4, n_valset=6)
     )
-    return render_report(scores, decide(scores, QUICK), before, after, **context)
+    drawn = report_figures(
+        scores, before, after, context.get("trials", ()), context.get("stages", {})
+    )
+    return render_report(scores, decide(scores, QUICK), before, after, drawn, **context)
 
 
 def _text(page: str) -> str:
@@ -171,7 +176,7 @@ def test_the_selection_on_the_valset_is_put_into_words() -> None:
 def test_every_figure_can_be_stored_even_without_data() -> None:
     """The catalog always gets its five figures, empty where nothing was measured."""
     before, after = records([None, 0.5], "baseline"), records([0.5, None], "optimized")
-    figures = report_figures(score_pairs(before, after, QUICK), before, after)
+    figures = report_figures(score_pairs(before, after, QUICK), before, after, (), {})
     assert list(figures) == ["uplift", "components", "examples", "history", "usage"]
     assert "figure-uplift" not in Page(_page(before=before, after=after)).ids()
 
@@ -187,6 +192,6 @@ def test_a_large_testset_is_shown_in_part_and_says_so() -> None:
     said = "140 of 3,000 examples: up to 80 largest losses"
     assert f"Shown are {said}" in _text(page)
     assert "by Gaffke for the means" in _text(page)
-    figures = report_figures(score_pairs(before, after, QUICK), before, after)
+    figures = report_figures(score_pairs(before, after, QUICK), before, after, (), {})
     assert said in figures["examples"].layout.xaxis.title.text
     assert len(figures["examples"].data[0].x) == 3 * 60

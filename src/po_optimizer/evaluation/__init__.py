@@ -7,7 +7,12 @@ from po_optimizer.evaluation.paired_scores import score_pairs
 from po_optimizer.evaluation.predict import predict_all, score_references
 from po_optimizer.evaluation.predictions import PredictionRecord, Predictions
 from po_optimizer.evaluation.promotion import Promotion, decide
-from po_optimizer.evaluation.score_report import Origin, ScoreReport, Selection
+from po_optimizer.evaluation.score_report import (
+    Origin,
+    RunUsage,
+    ScoreReport,
+    Selection,
+)
 from po_optimizer.evaluation.wear import JudgedPrograms, Judgement
 
 __all__ = [
@@ -18,6 +23,7 @@ __all__ = [
     "PredictionRecord",
     "Predictions",
     "Promotion",
+    "RunUsage",
     "ScoreReport",
     "Selection",
     "check_fail_below",

@@ -10,9 +10,13 @@ from po_optimizer.evaluation.paired_scores import score_pairs
 from po_optimizer.evaluation.predict import score_references
 from po_optimizer.evaluation.predictions import PredictionRecord
 from po_optimizer.evaluation.promotion import Promotion, decide
-from po_optimizer.evaluation.score_report import Origin, ScoreReport, Selection
+from po_optimizer.evaluation.score_report import (
+    Origin,
+    RunUsage,
+    ScoreReport,
+    Selection,
+)
 from po_optimizer.evaluation.wear import JudgedPrograms
-from po_optimizer.lms import MeteredLM
 from po_optimizer.params import PromotionParams
 from po_optimizer.persistence import extract_program_components
 from po_optimizer.roles.metric import Metric
@@ -26,7 +30,7 @@ def judge_programs(
     metric: Metric,
     program: dspy.Module,
     origin: Origin,
-    lm: MeteredLM,
+    usage: RunUsage,
     trials: Sequence[Mapping[str, Any]],
     promotion: PromotionParams,
     judged: Path,
@@ -40,18 +44,17 @@ def judge_programs(
         metric: As the records were scored.
         program: What is judged.
         origin: What it is measured with.
-        lm: That answered; its ledger tells what the answers took.
+        usage: What this run's answers took.
         trials: How the program was chosen; empty: not known.
         promotion: What it must show.
         judged: The file of all programs that this testset judged.
     """
     outputs = next((list(r.outputs) for r in baseline if r.outputs), [])
     fingerprint = extract_program_components(program)["fingerprint"]
-    run = lm.meter.run_id.partition(" ")[0]
     judgement = JudgedPrograms(judged).judge(
-        origin.testset, fingerprint, lm.slug, promotion, run=run
+        origin.testset, fingerprint, usage.lm, promotion, run=usage.run
     )
-    stages = lm.meter.ledger.stages(lm.meter.run_id)
+    stages = usage.stages
     report = score_pairs(
         baseline,
         optimized,

@@ -12,7 +12,29 @@ from po_optimizer.evaluation.predictions import Result, Which
 from po_optimizer.evaluation.sign_flips import PairedTest
 from po_optimizer.evaluation.statistics import Estimate, Interval
 from po_optimizer.evaluation.wear import Judgement
+from po_optimizer.lms import MeteredLM
 from po_optimizer.lms.usage import Usage
+
+
+class RunUsage(Result):
+    """What the LM calls of one run took, so that reports need no LM.
+
+    Attributes:
+        lm: Slug of the task LM.
+        run: The run's name, its time of start.
+        stages: Each stage's calls, in the order in which the stages began.
+    """
+
+    lm: str
+    run: str
+    stages: dict[str, Usage]
+
+    @classmethod
+    def of(cls, lm: MeteredLM) -> "RunUsage":
+        """What the ledger knows of the LM's run so far."""
+        meter = lm.meter
+        stages = meter.ledger.stages(meter.run_id)
+        return cls(lm=lm.slug, run=meter.run_id.partition(" ")[0], stages=stages)
 
 
 class ProgramScore(Result):

@@ -49,7 +49,7 @@ def choose_cases(
     return sorted(cases, key=lambda c: (c.difference is None, c.difference or 0.0))
 
 
-def in_words(n_shown: int, n_examples: int) -> str:
+def describe_choice(n_shown: int, n_examples: int) -> str:
     """Which examples are left out; "" if none is."""
     if n_shown == n_examples:
         return ""

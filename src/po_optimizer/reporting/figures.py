@@ -12,7 +12,7 @@ from po_optimizer.evaluation.predictions import PredictionRecord, Result
 from po_optimizer.evaluation.score_report import ScoreReport
 from po_optimizer.evaluation.statistics import Estimate
 from po_optimizer.lms.usage import Usage
-from po_optimizer.reporting.examples import Case
+from po_optimizer.reporting.examples import Case, choose_cases, describe_choice
 
 # Okabe and Ito's palette: told apart without red-green vision, on white and on black.
 BASELINE, OPTIMIZED = "#8f8f8f", "#2f8fd0"
@@ -38,6 +38,33 @@ class TrialRow(Result):
     paid: int = Field(0, validation_alias=AliasChoices("calls_paid", "paid"))
     cached: int = Field(0, validation_alias=AliasChoices("calls_cached", "cached"))
     seconds: float = 0.0
+
+
+def report_figures(
+    report: ScoreReport,
+    baseline: Iterable[PredictionRecord],
+    optimized: Iterable[PredictionRecord],
+    trials: Sequence[Mapping[str, Any]],
+    stages: Mapping[str, Usage],
+) -> dict[str, go.Figure]:
+    """uplift, components, examples, history, usage; empty ones where data is missing.
+
+    Args:
+        report: Means, intervals, uplift.
+        baseline: The baseline's records; read twice.
+        optimized: The optimized program's records, paired with the baseline's.
+        trials: The optimizer's journal (`TrialRow`).
+        stages: Stage to its LM calls' totals.
+    """
+    cases = choose_cases(baseline, optimized)
+    choice = describe_choice(len(cases), report.baseline.n_examples)
+    return {
+        "uplift": uplift_figure(report),
+        "components": components_figure(report),
+        "examples": slope_figure(cases).update_xaxes(title_text=choice),
+        "history": history_figure(trials),
+        "usage": usage_figure(stages),
+    }
 
 
 def uplift_figure(report: ScoreReport) -> go.Figure:
@@ -160,31 +187,30 @@ def history_figure(trials: Sequence[Mapping[str, Any]]) -> go.Figure:
     return figure
 
 
-def usage_figure(stages: Mapping[str, Any]) -> go.Figure:
+def usage_figure(stages: Mapping[str, Usage]) -> go.Figure:
     """LM calls, tokens and minutes of each stage."""
-    found = {escape(name): Usage.model_validate(use) for name, use in stages.items()}
-    names = list(found)
+    names, usages = [escape(name) for name in stages], list(stages.values())
     panels: list[tuple[str, dict[str, tuple[list[float], str]]]] = [
         (
             "LM calls",
             {
-                "paid calls": ([u.paid for u in found.values()], OPTIMIZED),
-                "cached calls": ([u.cached for u in found.values()], BASELINE),
+                "paid calls": ([u.paid for u in usages], OPTIMIZED),
+                "cached calls": ([u.cached for u in usages], BASELINE),
             },
         ),
         (
             "tokens, paid calls only",
             {
-                "prompt tokens": ([u.prompt_tokens for u in found.values()], BETTER),
+                "prompt tokens": ([u.prompt_tokens for u in usages], BETTER),
                 "completion tokens": (
-                    [u.completion_tokens for u in found.values()],
+                    [u.completion_tokens for u in usages],
                     WORSE,
                 ),
             },
         ),
         (
             "LM minutes",
-            {"LM minutes": ([u.seconds / 60 for u in found.values()], "#cc79a7")},
+            {"LM minutes": ([u.seconds / 60 for u in usages], "#cc79a7")},
         ),
     ]
     figure = make_subplots(rows=len(panels), cols=1, vertical_spacing=0.16)

@@ -23,15 +23,8 @@ from po_optimizer.evaluation.reasons import p_text
 from po_optimizer.evaluation.score_report import ScoreReport
 from po_optimizer.evaluation.statistics import Estimate
 from po_optimizer.lms.usage import Usage
-from po_optimizer.reporting.examples import Case, choose_cases, in_words
-from po_optimizer.reporting.figures import (
-    TrialRow,
-    components_figure,
-    history_figure,
-    slope_figure,
-    uplift_figure,
-    usage_figure,
-)
+from po_optimizer.reporting.examples import choose_cases, describe_choice
+from po_optimizer.reporting.figures import TrialRow
 from po_optimizer.reporting.prompt_diff import environment
 
 HEADLINES = {
@@ -56,10 +49,11 @@ def render_report(
     promotion: Promotion,
     baseline: Iterable[PredictionRecord],
     optimized: Iterable[PredictionRecord],
+    figures: Mapping[str, go.Figure],
     *,
     title: str = "Score report",
     trials: Sequence[Mapping[str, Any]] = (),
-    stages: Mapping[str, Any] | None = None,
+    stages: Mapping[str, Usage] | None = None,
     prompt_diff: str = "",
     preflight: Sequence[Mapping[str, Any]] = (),
     settings: Mapping[str, Any] | None = None,
@@ -71,18 +65,16 @@ def render_report(
         promotion: The decision that stands on top.
         baseline: The baseline's records; read twice.
         optimized: The optimized program's records, paired with the baseline's.
+        figures: What `report_figures` drew.
         title: Of the page, e.g. with the LM's name.
         trials: The optimizer's journal (`TrialRow`).
-        stages: Stage to its LM calls' totals (`Usage`).
+        stages: Stage to its LM calls' totals.
         prompt_diff: What `prompt_diff_html` gave; inserted as it is.
         preflight: Checks with name, passed, value, allowed, message.
         settings: Name to value: LM, versions, seeds, data hash.
     """
-    usage = {name: Usage.model_validate(use) for name, use in (stages or {}).items()}
-    cases = choose_cases(baseline, optimized)
-    figures = _figures(report, cases, trials, usage)
-    data = {"uplift": report.uplift.score.n, "history": trials, "usage": usage}
-    shown = {name: fig for name, fig in figures.items() if data.get(name, True)}
+    cases, usage = choose_cases(baseline, optimized), dict(stages or {})
+    needed = {"uplift": report.uplift.score.n, "history": trials, "usage": usage}
     template = environment().get_template("report.html.j2")
     return template.render(
         title=title,
@@ -93,13 +85,13 @@ def render_report(
         promotion=promotion,
         measures=_measures(report),
         cases=cases,
-        left_out=in_words(len(cases), report.baseline.n_examples),
+        left_out=describe_choice(len(cases), report.baseline.n_examples),
         trials=[TrialRow.model_validate(trial) for trial in trials],
         usage=usage,
         prompt_diff=Markup(prompt_diff),  # noqa: S704 (escaped by prompt_diff_html)
         preflight=preflight,
         settings=dict(settings or {}),
-        figures={name: _json(figure) for name, figure in shown.items()},
+        figures={n: _json(fig) for n, fig in figures.items() if needed.get(n, True)},
         style=_style(),
         plotly=Markup(get_plotlyjs()),  # noqa: S704 (the library itself)
     )
@@ -125,21 +117,6 @@ def comparison_page(comparison: Comparison) -> str:
     )
 
 
-def report_figures(
-    report: ScoreReport,
-    baseline: Iterable[PredictionRecord],
-    optimized: Iterable[PredictionRecord],
-    *,
-    trials: Sequence[Mapping[str, Any]] = (),
-    stages: Mapping[str, Any] | None = None,
-) -> dict[str, go.Figure]:
-    """uplift, components, examples, history, usage; empty ones where data is missing.
-
-    Arguments as in `render_report`.
-    """
-    return _figures(report, choose_cases(baseline, optimized), trials, stages or {})
-
-
 def verdict(report: ScoreReport, promotion: Promotion) -> str:
     """The decision and the uplift in one sentence."""
     uplift = report.uplift.score
@@ -159,22 +136,6 @@ def verdict(report: ScoreReport, promotion: Promotion) -> str:
         f"({interval}), from {report.baseline.score.mean:.3f} "
         f"to {report.optimized.score.mean:.3f}."
     )
-
-
-def _figures(
-    report: ScoreReport,
-    cases: Sequence[Case],
-    trials: Sequence[Mapping[str, Any]],
-    stages: Mapping[str, Any],
-) -> dict[str, go.Figure]:
-    left_out = in_words(len(cases), report.baseline.n_examples)
-    return {
-        "uplift": uplift_figure(report),
-        "components": components_figure(report),
-        "examples": slope_figure(cases).update_xaxes(title_text=left_out),
-        "history": history_figure(trials),
-        "usage": usage_figure(stages),
-    }
 
 
 def _measures(report: ScoreReport) -> list[Measure]:

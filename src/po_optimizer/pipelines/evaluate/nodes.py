@@ -16,6 +16,7 @@ from po_optimizer.evaluation import (
     Origin,
     Predictions,
     Promotion,
+    RunUsage,
     ScoreReport,
     check_fail_below,
     judge_programs,
@@ -25,7 +26,8 @@ from po_optimizer.lms import MeteredLM
 from po_optimizer.params import EvaluateParams, PromotionParams, RoleParams
 from po_optimizer.persistence import get_provenance
 from po_optimizer.records import iter_examples, iter_groups, records_hash
-from po_optimizer.reporting.page import render_report, report_figures
+from po_optimizer.reporting.figures import report_figures
+from po_optimizer.reporting.page import render_report
 from po_optimizer.reporting.prompt_diff import prompt_diff_html
 from po_optimizer.roles import load_metric, load_record_type, make_program
 
@@ -89,13 +91,27 @@ def _predict(
     return (record.model_dump(mode="json") for record in predictions)
 
 
+def count_calls(
+    optimized_predictions: RecordStream, task_lm: MeteredLM
+) -> dict[str, Any]:
+    """What this run's LM calls took, stage by stage, once all answers are stored."""
+    return RunUsage.of(task_lm).model_dump(mode="json")
+
+
+def compare_prompts(
+    optimized_program: dspy.Module, task_lm: MeteredLM, role: RoleParams
+) -> str:
+    """The prompt before and after as a page, demos included."""
+    return prompt_diff_html(make_program(role, task_lm), optimized_program)
+
+
 def compare_programs(
     baseline_predictions: RecordStream,
     optimized_predictions: RecordStream,
     optimized_program: dspy.Module,
     testset: RecordStream,
     trials: list[dict[str, Any]],
-    task_lm: MeteredLM,
+    lm_usage: dict[str, Any],
     role: RoleParams,
     promotion: PromotionParams,
     judged_programs: Path,
@@ -115,7 +131,7 @@ def compare_programs(
             metric=f"{role.metric} {json.dumps(role.metric_args, sort_keys=True)}",
             program=role.program,
         ),
-        lm=task_lm,
+        usage=RunUsage.model_validate(lm_usage),
         trials=trials,
         promotion=promotion,
         judged=judged_programs / "judged.jsonl",
@@ -128,16 +144,15 @@ def draw_figures(
     baseline_predictions: RecordStream,
     optimized_predictions: RecordStream,
     trials: list[dict[str, Any]],
-    task_lm: MeteredLM,
+    lm_usage: dict[str, Any],
 ) -> dict[str, go.Figure]:
     """The report's figures, each a catalog entry that kedro-viz shows."""
-    meter = task_lm.meter
     figures = report_figures(
         ScoreReport.model_validate(score_report),
         Predictions(baseline_predictions),
         Predictions(optimized_predictions),
-        trials=trials,
-        stages=meter.ledger.stages(meter.run_id),
+        trials,
+        RunUsage.model_validate(lm_usage).stages,
     )
     return {f"{name}_figure": figure for name, figure in figures.items()}
 
@@ -150,24 +165,30 @@ def write_report(
     trials: list[dict[str, Any]],
     preflight_report: dict[str, Any],
     optimized_program: dspy.Module,
+    prompt_diff: str,
+    lm_usage: dict[str, Any],
     role: RoleParams,
-    task_lm: MeteredLM,
+    **figures: go.Figure,
 ) -> str:
     """The whole result as one self-contained page."""
-    meter, provenance = task_lm.meter, get_provenance(optimized_program)
-    origin = provenance.get("task_lm", task_lm.slug)
-    title = f"{re.split('[.:]', role.program)[-1]} on {task_lm.slug}"
-    if origin != task_lm.slug:
+    usage, provenance = (
+        RunUsage.model_validate(lm_usage),
+        get_provenance(optimized_program),
+    )
+    origin = provenance.get("task_lm", usage.lm)
+    title = f"{re.split('[.:]', role.program)[-1]} on {usage.lm}"
+    if origin != usage.lm:
         title = f"{title}, optimized on {origin}"
     return render_report(
         ScoreReport.model_validate(score_report),
         Promotion.model_validate(promotion),
         Predictions(baseline_predictions),
         Predictions(optimized_predictions),
+        {name.removesuffix("_figure"): figure for name, figure in figures.items()},
         title=title,
         trials=trials,
-        stages=meter.ledger.stages(meter.run_id),
-        prompt_diff=prompt_diff_html(make_program(role, task_lm), optimized_program),
+        stages=usage.stages,
+        prompt_diff=prompt_diff,
         preflight=preflight_report["checks"],
         settings=provenance,
     )

@@ -5,12 +5,17 @@ from kedro.pipeline import Node, Pipeline
 from .nodes import (
     check_bounds,
     compare_programs,
+    compare_prompts,
+    count_calls,
     draw_figures,
     predict_both,
     write_report,
 )
 
-_FIGURES = ("uplift", "components", "examples", "history", "usage")
+_FIGURES = [
+    f"{name}_figure"
+    for name in ("uplift", "components", "examples", "history", "usage")
+]
 
 
 def create_pipeline(**kwargs: object) -> Pipeline:
@@ -30,6 +35,18 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                 name="predict_both_node",
             ),
             Node(
+                count_calls,
+                inputs=["optimized_predictions", "task_lm"],
+                outputs="lm_usage",
+                name="count_calls_node",
+            ),
+            Node(
+                compare_prompts,
+                inputs=["optimized_program", "task_lm", "params:role"],
+                outputs="prompt_diff",
+                name="compare_prompts_node",
+            ),
+            Node(
                 compare_programs,
                 inputs=[
                     "baseline_predictions",
@@ -37,7 +54,7 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                     "optimized_program",
                     "testset",
                     "trials",
-                    "task_lm",
+                    "lm_usage",
                     "params:role",
                     "params:promotion",
                     "judged_programs",
@@ -52,9 +69,9 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                     "baseline_predictions",
                     "optimized_predictions",
                     "trials",
-                    "task_lm",
+                    "lm_usage",
                 ],
-                outputs={f"{name}_figure": f"{name}_figure" for name in _FIGURES},
+                outputs={name: name for name in _FIGURES},
                 name="draw_figures_node",
             ),
             Node(
@@ -67,8 +84,10 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                     "trials": "trials",
                     "preflight_report": "preflight_report",
                     "optimized_program": "optimized_program",
+                    "prompt_diff": "prompt_diff",
+                    "lm_usage": "lm_usage",
                     "role": "params:role",
-                    "task_lm": "task_lm",
+                    **{name: name for name in _FIGURES},
                 },
                 outputs="report",
                 name="write_report_node",

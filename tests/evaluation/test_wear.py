@@ -21,10 +21,10 @@ def judge(
 
 
 def test_each_different_program_spends_of_the_testset(tmp_path: Path) -> None:
-    """The k-th program is judged at 0.05 / k^2."""
+    """The k-th program is judged at 0.05 / k^3."""
     path = tmp_path / "judged" / "judged.jsonl"
     alphas = [judge(path, str(number)).alpha for number in range(4)]
-    assert alphas == pytest.approx([0.05, 0.0125, 0.05 / 9, 0.003125])
+    assert alphas == pytest.approx([0.05, 0.05 / 8, 0.05 / 27, 0.05 / 64])
 
 
 def test_a_repeated_program_costs_nothing(tmp_path: Path) -> None:
@@ -53,7 +53,7 @@ def test_programs_of_one_sweep_share_their_places(tmp_path: Path) -> None:
     judge(path, "before")
     sweep = [judge(path, name, run="sweep", among=3) for name in "abc"]
     assert {one.place for one in sweep} == {2}
-    assert sweep[0].alpha == pytest.approx(0.05 * (1 / 4 + 1 / 9 + 1 / 16) / 3)
+    assert sweep[0].alpha == pytest.approx(0.05 * (1 / 8 + 1 / 27 + 1 / 64) / 3)
     assert judge(path, "d", run="sweep", among=3).place == 5
     assert judge(path, "after").place == 8
 

@@ -1,9 +1,10 @@
 """How many programs a testset has judged, and what that leaves for the next one.
 
 Whoever judges one program after another on the same examples promotes a lucky one
-sooner or later. So the k-th different program is judged at alpha / k^2: two-sided
+sooner or later. So the k-th different program is judged at alpha / k^3: two-sided
 tests of all of them together promote without a true difference at most
-pi^2 / 12 = 0.82 times alpha.
+zeta(3) / 2 = 0.60 times alpha. The rest is for differences that are not symmetric,
+where a test is not exact: alpha / k^2 promotes up to 6 % there (docs/guarantees.md).
 """
 
 import json
@@ -36,7 +37,7 @@ class Judgement(Result):
     def at(cls, place: int, among: int, alpha: float) -> "Judgement":
         """The judgement of so many programs together, from this place on."""
         places = range(place, place + among)
-        shared = sum(alpha / k**2 for k in places) / among
+        shared = sum(alpha / k**3 for k in places) / among
         return cls(place=place, among=among, alpha=shared)
 
 

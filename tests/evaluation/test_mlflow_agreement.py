@@ -15,4 +15,6 @@ def test_agrees_on_passed_or_not(uplift: float, n: int) -> None:
     """Mean, interval and exact p-value of scores of 0 and 1 are the same."""
     before, after = passed(np.random.default_rng(n), 1, n, uplift)
     expected = mlflows(before, after[0])
-    assert ours(before, after[0], PromotionParams()) == pytest.approx(expected, abs=0.02)
+    assert ours(before, after[0], PromotionParams()) == pytest.approx(
+        expected, abs=0.02
+    )

@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from po_optimizer.optimization import read_journal
+from po_optimizer.optimization import Trial, read_journal
 from po_optimizer.params import OptimizeParams
 from tests.optimization import world
 
@@ -60,9 +60,9 @@ class Store:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def __call__(self, program: Any, known: dict[str, Any]) -> None:
+    def __call__(self, program: Any, trial: Trial) -> None:
         """Takes a program."""
-        self.write(self.path, [world.document(program), known["score"]])
+        self.write(self.path, [world.document(program), trial.score])
 
     @staticmethod
     def write(path: Path, content: Any) -> None:

@@ -21,7 +21,7 @@ def make(tmp_path):
 
     def fingerprint(params=None, lm_params=None, **changed):
         lm = world.lm(tmp_path, **(lm_params or {}))
-        return run_fingerprint(world.setup(lm, params, n_train=4, n_val=4, **changed))
+        return run_fingerprint(world.job(lm, params, n_train=4, n_val=4, **changed))
 
     return fingerprint
 
@@ -116,16 +116,17 @@ PRINT_IDENTITY = """
 import sys
 from pathlib import Path
 from po_optimizer.optimization.fingerprint import optimization_id, run_fingerprint
-from po_optimizer.optimization.setup import Setup
+from po_optimizer.optimization.job import Job
+from po_optimizer.params import RoleParams
 from po_optimizer.roles import load_metric, make_program
 from tests.optimization import world
 from tests.product_owner.records import PRODUCT_OWNER as role
 
 lm = world.lm(Path(sys.argv[1]))
 examples = [e.copy(kinds={"a", "b", "c"}, other=world) for e in world.examples("t", 3)]
-setup = Setup(make_program(role), examples, [], load_metric(role), lm, lm,
+job = Job(make_program(role), examples, [], load_metric(role), lm, lm,
               world.settings())
-print(optimization_id(run_fingerprint(setup)))
+print(optimization_id(run_fingerprint(job)))
 """
 
 
@@ -151,6 +152,6 @@ def test_other_weights_under_one_name_are_a_change(tmp_path):
     for digest in ("a" * 64, "b" * 64):
         lm = world.lm(tmp_path)
         lm._weights = lambda digest=digest: digest
-        prints.append(run_fingerprint(world.setup(lm, n_train=4, n_val=4)))
+        prints.append(run_fingerprint(world.job(lm, n_train=4, n_val=4)))
     assert names(*prints) == ["task_lm.weights", "prompt_lm.weights"]
     assert optimization_id(prints[0]) != optimization_id(prints[1])

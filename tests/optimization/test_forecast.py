@@ -38,7 +38,7 @@ CONFIGURATIONS = [
 
 def foretell(lm, params, n_train=12, n_val=12):
     """The forecast of the small world."""
-    return forecast(world.setup(lm, params, n_train=n_train, n_val=n_val))
+    return forecast(world.job(lm, params, n_train=n_train, n_val=n_val))
 
 
 @pytest.mark.parametrize(("optimizer", "changes"), CONFIGURATIONS)
@@ -84,7 +84,7 @@ def test_bounds_are_ordered(
 @pytest.mark.parametrize("optimizer", ["miprov2", "gepa", "bootstrap_random_search"])
 def test_calls_are_those_of_the_probe_s_runs(tmp_path, optimizer):
     """An agent's run is as many calls as were seen, between least and most of them."""
-    made = world.setup(world.lm(tmp_path), world.settings(optimizer))
+    made = world.job(world.lm(tmp_path), world.settings(optimizer))
     one, several = forecast(made), forecast(made, [2, 3, 7])
     assert several.task.expected == 4 * one.task.expected
     assert several.task.lower == one.task.lower

@@ -9,7 +9,7 @@ import pytest
 
 from po_optimizer.optimization import optimize
 from po_optimizer.optimization.fingerprint import run_fingerprint
-from po_optimizer.optimization.setup import Setup
+from po_optimizer.optimization.job import Job
 from tests.optimization import world
 from tests.optimization.frozen import role
 from tests.scripted import scripted_lm
@@ -36,7 +36,7 @@ def folder(tmp_path):
 def test_a_frozen_run_is_resumed_without_a_call(folder):
     """Journal, fingerprint, ledger and answers of an earlier version are read."""
     lm = scripted_lm(role.answer, folder, num_retries=0)
-    setup = Setup(
+    job = Job(
         student=role.program(),
         trainset=role.examples("t", 6),
         valset=role.examples("v", 6),
@@ -46,15 +46,13 @@ def test_a_frozen_run_is_resumed_without_a_call(folder):
         params=world.settings(),
     )
     stored = json.loads((FROZEN / "trials.fingerprint.json").read_bytes())
-    now = run_fingerprint(setup)
+    now = run_fingerprint(job)
     stored |= {name: now[name] for name in INSTALLED}
     (folder / "trials.fingerprint.json").write_text(json.dumps(stored))
-    result = optimize(
-        setup, journal_path=folder / "trials.jsonl", save_best=world.Shelf()
-    )
+    result = optimize(job, workspace=folder, save_best=world.Shelf())
     assert lm.scripted.prompts == []
     frozen = (FROZEN / "trials.jsonl").read_bytes()
     assert (folder / "trials.jsonl").read_bytes() == frozen
     assert result.report.best.trial == 2
     if stored == json.loads((FROZEN / "trials.fingerprint.json").read_bytes()):
-        assert result.report.spent.calls_paid == 28
+        assert result.report.spent.paid == 28

@@ -70,7 +70,7 @@ def improved(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("gepa")
     lm = world.lm(folder, answer, num_threads=request.param)
     shelf = world.Shelf()
-    setup = world.setup(
+    job = world.job(
         lm,
         world.settings("gepa", gepa={"max_full_evals": 5}),
         student=Sorter(),
@@ -78,9 +78,7 @@ def improved(request, tmp_path_factory):
         valset=parts(8, "v"),
         metric=metric,
     )
-    result = world.optimize(
-        setup, journal_path=folder / "trials.jsonl", save_best=shelf
-    )
+    result = world.optimize(job, workspace=folder, save_best=shelf)
     return result, shelf, lm.scripted.prompts, folder
 
 

@@ -60,7 +60,7 @@ def test_gepa_improves_the_role(tmp_path, monkeypatch, name):
     role, records = ROLES[name]()
     examples = to_examples(records[:8], load_record_type(role))
     lm = world.lm(tmp_path, answers(examples))
-    setup = world.setup(
+    job = world.job(
         lm,
         world.settings("gepa"),
         student=make_program(role),
@@ -68,9 +68,7 @@ def test_gepa_improves_the_role(tmp_path, monkeypatch, name):
         valset=examples[4:],
         metric=load_metric(role),
     )
-    result = world.optimize(
-        setup, journal_path=tmp_path / "trials.jsonl", save_best=world.Shelf()
-    )
+    result = world.optimize(job, workspace=tmp_path, save_best=world.Shelf())
     assert result.report.best.score > result.report.baseline.score
     assert result.report.instructions == [f"Decide by {MAGIC}."]
     save_program(result.program, tmp_path / "program.json", dill="off", verify="inline")

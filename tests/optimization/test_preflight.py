@@ -21,7 +21,7 @@ def check(lm, params=None, **changes):
     """One preflight of the small world."""
     asked = ("testset", "target_rubric", "disk_path", "lm_checks")
     asks = {name: changes.pop(name) for name in asked if name in changes}
-    return preflight(world.setup(lm, params, **changes), **asks)
+    return preflight(world.job(lm, params, **changes), **asks)
 
 
 def failed(raised):
@@ -82,7 +82,7 @@ def test_the_forecast_learns_from_the_probe(tmp_path):
     """Seconds and tokens of the first forecast are the probe's."""
     lm = world.lm(tmp_path, world.slow(0.01))
     check(lm)
-    made = forecast(world.setup(lm))
+    made = forecast(world.job(lm))
     assert made.task_rate.basis == "probe"
     assert made.tokens is not None
 

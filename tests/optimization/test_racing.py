@@ -115,4 +115,4 @@ def test_minibatches_are_not_raced(tmp_path):
         miprov2={"racing": True, "minibatch": True, "minibatch_size": 4}
     )
     with pytest.raises(PreflightError, match=r"miprov2\.racing"):
-        preflight(world.setup(world.lm(tmp_path), params))
+        preflight(world.job(world.lm(tmp_path), params))

@@ -74,9 +74,9 @@ def test_best_is_saved_at_each_improvement(tmp_path):
     shelf = world.Shelf()
     params = world.settings("bootstrap_random_search")
     world.run(tmp_path, world.lm(tmp_path), params, save_best=shelf)
-    scores = [known["score"] for _, known in shelf.saved]
+    scores = [trial.score for _, trial in shelf.saved]
     assert scores == sorted(set(scores))
-    assert shelf.saved[-1][1]["best"] == scores[-1]
+    assert shelf.saved[-1][1].best == scores[-1]
 
 
 def test_winner_is_named_by_instruction_and_demo_set(tmp_path):

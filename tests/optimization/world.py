@@ -11,7 +11,7 @@ from typing import Any
 import dspy
 
 from po_optimizer.lms import MeteredLM
-from po_optimizer.optimization import OptimizationResult, Setup, optimize
+from po_optimizer.optimization import Job, OptimizationResult, Trial, optimize
 from po_optimizer.params import BudgetParams, OptimizeParams
 from po_optimizer.persistence import extract_program_components
 from po_optimizer.roles.score import Score
@@ -107,21 +107,21 @@ class Shelf:
     """Keeps what save_best was given."""
 
     def __init__(self) -> None:
-        self.saved: list[tuple[Any, dict[str, Any]]] = []
+        self.saved: list[tuple[Any, Trial]] = []
 
-    def __call__(self, program: Any, known: dict[str, Any]) -> None:
+    def __call__(self, program: Any, trial: Trial) -> None:
         """Takes a program."""
-        self.saved.append((program, known))
+        self.saved.append((program, trial))
 
 
-def setup(
+def job(
     task_lm: MeteredLM,
     params: OptimizeParams | None = None,
     *,
     n_train: int = 8,
     n_val: int = 8,
     **changes: Any,
-) -> Setup:
+) -> Job:
     """The small world's optimization, with some parts changed."""
     parts: dict[str, Any] = {
         "student": student(),
@@ -132,7 +132,7 @@ def setup(
         "prompt_lm": task_lm,
         "params": params or settings(),
     }
-    return Setup(**{**parts, **changes})
+    return Job(**{**parts, **changes})
 
 
 def run(
@@ -146,9 +146,9 @@ def run(
 ) -> OptimizationResult:
     """One optimization of the student."""
     parts = {name: more.pop(name) for name in _PARTS if name in more}
-    made = setup(task_lm, params, n_train=n_train, n_val=n_val, **parts)
+    made = job(task_lm, params, n_train=n_train, n_val=n_val, **parts)
     arguments: dict[str, Any] = {
-        "journal_path": folder / "trials.jsonl",
+        "workspace": folder,
         "save_best": Shelf(),
         **more,
     }

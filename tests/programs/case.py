@@ -13,7 +13,14 @@ import dspy
 from po_optimizer.evaluation import predict_all
 from po_optimizer.lms import Ledger, MeteredLM
 from po_optimizer.lms.build import make_lm
-from po_optimizer.optimization import Forecast, Setup, forecast, optimize, preflight
+from po_optimizer.optimization import (
+    Forecast,
+    Job,
+    Trial,
+    forecast,
+    optimize,
+    preflight,
+)
 from po_optimizer.params import LMParams, OptimizeParams, RoleParams
 from po_optimizer.persistence import load_program_from_components, save_program
 from po_optimizer.roles import load_metric, make_program
@@ -92,7 +99,7 @@ def run_whole(
     """Preflight, forecast, optimize, persist, load in a fresh process, evaluate."""
     address, before = server.address, server.asked()
     lm, role = task_lm(address, folder, threads), case.role()
-    setup = Setup(
+    job = Job(
         student=make_program(role, lm),
         trainset=case.split(0, 6),
         valset=case.split(6, 12),
@@ -103,11 +110,11 @@ def run_whole(
             {"optimizer": optimizer, optimizer: OPTIMIZERS[optimizer]}
         ),
     )
-    report = preflight(setup, testset=case.split(12, 18), disk_path=folder)
-    expected = forecast(setup, report.calls_per_run)
+    report = preflight(job, testset=case.split(12, 18), disk_path=folder)
+    expected = forecast(job, report.calls_per_run)
     result = optimize(
-        setup,
-        journal_path=folder / "trials.jsonl",
+        job,
+        workspace=folder,
         save_best=partial(_save, folder / "best.json"),
         forecast=expected,
     )
@@ -129,7 +136,7 @@ def run_whole(
     )
 
 
-def _save(path: Path, program: dspy.Module, known: dict[str, Any]) -> None:
+def _save(path: Path, program: dspy.Module, trial: Trial) -> None:
     save_program(program, path, dill="off", verify="inline")
 
 

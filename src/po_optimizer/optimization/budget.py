@@ -23,7 +23,7 @@ class Budget:
     ) -> None:
         self._params = params
         self._ledgers = distinct(ledgers)
-        self._id = optimization_id
+        self.optimization_id = optimization_id
         self._started = time.monotonic()
         self.earlier_seconds = sum(
             wall_seconds(ledger.rows(optimization_id=optimization_id))
@@ -32,12 +32,14 @@ class Budget:
 
     def spent(self) -> Usage:
         """What the ledgers say so far."""
-        usages = (ledger.totals(optimization_id=self._id) for ledger in self._ledgers)
+        identity = self.optimization_id
+        usages = (led.totals(optimization_id=identity) for led in self._ledgers)
         return sum(usages, start=Usage())
 
     def paid_in(self, trial: int) -> int:
         """Calls paid for in one trial."""
-        every = [ledger.rows(optimization_id=self._id) for ledger in self._ledgers]
+        identity = self.optimization_id
+        every = [led.rows(optimization_id=identity) for led in self._ledgers]
         return sum(row.paid and row.trial == trial for rows in every for row in rows)
 
     @property
@@ -60,8 +62,9 @@ class Budget:
             _refuse_from("max_tokens", bounds.max_tokens, spent.tokens)
         if bounds.max_cost_usd:
             # an answer without a token count must not hide what the others cost
-            known = sum(ledger.known_cost_usd(self._id) for ledger in self._ledgers)
-            _refuse_from("max_cost_usd", bounds.max_cost_usd, known)
+            identity = self.optimization_id
+            spent_usd = sum(led.known_cost_usd(identity) for led in self._ledgers)
+            _refuse_from("max_cost_usd", bounds.max_cost_usd, spent_usd)
 
 
 def distinct(ledgers: list[Ledger]) -> list[Ledger]:

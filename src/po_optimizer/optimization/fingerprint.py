@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from pydantic.errors import PydanticInvalidForJsonSchema
 
 from po_optimizer.lms import MeteredLM
-from po_optimizer.optimization.setup import Setup
+from po_optimizer.optimization.job import Job
 from po_optimizer.roles.metric import Metric
 
 Fingerprint = dict[str, str]
@@ -32,22 +32,22 @@ _PACE = {
 _VERSIONS = ("dspy", "optuna", "gepa")
 
 
-def run_fingerprint(setup: Setup) -> Fingerprint:
+def run_fingerprint(job: Job) -> Fingerprint:
     """The parts that decide the result of an optimization.
 
     Bounds and pace (budget, threads, timeouts, prices) are no part of it: they may be
     changed between restarts.
     """
-    params = setup.params
+    params = job.params
     chosen = getattr(params, params.optimizer)
     return {
-        "trainset": _digest([_example(example) for example in setup.trainset]),
-        "valset": _digest([_example(example) for example in setup.valset]),
-        "program source": _digest(_sources(setup.student)),
-        "program signature": _digest(_signatures(setup.student)),
-        "metric source": _digest(_metric(setup.metric)),
-        **_lm("task_lm", setup.task_lm),
-        **_lm("prompt_lm", setup.prompt_lm),
+        "trainset": _digest([_example(example) for example in job.trainset]),
+        "valset": _digest([_example(example) for example in job.valset]),
+        "program source": _digest(_sources(job.student)),
+        "program signature": _digest(_signatures(job.student)),
+        "metric source": _digest(_metric(job.metric)),
+        **_lm("task_lm", job.task_lm),
+        **_lm("prompt_lm", job.prompt_lm),
         "optimize.optimizer": params.optimizer,
         "optimize.seed": str(params.seed),
         **_flat(f"optimize.{params.optimizer}", chosen.model_dump(mode="json")),

@@ -2,39 +2,30 @@
 
 from typing import Any
 
-import dspy
-
 from po_optimizer.errors import PoOptimizerError
 from po_optimizer.optimization.attempt import attempt
+from po_optimizer.optimization.job import Job
 from po_optimizer.optimization.journal import Trial
-from po_optimizer.optimization.metric import GuardedMetric, is_failed
-from po_optimizer.params import OptimizeParams
+from po_optimizer.optimization.metric import is_failed, scores_when_empty
 
 
-def stop_at_floor(
-    baseline: Trial,
-    results: list[Any],
-    program: dspy.Module,
-    metric: GuardedMetric,
-    params: OptimizeParams,
-) -> None:
+def stop_at_floor(job: Job, baseline: Trial, results: list[Any]) -> None:
     """Lets an optimization go on if its baseline gives it something to work with.
 
     Args:
+        job: Its parameters say where the floor is.
         baseline: The trial of the baseline's evaluation.
         results: Its (example, prediction, score).
-        program: The baseline program.
-        metric: Says why an output could not be used.
-        params: `floor_stop`, `floor_usable` and the score of an empty output.
 
     Raises:
         PoOptimizerError: Hardly an output is usable, or no score is above the floor.
     """
+    params = job.params
     usable = (baseline.n - baseline.n_failed) / baseline.n
     floor = params.preflight.max_empty_score
     scores = {float(score) for *_, score in results}
     if len(scores) == 1:
-        floor = max([floor, *metric.empty_scores(*results[0][:2])])
+        floor = max([floor, *scores_when_empty(job.metric, *results[0][:2])])
     above = max(scores) > floor
     if not params.floor_stop or (usable >= params.floor_usable and above):
         return
@@ -46,7 +37,7 @@ def stop_at_floor(
         f"output may have (n={baseline.n})"
     )
     example = next((e for e, _, s in results if is_failed(s)), results[0][0])
-    again = attempt(program, example, metric)  # answered by the cache
+    again = attempt(job.student, example, job.metric)  # answered by the cache
     feedback = again.score.feedback if again.score is not None else ""
     reason = again.unusable or feedback or "it scores no more than nothing at all"
     raise PoOptimizerError(

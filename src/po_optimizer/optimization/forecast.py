@@ -7,8 +7,13 @@ from pydantic import BaseModel, ConfigDict
 
 from po_optimizer.lms import MeanUsage, MeteredLM
 from po_optimizer.lms.usage import Basis
-from po_optimizer.optimization.optimizers import CallRange, PerRun, make_optimizer
-from po_optimizer.optimization.setup import Setup
+from po_optimizer.optimization.job import Job
+from po_optimizer.optimization.optimizers import (
+    CallRange,
+    PerRun,
+    make_optimizer,
+    sizes_of,
+)
 from po_optimizer.params import BudgetParams
 
 
@@ -68,7 +73,7 @@ class Forecast(BaseModel):
         )
 
 
-def forecast(setup: Setup, calls_per_run: Sequence[int] = ()) -> Forecast:
+def forecast(job: Job, calls_per_run: Sequence[int] = ()) -> Forecast:
     """The forecast for one optimization; it makes no LM call.
 
     Seconds, tokens and cost come from the ledger's paid calls of this LM in earlier
@@ -76,13 +81,13 @@ def forecast(setup: Setup, calls_per_run: Sequence[int] = ()) -> Forecast:
     `lm.seconds_per_example`.
 
     Args:
-        setup: The optimization.
+        job: The optimization.
         calls_per_run: LM calls of some runs of the program, as the preflight's report
             has them: an agent or a loop makes more than one a predictor, which is what
             is expected without them.
     """
-    params, task_lm, prompt_lm = setup.params, setup.task_lm, setup.prompt_lm
-    optimizer, sizes = make_optimizer(params), setup.sizes()
+    params, task_lm, prompt_lm = job.params, job.task_lm, job.prompt_lm
+    optimizer, sizes = make_optimizer(params), sizes_of(job)
     if calls_per_run:
         sizes = replace(sizes, per_run=PerRun.of(calls_per_run))
     calls = optimizer.calls(sizes)

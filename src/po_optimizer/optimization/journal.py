@@ -70,11 +70,15 @@ class Journal:
 
     Args:
         path: The file; its folder is made when missing.
+        fingerprint: What the run depends on.
         resume: Keep what the file holds; otherwise it starts empty.
     """
 
-    def __init__(self, path: Path, *, resume: bool) -> None:
+    def __init__(
+        self, path: Path, fingerprint: dict[str, str], *, resume: bool
+    ) -> None:
         self.path = path
+        self.fingerprint = fingerprint
         self.trials: list[Trial] = []
         self._earlier = read_journal(path) if resume else []
         self.n_earlier = len(self._earlier)

@@ -38,7 +38,7 @@ class GuardedMetric:
     def __init__(
         self, metric: Metric, check: Stop, stop: Callable[[StopRun], None]
     ) -> None:
-        self._metric = metric
+        self.unguarded = metric
         self._measure = Measure(metric)
         self._check = check
         self._stop = stop
@@ -67,18 +67,11 @@ class GuardedMetric:
         self._stop(stop)
         raise stop from cause
 
-    def empty_scores(self, example: dspy.Example, prediction: Any) -> list[float]:
-        """What an empty output scores in place of this one; [] if nothing."""
-        try:
-            return empty_scores(self._metric, example, output_names(prediction))
-        except (TypeError, ValueError):
-            return []
-
 
 class FeedbackMetric:
     """A guarded metric with GEPA's five arguments and its kind of result."""
 
-    def __init__(self, metric: GuardedMetric) -> None:
+    def __init__(self, metric: Callable[..., Score]) -> None:
         self._metric = metric
 
     def __call__(
@@ -115,6 +108,18 @@ def empty_scores(
         except Exception:  # noqa: BLE001, S112 -- it did not take it for a good one
             continue
     return [Score.of(result).value for result in results]
+
+
+def scores_when_empty(
+    metric: Metric, example: dspy.Example, prediction: Any
+) -> list[float]:
+    """What an empty output scores in place of this one; [] if nothing."""
+    if isinstance(metric, GuardedMetric):
+        metric = metric.unguarded
+    try:
+        return empty_scores(metric, example, output_names(prediction))
+    except (TypeError, ValueError):
+        return []
 
 
 def is_failed(result: Any) -> bool:

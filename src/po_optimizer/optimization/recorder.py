@@ -18,11 +18,12 @@ from po_optimizer.optimization.candidates import (
     candidate_key,
     unpatched_copy,
 )
+from po_optimizer.optimization.job import Job
 from po_optimizer.optimization.journal import Journal, Kind, Trial
 from po_optimizer.optimization.metric import is_failed
 
-SaveBest = Callable[[dspy.Module, dict[str, Any]], None]
-"""Stores a program with what is known of it: trial, score, n, optimization_id."""
+SaveBest = Callable[[dspy.Module, Trial], None]
+"""Stores a program that beats all before, in the trial that scored it."""
 
 
 @dataclass(frozen=True)
@@ -55,41 +56,35 @@ class Recorder(BaseCallback):
     an ended run ends although its remaining answers are all cached.
 
     Args:
-        student: What every candidate is a copy of.
+        job: Every candidate is a copy of its student; its valset is what a full
+            evaluation covers.
         journal: Takes the trials.
-        index: Numbers instructions and demo sets.
-        valset: What a full evaluation covers.
         control: Says whether the run was stopped.
         budget: Counts the calls of a trial.
-        save_best: Stores a program that is better than all before.
-        told: Told each trial.
-        optimization_id: Goes with every stored program.
+        save_best: Stores a program that is better than all before; None: nobody does.
+        on_trial: Called with each trial.
     """
 
     def __init__(
         self,
+        job: Job,
         *,
-        student: dspy.Module,
         journal: Journal,
-        index: CandidateIndex,
-        valset: list[dspy.Example],
         control: Control,
         budget: Budget,
-        save_best: SaveBest,
-        told: Callable[[Trial], None],
-        optimization_id: str,
+        save_best: SaveBest | None,
+        on_trial: Callable[[Trial], None],
     ) -> None:
         self.best: Best | None = None
         self.first_results: list[Any] = []
-        self._student = student
-        self._journal = journal
-        self._index = index
-        self._valset_ids = sorted(map(id, valset))
-        self._control = control
-        self._budget = budget
+        self.journal = journal
+        self.control = control
+        self.budget = budget
+        self.candidates = CandidateIndex(job.student)
+        self._student = job.student
+        self._valset_ids = sorted(map(id, job.valset))
         self._save_best = save_best
-        self._told = told
-        self._optimization_id = optimization_id
+        self._on_trial = on_trial
         self._running: dict[str, _Running] = {}
         self._baseline_key: str | None = None
         self._own_baseline_passed = False
@@ -99,11 +94,11 @@ class Recorder(BaseCallback):
         self, call_id: str, instance: Any, inputs: dict[str, Any]
     ) -> None:
         """Begins a trial, or ends the run if it was stopped."""
-        self._control.check()
+        self.control.check()
         program, examples = inputs["program"], inputs.get("devset") or instance.devset
         whole = sorted(map(id, examples)) == self._valset_ids
         with self._lock:
-            self._control.begin_trial(len(self._journal.trials) + 1)
+            self.control.begin_trial(len(self.journal.trials) + 1)
             self._running[call_id] = _Running(
                 program=program,
                 key=candidate_key(program),
@@ -120,29 +115,29 @@ class Recorder(BaseCallback):
         running = self._running.pop(call_id, None)
         if running is None:
             return
-        self._control.begin_trial(None)
-        if outputs is None or self._control.stopped() is not None:
+        self.control.begin_trial(None)
+        if outputs is None or self.control.stopped() is not None:
             # a stop or a second Ctrl-C is on its way already: nothing replaces it
             if exception is None or isinstance(exception, Exception):
-                self._control.check()
+                self.control.check()
             return
         try:
             with self._lock:
                 self._record(running, outputs)
         except Exception as error:
-            failed = RecordingFailed(self._told_of(error))
-            self._control.stop(failed)
+            failed = RecordingFailed(self._describe(error))
+            self.control.stop(failed)
             raise failed from error
 
-    def _told_of(self, error: Exception) -> str:
+    def _describe(self, error: Exception) -> str:
         if isinstance(error, OSError):
-            return f"{error.filename or self._journal.path}: {refusal(error)}"
+            return f"{error.filename or self.journal.path}: {refusal(error)}"
         if isinstance(error, PoOptimizerError):
             return str(error).rstrip(". ")
         return f"{type(error).__name__}: {error}"
 
     def _calls_so_far(self) -> int:
-        return self._budget.spent().calls
+        return self.budget.spent().calls
 
     def _record(self, running: _Running, outputs: Any) -> None:
         if self._is_repeated_baseline(running):
@@ -152,12 +147,13 @@ class Recorder(BaseCallback):
         trial = self._trial(running, outputs)
         is_best = running.whole and trial.score > self._best_score
         # a resumed run replays its first steps: what is stored already is better
-        if is_best and trial.best >= self._journal.best_earlier:
-            self._save_best(self._copy(running.program), self._known(trial))
-        recorded = self._journal.add(trial)
+        improves = is_best and trial.best >= self.journal.best_earlier
+        if improves and self._save_best is not None:
+            self._save_best(self._copy(running.program), trial)
+        recorded = self.journal.add(trial)
         if is_best:
             self.best = Best(self._copy(running.program), recorded)
-        self._told(recorded)
+        self._on_trial(recorded)
 
     def _copy(self, program: dspy.Module) -> dspy.Module:
         return unpatched_copy(program, self._student)
@@ -182,11 +178,11 @@ class Recorder(BaseCallback):
             kind, self._baseline_key = "baseline", running.key
             self.first_results = list(outputs.results)
         score = round(float(outputs.score) / 100, 4)
-        instruction, demo_set = self._index.describe(running.program)
-        number = len(self._journal.trials) + 1
+        instruction, demo_set = self.candidates.describe(running.program)
+        number = len(self.journal.trials) + 1
         # what an earlier run of this optimization paid for counts as paid here too,
         # so that a resumed journal equals an uninterrupted one
-        paid = self._budget.paid_in(number)
+        paid = self.budget.paid_in(number)
         cached = max(0, self._calls_so_far() - running.calls_before - paid)
         return Trial(
             trial=number,
@@ -201,6 +197,3 @@ class Recorder(BaseCallback):
             calls_cached=cached,
             seconds=round(time.perf_counter() - running.clock, 3),
         )
-
-    def _known(self, trial: Trial) -> dict[str, Any]:
-        return {"optimization_id": self._optimization_id, **trial.model_dump()}

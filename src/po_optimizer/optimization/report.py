@@ -66,10 +66,11 @@ class OptimizationReport(BaseModel):
 
 @dataclass(frozen=True)
 class OptimizationResult:
-    """The best program found and the report on the search."""
+    """The best program found, the report on the search, and its trials."""
 
     program: dspy.Module
     report: OptimizationReport
+    trials: list[Trial]
 
 
 def compare(

@@ -38,7 +38,8 @@ def open_journal(path: Path, fingerprint: Fingerprint, on_change: str) -> Journa
     if changed:
         _end_of(path).unlink(missing_ok=True)
         _log.info("a new optimization: %s", listed(changed))
-    journal = Journal(path, resume=earlier is not None and not changed)
+    resumed = earlier is not None and not changed
+    journal = Journal(path, fingerprint, resume=resumed)
     write_whole(beside, json.dumps(fingerprint, indent=1, ensure_ascii=False))
     return journal
 

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 import dspy
@@ -22,17 +22,13 @@ from po_optimizer.lms import (
 from po_optimizer.lms.interrupt import Control
 from po_optimizer.lms.stops import BudgetReached
 from po_optimizer.optimization.budget import Budget
-from po_optimizer.optimization.candidates import CandidateIndex
-from po_optimizer.optimization.fingerprint import (
-    Fingerprint,
-    optimization_id,
-    run_fingerprint,
-)
+from po_optimizer.optimization.fingerprint import optimization_id, run_fingerprint
 from po_optimizer.optimization.floor import stop_at_floor
 from po_optimizer.optimization.forecast import Forecast
-from po_optimizer.optimization.journal import Journal, sole_run
+from po_optimizer.optimization.job import Job
+from po_optimizer.optimization.journal import sole_run
 from po_optimizer.optimization.metric import GuardedMetric
-from po_optimizer.optimization.optimizers import Job, make_optimizer
+from po_optimizer.optimization.optimizers import make_optimizer, sizes_of
 from po_optimizer.optimization.optimizers.base import NEVER_GIVE_UP
 from po_optimizer.optimization.progress import (
     Ended,
@@ -43,7 +39,7 @@ from po_optimizer.optimization.progress import (
     log_event,
 )
 from po_optimizer.optimization.quiet import quiet_dspy
-from po_optimizer.optimization.recorder import Best, Recorder, SaveBest
+from po_optimizer.optimization.recorder import Recorder, SaveBest
 from po_optimizer.optimization.report import (
     EndedHow,
     OptimizationReport,
@@ -51,30 +47,13 @@ from po_optimizer.optimization.report import (
     compare,
 )
 from po_optimizer.optimization.resume import mark_complete, open_journal
-from po_optimizer.optimization.setup import Setup
-
-
-@dataclass(frozen=True)
-class _Run:
-    """The parts of one optimization that its steps share."""
-
-    job: Job
-    setup: Setup
-    control: Control
-    budget: Budget
-    recorder: Recorder
-    journal: Journal
-    identity: str
-    fingerprint: Fingerprint
-    forecast: Forecast | None
-    progress: Progress
 
 
 def optimize(
-    setup: Setup,
+    job: Job,
     *,
-    journal_path: Path,
-    save_best: SaveBest,
+    workspace: Path,
+    save_best: SaveBest | None = None,
     progress: Progress = log_event,
     forecast: Forecast | None = None,
 ) -> OptimizationResult:
@@ -85,10 +64,12 @@ def optimize(
     end the search in order, with the best program so far.
 
     Args:
-        setup: What is optimized, on what, by what; its student is not changed.
-        journal_path: JSONL of trials; the run's fingerprint lies beside it.
-        save_best: Called with each program that beats all before on the whole valset.
-        progress: Told what happens.
+        job: What is optimized, on what, by what; its student is not changed.
+        workspace: Folder of the journal, `trials.jsonl`, and of what is needed to
+            resume; one for each optimization.
+        save_best: Called with each program that beats all before on the whole valset,
+            and with its trial; None: only the result has it.
+        progress: Called with each event.
         forecast: Of this optimization, for the comparison in the report.
 
     Raises:
@@ -98,94 +79,70 @@ def optimize(
             ExecutionStopError or InterruptedRunError if it ended before the baseline
             was evaluated.
     """
-    with sole_run(journal_path):
-        run = _prepare(setup, journal_path, save_best, progress, forecast)
-        return _carry_out(run)
+    path = workspace / "trials.jsonl"
+    with sole_run(path):
+        journal = open_journal(path, run_fingerprint(job), job.params.on_change)
+        control = Control(job.task_lm, job.prompt_lm)
+        chosen = replace(
+            job,
+            valset=make_optimizer(job.params).choose_valset(job.valset),
+            metric=GuardedMetric(job.metric, control.check, control.stop),
+        )
+        recorder = Recorder(
+            chosen,
+            journal=journal,
+            control=control,
+            budget=_budget(job, control, optimization_id(journal.fingerprint)),
+            save_best=save_best,
+            on_trial=lambda trial: progress(Scored(trial, journal.held_before(trial))),
+        )
+        remark, how = _carry_out(chosen, recorder, progress, forecast)
+        if how == "completed":
+            mark_complete(path)
+        return _result(job, recorder, how=how, remark=remark, forecast=forecast)
 
 
-def _prepare(
-    setup: Setup,
-    journal_path: Path,
-    save_best: SaveBest,
-    progress: Progress,
-    forecast: Forecast | None,
-) -> _Run:
-    params, fingerprint = setup.params, run_fingerprint(setup)
-    identity = optimization_id(fingerprint)
-    journal = open_journal(journal_path, fingerprint, params.on_change)
-    control = Control(setup.task_lm, setup.prompt_lm)
-    budget = Budget(params.budget, [m.ledger for m in control.meters], identity)
-    job = Job(
-        student=setup.student,
-        trainset=setup.trainset,
-        valset=make_optimizer(params).choose_valset(setup.valset),
-        metric=GuardedMetric(setup.metric, control.check, control.stop),
-        task_lm=setup.task_lm,
-        prompt_lm=setup.prompt_lm,
-        index=CandidateIndex(setup.student),
-        phase=lambda name: progress(Phase(name)),
-    )
-    recorder = Recorder(
-        student=setup.student,
-        journal=journal,
-        index=job.index,
-        valset=job.valset,
-        control=control,
-        budget=budget,
-        save_best=save_best,
-        told=lambda trial: progress(Scored(trial, journal.held_before(trial))),
-        optimization_id=identity,
-    )
-    return _Run(
-        job=job,
-        setup=setup,
-        control=control,
-        budget=budget,
-        recorder=recorder,
-        journal=journal,
-        identity=identity,
-        fingerprint=fingerprint,
-        forecast=forecast,
-        progress=progress,
-    )
+def _budget(job: Job, control: Control, identity: str) -> Budget:
+    return Budget(job.params.budget, [m.ledger for m in control.meters], identity)
 
 
-def _carry_out(run: _Run) -> OptimizationResult:
+def _carry_out(
+    job: Job, recorder: Recorder, progress: Progress, forecast: Forecast | None
+) -> tuple[str, EndedHow]:
+    """Why the search ended, in words and as a word, with its first and last event."""
     clock, ended = time.monotonic(), "failed"
-    run.progress(_started(run))
+    progress(_started(job, recorder, forecast))
     try:
-        remark, how = _search(run)
+        remark, how = _search(job, recorder, progress)
         ended = how
     finally:
-        best = run.recorder.best
+        best = recorder.best
         score = best.trial.score if best else None
-        run.progress(Ended(ended, score, time.monotonic() - clock))
-    if best is None:
-        msg = f"{remark} The baseline was not evaluated, so there is no program yet."
-        stop = InterruptedRunError if how == "interrupted" else ExecutionStopError
-        raise stop(msg)
-    if how == "completed":
-        mark_complete(run.journal.path)
-    return OptimizationResult(best.program, _report(run, best, how, remark))
+        progress(Ended(ended, score, time.monotonic() - clock))
+    return remark, how
 
 
-def _search(run: _Run) -> tuple[str, EndedHow]:
-    """Why the search ended, in words and as a word."""
-    with _surroundings(run):
+def _search(job: Job, recorder: Recorder, progress: Progress) -> tuple[str, EndedHow]:
+    def announce(phase: str) -> None:
+        progress(Phase(phase))
+
+    optimizer = make_optimizer(job.params)
+    with _surroundings(job, recorder):
         try:
-            _evaluate_baseline(run)
-            return make_optimizer(run.setup.params).compile(run.job), "completed"
+            announce("baseline")
+            _evaluate_baseline(job, recorder)
+            return optimizer.compile(job, recorder.candidates, announce), "completed"
         except StopRun as stop:
             return _stopped(stop)
         except PoOptimizerError:
             raise
         except Exception as error:
             # DSPy hears a Ctrl-C too and raises that it was cancelled
-            if (reason := run.control.stopped()) is not None:
+            if (reason := recorder.control.stopped()) is not None:
                 return _stopped(reason)
             problem = f"{type(error).__name__}: {error}"
             raise PoOptimizerError(
-                f"optimize.optimizer={run.setup.params.optimizer!r} failed: {problem}. "
+                f"optimize.optimizer={job.params.optimizer!r} failed: {problem}. "
                 "The best program so far and every LM answer are kept: correct the "
                 "cause, then the same command resumes."
             ) from error
@@ -200,26 +157,25 @@ def _stopped(stop: StopRun) -> tuple[str, EndedHow]:
 
 
 @contextmanager
-def _surroundings(run: _Run) -> Iterator[None]:
+def _surroundings(job: Job, recorder: Recorder) -> Iterator[None]:
+    control = recorder.control
     with ExitStack() as stack:
         stack.enter_context(quiet_dspy())
         stack.enter_context(
             use_lm(
-                run.job.task_lm,
+                job.task_lm,
                 stage="optimize",
-                optimization_id=run.identity,
-                callbacks=[run.recorder],
+                optimization_id=recorder.budget.optimization_id,
+                callbacks=[recorder],
             )
         )
-        stack.enter_context(run.control.guarded(run.budget.check))
-        stack.enter_context(orderly_interrupt(run.control.stop))
-        stack.callback(run.control.wait_until_idle)
+        stack.enter_context(control.guarded(recorder.budget.check))
+        stack.enter_context(orderly_interrupt(control.stop))
+        stack.callback(control.wait_until_idle)
         yield
 
 
-def _evaluate_baseline(run: _Run) -> None:
-    job = run.job
-    job.phase("baseline")
+def _evaluate_baseline(job: Job, recorder: Recorder) -> None:
     evaluate = dspy.Evaluate(
         devset=job.valset,
         metric=job.metric,
@@ -228,40 +184,50 @@ def _evaluate_baseline(run: _Run) -> None:
         failure_score=0.0,
     )
     evaluate(job.student)
-    results = run.recorder.first_results
-    stop_at_floor(
-        run.journal.trials[0], results, job.student, job.metric, run.setup.params
-    )
+    stop_at_floor(job, recorder.journal.trials[0], recorder.first_results)
 
 
-def _started(run: _Run) -> Started:
-    optimizer = make_optimizer(run.setup.params)
+def _started(job: Job, recorder: Recorder, forecast: Forecast | None) -> Started:
+    optimizer = make_optimizer(job.params)
     return Started(
-        optimizer=run.setup.params.optimizer,
-        trials=optimizer.evaluations(run.setup.sizes()),
-        resumed=run.journal.n_earlier,
-        forecast=run.forecast,
-        spent=run.budget.spent,
+        optimizer=job.params.optimizer,
+        trials=optimizer.evaluations(sizes_of(job)),
+        resumed=recorder.journal.n_earlier,
+        forecast=forecast,
+        spent=recorder.budget.spent,
     )
 
 
-def _report(run: _Run, best: Best, how: EndedHow, remark: str) -> OptimizationReport:
-    spent, seconds = run.budget.spent(), round(run.budget.wall_seconds, 1)
+def _result(
+    job: Job,
+    recorder: Recorder,
+    *,
+    how: EndedHow,
+    remark: str,
+    forecast: Forecast | None,
+) -> OptimizationResult:
+    best, journal, budget = recorder.best, recorder.journal, recorder.budget
+    if best is None:
+        msg = f"{remark} The baseline was not evaluated, so there is no program yet."
+        stop = InterruptedRunError if how == "interrupted" else ExecutionStopError
+        raise stop(msg)
+    spent, seconds = budget.spent(), round(budget.wall_seconds, 1)
     predictors = best.program.predictors()
-    return OptimizationReport(
-        optimizer=run.setup.params.optimizer,
-        optimization_id=run.identity,
-        seed=run.setup.params.seed,
+    report = OptimizationReport(
+        optimizer=job.params.optimizer,
+        optimization_id=budget.optimization_id,
+        seed=job.params.seed,
         ended=how,
         reason=remark,
-        baseline=run.journal.trials[0],
+        baseline=journal.trials[0],
         best=best.trial,
         instructions=[p.signature.instructions for p in predictors],
         n_demos=[len(p.demos) for p in predictors],
-        n_trials=len(run.journal.trials),
+        n_trials=len(journal.trials),
         seconds=seconds,
         spent=spent,
-        forecast=run.forecast,
-        forecast_against_actual=compare(run.forecast, spent, seconds),
-        fingerprint=run.fingerprint,
+        forecast=forecast,
+        forecast_against_actual=compare(forecast, spent, seconds),
+        fingerprint=journal.fingerprint,
     )
+    return OptimizationResult(best.program, report, list(journal.trials))

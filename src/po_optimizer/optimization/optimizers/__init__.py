@@ -1,9 +1,9 @@
 """The optimizers by their names in the configuration."""
 
+from po_optimizer.optimization.job import Job
 from po_optimizer.optimization.optimizers.base import (
     CallRange,
     Calls,
-    Job,
     Optimizer,
     PerRun,
     Sizes,
@@ -25,14 +25,23 @@ __all__ = [
     "OPTIMIZERS",
     "CallRange",
     "Calls",
-    "Job",
     "Optimizer",
     "PerRun",
     "Sizes",
     "make_optimizer",
+    "sizes_of",
 ]
 
 
 def make_optimizer(params: OptimizeParams) -> Optimizer:
     """The optimizer that the parameters choose."""
     return OPTIMIZERS[params.optimizer](params)
+
+
+def sizes_of(job: Job) -> Sizes:
+    """What the number of LM calls of a job depends on."""
+    return Sizes(
+        predictors=len(job.student.predictors()),
+        train=len(job.trainset),
+        val=len(make_optimizer(job.params).choose_valset(job.valset)),
+    )

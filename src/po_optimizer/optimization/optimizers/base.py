@@ -7,34 +7,13 @@ from typing import ClassVar, Protocol
 import dspy
 from pydantic import BaseModel, ConfigDict
 
-from po_optimizer.lms import MeteredLM
 from po_optimizer.lms.check import Check
 from po_optimizer.optimization.candidates import CandidateIndex
-from po_optimizer.optimization.metric import GuardedMetric
+from po_optimizer.optimization.job import Job
 from po_optimizer.params import OptimizeParams
 
 NEVER_GIVE_UP = 10**9
 """DSPy's `max_errors`: a failed example is 0.0; what must stop a run is a StopRun."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """One optimization as an optimizer sees it.
-
-    Args:
-        metric: Gives a Score or stops the run.
-        index: Told the candidates, if the optimizer has lists of them.
-        phase: Told what the optimizer is about to do, in a word.
-    """
-
-    student: dspy.Module
-    trainset: list[dspy.Example]
-    valset: list[dspy.Example]
-    metric: GuardedMetric
-    task_lm: MeteredLM
-    prompt_lm: MeteredLM
-    index: CandidateIndex
-    phase: Callable[[str], None]
 
 
 class PerRun(BaseModel):
@@ -126,8 +105,16 @@ class Optimizer(Protocol):
     def __init__(self, params: OptimizeParams) -> None:
         """Takes its own part of the parameters."""
 
-    def compile(self, job: Job) -> str:
-        """Searches; gives a remark for the report, or "" if there is none."""
+    def compile(
+        self, job: Job, candidates: CandidateIndex, announce: Callable[[str], None]
+    ) -> str:
+        """Searches; gives a remark for the report, or "" if there is none.
+
+        Args:
+            job: Its metric gives a Score or stops the run; its valset was chosen.
+            candidates: Numbers the instructions and demo sets that it draws from.
+            announce: Called with what it is about to do, in a word or two.
+        """
         ...
 
     def choose_valset(self, valset: list[dspy.Example]) -> list[dspy.Example]:

@@ -1,17 +1,19 @@
 """BootstrapFewShotWithRandomSearch behind the run control."""
 
 import random
+from collections.abc import Callable
 from typing import ClassVar
 
 import dspy
 from dspy.teleprompt import BootstrapFewShotWithRandomSearch
 
 from po_optimizer.lms.check import Check, check
+from po_optimizer.optimization.candidates import CandidateIndex
+from po_optimizer.optimization.job import Job
 from po_optimizer.optimization.optimizers.base import (
     NEVER_GIVE_UP,
     CallRange,
     Calls,
-    Job,
     Sizes,
 )
 from po_optimizer.params import OptimizeParams
@@ -34,9 +36,12 @@ class BootstrapRandomSearch:
         self._params = params.bootstrap_random_search
         self._seed = params.seed
 
-    def compile(self, job: Job) -> str:
+    def compile(
+        self, job: Job, candidates: CandidateIndex, announce: Callable[[str], None]
+    ) -> str:
         """Searches over all candidates, or up to `stop_at_score`."""
-        job.phase("trials")
+        del candidates
+        announce("trials")
         params = self._params
         stop_at = params.stop_at_score
         optimizer = BootstrapFewShotWithRandomSearch(

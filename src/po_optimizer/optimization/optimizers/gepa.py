@@ -1,16 +1,18 @@
 """GEPA behind the run control: instructions evolved by reflection on feedback."""
 
 import math
+from collections.abc import Callable
 from typing import ClassVar
 
 import dspy
 
 from po_optimizer.lms.check import Check, check
+from po_optimizer.optimization.candidates import CandidateIndex
+from po_optimizer.optimization.job import Job
 from po_optimizer.optimization.metric import FeedbackMetric
 from po_optimizer.optimization.optimizers.base import (
     CallRange,
     Calls,
-    Job,
     Sizes,
 )
 from po_optimizer.params import OptimizeParams
@@ -37,9 +39,12 @@ class Gepa:
         self._params = params.gepa
         self._seed = params.seed
 
-    def compile(self, job: Job) -> str:
+    def compile(
+        self, job: Job, candidates: CandidateIndex, announce: Callable[[str], None]
+    ) -> str:
         """Searches until its own count of scorings is used up."""
-        job.phase("trials")
+        del candidates
+        announce("trials")
         optimizer = dspy.GEPA(
             metric=FeedbackMetric(job.metric),
             reflection_lm=job.prompt_lm,

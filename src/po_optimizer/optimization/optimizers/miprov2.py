@@ -1,6 +1,7 @@
 """MIPROv2 behind the run control."""
 
 import random
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import dspy
@@ -8,10 +9,11 @@ from dspy.propose.utils import get_dspy_source_code
 from dspy.teleprompt import MIPROv2
 
 from po_optimizer.lms.check import Check
+from po_optimizer.optimization.candidates import CandidateIndex
+from po_optimizer.optimization.job import Job
 from po_optimizer.optimization.optimizers.base import (
     NEVER_GIVE_UP,
     Calls,
-    Job,
     Sizes,
 )
 from po_optimizer.optimization.optimizers.miprov2_ahead import (
@@ -35,37 +37,46 @@ _PROPOSER_TEXT = 3000
 _EXHAUSTED = "No valid program found"
 
 
-class ToldMIPROv2(MIPROv2):
-    """MIPROv2 that tells its candidates and its steps.
+class ObservedMIPROv2(MIPROv2):
+    """MIPROv2 that names its candidates and announces its steps.
 
     DSPy gives the numbers of the chosen instruction and demo set only with the final
     program; a run that is stopped would not know them.
     """
 
-    def __init__(self, job: Job, plan: Plan, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        job: Job,
+        plan: Plan,
+        candidates: CandidateIndex,
+        announce: Callable[[str], None],
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self._job = job
         self._plan = plan
+        self._candidates = candidates
+        self._announce = announce
 
     def _bootstrap_fewshot_examples(self, *args: Any, **kwargs: Any) -> Any:
-        self._job.phase("bootstrap demos")
+        self._announce("bootstrap demos")
         bootstrap_ahead(self._job, self._plan, self.rng)
         found = super()._bootstrap_fewshot_examples(*args, **kwargs)
         for predictor, demo_sets in (found or {}).items():
-            self._job.index.name_demo_sets(predictor, demo_sets)
+            self._candidates.name_demo_sets(predictor, demo_sets)
         return found
 
     def _propose_instructions(
         self, program: Any, trainset: Any, demo_sets: Any, *args: Any, **kwargs: Any
     ) -> Any:
-        self._job.phase("propose instructions")
+        self._announce("propose instructions")
         propose_ahead(self._job, self._plan, self.rng, demo_sets)
         found = super()._propose_instructions(
             program, trainset, demo_sets, *args, **kwargs
         )
         for predictor, instructions in found.items():
-            self._job.index.name_instructions(predictor, instructions)
-        self._job.phase("trials")
+            self._candidates.name_instructions(predictor, instructions)
+        self._announce("trials")
         return found
 
     def _optimize_prompt_parameters(
@@ -94,10 +105,13 @@ class Miprov2:
         self._params = params.miprov2
         self._seed = params.seed
 
-    def compile(self, job: Job) -> str:
+    def compile(
+        self, job: Job, candidates: CandidateIndex, announce: Callable[[str], None]
+    ) -> str:
         """Searches; a search that runs out of candidates ends well."""
         try:
-            self._optimizer(job).compile(job.student, **self._compile_args(job))
+            optimizer = self._optimizer(job, candidates, announce)
+            optimizer.compile(job.student, **self._compile_args(job))
         except ValueError as error:
             # raised when every tried combination has had its full evaluation
             if _EXHAUSTED not in str(error):
@@ -105,12 +119,16 @@ class Miprov2:
             return "ended early: every distinct candidate had been evaluated"
         return ""
 
-    def _optimizer(self, job: Job) -> ToldMIPROv2:
+    def _optimizer(
+        self, job: Job, candidates: CandidateIndex, announce: Callable[[str], None]
+    ) -> ObservedMIPROv2:
         params = self._params
         sizes = Sizes(len(job.student.predictors()), len(job.trainset), len(job.valset))
-        return ToldMIPROv2(
+        return ObservedMIPROv2(
             job,
             make_plan(params, sizes),
+            candidates,
+            announce,
             metric=job.metric,
             prompt_model=job.prompt_lm,
             task_model=job.task_lm,

@@ -8,6 +8,7 @@ from dspy.utils.exceptions import LMError
 
 from po_optimizer.lms import Interrupted, StopRun, use_lm
 from po_optimizer.lms.check import Check, check
+from po_optimizer.optimization.job import Job
 from po_optimizer.optimization.optimizers import Optimizer, make_optimizer
 from po_optimizer.optimization.preflight.probe import Probe, Prober
 from po_optimizer.optimization.rendering import (
@@ -17,7 +18,6 @@ from po_optimizer.optimization.rendering import (
     longest_call,
     rendered,
 )
-from po_optimizer.optimization.setup import Setup
 
 _ASSUMED_CHARS_PER_TOKEN = 4.0
 _IMPLAUSIBLE_CHARS_PER_TOKEN = 9.0
@@ -33,13 +33,13 @@ class ContextChecks:
         probe: How many characters make a token.
     """
 
-    setup: Setup
+    job: Job
     others: list[dspy.Example]
     probe: Probe
 
     @property
     def _optimizer(self) -> Optimizer:
-        return make_optimizer(self.setup.params)
+        return make_optimizer(self.job.params)
 
     @property
     def _per_token(self) -> float:
@@ -47,16 +47,16 @@ class ContextChecks:
 
     def make(self, optimization_id: str) -> Iterator[Check]:
         """Each check; the last one may ask the task LM once."""
-        setup = self.setup
-        with use_lm(setup.task_lm, stage="preflight"):
+        job = self.job
+        with use_lm(job.task_lm, stage="preflight"):
             longest = self._longest_messages()
         window = self._task_window(longest)
         yield self._reads_plausibly()
         yield window
         yield from self._prompt_windows()
         asked = self.probe.lost is None and not holds_media(longest)
-        if asked and window.passed and setup.task_lm.provider.cuts_silently:
-            yield self._reads_it_all(longest, Prober(setup.task_lm, optimization_id))
+        if asked and window.passed and job.task_lm.provider.cuts_silently:
+            yield self._reads_it_all(longest, Prober(job.task_lm, optimization_id))
 
     def _reads_plausibly(self) -> Check:
         ratio = self.probe.chars_per_token
@@ -67,15 +67,15 @@ class ContextChecks:
             f"at most {_IMPLAUSIBLE_CHARS_PER_TOKEN} characters per prompt token",
             passed=ratio is None or ratio <= _IMPLAUSIBLE_CHARS_PER_TOKEN,
             remedy="The server seems to cut prompts: raise its context, and move "
-            f"{self.setup.task_lm.cache_folder} away, for the answers in it were made "
+            f"{self.job.task_lm.cache_folder} away, for the answers in it were made "
             "from cut prompts.",
         )
 
     def _task_window(self, longest: Messages) -> Check:
-        optimizer, params = self._optimizer, self.setup.task_lm.params
+        optimizer, params = self._optimizer, self.job.task_lm.params
         demos = optimizer.max_demos()
         prompt = round(characters([longest]) / self._per_token)
-        written = self.setup.prompt_lm.params.max_tokens
+        written = self.job.prompt_lm.params.max_tokens
         proposed = written if optimizer.proposes else 0
         needed = prompt + proposed + params.max_tokens
         return check(
@@ -90,8 +90,8 @@ class ContextChecks:
         )
 
     def _prompt_windows(self) -> Iterator[Check]:
-        setup, params = self.setup, self.setup.prompt_lm.params
-        lengths = self._optimizer.prompt_lm_characters(setup.student, setup.trainset)
+        job, params = self.job, self.job.prompt_lm.params
+        lengths = self._optimizer.prompt_lm_characters(job.student, job.trainset)
         for setting, chars in lengths.items():
             prompt = round(chars / self._per_token)
             yield check(
@@ -135,13 +135,13 @@ class ContextChecks:
         Bootstrapped demos hold the LM's own answers; the references stand in for
         them, and the probe's answers for what has no reference.
         """
-        setup, probe = self.setup, self.probe
-        program, n_demos = setup.student.deepcopy(), self._optimizer.max_demos()
-        longest = sorted(setup.trainset, key=_length, reverse=True)[:n_demos]
+        job, probe = self.job, self.probe
+        program, n_demos = job.student.deepcopy(), self._optimizer.max_demos()
+        longest = sorted(job.trainset, key=_length, reverse=True)[:n_demos]
         for predictor in program.predictors() if n_demos else []:
             call = longest_call(predictor, probe.trace)
             predictor.demos = [dspy.Example({**call, **dict(e)}) for e in longest]
-        example = max([*setup.trainset, *self.others], key=_length)
+        example = max([*job.trainset, *self.others], key=_length)
         prompts = rendered(program, example, probe.trace)
         return max([probe.longest, *prompts], key=lambda prompt: characters([prompt]))
 

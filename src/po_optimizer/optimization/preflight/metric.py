@@ -10,9 +10,9 @@ from dspy.utils.exceptions import LMError
 from po_optimizer.lms import StopRun, use_lm
 from po_optimizer.lms.check import Check, check
 from po_optimizer.lms.lm import LMAsked, no_lm_calls
+from po_optimizer.optimization.job import Job
 from po_optimizer.optimization.metric import empty_scores
 from po_optimizer.optimization.preflight.probe import Probe
-from po_optimizer.optimization.setup import Setup
 from po_optimizer.roles.metric import (
     Measure,
     metric_problem,
@@ -25,49 +25,49 @@ _MOST_REFERENCES = 50
 _MOST_EMPTY = 5
 
 
-def checks_before_probe(setup: Setup) -> list[Check]:
+def checks_before_probe(job: Job) -> list[Check]:
     """What can be said of the metric without an LM; [] if that takes real outputs.
 
     What a program with a `forward` of its own gives is known after it has run.
     """
-    problem = metric_problem(setup.metric)
+    problem = metric_problem(job.metric)
     if problem:
         allowed = "a callable that takes (example, prediction, ...)"
-        return [_check("metric_callable", repr(setup.metric)[:80], allowed, problem)]
+        return [_check("metric_callable", repr(job.metric)[:80], allowed, problem)]
     outputs = [
         name
-        for predictor in setup.student.predictors()
+        for predictor in job.student.predictors()
         for name in predictor.signature.output_fields
     ]
-    examples = [*setup.valset, *setup.trainset]
+    examples = [*job.valset, *job.trainset]
     try:
-        with use_lm(setup.task_lm, stage="preflight"), no_lm_calls():
-            checks = _Trial(setup, outputs, examples).checks()
+        with use_lm(job.task_lm, stage="preflight"), no_lm_calls():
+            checks = _Trial(job, outputs, examples).checks()
     except LMAsked:
         return []
     judged = all(each.passed and each.value is not None for each in checks)
-    gives_its_outputs = type(setup.student).__module__.startswith("dspy.")
+    gives_its_outputs = type(job.student).__module__.startswith("dspy.")
     return checks if judged or gives_its_outputs else []
 
 
-def checks_after_probe(setup: Setup, probe: Probe, identity: str) -> list[Check]:
+def checks_after_probe(job: Job, probe: Probe, identity: str) -> list[Check]:
     """The same by what the probe's runs gave.
 
     A metric that asks an LM is tried on one example only: each score is paid for.
     """
-    pairs = zip(setup.valset, probe.attempts, strict=False)
+    pairs = zip(job.valset, probe.attempts, strict=False)
     scored = [(e, a) for e, a in pairs if a.score is not None and a.unusable is None]
     if not scored:
         return []
     outputs = output_names(scored[0][1].prediction)
     seen = [(example, float(attempt.score or 0.0)) for example, attempt in scored]
-    examples = [*setup.valset, *setup.trainset]
-    with use_lm(setup.task_lm, stage="preflight", optimization_id=identity):
+    examples = [*job.valset, *job.trainset]
+    with use_lm(job.task_lm, stage="preflight", optimization_id=identity):
         try:
             with no_lm_calls():
-                return _Trial(setup, outputs, examples, seen).checks()
+                return _Trial(job, outputs, examples, seen).checks()
         except LMAsked:
-            return _asking_an_lm(_Trial(setup, outputs, [scored[0][0]], seen))
+            return _asking_an_lm(_Trial(job, outputs, [scored[0][0]], seen))
 
 
 def _asking_an_lm(trial: "_Trial") -> list[Check]:
@@ -91,7 +91,7 @@ class _Trial:
         seen: Examples with the scores of other outputs than the references.
     """
 
-    setup: Setup
+    job: Job
     outputs: Sequence[str]
     examples: list[dspy.Example]
     seen: list[tuple[dspy.Example, float]] = field(default_factory=list)
@@ -114,7 +114,7 @@ class _Trial:
                 f"({', '.join(self.outputs) or 'it gives no named ones'})"
             )
             return _passed(name, None, allowed, message)
-        measure, scores = Measure(self.setup.metric), []
+        measure, scores = Measure(self.job.metric), []
         try:
             for example, prediction in pairs:
                 scores.append(measure(example, prediction).value)
@@ -136,16 +136,16 @@ class _Trial:
 
     @property
     def _least(self) -> float:
-        return self.setup.params.preflight.min_reference_score
+        return self.job.params.preflight.min_reference_score
 
     def _empty(self) -> Check:
-        name, most = "metric_on_empty", self.setup.params.preflight.max_empty_score
+        name, most = "metric_on_empty", self.job.params.preflight.max_empty_score
         allowed = (
             f"at most {most} on an empty output (optimize.preflight.max_empty_score), "
             "or less than on others"
         )
         examples = self.examples[:_MOST_EMPTY]
-        metric, outputs = self.setup.metric, self.outputs
+        metric, outputs = self.job.metric, self.outputs
         try:
             empty = [empty_scores(metric, e, outputs) for e in examples]
         except (TypeError, ValueError) as error:

@@ -10,7 +10,12 @@ from po_optimizer.errors import PreflightError
 from po_optimizer.lms import MeteredLM
 from po_optimizer.lms.check import Check, check
 from po_optimizer.optimization.fingerprint import optimization_id, run_fingerprint
-from po_optimizer.optimization.optimizers import Optimizer, make_optimizer
+from po_optimizer.optimization.job import Job
+from po_optimizer.optimization.optimizers import (
+    Optimizer,
+    make_optimizer,
+    sizes_of,
+)
 from po_optimizer.optimization.preflight.context import ContextChecks
 from po_optimizer.optimization.preflight.data import split_checks
 from po_optimizer.optimization.preflight.metric import (
@@ -27,7 +32,6 @@ from po_optimizer.optimization.preflight.program import (
 from po_optimizer.optimization.preflight.report import PreflightReport
 from po_optimizer.optimization.preflight.target import target_checks
 from po_optimizer.optimization.quiet import quiet_dspy
-from po_optimizer.optimization.setup import Setup
 from po_optimizer.params import OptimizeParams
 from po_optimizer.roles.metric import RAISED
 
@@ -36,7 +40,7 @@ LMCheck = Callable[[MeteredLM], list[Check]]
 
 
 def preflight(
-    setup: Setup,
+    job: Job,
     *,
     testset: Sequence[dspy.Example] = (),
     target_rubric: float | None = None,
@@ -49,7 +53,7 @@ def preflight(
     The probe's answers are the first of the baseline's evaluation.
 
     Args:
-        setup: The optimization that is to start.
+        job: The optimization that is to start.
         testset: Checked to be disjoint from the others, else untouched.
         target_rubric: Compared with what the reference outputs reach; None: not.
         disk_path: Where answers and programs will be written.
@@ -62,36 +66,34 @@ def preflight(
     with quiet_dspy():
         checks = split_checks(
             {
-                "trainset": setup.trainset,
-                "valset": setup.valset,
+                "trainset": job.trainset,
+                "valset": job.valset,
                 "testset": list(testset),
             }
         )
         if checks[0].passed:
-            checks += _without_lm(setup)
+            checks += _without_lm(job)
         graded = any(c.name == "metric_on_references" and c.value for c in checks)
         if graded and target_rubric is not None and all(c.passed for c in checks):
-            checks += target_checks(setup, target_rubric)
-        checks.append(disk_check(disk_path, setup.params.preflight.min_free_disk_mb))
-        for lm in (setup.task_lm, setup.prompt_lm):
+            checks += target_checks(job, target_rubric)
+        checks.append(disk_check(disk_path, job.params.preflight.min_free_disk_mb))
+        for lm in (job.task_lm, job.prompt_lm):
             seen = [found for look in lm_checks for found in look(lm)]
             # two roles of one server have the same to say
             checks += [found for found in seen if found not in checks]
         # examples without marked inputs cannot be told apart
-        identity = optimization_id(run_fingerprint(setup)) if checks[0].passed else ""
+        identity = optimization_id(run_fingerprint(job)) if checks[0].passed else ""
         probe = Probe()
         if all(each.passed for each in checks):
-            valset = make_optimizer(setup.params).choose_valset(setup.valset)
-            prober = Prober(setup.task_lm, identity)
-            probe = prober.run(setup.student, valset, setup.metric)
-            if probe.refused and prober.answers_without_schema(
-                setup.student, valset[0]
-            ):
-                checks.append(_schema_is_refused(setup.task_lm))
+            valset = make_optimizer(job.params).choose_valset(job.valset)
+            prober = Prober(job.task_lm, identity)
+            probe = prober.run(job.student, valset, job.metric)
+            if probe.refused and prober.answers_without_schema(job.student, valset[0]):
+                checks.append(_schema_is_refused(job.task_lm))
             else:
-                checks += _with_lm(setup, list(testset), identity, probe)
+                checks += _with_lm(job, list(testset), identity, probe)
                 if not any(c.name.startswith("metric_on_ref") for c in checks):
-                    checks += checks_after_probe(setup, probe, identity)
+                    checks += checks_after_probe(job, probe, identity)
     report = PreflightReport(
         optimization_id=identity,
         checks=checks,
@@ -103,24 +105,24 @@ def preflight(
     return report
 
 
-def _without_lm(setup: Setup) -> list[Check]:
-    optimizer = make_optimizer(setup.params)
-    predictors = predictors_check(setup.student)
+def _without_lm(job: Job) -> list[Check]:
+    optimizer = make_optimizer(job.params)
+    predictors = predictors_check(job.student)
     if not predictors.passed:
         return [predictors]
     return [
         predictors,
         *package_checks(optimizer),
-        *optimizer.checks(setup.sizes()),
-        *checks_before_probe(setup),
-        survival_check(setup.student, setup.trainset),
-        _cost_is_known(setup, optimizer),
+        *optimizer.checks(sizes_of(job)),
+        *checks_before_probe(job),
+        survival_check(job.student, job.trainset),
+        _cost_is_known(job, optimizer),
     ]
 
 
-def _cost_is_known(setup: Setup, optimizer: Optimizer) -> Check:
-    bound = setup.params.budget.max_cost_usd
-    lms = [setup.task_lm, *([setup.prompt_lm] if optimizer.proposes else [])]
+def _cost_is_known(job: Job, optimizer: Optimizer) -> Check:
+    bound = job.params.budget.max_cost_usd
+    lms = [job.task_lm, *([job.prompt_lm] if optimizer.proposes else [])]
     unknown = sorted({lm.slug for lm in lms if not lm.knows_cost})
     return check(
         "cost_is_known",
@@ -134,13 +136,13 @@ def _cost_is_known(setup: Setup, optimizer: Optimizer) -> Check:
 
 
 def _with_lm(
-    setup: Setup, testset: list[dspy.Example], identity: str, probe: Probe
+    job: Job, testset: list[dspy.Example], identity: str, probe: Probe
 ) -> Iterator[Check]:
-    optimizer, task_lm = make_optimizer(setup.params), setup.task_lm
+    optimizer, task_lm = make_optimizer(job.params), job.task_lm
     yield _answers("task_lm", task_lm, probe.lost, probe.paid)
-    if setup.prompt_lm.slug != task_lm.slug and optimizer.proposes:
-        lost = Prober(setup.prompt_lm, identity).ping()
-        yield _answers("prompt_lm", setup.prompt_lm, lost)
+    if job.prompt_lm.slug != task_lm.slug and optimizer.proposes:
+        lost = Prober(job.prompt_lm, identity).ping()
+        yield _answers("prompt_lm", job.prompt_lm, lost)
     if probe.lost is None:
         yield check(
             "metric_on_outputs",
@@ -151,8 +153,8 @@ def _with_lm(
             remedy=broken,
         )
         if probe.attempts:
-            yield _usable(probe, setup.params)
-    context = ContextChecks(setup, [*setup.valset, *testset], probe)
+            yield _usable(probe, job.params)
+    context = ContextChecks(job, [*job.valset, *testset], probe)
     yield from context.make(identity)
 
 

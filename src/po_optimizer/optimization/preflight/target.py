@@ -4,7 +4,7 @@ from logging import getLogger
 
 from po_optimizer.lms.check import Check
 from po_optimizer.lms.lm import LMAsked, no_lm_calls
-from po_optimizer.optimization.setup import Setup
+from po_optimizer.optimization.job import Job
 from po_optimizer.roles.metric import Measure, reference
 
 logger = getLogger(__name__)
@@ -12,14 +12,14 @@ logger = getLogger(__name__)
 _MOST_REFERENCES = 50
 
 
-def target_checks(setup: Setup, target: float) -> list[Check]:
+def target_checks(job: Job, target: float) -> list[Check]:
     """What the reference outputs reach of the target; [] where nothing can tell.
 
     It passes: a program may be better than its data, but it will seldom be.
     """
     try:
         with no_lm_calls():
-            rubrics = _rubrics(setup)
+            rubrics = _rubrics(job)
     except LMAsked:
         return []
     if not rubrics:
@@ -46,14 +46,14 @@ def target_checks(setup: Setup, target: float) -> list[Check]:
     ]
 
 
-def _rubrics(setup: Setup) -> list[float]:
+def _rubrics(job: Job) -> list[float]:
     outputs = [
         name
-        for predictor in setup.student.predictors()
+        for predictor in job.student.predictors()
         for name in predictor.signature.output_fields
     ]
-    measure, rubrics = Measure(setup.metric), []
-    for example in [*setup.valset, *setup.trainset][:_MOST_REFERENCES]:
+    measure, rubrics = Measure(job.metric), []
+    for example in [*job.valset, *job.trainset][:_MOST_REFERENCES]:
         prediction = reference(example, outputs)
         rubric = measure(example, prediction).rubric if prediction else None
         rubrics += [] if rubric is None else [rubric]

@@ -10,13 +10,13 @@ from po_optimizer.console.live import show_progress
 from po_optimizer.lms import MeteredLM
 from po_optimizer.optimization import (
     Forecast,
+    Job,
     PreflightReport,
-    Setup,
+    Trial,
     forecast,
     optimize,
     preflight,
 )
-from po_optimizer.optimization.journal import read_journal
 from po_optimizer.params import OptimizeParams, PromotionParams, RoleParams
 from po_optimizer.persistence import save_program
 from po_optimizer.records import to_examples
@@ -38,7 +38,7 @@ def run_preflight(
 ) -> dict[str, Any]:
     """The preflight report; raises what would make the optimization fail later."""
     report = preflight(
-        _setup(trainset, valset, task_lm, prompt_lm, role, optimize_params),
+        _job(trainset, valset, task_lm, prompt_lm, role, optimize_params),
         testset=to_examples(testset, load_record_type(role)),
         target_rubric=promotion.target_rubric if promotion else None,
         disk_path=workspace,
@@ -57,9 +57,9 @@ def make_forecast(
     preflight_report: dict[str, Any],
 ) -> dict[str, Any]:
     """LM calls, tokens, time and cost to come, from the ledger or from the probe."""
-    setup = _setup(trainset, valset, task_lm, prompt_lm, role, optimize_params)
+    job = _job(trainset, valset, task_lm, prompt_lm, role, optimize_params)
     probed = PreflightReport.model_validate(preflight_report).calls_per_run
-    return forecast(setup, probed).model_dump(mode="json")
+    return forecast(job, probed).model_dump(mode="json")
 
 
 def optimize_program(
@@ -76,41 +76,38 @@ def optimize_program(
 
     The workspace keeps the journal and the best program so far while the node runs.
     """
-    setup = _setup(trainset, valset, task_lm, prompt_lm, role, optimize_params)
+    job = _job(trainset, valset, task_lm, prompt_lm, role, optimize_params)
 
-    def save_best(program: dspy.Module, known: dict[str, Any]) -> None:
+    def save_best(program: dspy.Module, _trial: Trial) -> None:
         path = workspace / "best_program_so_far.json"
         arguments = role.program_args
         save_program(program, path, dill="off", verify="inline", arguments=arguments)
 
-    journal_path = workspace / "trials.jsonl"
     with show_progress() as progress:
         result = optimize(
-            setup,
-            journal_path=journal_path,
+            job,
+            workspace=workspace,
             save_best=save_best,
             progress=progress,
             forecast=Forecast.model_validate(forecast_made),
         )
     return {
         "candidate_program": result.program,
-        "trials": [
-            trial.model_dump(mode="json") for trial in read_journal(journal_path)
-        ],
+        "trials": [trial.model_dump(mode="json") for trial in result.trials],
         "optimization_report": result.report.model_dump(mode="json"),
     }
 
 
-def _setup(
+def _job(
     trainset: Records,
     valset: Records,
     task_lm: MeteredLM,
     prompt_lm: MeteredLM,
     role: RoleParams,
     optimize_params: OptimizeParams,
-) -> Setup:
+) -> Job:
     record_type = load_record_type(role)
-    return Setup(
+    return Job(
         student=make_program(role, task_lm),
         trainset=to_examples(trainset, record_type),
         valset=to_examples(valset, record_type),

@@ -40,6 +40,7 @@ from po_optimizer.lms import MeteredLM, orderly_interrupt, stop_lms_in_use
 from po_optimizer.lms.adopted import lm_of
 from po_optimizer.optimization import (
     Forecast,
+    Job,
     OptimizationReport,
     OptimizationResult,
     Trial,
@@ -47,7 +48,6 @@ from po_optimizer.optimization import (
     preflight,
     read_journal,
 )
-from po_optimizer.optimization import Setup as Job
 from po_optimizer.optimization import optimize as run_optimizer
 from po_optimizer.optimization.fingerprint import run_fingerprint
 from po_optimizer.optimization.resume import changes_since
@@ -200,7 +200,7 @@ def search(
     with show_progress() as progress:
         return run_optimizer(
             job,
-            journal_path=workspace / "trials.jsonl",
+            workspace=workspace,
             save_best=save_best,
             progress=progress,
             forecast=expected,

@@ -5,8 +5,6 @@ import shutil
 import sqlite3
 from pathlib import Path
 
-import pytest
-
 from po_optimizer.optimization import optimize
 from po_optimizer.optimization.fingerprint import run_fingerprint
 from po_optimizer.optimization.job import Job
@@ -18,24 +16,21 @@ FROZEN = Path(__file__).parent / "frozen"
 INSTALLED = ("python", "dspy version", "optuna version", "gepa version")
 
 
-@pytest.fixture
-def folder(tmp_path):
-    """The run's folder as version 0.4 left it when it was killed."""
-    (tmp_path / "response_cache").mkdir()
-    for dump, path in (
-        ("ledger.sql", "ledger.sqlite"),
-        ("answers.sql", "response_cache/answers.sqlite"),
-    ):
-        connection = sqlite3.connect(tmp_path / path)
-        connection.executescript((FROZEN / dump).read_text(encoding="utf-8"))
-        connection.close()
-    shutil.copy(FROZEN / "trials.jsonl", tmp_path)
-    return tmp_path
+def restore(dump, path):
+    """A SQLite file from its dump."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    connection = sqlite3.connect(path)
+    connection.executescript((FROZEN / dump).read_text(encoding="utf-8"))
+    connection.close()
 
 
-def test_a_frozen_run_is_resumed_without_a_call(folder):
+def test_a_frozen_run_is_resumed_without_a_call(tmp_path):
     """Journal, fingerprint, ledger and answers of an earlier version are read."""
+    folder = tmp_path
+    restore("ledger.sql", folder / "ledger.sqlite")
+    shutil.copy(FROZEN / "trials.jsonl", folder)
     lm = scripted_lm(role.answer, folder, num_retries=0)
+    restore("answers.sql", lm.cache_folder / "answers.sqlite")
     job = Job(
         student=role.program(),
         trainset=role.examples("t", 6),

@@ -1,5 +1,6 @@
 """Every call stands in the ledger and obeys the guards, whatever DSPy does with it."""
 
+import asyncio
 import copy
 import json
 import sqlite3
@@ -8,6 +9,7 @@ from dataclasses import replace
 
 import dspy
 import pytest
+from dspy.clients import execution
 from dspy.lm15 import Usage
 from dspy.utils.exceptions import (
     ContextWindowExceededError,
@@ -23,6 +25,7 @@ from po_optimizer.lms import (
     LMUnreachable,
     MeteredEngine,
     StopRun,
+    other_lms,
     use_lm,
 )
 from tests.scripted import fixed_fields, scripted_lm
@@ -352,3 +355,29 @@ def test_tokens_that_no_call_has_are_unknown(tmp_path, monkeypatch, tokens):
     lm("question")
     (row,) = lm.meter.ledger.rows()
     assert (row.paid, row.prompt_tokens, row.completion_tokens) == (True, None, None)
+
+
+def test_one_request_has_one_answer_whichever_way_it_is_asked(tmp_path):
+    """DSPy 3.5 asks by requests: they are metered, and find the answers of texts."""
+    lm = scripted_lm(ANSWER, tmp_path)
+    sent = []
+    complete = lm.scripted.complete
+    lm.scripted.complete = lambda request: sent.append(request) or complete(request)
+    with use_lm(lm, stage="test"):
+        lm("hello")
+        call = execution.prepare(lm, sent[0], None, {})
+        result = execution.execute(lm, call)  # as `generate` does
+        awaited = asyncio.run(execution.aexecute(lm, call))
+    assert result.responses == awaited.responses
+    assert [row.paid for row in lm.meter.ledger.rows()] == [True, False, False]
+
+
+def test_answers_that_dspy_kept_under_its_own_key_are_read(tmp_path):
+    """A cache of an earlier version of this project."""
+    lm = scripted_lm(ANSWER, tmp_path)
+    with use_lm(lm, stage="test"), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(other_lms, "_sent", lambda lm, call: None)
+        lm("hello")
+    with use_lm(lm, stage="test"):
+        lm("hello")
+    assert len(lm.scripted.prompts) == 1

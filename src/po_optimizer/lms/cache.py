@@ -23,6 +23,7 @@ from po_optimizer.lms.single_flight import SingleFlight, one_asker
 from po_optimizer.lms.stops import CacheWriteFailed
 
 _folder: ContextVar[Path | None] = ContextVar("po_response_cache_folder", default=None)
+_sent: ContextVar[dict[str, Any] | None] = ContextVar("po_sent", default=None)
 _IN_MEMORY = 1000  # answers; DSPy's million would hold all of a large evaluation
 _LARGEST_IN_MEMORY = 200_000  # bytes of one answer; a larger one is read from the disk
 
@@ -51,13 +52,22 @@ class EndpointCache(Cache):
         ignored_args_for_cache_key: list[str] | None = None,
     ) -> Any:
         """The kept answer, or None to the one who is to ask for it."""
-        key = self.cache_key(request, ignored_args_for_cache_key)
+        key = self._key(request, ignored_args_for_cache_key)
         answer = self._kept(key)
+        if answer is None and _sent.get() is not None:
+            # as earlier versions kept it
+            answer = self._kept(self.cache_key(request, ignored_args_for_cache_key))
         if answer is None and self.flight.take(key):
             answer = self._kept(key)
             if answer is not None:
                 self.flight.release(key)
         return answer
+
+    def _key(self, request: dict[str, Any], ignored: list[str] | None) -> str:
+        sent = _sent.get()
+        return (
+            self.cache_key(request, ignored) if sent is None else self.cache_key(sent)
+        )
 
     def _kept(self, key: str) -> Any:
         with self._lock:
@@ -77,7 +87,7 @@ class EndpointCache(Cache):
         Raises:
             CacheWriteFailed: The disk refused it, or it is no plain data.
         """
-        key = self.cache_key(request, ignored_args_for_cache_key)
+        key = self._key(request, ignored_args_for_cache_key)
         try:
             with _heard(self.folder):
                 size = self.answers.put(key, value)
@@ -169,6 +179,16 @@ def endpoint(folder: Path) -> Iterator[None]:
         finally:
             router.end_call()
             _folder.reset(token)
+
+
+@contextmanager
+def kept_under(sent: dict[str, Any] | None) -> Iterator[None]:
+    """In the block an answer's key is what was sent for it; None: DSPy's own key."""
+    token = _sent.set(sent)
+    try:
+        yield
+    finally:
+        _sent.reset(token)
 
 
 def _installed() -> ResponseCache:

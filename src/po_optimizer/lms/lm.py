@@ -110,7 +110,7 @@ class MeteredLM(dspy.LM):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """DSPy's call; a cache hit is recorded, an LM out of reach stops the run."""
-        with self.meter.call(self.identity):
+        with metering_every_lm():
             return super().__call__(*args, **kwargs)
 
     async def acall(self, *args: Any, **kwargs: Any) -> Any:

@@ -5,6 +5,7 @@ one way of carrying out a call (`dspy.clients.execution`) and, in classes of LMs
 go their own way, the methods with which they do.
 """
 
+import asyncio
 import functools
 import hashlib
 import inspect
@@ -15,13 +16,16 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest.mock import patch
 
+from dspy._vendor.lm15.serde import request_to_dict
 from dspy.clients import execution
 from dspy.clients.base_lm import BaseLM
 from dspy.clients.call_result import CallResult
 from dspy.clients.engines.legacy_engine import AsyncLegacyEngine, LegacyEngine
+from dspy.clients.errors import error_boundary
 from dspy.lm15 import Request, Response
 
 from po_optimizer.lms import uncached
+from po_optimizer.lms.cache import kept_under
 from po_optimizer.lms.meter import LMIdentity, Meter, meter_of_run
 from po_optimizer.lms.program_threads import ProcessWide
 from po_optimizer.lms.single_flight import asked_alone
@@ -70,6 +74,9 @@ def _meter(lm: Any) -> Meter | None:
 
 
 def _metered(lm: Any, call: Any) -> Any:
+    if getattr(lm, "meters_itself", False):
+        with lm.meter.call(lm.identity), kept_under(_sent(lm, call)):
+            return _execute(lm, call)
     meter = _meter(lm)
     if meter is None:
         return _execute(lm, call)
@@ -79,12 +86,28 @@ def _metered(lm: Any, call: Any) -> Any:
 
 
 async def _ametered(lm: Any, call: Any) -> Any:
+    if getattr(lm, "meters_itself", False):
+        return await asyncio.to_thread(_metered, lm, call)
     meter = _meter(lm)
     if meter is None:
         return await _aexecute(lm, call)
     with meter.call(identify(lm, meter, call.legacy)), asked_alone():
         turn = uncached.turn(lm, call, awaited=True)
         return uncached.kept(turn) or uncached.keep(turn, await _aexecute(lm, call))
+
+
+def _sent(lm: Any, call: Any) -> dict[str, Any] | None:
+    """What the engine is sent, whichever interface of DSPy's asked.
+
+    DSPy's own keys tell interfaces apart: with them an answer that was paid for would
+    be lost to the next version of DSPy.
+    """
+    if not call.cache:
+        return None
+    with error_boundary(lm.model):
+        request = request_to_dict(execution._canonical(call))
+    options = call.legacy if call.request is None else call.kwargs
+    return {"request": request, "n": call.n, "rollout_id": options.get("rollout_id")}
 
 
 def _metered_engine(lm: Any, call: Any, asynchronous: bool) -> Any:

@@ -65,9 +65,9 @@ class EndpointCache(Cache):
 
     def _key(self, request: dict[str, Any], ignored: list[str] | None) -> str:
         sent = _sent.get()
-        return (
-            self.cache_key(request, ignored) if sent is None else self.cache_key(sent)
-        )
+        if sent is not None:
+            request, ignored = sent, None
+        return str(self.cache_key(request, ignored))
 
     def _kept(self, key: str) -> Any:
         with self._lock:

@@ -37,7 +37,7 @@ import dspy
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from tests.optimization import world
 
-from po_optimizer.optimization.optimizers.miprov2_racing import BLOCK, is_hopeless
+from po_optimizer.optimization.optimizers.racing import BLOCK, is_hopeless
 from po_optimizer.optimization.recorder import Recorder
 from po_optimizer.params import OptimizeParams
 

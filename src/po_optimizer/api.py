@@ -49,8 +49,8 @@ from po_optimizer.optimization import (
     read_journal,
 )
 from po_optimizer.optimization import optimize as run_optimizer
-from po_optimizer.optimization.fingerprint import run_fingerprint
-from po_optimizer.optimization.resume import changes_since
+from po_optimizer.optimization.journal import changes_since
+from po_optimizer.optimization.run_identity import run_fingerprint
 from po_optimizer.params import OptimizeParams, PromotionParams
 from po_optimizer.persistence import get_provenance, save_program
 from po_optimizer.records import records_hash

@@ -5,7 +5,7 @@ from rich.console import Console
 
 from po_optimizer.console.live import LiveView, minutes, show_progress, sparkline
 from po_optimizer.lms.usage import Usage
-from po_optimizer.optimization.progress import (
+from po_optimizer.optimization.events import (
     Ended,
     Phase,
     Scored,

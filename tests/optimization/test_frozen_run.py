@@ -6,8 +6,8 @@ import sqlite3
 from pathlib import Path
 
 from po_optimizer.optimization import optimize
-from po_optimizer.optimization.fingerprint import run_fingerprint
 from po_optimizer.optimization.job import Job
+from po_optimizer.optimization.run_identity import run_fingerprint
 from tests.optimization import world
 from tests.optimization.frozen import role
 from tests.scripted import scripted_lm

@@ -7,7 +7,7 @@ import pytest
 from po_optimizer.errors import PreflightError
 from po_optimizer.optimization import preflight
 from po_optimizer.optimization.journal import read_journal
-from po_optimizer.optimization.optimizers.miprov2_racing import BLOCK, is_hopeless
+from po_optimizer.optimization.optimizers.racing import BLOCK, is_hopeless
 from po_optimizer.params import Miprov2Params
 from po_optimizer.reporting.figures import history_figure
 from tests.optimization import world

@@ -5,7 +5,7 @@ import pytest
 
 from po_optimizer.errors import ExecutionStopError, PoOptimizerError
 from po_optimizer.optimization import read_journal
-from po_optimizer.optimization.progress import in_words
+from po_optimizer.optimization.events import in_words
 from tests.optimization import world
 
 OPTIMIZERS = ["miprov2", "gepa", "bootstrap_random_search"]

@@ -14,8 +14,7 @@ from rich.panel import Panel
 from rich.table import Table
 
 from po_optimizer.lms.usage import Usage
-from po_optimizer.optimization.journal import Trial
-from po_optimizer.optimization.progress import (
+from po_optimizer.optimization.events import (
     Ended,
     Event,
     Phase,
@@ -24,6 +23,7 @@ from po_optimizer.optimization.progress import (
     Started,
     log_event,
 )
+from po_optimizer.optimization.journal import Trial
 
 _BARS = "▁▂▃▄▅▆▇█"
 _POLL_SECONDS = 1.0

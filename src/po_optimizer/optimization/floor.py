@@ -1,12 +1,19 @@
-"""The floor: a baseline on which no optimizer can tell candidates apart."""
+"""Whether outputs can be used at all: one attempt, and the floor of a baseline."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
+import dspy
+from dspy.utils.exceptions import AdapterParseError
+
 from po_optimizer.errors import PoOptimizerError
-from po_optimizer.optimization.attempt import attempt
+from po_optimizer.optimization.guarded_metric import is_failed, scores_when_empty
 from po_optimizer.optimization.job import Job
 from po_optimizer.optimization.journal import Trial
-from po_optimizer.optimization.metric import is_failed, scores_when_empty
+from po_optimizer.roles.score import Score
+
+_SHOWN = 600
 
 
 def stop_at_floor(job: Job, baseline: Trial, results: list[Any]) -> None:
@@ -46,3 +53,42 @@ def stop_at_floor(job: Job, baseline: Trial, results: list[Any]) -> None:
         "Correct the program, the metric or the LM "
         "(optimize.floor_stop=false goes on regardless)."
     )
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What came of it.
+
+    Args:
+        score: None if the program raised.
+        unusable: Why the output could not be used; None: it could.
+        raw: The output's text, cut.
+        prediction: What the program gave; None if it raised.
+    """
+
+    score: Score | None
+    unusable: str | None
+    raw: str
+    prediction: Any = None
+
+
+def attempt(
+    program: dspy.Module, example: dspy.Example, metric: Callable[..., Score]
+) -> Attempt:
+    """Runs and scores; a StopRun passes, the program's own errors are findings."""
+    try:
+        prediction = program(**example.inputs())
+    except AdapterParseError as error:
+        reason = _cut(str(error.args[0] if error.args else error))
+        return Attempt(None, reason, _cut(error.lm_response))
+    except Exception as error:  # noqa: BLE001 -- whatever a program raises is the finding
+        reason = f"the program raised {type(error).__name__}: {_cut(str(error))}"
+        return Attempt(None, reason, "")
+    history = dspy.settings.lm.history  # before the metric asks this LM, too
+    raw = _cut(str(history[-1]["outputs"][0] if history else prediction))
+    score = metric(example, prediction)
+    return Attempt(score, score.unusable, raw, prediction)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + " ..."

@@ -18,9 +18,9 @@ from po_optimizer.optimization.candidates import (
     candidate_key,
     unpatched_copy,
 )
+from po_optimizer.optimization.guarded_metric import is_failed
 from po_optimizer.optimization.job import Job
 from po_optimizer.optimization.journal import Journal, Kind, Trial
-from po_optimizer.optimization.metric import is_failed
 
 SaveBest = Callable[[dspy.Module, Trial], None]
 """Stores a program that beats all before, in the trial that scored it."""

@@ -13,7 +13,7 @@ from po_optimizer.optimization.journal import Trial
 EndedHow = Literal["completed", "budget", "interrupted"]
 
 
-class Comparison(BaseModel):
+class ForecastAccuracy(BaseModel):
     """The forecast against what came, each ratio actual / forecast; None: unknown."""
 
     model_config = ConfigDict(frozen=True)
@@ -55,7 +55,7 @@ class OptimizationReport(BaseModel):
     seconds: float
     spent: Usage
     forecast: Forecast | None
-    forecast_against_actual: Comparison | None
+    forecast_against_actual: ForecastAccuracy | None
     fingerprint: dict[str, str]
 
     @property
@@ -75,11 +75,11 @@ class OptimizationResult:
 
 def compare(
     forecast: Forecast | None, spent: Usage, seconds: float
-) -> Comparison | None:
+) -> ForecastAccuracy | None:
     """Actual divided by forecast; None without a forecast."""
     if forecast is None:
         return None
-    return Comparison(
+    return ForecastAccuracy(
         calls=_ratio(spent.paid, forecast.calls_expected),
         tokens=_ratio(spent.tokens, forecast.tokens),
         seconds=_ratio(seconds, forecast.seconds),

@@ -22,15 +22,7 @@ from po_optimizer.lms import (
 from po_optimizer.lms.interrupt import Control
 from po_optimizer.lms.stops import BudgetReached
 from po_optimizer.optimization.budget import Budget
-from po_optimizer.optimization.fingerprint import optimization_id, run_fingerprint
-from po_optimizer.optimization.floor import stop_at_floor
-from po_optimizer.optimization.forecast import Forecast
-from po_optimizer.optimization.job import Job
-from po_optimizer.optimization.journal import sole_run
-from po_optimizer.optimization.metric import GuardedMetric
-from po_optimizer.optimization.optimizers import make_optimizer, sizes_of
-from po_optimizer.optimization.optimizers.base import NEVER_GIVE_UP
-from po_optimizer.optimization.progress import (
+from po_optimizer.optimization.events import (
     Ended,
     Phase,
     Progress,
@@ -38,6 +30,13 @@ from po_optimizer.optimization.progress import (
     Started,
     log_event,
 )
+from po_optimizer.optimization.floor import stop_at_floor
+from po_optimizer.optimization.forecast import Forecast
+from po_optimizer.optimization.guarded_metric import GuardedMetric
+from po_optimizer.optimization.job import Job
+from po_optimizer.optimization.journal import mark_complete, open_journal, sole_run
+from po_optimizer.optimization.optimizers import make_optimizer, sizes_of
+from po_optimizer.optimization.optimizers.base import NEVER_GIVE_UP
 from po_optimizer.optimization.quiet import quiet_dspy
 from po_optimizer.optimization.recorder import Recorder, SaveBest
 from po_optimizer.optimization.report import (
@@ -46,7 +45,7 @@ from po_optimizer.optimization.report import (
     OptimizationResult,
     compare,
 )
-from po_optimizer.optimization.resume import mark_complete, open_journal
+from po_optimizer.optimization.run_identity import optimization_id, run_fingerprint
 
 
 def optimize(

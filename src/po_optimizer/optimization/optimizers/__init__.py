@@ -8,11 +8,11 @@ from po_optimizer.optimization.optimizers.base import (
     PerRun,
     Sizes,
 )
-from po_optimizer.optimization.optimizers.bootstrap_random_search import (
-    BootstrapRandomSearch,
-)
 from po_optimizer.optimization.optimizers.gepa import Gepa
 from po_optimizer.optimization.optimizers.miprov2 import Miprov2
+from po_optimizer.optimization.optimizers.random_search import (
+    BootstrapRandomSearch,
+)
 from po_optimizer.params import OptimizeParams
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {

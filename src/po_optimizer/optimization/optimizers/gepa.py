@@ -8,8 +8,8 @@ import dspy
 
 from po_optimizer.lms.check import Check, check
 from po_optimizer.optimization.candidates import CandidateIndex
+from po_optimizer.optimization.guarded_metric import FeedbackMetric
 from po_optimizer.optimization.job import Job
-from po_optimizer.optimization.metric import FeedbackMetric
 from po_optimizer.optimization.optimizers.base import (
     CallRange,
     Calls,

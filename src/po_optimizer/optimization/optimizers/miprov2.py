@@ -16,19 +16,19 @@ from po_optimizer.optimization.optimizers.base import (
     Calls,
     Sizes,
 )
-from po_optimizer.optimization.optimizers.miprov2_ahead import (
+from po_optimizer.optimization.optimizers.miprov2_parallel import (
     bootstrap_ahead,
     propose_ahead,
 )
-from po_optimizer.optimization.optimizers.miprov2_checks import check_arguments
 from po_optimizer.optimization.optimizers.miprov2_plan import (
     AUTO,
     Plan,
+    check_arguments,
     make_plan,
     prompt_calls,
     task_calls,
 )
-from po_optimizer.optimization.optimizers.miprov2_racing import RacingEvaluate
+from po_optimizer.optimization.optimizers.racing import RacingEvaluate
 from po_optimizer.params import OptimizeParams
 
 _DEMOS_SHOWN = 3

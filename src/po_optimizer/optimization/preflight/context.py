@@ -11,7 +11,7 @@ from po_optimizer.lms.check import Check, check
 from po_optimizer.optimization.job import Job
 from po_optimizer.optimization.optimizers import Optimizer, make_optimizer
 from po_optimizer.optimization.preflight.probe import Probe, Prober
-from po_optimizer.optimization.rendering import (
+from po_optimizer.optimization.preflight.prompts import (
     Messages,
     characters,
     holds_media,

@@ -3,7 +3,7 @@
 import dspy
 
 from po_optimizer.lms.check import Check, check
-from po_optimizer.optimization.fingerprint import canonical
+from po_optimizer.optimization.run_identity import canonical
 
 
 def split_checks(splits: dict[str, list[dspy.Example]]) -> list[Check]:

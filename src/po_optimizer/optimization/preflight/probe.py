@@ -12,9 +12,9 @@ from dspy.utils.exceptions import LMError, LMInvalidRequestError
 
 from po_optimizer.lms import CallRow, Interrupted, MeteredLM, StopRun, use_lm
 from po_optimizer.lms.stops import MetricBroken
-from po_optimizer.optimization.attempt import Attempt, attempt
-from po_optimizer.optimization.metric import GuardedMetric
-from po_optimizer.optimization.rendering import (
+from po_optimizer.optimization.floor import Attempt, attempt
+from po_optimizer.optimization.guarded_metric import GuardedMetric
+from po_optimizer.optimization.preflight.prompts import (
     Call,
     Messages,
     characters,

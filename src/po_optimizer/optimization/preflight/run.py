@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import dspy
+from pydantic import BaseModel, ConfigDict
 
 from po_optimizer.errors import PreflightError
 from po_optimizer.lms import MeteredLM
 from po_optimizer.lms.check import Check, check
-from po_optimizer.optimization.fingerprint import optimization_id, run_fingerprint
 from po_optimizer.optimization.job import Job
 from po_optimizer.optimization.optimizers import (
     Optimizer,
@@ -21,6 +21,7 @@ from po_optimizer.optimization.preflight.data import split_checks
 from po_optimizer.optimization.preflight.metric import (
     checks_after_probe,
     checks_before_probe,
+    target_checks,
 )
 from po_optimizer.optimization.preflight.probe import Probe, Prober
 from po_optimizer.optimization.preflight.program import (
@@ -29,14 +30,44 @@ from po_optimizer.optimization.preflight.program import (
     predictors_check,
     survival_check,
 )
-from po_optimizer.optimization.preflight.report import PreflightReport
-from po_optimizer.optimization.preflight.target import target_checks
 from po_optimizer.optimization.quiet import quiet_dspy
+from po_optimizer.optimization.run_identity import optimization_id, run_fingerprint
 from po_optimizer.params import OptimizeParams
 from po_optimizer.roles.metric import RAISED
 
 LMCheck = Callable[[MeteredLM], list[Check]]
 """A check that only some providers need, e.g. whether Ollama has pulled the model."""
+
+
+class PreflightReport(BaseModel):
+    """Every check in the order in which it was made.
+
+    Args:
+        optimization_id: Of the optimization that this clears.
+        checks: Passed and failed ones.
+        seconds: Wall time of the preflight.
+        calls_per_run: LM calls of each run of the probe, cached ones included.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    optimization_id: str
+    checks: list[Check]
+    seconds: float
+    calls_per_run: list[int] = []
+
+    @property
+    def passed(self) -> bool:
+        """True if every check did."""
+        return all(check.passed for check in self.checks)
+
+    def failures(self) -> list[str]:
+        """One line per failed check, with its setting, value and remedy."""
+        return [
+            f"{c.setting}={c.value!r}: {c.name} needs {c.allowed}. {c.message}".strip()
+            for c in self.checks
+            if not c.passed
+        ]
 
 
 def preflight(

@@ -7,7 +7,7 @@ from pathlib import Path
 import dspy
 import pytest
 
-from po_optimizer.optimization.fingerprint import (
+from po_optimizer.optimization.run_identity import (
     changes,
     optimization_id,
     run_fingerprint,
@@ -115,7 +115,7 @@ def test_sources_beyond_the_package_count_too(make):
 PRINT_IDENTITY = """
 import sys
 from pathlib import Path
-from po_optimizer.optimization.fingerprint import optimization_id, run_fingerprint
+from po_optimizer.optimization.run_identity import optimization_id, run_fingerprint
 from po_optimizer.optimization.job import Job
 from po_optimizer.params import RoleParams
 from po_optimizer.roles import load_metric, make_program

@@ -1,37 +1,14 @@
-"""The role: its record, its program and its metric. Nothing else names it."""
+"""The role: its program and its metric. Nothing else names it."""
 
 from typing import Any, Literal
 
 import dspy
-from pydantic import BaseModel, ConfigDict
 
 from po_optimizer import Score
 
 Category = Literal["billing", "bug", "how_to", "account"]
 Urgency = Literal["low", "normal", "high"]
 _STEPS = ("low", "normal", "high")
-
-
-class Ticket(BaseModel):
-    """One line of `records.jsonl`: a message and what a careful agent made of it."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    message: str
-    category: Category
-    urgency: Urgency
-
-    def to_example(self) -> dspy.Example:
-        """The record as an example; the message is its input."""
-        return dspy.Example(**self.model_dump()).with_inputs("message")
-
-    def stratum(self) -> tuple[str, ...]:
-        """Every split has the same share of each category."""
-        return (self.category,)
-
-    def identity(self) -> str:
-        """Two records with the same words are one."""
-        return self.message
 
 
 class SortTicket(dspy.Signature):

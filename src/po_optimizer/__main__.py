@@ -24,6 +24,7 @@ PIPELINES = {
     "persist": "the candidate to a released, verified artifact",
     "evaluate": "both programs on the testset, and a decision",
     "integrate": "a requirements document to a vision and a review",
+    "predict": "a table of inputs to a table of outputs, for any role",
     "forecast": "what an optimization would cost, without paying it",
     "sweep": "several configurations side by side, and which is best",
     "compare": "every LM's results side by side; asks no LM",

@@ -73,7 +73,11 @@ class RoleParams(Params):
     program_args: dict[str, Any] = Field(default_factory=dict)  # its arguments
     metric: str = ""  # of an output
     metric_args: dict[str, Any] = Field(default_factory=dict)  # bound to it
-    record: str = ""  # class of one raw record
+    record: str = ""  # class of one raw record; "": the columns of a table
+    inputs: list[str] = []  # columns that the program takes; []: as its forward says
+    outputs: list[str] = []  # columns that every record must have, too
+    stratum: list[str] = []  # fields that splits are balanced and results told over
+    group: str | None = None  # column whose equal values come into one split
     integration: str | None = None  # package of its own last pipeline; null: predict
 
 
@@ -185,18 +189,32 @@ def _names(value: JsonValue) -> Iterator[str]:
             yield from _names(part)
 
 
-class SplitSizes(Params):
-    """Number of examples in each split."""
+Size = PositiveInt | Annotated[float, Field(gt=0.0, lt=1.0)]
 
-    train: PositiveInt = 6  # examples that demos are taken from
-    val: PositiveInt = 3  # examples that candidates are chosen on
-    test: PositiveInt = 12  # examples that the result is measured on
+
+class SplitSizes(Params):
+    """Size of each split: a number of examples, or a share of them between 0 and 1."""
+
+    train: Size = 6  # examples that demos are taken from
+    val: Size = 3  # examples that candidates are chosen on
+    test: Size = 12  # examples that the result is measured on
+
+    @model_validator(mode="after")
+    def _shares_fit(self) -> "SplitSizes":
+        shares = [s for s in (self.train, self.val, self.test) if isinstance(s, float)]
+        if sum(shares) > 1.0 + 1e-9:
+            msg = f"the shares add up to {sum(shares):g}, at most 1"
+            raise ValueError(msg)
+        return self
 
 
 class DataPrepParams(Params):
     """How records become disjoint splits."""
 
-    sizes: SplitSizes = SplitSizes()
+    sizes: SplitSizes = SplitSizes()  # of what no file of its own gives
+    trainset: str | None = None  # a file that is the trainset, whole
+    valset: str | None = None  # likewise
+    testset: str | None = None  # likewise
     seed: int = 9  # of the split
     testset_draw: Count = 0  # k: the k-th testset of records that no split had
     # Cosine of weighted word pairs; 1.0: the same pairs only
@@ -375,6 +393,13 @@ class SweepParams(BaseModel):
             msg = f"each needs a name of its own, taken twice: {', '.join(taken)}"
             raise ValueError(msg)
         return configurations
+
+
+class PredictParams(Params):
+    """What the pipeline predict reads and writes."""
+
+    inputs: str | None = None  # file of rows with the program's inputs
+    outputs: str | None = None  # JSON Lines file; null: in data/07_model_output
 
 
 class EvaluateParams(Params):

@@ -19,6 +19,7 @@ from po_optimizer.pipelines import (
     metric_report,
     optimize,
     persist,
+    predict,
     sweep,
 )
 from po_optimizer.roles import import_object
@@ -26,7 +27,7 @@ from po_optimizer.shape import Shape
 
 _OWN = (
     *("compare", "data_prep", "evaluate", "integrate", "metric_report", "optimize"),
-    *("persist", "sweep"),
+    *("persist", "predict", "sweep"),
 )
 
 
@@ -64,8 +65,9 @@ def _shape_of_project() -> Shape:
 def make_pipelines(shape: Shape) -> dict[str, Pipeline]:
     """Name to pipeline, as `kedro run --pipeline=<name>` takes it.
 
-    `integrate` is the role's own; for a role without one everything ends with evaluate.
-    It needs no other stage: without a promoted program it runs the baseline.
+    `predict` is for every role; `integrate` is the role's own, and the same for a role
+    that has none, where everything ends with evaluate. Neither needs another stage:
+    without a promoted program it runs the baseline.
     `forecast` is optimize up to what it would cost; `metric_report` asks no LM. With
     another LM's program nothing is optimized: it is evaluated and integrated.
 
@@ -81,11 +83,12 @@ def make_pipelines(shape: Shape) -> dict[str, Pipeline]:
     integrated = _integration(shape.integration)
     checked = prepared.to_outputs("checked_records", "rejected_records")
     return {
-        "__default__": evaluated + integrated,
+        "__default__": evaluated + integrated if shape.integration else evaluated,
         "data_prep": prepared,
         "optimize": optimized,
         "persist": persisted,
         "evaluate": evaluated,
+        "predict": predict.create_pipeline(),
         "integrate": integrated,
         "forecast": optimized.to_outputs("forecast"),
         "compare": compare.create_pipeline(),
@@ -99,12 +102,12 @@ def make_pipelines(shape: Shape) -> dict[str, Pipeline]:
 
 
 def _integration(package: str | None) -> Pipeline:
-    """The role's own last pipeline.
+    """The role's own last pipeline; predict, if it has none.
 
     Raises:
         ImportPathError: The package has no `create_pipeline`.
     """
     if package is None:
-        return Pipeline([])
-    made: Pipeline = import_object("role.integration", f"{package}.create_pipeline")()
-    return made
+        return predict.create_pipeline()
+    own: Pipeline = import_object("role.integration", f"{package}.create_pipeline")()
+    return predict.create_choice() + own

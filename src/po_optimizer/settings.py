@@ -22,6 +22,7 @@ CONFIG_LOADER_ARGS = {
     "custom_resolvers": {
         "lm_slug": lm_slug,
         "results_folder": results_folder,
+        "either": lambda value, default: default if value is None else value,
         "is_empty": lambda value: not value,
         "from_env": lambda name, default: os.environ.get(name) or default,
     },

@@ -59,7 +59,7 @@ def _stream(lm: Any, examples: Any, n: int, metric: Any = _metric, **more: Any) 
 
 def test_a_right_answer_is_scored_with_its_parts(tmp_path: Path) -> None:
     """A record holds id, strata, inputs, typed outputs, score, parts and tokens."""
-    record = _run(_right, tmp_path, n=1)[0]
+    record = _run(_right, tmp_path, n=1, strata=["tier", "none"])[0]
     assert (record.example_id, record.strata) == ("E0", {"tier": "simple"})
     assert record.inputs == {"question": "question 0"}
     assert record.outputs == {"answer": "0"}

@@ -38,6 +38,20 @@ def test_another_role_is_optimized_and_judged(project):
     assert set(report["optimized"]["components"]) == {"category", "urgency"}
 
 
+def test_table_of_inputs_is_answered(project):
+    """`--pipeline=predict` of a role without an integration; so is `integrate`."""
+    (project / "new.csv").write_text('message,id\n"Charged twice, again.",7\n')
+    given = "role=support_desk,predict.inputs=new.csv,predict.outputs=out.jsonl"
+    run = ("run", "--env=openai-compatible", "--pipeline=integrate")
+    with answering(lambda _: '{"category": "billing", "urgency": "high"}') as url:
+        done = kedro(project, *run, f"--params={given}", base_url=url)
+    assert done.returncode == 0, done.stderr[-2000:]
+    (line,) = map(json.loads, (project / "out.jsonl").read_text().splitlines())
+    assert line["outputs"] == {"category": "billing", "urgency": "high"}
+    assert line["inputs"]["id"] == "7"
+    (project / "out.jsonl").unlink()
+
+
 def test_roles_never_write_into_one_anothers_folder(project):
     """All that this one made lies in a folder of its name; nothing in planning."""
     for layer in (project / "data").glob("0[2-8]_*"):

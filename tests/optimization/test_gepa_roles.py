@@ -27,7 +27,7 @@ def lines(path):
 
 def desk():
     """The support desk of the examples."""
-    role = {"program": "Triage", "metric": "triage_metric", "record": "Ticket"}
+    role = {"program": "Triage", "metric": "triage_metric"}
     named = {part: f"support_desk.role.{name}" for part, name in role.items()}
     return RoleParams(**named), lines("roles/support_desk/records.jsonl")
 

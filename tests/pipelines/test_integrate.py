@@ -1,19 +1,13 @@
-"""Integrate: which program runs and why, and documents that are whole or not made."""
+"""Integrate: documents that are whole or not made."""
 
 import json
 
-import dspy
 import pytest
 import yaml
 from dspy.utils.exceptions import LMInvalidRequestError, LMTransportError
 
 from po_optimizer.errors import PoOptimizerError
-from po_optimizer.params import FeaturesParams
-from po_optimizer.persistence import attach_provenance, extract_program_components
-from po_optimizer.pipelines.integrate.nodes import (
-    choose_program,
-    write_vision_and_review,
-)
+from po_optimizer.pipelines.integrate.nodes import write_vision_and_review
 from po_optimizer.product_owner.schema import ProductOwnerReview, ProductVision
 from po_optimizer.roles import make_program
 from tests.product_owner.records import PRODUCT_OWNER, REQUIREMENTS, review, vision
@@ -24,27 +18,6 @@ CHOICE = {"program": "baseline", "reason": "why", "provenance": {}}
 GOOD = fixed_fields(product_vision=vision(), product_owner_review=review())
 
 
-def promoted(decision="promote", *, program=None):
-    """What evaluate decided on this program, by default the one that is stored."""
-    judged = extract_program_components(program or make_program(ROLE))["fingerprint"]
-    reasons = ["the interval holds 0"]
-    return {"decision": decision, "reasons": reasons, "program": judged}
-
-
-def changed():
-    """The Product Owner with other instructions."""
-    program = make_program(ROLE)
-    instructions = program.write.signature.with_instructions("Answer in JSON.")
-    program.write.signature = instructions
-    return program
-
-
-def choose(promotion, program, *, switch=True):
-    """The chosen program and the choice."""
-    features = FeaturesParams(use_dspy_product_owner=switch)
-    return choose_program(promotion, program, ROLE, features)
-
-
 def write(folder, answer, **changes):
     """What the node writes when the LM answers so."""
     inputs = {"requirements": REQUIREMENTS, "existing_vision": "", "concept": None}
@@ -52,35 +25,6 @@ def write(folder, answer, **changes):
     return write_vision_and_review(
         make_program(ROLE), CHOICE, **{**inputs, **changes}, task_lm=lm
     )
-
-
-def test_promoted_program_is_used_with_its_provenance():
-    """Switch on, stored and promoted: the optimized program runs."""
-    program = attach_provenance(make_program(ROLE), {"seed": 9})
-    chosen, choice = choose(promoted(), program)
-    assert chosen is program
-    assert (choice["program"], choice["provenance"]) == ("optimized", {"seed": 9})
-
-
-@pytest.mark.parametrize(
-    ("promotion", "stored", "switch", "reason"),
-    [
-        (promoted(), True, False, "use_dspy_product_owner is off"),
-        (promoted(), False, True, "no optimized program is stored"),
-        (None, True, True, "has not been evaluated"),
-        (promoted("keep_baseline"), True, True, "keep_baseline: the interval holds 0"),
-        (promoted("inconclusive"), True, True, "inconclusive"),
-        (promoted(program=changed()), True, True, "that of another program"),
-    ],
-)
-def test_baseline_is_used_and_the_reason_is_told(promotion, stored, switch, reason):
-    """No fallback is silent: the choice says which program runs and why."""
-    optimized = make_program(ROLE) if stored else None
-    chosen, choice = choose(promotion, optimized, switch=switch)
-    assert chosen is not optimized
-    assert isinstance(chosen, dspy.Module)
-    assert (choice["program"], choice["provenance"]) == ("baseline", {})
-    assert reason in choice["reason"]
 
 
 def test_documents_are_yaml_of_the_typed_result(tmp_path):

@@ -45,9 +45,11 @@ def made(tmp_path_factory):
     lines = [json.dumps(raw_record(n, KINDS[n % 3])) for n in range(12)]
     lines.insert(3, '{"text": 1}')
     made = {"lm": lm, "role": ROLE}
-    checked, rejected = data_prep.check_raw_records("\n".join(lines), ROLE)
     sizes = DataPrepParams(sizes={"train": 4, "val": 3, "test": 4})
-    made |= data_prep.split_checked_records(checked, rejected, ROLE, sizes)
+    checked, rejected = data_prep.check_raw_records("\n".join(lines), ROLE, sizes)
+    made |= data_prep.split_checked_records(
+        checked, rejected, None, None, None, ROLE, sizes
+    )
     splits = (made["trainset"], made["valset"])
     made["preflight"] = optimize.run_preflight(
         *splits, made["testset"], lm, lm, ROLE, PARAMS, folder

@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from po_optimizer.errors import SettingError
 from po_optimizer.params import DataPrepParams
@@ -17,6 +18,7 @@ PROPERTY = settings(max_examples=40, deadline=None)
 SEEDS = st.integers(0, 10**6)
 SIZES = st.tuples(*[st.integers(1, 10)] * 3)
 NAMES = ("trainset", "valset", "testset")
+SIXES = {"train": 6, "val": 6, "test": 6}
 
 
 def records(n, kinds=KINDS):
@@ -211,3 +213,33 @@ def test_a_fresh_testset_has_records_that_no_split_had():
     assert not {str(record) for record in draws[0].trainset} & set(tests)
     with pytest.raises(SettingError, match=r"4\+3\+4\+4\+4\+4=23"):
         split_records(made, LabelRecord, DataPrepParams(sizes=sizes, testset_draw=3))
+
+
+def test_sizes_may_be_shares():
+    """Of the usable records; what is left over is counted."""
+    splits = split(records(30), (0.5, 0.2, 0.2))
+    assert [len(getattr(splits, name)) for name in NAMES] == [15, 6, 6]
+    assert splits.report["n_unused"] == 3
+    with pytest.raises(ValidationError, match=r"shares add up to 1.1, at most 1"):
+        DataPrepParams(sizes={"train": 0.5, "val": 0.3, "test": 0.3})
+
+
+def test_split_of_a_file_is_taken_as_it_is():
+    """The others are drawn, and have none of its records."""
+    raw, given = records(20), records(24)[20:]
+    given = [*given, raw[0]]
+    splits = split_records(
+        raw, LabelRecord, DataPrepParams(sizes=dict(SIXES)), {"testset": given}
+    )
+    assert splits.testset == given
+    assert raw[0] not in [*splits.trainset, *splits.valset]
+    assert (len(splits.trainset), len(splits.valset)) == (6, 6)
+
+
+def test_trainset_never_holds_what_the_files_of_others_hold():
+    """Two files with a record in common would leak it."""
+    first, second = records(6), records(10)[5:]
+    given = {"trainset": first, "testset": second, "valset": records(12)[10:]}
+    splits = split_records([], LabelRecord, DataPrepParams(), given)
+    assert len(splits.trainset) == 5
+    assert splits.rejected[0].reason.startswith("near-duplicate")

@@ -162,5 +162,5 @@ def test_metric_must_be_callable():
 def test_record_type_must_have_its_methods():
     """The error lists what is missing."""
     role = RoleParams(record="po_optimizer.params.RoleParams")
-    with pytest.raises(SettingError, match="lacks to_example, stratum, identity"):
+    with pytest.raises(SettingError, match="lacks to_example"):
         load_record_type(role)

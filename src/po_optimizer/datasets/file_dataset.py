@@ -51,7 +51,7 @@ def local_path(filepath: object, setting: str = "filepath") -> Path:
     Raises:
         SettingError: It lies elsewhere.
     """
-    protocol, path = get_protocol_and_path(_at_home(str(filepath)))
+    protocol, path = get_protocol_and_path(at_home(str(filepath)))
     if protocol != "file":
         shown = without_credentials(str(filepath))
         problem = "what is in it is appended to while it is used, on the local disk"
@@ -98,7 +98,7 @@ class FileDataset(AbstractVersionedDataset[_DI, _DO]):
         metadata: dict[str, Any] | None = None,
     ) -> None:
         self.metadata = metadata
-        self._protocol, path = get_protocol_and_path(_at_home(str(filepath)), version)
+        self._protocol, path = get_protocol_and_path(at_home(str(filepath)), version)
         schemes = {*fsspec.available_protocols(), *fsspec.registry}
         if self._protocol not in schemes:
             shown = without_credentials(str(filepath))
@@ -258,7 +258,7 @@ class FileDataset(AbstractVersionedDataset[_DI, _DO]):
         }
 
 
-def _at_home(filepath: str) -> str:
+def at_home(filepath: str) -> str:
     """The path with `~` as home; Kedro puts the project's folder before it."""
     parts = filepath.split("/")
     if "://" in filepath or "~" not in parts:

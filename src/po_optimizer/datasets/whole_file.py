@@ -161,21 +161,3 @@ class RecordsDataset(WholeJSONDataset):
     def preview(self, num_records: int = 20) -> TablePreview:
         """The first records, a column for each field."""
         return table_preview(json.loads(self._text() or "[]")[:num_records])
-
-
-class RecordLinesDataset(WholeTextDataset):
-    """The text of a JSON Lines file. Arguments as `WholeTextDataset`."""
-
-    _max_bytes = 2 * 2**30
-
-    def preview(self, num_records: int = 20) -> TablePreview:
-        """The first records, a column for each field; unreadable lines as text."""
-        lines = [line for line in (self._text() or "").splitlines() if line.strip()]
-        return table_preview([_parsed_line(line) for line in lines[:num_records]])
-
-
-def _parsed_line(line: str) -> Any:
-    try:
-        return json.loads(line)
-    except ValueError:
-        return {"unreadable": line}

@@ -7,7 +7,7 @@ the testset.
 import contextvars
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from functools import partial
 from itertools import islice, repeat
@@ -27,7 +27,6 @@ from po_optimizer.roles.metric import JudgeUnreadableError, Measure, Metric, ref
 from po_optimizer.roles.score import Score
 
 ID_FIELDS = ("example_id", "record_id", "concept_id", "id")
-STRATA_FIELDS = ("tier", "language")
 
 # Drawn beyond the oldest example without an answer, per thread: one slow answer holds
 # back the records after it, but not yet the other threads.
@@ -48,6 +47,7 @@ def predict_all(
     num_threads: int = 1,
     repeats: int = 1,
     groups: Iterable[str | None] | None = None,
+    strata: Sequence[str] = (),
 ) -> Iterator[PredictionRecord]:
     """One record for each example, in the examples' order, as they are asked for.
 
@@ -69,6 +69,7 @@ def predict_all(
         repeats: How often each example is asked; each time has answers of its own in
             the response cache, but for predictors with an LM of their own.
         groups: Of each example; None: each stands alone.
+        strata: Fields of an example that results are told apart by.
 
     Raises:
         PoOptimizerError: The LM could not be asked about any example.
@@ -85,9 +86,10 @@ def predict_all(
         index: int, example: dspy.Example, group: str | None
     ) -> PredictionRecord:
         answers = []
+        blank = _blank(example, index, which, strata)
         for again in lms:
             with dspy.context(lm=again):
-                answers.append(_answer(program, example, measure, index, which))
+                answers.append(_answer(program, example, measure, blank))
         record = mean_of_repeats(answers).model_copy(update={"group": group})
         pace.tell(record)
         return record
@@ -187,10 +189,8 @@ def _answer(
     program: dspy.Module,
     example: dspy.Example,
     measure: Measure,
-    index: int,
-    which: Which,
+    record: PredictionRecord,
 ) -> PredictionRecord:
-    record = _blank(example, index, which)
     started = time.perf_counter()
     # DSPy's own trace, of all examples, would keep 10,000 predictions
     with dspy.context(trace=[]), dspy.track_usage() as tracker:
@@ -216,18 +216,17 @@ def _call(program: dspy.Module, example: dspy.Example) -> tuple[Any, Exception |
         return None, error
 
 
-def _blank(example: dspy.Example, index: int, which: Which) -> PredictionRecord:
+def _blank(
+    example: dspy.Example, index: int, which: Which, strata: Sequence[str] = ()
+) -> PredictionRecord:
     ids = [str(example[name]) for name in ID_FIELDS if example.get(name) is not None]
-    strata = {
-        name: str(example[name])
-        for name in STRATA_FIELDS
-        if example.get(name) is not None
-    }
     return PredictionRecord(
         index=index,
         example_id=ids[0] if ids else str(index),
         which=which,
-        strata=strata,
+        strata={
+            name: str(example[name]) for name in strata if example.get(name) is not None
+        },
         inputs=json_ready(example.inputs().toDict()),
         status="ok",
     )

@@ -1,6 +1,5 @@
-"""Raw JSONL text to checked records; what cannot be used is kept with the reason."""
+"""Rows to checked records; what cannot be used is kept with the reason."""
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,16 +8,18 @@ import dspy
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from po_optimizer.errors import SettingError, field_problems
-from po_optimizer.roles import Identity, RecordType
+from po_optimizer.records.reading import read_table
+from po_optimizer.roles import Identity, Record, RecordType
 
 
 class RejectedRecord(BaseModel):
     """One record that is not used.
 
     Args:
-        line: Line of the file, from 1.
+        line: Line of the file, or number of the record; from 1.
         field: Dotted path of the wrong field; "" when the line is no record at all.
         reason: What is wrong with it.
+        file: Where it stands; "" for a duplicate, whose line counts usable records.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -26,6 +27,7 @@ class RejectedRecord(BaseModel):
     line: int
     field: str
     reason: str
+    file: str = ""
 
 
 @dataclass(frozen=True)
@@ -41,48 +43,56 @@ class CheckedRecords:
     rejected: list[RejectedRecord]
 
 
-def check_records(text: str, record_type: type[RecordType]) -> CheckedRecords:
-    """Every line of a JSONL text, checked against the record type.
+def check_records(raw: Any, record_type: RecordType) -> CheckedRecords:
+    """Every row of a table, checked against the record type.
+
+    Args:
+        raw: What `read_table` reads.
+        record_type: Of the role.
 
     Raises:
-        SettingError: No line holds a usable record.
+        SettingError: No row holds a usable record.
     """
+    table = read_table(raw)
     records: list[dict[str, Any]] = []
     rejected: list[RejectedRecord] = []
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
+    for row in table.rows:
+        field, reason = "", row.problem
+        if not reason:
+            field, reason = _problem(row.value, record_type)
+        if not reason:
+            records.append(row.value)
             continue
-        problem = _problem(line, number, record_type)
-        if problem is None:
-            records.append(json.loads(line))
-        else:
-            rejected.append(problem)
+        rejected.append(
+            RejectedRecord(line=row.line, field=field, reason=reason, file=table.source)
+        )
     if not records:
-        raise _none_usable(rejected)
+        raise _none_usable(table.source, rejected)
     return CheckedRecords(records, rejected)
 
 
-def _none_usable(rejected: list[RejectedRecord]) -> SettingError:
+def _none_usable(source: str, rejected: list[RejectedRecord]) -> SettingError:
     why = ", the file is empty"
     if rejected:
         why = f"; the first: line {rejected[0].line}, {rejected[0].reason}"
     return SettingError(
         "raw_records",
         f"{len(rejected)} records",
-        f"none can be used{why}",
-        "Give a JSON Lines file of the layout in data/01_raw/README.md.",
+        f"none of {source} can be used{why}",
+        "Give rows with the columns that role.inputs and role.outputs name, or of the "
+        "layout of role.record (data/01_raw/README.md).",
     )
 
 
 def to_examples(
-    records: Iterable[Mapping[str, Any]], record_type: type[RecordType]
+    records: Iterable[Mapping[str, Any]], record_type: RecordType
 ) -> list[dspy.Example]:
     """Checked records as examples with their inputs marked, in the same order."""
     return list(iter_examples(records, record_type))
 
 
 def iter_examples(
-    records: Iterable[Mapping[str, Any]], record_type: type[RecordType]
+    records: Iterable[Mapping[str, Any]], record_type: RecordType
 ) -> Iterator[dspy.Example]:
     """Like `to_examples`, each made when it is asked for.
 
@@ -93,18 +103,18 @@ def iter_examples(
 
 
 def iter_groups(
-    records: Iterable[Mapping[str, Any]], record_type: type[RecordType]
+    records: Iterable[Mapping[str, Any]], record_type: RecordType
 ) -> Iterator[str | None]:
     """The group of each record, as its `identity()` says; None: it stands alone."""
     for record in records:
-        yield Identity.of(_checked(record, record_type).identity()).group
+        yield Identity.of(_checked(record, record_type)).group
 
 
-def _example(record: Mapping[str, Any], record_type: type[RecordType]) -> dspy.Example:
+def _example(record: Mapping[str, Any], record_type: RecordType) -> dspy.Example:
     return _checked(record, record_type).to_example()
 
 
-def _checked(record: Mapping[str, Any], record_type: type[RecordType]) -> RecordType:
+def _checked(record: Mapping[str, Any], record_type: RecordType) -> Record:
     try:
         return record_type.model_validate(record)
     except ValidationError as error:
@@ -116,20 +126,11 @@ def _checked(record: Mapping[str, Any], record_type: type[RecordType]) -> Record
         ) from error
 
 
-def _problem(
-    line: str, number: int, record_type: type[RecordType]
-) -> RejectedRecord | None:
-    try:
-        raw = json.loads(line)
-    except json.JSONDecodeError as error:
-        reason = f"not JSON: {error.msg} at column {error.colno}"
-        return RejectedRecord(line=number, field="", reason=reason)
-    except (ValueError, RecursionError) as error:  # huge numbers, deep nesting
-        return RejectedRecord(line=number, field="", reason=f"not JSON: {error}")
+def _problem(raw: Any, record_type: RecordType) -> tuple[str, str]:
+    """The first wrong field and all that is wrong; empty texts if nothing is."""
     try:
         record_type.model_validate(raw)
     except ValidationError as error:
         field = ".".join(str(part) for part in error.errors()[0]["loc"])
-        reason = "; ".join(field_problems(error))
-        return RejectedRecord(line=number, field=field, reason=reason)
-    return None
+        return field, "; ".join(field_problems(error))
+    return "", ""

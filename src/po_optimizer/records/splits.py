@@ -4,7 +4,7 @@ import hashlib
 import json
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,9 @@ from po_optimizer.errors import SettingError
 from po_optimizer.params import DataPrepParams
 from po_optimizer.records.checking import RejectedRecord
 from po_optimizer.records.similarity import TextVectors
-from po_optimizer.roles import Identity, RecordType
+from po_optimizer.roles import Identity, RecordType, stratum_of
+
+_ORDER = ("testset", "valset", "trainset")  # the larger trainset changes no other
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,9 @@ class Splits:
 
 def split_records(
     records: list[dict[str, Any]],
-    record_type: type[RecordType],
+    record_type: RecordType,
     params: DataPrepParams,
+    given: Mapping[str, list[dict[str, Any]]] | None = None,
 ) -> Splits:
     """Disjoint train, val and test sets with the strata's shares of the whole.
 
@@ -49,26 +52,36 @@ def split_records(
     of a group come into one split. A testset drawn anew (`testset_draw`) has records
     that no split of these sizes had before; trainset and valset stay.
 
+    Args:
+        records: Usable ones that the splits are drawn from.
+        record_type: Of the role.
+        params: Sizes and seed.
+        given: Splits by name that are taken as they are. What is like a record of an
+            earlier one, of testset, valset, trainset and `records`, is left out.
+
     Raises:
         SettingError: Too few records for the sizes.
     """
-    parsed = [record_type.model_validate(record) for record in records]
-    identities = [Identity.of(record.identity()) for record in parsed]
+    given = given or {}
+    own = [(name, record) for name in _ORDER for record in given.get(name, ())]
+    homes = [*(name for name, _ in own), *("" for _ in records)]
+    every = [*(record for _, record in own), *records]
+    parsed = [record_type.model_validate(record) for record in every]
+    identities = [Identity.of(record) for record in parsed]
     vectors = TextVectors([identity.texts for identity in identities])
     kept, rejected = _without_duplicates(
         vectors, identities, params.near_duplicate_similarity
     )
-    strata = {index: parsed[index].stratum() for index in kept}
-    units = _balanced_order(_units(kept, identities), strata, params.seed)
-    sizes = params.sizes
-    wanted = {"testset": sizes.test, "valset": sizes.val, "trainset": sizes.train}
-    fresh = [f"testset {draw}" for draw in range(1, params.testset_draw + 1)]
-    picks = _fill(units, wanted | dict.fromkeys(fresh, sizes.test), len(rejected))
-    drawn = [picks.pop(name) for name in fresh]
-    picks["testset"] = drawn[-1] if drawn else picks["testset"]
-    splits = {name: [records[i] for i in chosen] for name, chosen in picks.items()}
+    strata = {index: stratum_of(parsed[index]) for index in kept}
+    drawable = [index for index in kept if not homes[index]]
+    units = _balanced_order(_units(drawable, identities), strata, params.seed)
+    picks = _draw(units, params, set(given), len(rejected))
+    picks |= {n: [i for i in kept if homes[i] == n] for n in _ORDER if n in given}
+    picks = {name: picks[name] for name in _ORDER}
+    splits = {name: [every[i] for i in chosen] for name, chosen in picks.items()}
     report = {
         "n_usable": len(kept),
+        "n_unused": len(kept) - sum(map(len, picks.values())),
         "n_duplicates": len(rejected),
         "n_groups": len(units),
         "seed": params.seed,
@@ -81,6 +94,34 @@ def split_records(
         },
     }
     return Splits(**splits, rejected=rejected, report=report)
+
+
+def _draw(
+    units: list[list[int]],
+    params: DataPrepParams,
+    given: set[str],
+    n_duplicates: int,
+) -> dict[str, list[int]]:
+    """The splits that no file gives, the testset first."""
+    n_records = sum(map(len, units))
+    sizes = {
+        name: _count(getattr(params.sizes, name.removesuffix("set")), n_records)
+        for name in _ORDER
+        if name not in given
+    }
+    draws = params.testset_draw if "testset" in sizes else 0
+    fresh = [f"testset {draw}" for draw in range(1, draws + 1)]
+    wanted = sizes | dict.fromkeys(fresh, sizes.get("testset", 0))
+    picks = _fill(units, wanted, n_duplicates)
+    drawn = [picks.pop(name) for name in fresh]
+    return picks | ({"testset": drawn[-1]} if drawn else {})
+
+
+def _count(size: float, n_records: int) -> int:
+    """A number of records, or a share of them: at least one."""
+    if isinstance(size, int):
+        return size
+    return max(1, int(size * n_records + 1e-9))
 
 
 def data_hash(splits: dict[str, list[dict[str, Any]]]) -> str:
@@ -176,14 +217,16 @@ def _fill(
 def _too_few(
     sizes: dict[str, int], units: list[list[int]], n_duplicates: int
 ) -> SettingError:
-    test, val, train, *fresh = sizes.values()
+    named = ("trainset", "valset", "testset")
+    fresh = [size for name, size in sizes.items() if name not in named]
+    shown = [*(sizes[name] for name in named if name in sizes), *fresh]
     n_usable = sum(map(len, units))
     problem = f"there are {n_usable} usable records ({n_duplicates} duplicates)"
     if len(units) < n_usable:
         problem += f" in {len(units)} groups, and a group comes into one split only"
     return SettingError(
         "data_prep.sizes",
-        "+".join(map(str, (train, val, test, *fresh))) + f"={sum(sizes.values())}",
+        "+".join(map(str, shown)) + f"={sum(sizes.values())}",
         problem,
         "Lower the sizes or give more records"
         + (", or raise data_prep.near_duplicate_similarity." if n_duplicates else "."),

@@ -1,25 +1,35 @@
 """What a role is made of: its program, its metric and its record type."""
 
 from po_optimizer.roles.build import (
-    Identity,
-    RecordType,
     Synchronous,
     bind_metric,
     import_object,
     load_metric,
-    load_record_type,
     make_program,
+)
+from po_optimizer.roles.record import (
+    Columns,
+    Identity,
+    Record,
+    RecordType,
+    input_columns,
+    load_record_type,
+    stratum_of,
 )
 from po_optimizer.roles.score import Score
 
 __all__ = [
+    "Columns",
     "Identity",
+    "Record",
     "RecordType",
     "Score",
     "Synchronous",
     "bind_metric",
     "import_object",
+    "input_columns",
     "load_metric",
     "load_record_type",
     "make_program",
+    "stratum_of",
 ]

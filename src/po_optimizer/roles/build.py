@@ -1,4 +1,4 @@
-"""A role by import path: the program class, the metric and the record type.
+"""A role by import path: the program class and the metric.
 
 The parameters name them as package.module.Name or package.module:Name, so another
 role is added beside `product_owner` without a change elsewhere.
@@ -7,10 +7,9 @@ role is added beside `product_owner` without a change elsewhere.
 import functools
 import importlib
 import inspect
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from types import ModuleType
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import dspy
 from dspy.utils.syncify import run_async
@@ -22,50 +21,6 @@ from po_optimizer.roles.metric import Metric, metric_problem, metric_signature
 IMPORTABLE = (
     "Give the dotted path of something that Python can import, as package.module.Name."
 )
-
-
-@dataclass(frozen=True)
-class Identity:
-    """What tells a record from others when the records are split.
-
-    Args:
-        texts: Compared text by text, whatever their order; records that are nearly
-            alike are duplicates.
-        group: Records of one group (a customer, a document) share more than words:
-            they come into one split. None: the record stands alone.
-    """
-
-    texts: Sequence[str] = ()
-    group: str | None = None
-
-    @classmethod
-    def of(cls, given: "str | Sequence[str] | Identity") -> "Identity":
-        """What a record's `identity()` gave, as an Identity."""
-        if isinstance(given, Identity):
-            return given
-        return cls((given,) if isinstance(given, str) else tuple(given))
-
-
-@runtime_checkable
-class RecordType(Protocol):
-    """What data_prep asks of a record class (a pydantic model does the checking)."""
-
-    @classmethod
-    def model_validate(cls, obj: Any) -> "RecordType":
-        """A checked record."""
-        ...
-
-    def to_example(self) -> dspy.Example:
-        """The record as an example with its inputs marked."""
-        ...
-
-    def stratum(self) -> tuple[str, ...]:
-        """What the splits are balanced over, e.g. (tier, language)."""
-        ...
-
-    def identity(self) -> "str | Sequence[str] | Identity":
-        """What duplicates are recognized by: a text, several, or an `Identity`."""
-        ...
 
 
 def import_object(setting: str, path: str) -> Any:
@@ -236,18 +191,3 @@ def _bound(metric: Any, args: Mapping[str, Any]) -> Any:
     bound = functools.partial(metric, **args)
     bound.__name__ = getattr(metric, "__name__", type(metric).__name__)  # type: ignore[attr-defined]
     return bound
-
-
-def load_record_type(role: RoleParams) -> type[RecordType]:
-    """The class that checks one raw record and makes an example of it.
-
-    Raises:
-        SettingError: `role.record` lacks one of RecordType's methods.
-    """
-    cls = import_object("role.record", role.record)
-    wanted = ("model_validate", "to_example", "stratum", "identity")
-    missing = [name for name in wanted if not hasattr(cls, name)]
-    if missing:
-        problem = f"it lacks {', '.join(missing)}"
-        raise SettingError("role.record", role.record, problem, IMPORTABLE)
-    return cls  # type: ignore[no-any-return]

@@ -1,49 +1,99 @@
 """Nodes of data_prep: check the records, split them."""
 
+from collections.abc import Sequence
 from logging import getLogger
 from typing import Any
 
+from po_optimizer.errors import SettingError
 from po_optimizer.params import DataPrepParams, RoleParams
-from po_optimizer.records import check_records, split_records
+from po_optimizer.records import (
+    RejectedRecord,
+    Table,
+    check_records,
+    read_table,
+    split_records,
+)
 from po_optimizer.roles import load_record_type
 
 logger = getLogger(__name__)
 
 Records = list[dict[str, Any]]
+_SPLITS = ("trainset", "valset", "testset")
+_MOST_LINES = 10  # rejected records that are named in the log
 
 
 def check_raw_records(
-    raw_records: str, role: RoleParams
+    raw_records: Any, role: RoleParams, data_prep: DataPrepParams
 ) -> tuple[Records, list[dict[str, Any]]]:
-    """Usable records, and the others with line, field and reason."""
+    """Usable records, and the others with file, line, field and reason."""
+    if raw_records is None:
+        drawn = [name for name in _SPLITS if getattr(data_prep, name) is None]
+        if drawn:
+            problem = f"no file is named that the {drawn[0]} could be drawn from"
+            remedy = (
+                "Give the role's file, or one for each of trainset, valset, testset."
+            )
+            raise SettingError("raw_records", None, problem, remedy)
+        return [], []
     checked = check_records(raw_records, load_record_type(role))
+    _warn_of_rejected(checked.rejected)
     return checked.records, [record.model_dump() for record in checked.rejected]
+
+
+def _warn_of_rejected(rejected: Sequence[RejectedRecord]) -> None:
+    for record in rejected[:_MOST_LINES]:
+        logger.warning(
+            "%s, line %d is not used: %s", record.file, record.line, record.reason
+        )
+    if len(rejected) > _MOST_LINES:
+        more = len(rejected) - _MOST_LINES
+        logger.warning("%d more are not used: see rejected_records", more)
 
 
 def split_checked_records(
     checked_records: Records,
     rejected_records: list[dict[str, Any]],
+    trainset_records: Table | None,
+    valset_records: Table | None,
+    testset_records: Table | None,
     role: RoleParams,
     data_prep: DataPrepParams,
 ) -> dict[str, Any]:
-    """Disjoint splits and a report of what went where."""
-    splits = split_records(checked_records, load_record_type(role), data_prep)
+    """Disjoint splits and a report of what went where.
+
+    A split whose records are given is made of them; the others are drawn.
+    """
+    record_type = load_record_type(role)
+    tables = dict(
+        zip(_SPLITS, (trainset_records, valset_records, testset_records), strict=True)
+    )
+    checked = {
+        name: check_records(read_table(table, name), record_type)
+        for name, table in tables.items()
+        if table is not None
+    }
+    of_files = [record for one in checked.values() for record in one.rejected]
+    _warn_of_rejected(of_files)
+    given = {name: one.records for name, one in checked.items()}
+    splits = split_records(checked_records, record_type, data_prep, given)
+    rejected = [*rejected_records, *(record.model_dump() for record in of_files)]
     duplicates = [record.model_dump() for record in splits.rejected]
     report = {
         **splits.report,
-        "n_rejected": len(rejected_records),
-        "rejected": rejected_records,
+        "n_rejected": len(rejected),
+        "rejected": rejected,
         "duplicates": duplicates,
     }
     logger.info(
         "data_prep: %d usable records, %d rejected, %d duplicates; train %d, val %d, "
-        "test %d; at most %.3f alike across splits",
+        "test %d, unused %d; at most %.3f alike across splits",
         splits.report["n_usable"],
-        len(rejected_records),
+        len(rejected),
         len(duplicates),
         len(splits.trainset),
         len(splits.valset),
         len(splits.testset),
+        splits.report["n_unused"],
         splits.report["largest_similarity"]["similarity"],
     )
     return {

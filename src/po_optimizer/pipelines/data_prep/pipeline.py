@@ -11,7 +11,7 @@ def create_pipeline(**kwargs: object) -> Pipeline:
         [
             Node(
                 check_raw_records,
-                inputs=["raw_records", "params:role"],
+                inputs=["raw_records", "params:role", "params:data_prep"],
                 outputs=["checked_records", "rejected_records"],
                 name="check_raw_records_node",
             ),
@@ -20,6 +20,9 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                 inputs=[
                     "checked_records",
                     "rejected_records",
+                    "trainset_records",
+                    "valset_records",
+                    "testset_records",
                     "params:role",
                     "params:data_prep",
                 ],

@@ -87,6 +87,7 @@ def _predict(
         num_threads=lm.num_threads,
         repeats=repeats,
         groups=iter_groups(testset, load_record_type(role)),
+        strata=role.stratum,
     )
     return (record.model_dump(mode="json") for record in predictions)
 

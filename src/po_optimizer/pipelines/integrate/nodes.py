@@ -1,4 +1,4 @@
-"""Nodes of integrate: choose the program, run it on real requirements, write YAML."""
+"""Nodes of integrate: run the chosen program on real requirements, write YAML."""
 
 from logging import getLogger
 from typing import Any
@@ -9,30 +9,9 @@ from dspy.utils.exceptions import AdapterParseError, LMInvalidRequestError
 
 from po_optimizer.errors import PoOptimizerError
 from po_optimizer.lms import MeteredLM, StopRun, use_lm
-from po_optimizer.params import FeaturesParams, RoleParams
-from po_optimizer.persistence import extract_program_components, get_provenance
 from po_optimizer.product_owner.request import read_request
-from po_optimizer.roles import make_program
 
 logger = getLogger(__name__)
-
-
-def choose_program(
-    promotion: dict[str, Any] | None,
-    optimized_program: dspy.Module | None,
-    role: RoleParams,
-    features: FeaturesParams,
-) -> tuple[dspy.Module, dict[str, Any]]:
-    """The program that the switch and the promotion allow, and why it is that one."""
-    against = _reason_for_the_baseline(promotion, optimized_program, features)
-    used = "optimized" if against is None else "baseline"
-    reason = against or "the optimized program is promoted"
-    logger.info("The Product Owner runs the %s program: %s", used, reason)
-    if against is None and optimized_program is not None:
-        program, provenance = optimized_program, get_provenance(optimized_program)
-    else:
-        program, provenance = make_program(role), {}
-    return program, {"program": used, "reason": reason, "provenance": provenance}
 
 
 def write_vision_and_review(
@@ -91,24 +70,3 @@ def write_vision_and_review(
     origin = {**choice, "lm": task_lm.slug, "concept": request.inputs["concept"]}
     provenance = yaml.safe_dump(origin, sort_keys=False, allow_unicode=True)
     return {**texts, "integration_report": report, "provenance": provenance}
-
-
-def _reason_for_the_baseline(
-    promotion: dict[str, Any] | None,
-    optimized_program: dspy.Module | None,
-    features: FeaturesParams,
-) -> str | None:
-    """Why the optimized program may not run; None if it may."""
-    if not features.use_dspy_product_owner:
-        return "features.use_dspy_product_owner is off"
-    if optimized_program is None:
-        return "no optimized program is stored for this LM"
-    if promotion is None:
-        return "the optimized program has not been evaluated"
-    judged = extract_program_components(optimized_program)["fingerprint"]
-    if promotion["program"] != judged:
-        return "the promotion is that of another program: run evaluate"
-    if promotion["decision"] != "promote":
-        first = promotion["reasons"][0] if promotion["reasons"] else ""
-        return f"{promotion['decision']}: {first}"
-    return None

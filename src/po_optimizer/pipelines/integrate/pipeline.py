@@ -2,24 +2,13 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from .nodes import choose_program, write_vision_and_review
+from .nodes import write_vision_and_review
 
 
 def create_pipeline(**kwargs: object) -> Pipeline:
-    """Chooses the program, runs it, writes both documents whole or not at all."""
+    """Runs the chosen program, writes both documents whole or not at all."""
     return Pipeline(
         [
-            Node(
-                choose_program,
-                inputs=[
-                    "promotion",
-                    "optimized_program",
-                    "params:role",
-                    "params:features",
-                ],
-                outputs=["chosen_program", "choice"],
-                name="choose_program_node",
-            ),
             Node(
                 write_vision_and_review,
                 inputs=[

@@ -1,0 +1,144 @@
+"""Nodes of predict: choose the program, answer a table of inputs with it."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from logging import getLogger
+from typing import Any
+
+import dspy
+
+from po_optimizer.errors import SettingError
+from po_optimizer.evaluation import predict_all
+from po_optimizer.lms import MeteredLM
+from po_optimizer.params import FeaturesParams, RoleParams
+from po_optimizer.persistence import extract_program_components, get_provenance
+from po_optimizer.records import Table, read_table
+from po_optimizer.roles import input_columns, make_program
+
+logger = getLogger(__name__)
+
+
+def choose_program(
+    promotion: dict[str, Any] | None,
+    optimized_program: dspy.Module | None,
+    role: RoleParams,
+    features: FeaturesParams,
+) -> tuple[dspy.Module, dict[str, Any]]:
+    """The program that the switch and the promotion allow, and why it is that one."""
+    against = _reason_for_the_baseline(promotion, optimized_program, features)
+    used = "optimized" if against is None else "baseline"
+    reason = against or "the optimized program is promoted"
+    logger.info("%s runs the %s program: %s", role.name, used, reason)
+    if against is None and optimized_program is not None:
+        program, provenance = optimized_program, get_provenance(optimized_program)
+    else:
+        program, provenance = make_program(role), {}
+    return program, {"program": used, "reason": reason, "provenance": provenance}
+
+
+def answer_inputs(
+    chosen_program: dspy.Module,
+    choice: dict[str, Any],
+    prediction_inputs: Any,
+    task_lm: MeteredLM,
+    role: RoleParams,
+) -> Iterator[dict[str, Any]]:
+    """An answer for each row, with what it was made of; made while they are saved.
+
+    A row on which the program fails has a reason in place of outputs.
+    """
+    if prediction_inputs is None:
+        raise SettingError(
+            "predict.inputs",
+            None,
+            "no file of inputs is named",
+            "Name one, as in --params predict.inputs=rows.csv: a column for each of "
+            f"{', '.join(input_columns(role))}.",
+        )
+    table = read_table(prediction_inputs, "predict.inputs")
+    rows = list(_usable_rows(table))
+    columns = input_columns(role)
+    program = extract_program_components(chosen_program)["fingerprint"]
+    origin = {"program": choice["program"], "fingerprint": program, "lm": task_lm.slug}
+    predictions = predict_all(
+        chosen_program,
+        (_example(row, columns) for row in rows),
+        _unjudged,
+        task_lm,
+        stage="predict",
+        positions=range(len(rows)),
+        num_threads=task_lm.num_threads,
+    )
+    return (
+        {
+            "inputs": row,
+            "outputs": prediction.outputs,
+            "status": "ok" if prediction.status == "ok" else "failed",
+            "reason": prediction.reason,
+            **origin,
+        }
+        for row, prediction in zip(rows, predictions, strict=True)
+    )
+
+
+def report_answers(
+    answers: Iterable[Mapping[str, Any]], choice: dict[str, Any], task_lm: MeteredLM
+) -> dict[str, Any]:
+    """Which program answered how many rows, and what that took."""
+    counts = Counter(answer["status"] for answer in answers)
+    meter = task_lm.meter
+    usage = meter.ledger.totals(run_id=meter.run_id, stage="predict")
+    logger.info(
+        "predict: %d answers by the %s program, %d failed",
+        counts.total(),
+        choice["program"],
+        counts["failed"],
+    )
+    return {
+        **choice,
+        "lm": task_lm.slug,
+        "n": counts.total(),
+        "n_failed": counts["failed"],
+        "usage": usage.model_dump(),
+    }
+
+
+def _usable_rows(table: Table) -> Iterator[dict[str, Any]]:
+    for row in table.rows:
+        if row.problem or not isinstance(row.value, Mapping):
+            problem = row.problem or "a row with columns is wanted"
+            logger.warning(
+                "%s, line %d has no answer: %s", table.source, row.line, problem
+            )
+        else:
+            yield dict(row.value)
+
+
+def _example(row: Mapping[str, Any], columns: Iterable[str]) -> dspy.Example:
+    return dspy.Example(**row).with_inputs(*(name for name in columns if name in row))
+
+
+def _unjudged(example: dspy.Example, prediction: Any) -> float:
+    """Nothing says what the right answer is."""
+    return 1.0
+
+
+def _reason_for_the_baseline(
+    promotion: dict[str, Any] | None,
+    optimized_program: dspy.Module | None,
+    features: FeaturesParams,
+) -> str | None:
+    """Why the optimized program may not run; None if it may."""
+    if not features.use_dspy_product_owner:
+        return "features.use_dspy_product_owner is off"
+    if optimized_program is None:
+        return "no optimized program is stored for this LM"
+    if promotion is None:
+        return "the optimized program has not been evaluated"
+    judged = extract_program_components(optimized_program)["fingerprint"]
+    if promotion["program"] != judged:
+        return "the promotion is that of another program: run evaluate"
+    if promotion["decision"] != "promote":
+        first = promotion["reasons"][0] if promotion["reasons"] else ""
+        return f"{promotion['decision']}: {first}"
+    return None

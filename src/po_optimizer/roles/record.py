@@ -1,0 +1,219 @@
+"""What a record is: a class of the role's own, or the columns of a table."""
+
+import inspect
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+import dspy
+from pydantic import ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from po_optimizer.errors import SettingError
+from po_optimizer.params import RoleParams
+from po_optimizer.roles.build import IMPORTABLE, import_object, make_program
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What tells a record from others when the records are split.
+
+    Args:
+        texts: Compared text by text, whatever their order; records that are nearly
+            alike are duplicates.
+        group: Records of one group (a customer, a document) share more than words:
+            they come into one split. None: the record stands alone.
+    """
+
+    texts: Sequence[str] = ()
+    group: str | None = None
+
+    @classmethod
+    def of(cls, record: Any) -> "Identity":
+        """A record's `identity()`; without one, the texts of its inputs."""
+        if not hasattr(record, "identity"):
+            inputs = record.to_example().inputs()
+            return cls(tuple(_text(value) for value in inputs.values()))
+        given = record.identity()
+        if isinstance(given, Identity):
+            return given
+        return cls((given,) if isinstance(given, str) else tuple(given))
+
+
+class Record(Protocol):
+    """A checked record; `stratum()` and `identity()` may be there, too.
+
+    `stratum()` gives what the splits are balanced over, such as `(tier, language)`;
+    `identity()` what duplicates are recognized by: a text, several, or an `Identity`.
+    """
+
+    def to_example(self) -> dspy.Example:
+        """The record as an example with its inputs marked."""
+        ...
+
+
+class RecordType(Protocol):
+    """What makes a record of a raw one: a pydantic model class, or `Columns`."""
+
+    __name__: str
+
+    def model_validate(self, obj: Any) -> Record:
+        """A checked record.
+
+        Raises:
+            pydantic.ValidationError: It cannot be used.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class ColumnRecord:
+    """A row of a table as a record."""
+
+    values: Mapping[str, Any]
+    columns: "Columns"
+
+    def to_example(self) -> dspy.Example:
+        """The row with the columns that are inputs marked."""
+        inputs = [name for name in self.columns.inputs if name in self.values]
+        return dspy.Example(**self.values).with_inputs(*inputs)
+
+    def stratum(self) -> tuple[str, ...]:
+        """The values of the columns that the splits are balanced over."""
+        return tuple(_text(self.values.get(name)) for name in self.columns.stratum)
+
+    def identity(self) -> Identity:
+        """The texts of the inputs, and the value of the column that groups."""
+        inputs = (self.values.get(name) for name in self.columns.inputs)
+        group = self.columns.group
+        return Identity(
+            tuple(_text(value) for value in inputs if value is not None),
+            None if group is None else _text(self.values.get(group)),
+        )
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Makes records of rows whose columns have the names of the program's fields.
+
+    Args:
+        inputs: Columns that the program is given.
+        required: Columns without which a row cannot be used.
+        stratum: Columns that the splits are balanced over.
+        group: Column whose equal values come into one split; None: there is none.
+    """
+
+    inputs: tuple[str, ...]
+    required: tuple[str, ...]
+    stratum: tuple[str, ...] = ()
+    group: str | None = None
+    __name__ = "Columns"
+
+    def model_validate(self, obj: Any) -> ColumnRecord:
+        """The row as a record.
+
+        Raises:
+            pydantic.ValidationError: It is no row, or lacks a required column.
+        """
+        if not isinstance(obj, Mapping):
+            raise _refused({(): f"a row with columns is wanted, got {obj!r:.40}"})
+        missing = [name for name in self.required if obj.get(name) is None]
+        if missing:
+            there = ", ".join(map(str, obj)) or "none"
+            reason = f"there is no value (columns: {there})"
+            raise _refused({(name,): reason for name in missing})
+        return ColumnRecord(dict(obj), self)
+
+
+def _refused(problems: Mapping[tuple[str, ...], str]) -> ValidationError:
+    details = [
+        InitErrorDetails(
+            type=PydanticCustomError("row", "{why}", {"why": why}), loc=loc, input=None
+        )
+        for loc, why in problems.items()
+    ]
+    return ValidationError.from_exception_data("row", details)
+
+
+def load_record_type(role: RoleParams) -> RecordType:
+    """What checks one raw record and makes an example of it.
+
+    Without `role.record`, the columns of a table: `role.inputs` and `role.outputs`, or
+    the fields that the program takes and whatever else the table has.
+
+    Raises:
+        SettingError: `role.record` lacks a method, or the inputs cannot be told.
+    """
+    if not role.record:
+        inputs, required = _input_columns(role)
+        return Columns(
+            inputs, (*required, *role.outputs), tuple(role.stratum), role.group
+        )
+    cls = import_object("role.record", role.record)
+    missing = [n for n in ("model_validate", "to_example") if not hasattr(cls, n)]
+    if missing:
+        problem = f"it lacks {', '.join(missing)}"
+        raise SettingError("role.record", role.record, problem, IMPORTABLE)
+    return cast(RecordType, cls)
+
+
+def stratum_of(record: Record) -> tuple[str, ...]:
+    """What the splits are balanced over; () for a record that does not say."""
+    stratum: tuple[str, ...] = getattr(record, "stratum", tuple)()
+    return stratum
+
+
+def input_columns(role: RoleParams) -> tuple[str, ...]:
+    """The columns that the role's program takes.
+
+    Raises:
+        SettingError: Neither `role.inputs` nor the program tells.
+    """
+    return _input_columns(role)[0]
+
+
+def _input_columns(role: RoleParams) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The columns that the program takes, and those that it requires.
+
+    Raises:
+        SettingError: Neither `role.inputs` nor the program tells.
+    """
+    if role.inputs:
+        return tuple(role.inputs), tuple(role.inputs)
+    target = import_object("role.program", role.program)
+    if not isinstance(target, type | dspy.Module):
+        target = make_program(role)
+    names = ("forward", "aforward")
+    methods = (inspect.getattr_static(target, name, None) for name in names)
+    forward = next(filter(callable, methods), None)
+    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    parameters = [
+        parameter
+        for parameter in (
+            inspect.signature(forward).parameters.values() if forward else ()
+        )
+        if parameter.kind in named and parameter.name != "self"
+    ]
+    if parameters:
+        required = [p.name for p in parameters if p.default is p.empty]
+        return tuple(p.name for p in parameters), tuple(required)
+    fields = tuple(_signature_inputs(make_program(role)))
+    if not fields:
+        problem = f"the inputs of {role.program} stand in no signature"
+        remedy = "Name the columns that it takes, as in role.inputs=[question]."
+        raise SettingError("role.inputs", role.inputs, problem, remedy)
+    return fields, fields
+
+
+def _signature_inputs(program: dspy.Module) -> list[str]:
+    """Of a program whose forward takes anything: its own signature, or its first."""
+    own = getattr(program, "signature", None)
+    first = next((each.signature for each in program.predictors()), None)
+    signature = own if hasattr(own, "input_fields") else first
+    return list(signature.input_fields) if signature is not None else []
+
+
+def _text(value: Any) -> str:
+    """A value as text that is compared: words of a text, JSON of anything else."""
+    return value if isinstance(value, str) else json.dumps(value, default=str)

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic_core import to_jsonable_python
 
-from po_optimizer.errors import MissingPackageError
+from po_optimizer.errors import PoOptimizerError
 
 ENDINGS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
 """Kinds of files that are told by their ending; any other is read as JSON Lines."""
@@ -71,7 +71,7 @@ def parse_file(name: str, data: bytes) -> list[Row]:
     """The rows of a file, whose ending says of what kind it is.
 
     Raises:
-        MissingPackageError: Parquet, without the package that reads it.
+        PoOptimizerError: Parquet, without the package that reads it.
         ValueError: It is no file of that kind, or no text in UTF-8.
     """
     ending = name.lower().rpartition(".")[2]
@@ -89,7 +89,7 @@ def parse_arrow(files: Iterable[bytes]) -> list[Row]:
     """The rows of Arrow streams, as Hugging Face's `save_to_disk` writes them.
 
     Raises:
-        MissingPackageError: The package that reads them is missing.
+        PoOptimizerError: The package that reads them is missing.
     """
     read = _pyarrow().ipc.open_stream
     tables = [read(io.BytesIO(data)).read_all() for data in files]
@@ -101,7 +101,8 @@ def _pyarrow() -> Any:
         import pyarrow.ipc  # noqa: PLC0415 -- only for those who have such files
         import pyarrow.parquet  # noqa: PLC0415
     except ImportError as error:
-        raise MissingPackageError("pyarrow", "a Parquet or Arrow file") from error
+        problem = "Parquet and Arrow files need the package pyarrow, which is missing. "
+        raise PoOptimizerError(f"{problem}Install it: pip install pyarrow") from error
     return pyarrow
 
 

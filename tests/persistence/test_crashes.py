@@ -100,8 +100,15 @@ def stored(tmp_path: Path) -> Iterator[Path]:
     yield path
 
 
-@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EIO])
-@pytest.mark.parametrize("lasting", [False, True])
+@pytest.mark.parametrize(
+    ("error", "lasting"),
+    [
+        (errno.EIO, False),
+        (errno.ENOSPC, True),
+        pytest.param(errno.ENOSPC, False, marks=pytest.mark.exhaustive),
+        pytest.param(errno.EIO, True, marks=pytest.mark.exhaustive),
+    ],
+)
 def test_failure_of_every_step(
     stored: Path, error: int, lasting: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -153,8 +153,8 @@ def decode(document: dict[str, Any], decoder: Decoder, donor: Any = ABSENT) -> A
 def _with_counts(document: dict[str, Any], program: Any) -> Any:
     if not isinstance(program, dspy.Module):
         raise DamagedArtifactError("program", "not a module")
-    found = predictors(program)
-    counts = len(found), sum(len(p.demos) for p in found.values())
+    by_path = predictors(program)
+    counts = len(by_path), sum(len(p.demos) for p in by_path.values())
     if counts != (document["n_predictors"], document["n_demos"]):
         raise DamagedArtifactError("program", f"(predictors, demos) are {counts}")
     return program
@@ -291,8 +291,8 @@ def _check_predictors(document: dict[str, Any], donor: Any) -> None:
 def _check_prompts(
     document: dict[str, Any], loaded: Any, where: str, *, accept: bool
 ) -> None:
-    stored, found = document["fingerprint"], fingerprint(loaded)
-    changed = [path for path in stored if stored[path] != found.get(path)]
+    stored, rendered = document["fingerprint"], fingerprint(loaded)
+    changed = [path for path in stored if stored[path] != rendered.get(path)]
     if not changed:
         return
     same_versions = document["made_with"] == fmt.versions()

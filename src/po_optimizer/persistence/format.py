@@ -158,6 +158,5 @@ def _check_shape(document: Document, path: str) -> None:
 
 def versions() -> dict[str, str]:
     """What decides how a program renders and unpickles, by name and version."""
-    names = ("dspy", "pydantic")
-    found = {name: importlib.metadata.version(name) for name in names}
-    return {"python": ".".join(platform.python_version_tuple()[:2]), **found}
+    packages = {n: importlib.metadata.version(n) for n in ("dspy", "pydantic")}
+    return {"python": ".".join(platform.python_version_tuple()[:2]), **packages}

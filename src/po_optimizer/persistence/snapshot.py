@@ -8,21 +8,27 @@ and the search history are left out, as in the document.
 import io
 import operator
 import pickle
+import re
 import threading
 import types
+from pathlib import PurePosixPath
 from typing import Any
 
 import dill
 import dspy
 import pydantic
 
+from po_optimizer.errors import refusal
+from po_optimizer.files import Folder
 from po_optimizer.persistence import format as fmt
-from po_optimizer.persistence.codec.classes import decode_class, encode_class, kind_of
+from po_optimizer.persistence.codec.classes import encode_class, kind_of
 from po_optimizer.persistence.codec.held_lms import describe_lm
 from po_optimizer.persistence.codec.imports import Imports
-from po_optimizer.persistence.codec.modules import SEARCH_HISTORY
+from po_optimizer.persistence.codec.modules import PROVENANCE, SEARCH_HISTORY
+from po_optimizer.persistence.codec.rebuilt_classes import decode_class
 from po_optimizer.persistence.codec.signatures import class_variables, rebuild_signature
 from po_optimizer.persistence.codec.values import Decoder, Encoder, NotStored, is_secret
+from po_optimizer.persistence.prompts import fingerprint
 
 MAX_BYTES = 2**31
 CANNOT_PICKLE = (
@@ -86,28 +92,28 @@ def _rebuild_lm(node: dict[str, Any]) -> Any:
     return decoder.decode(node)
 
 
-def _reduce_class(found: Any) -> Any:
+def _reduce_class(kind: Any) -> Any:
     """Classes that no import finds: signatures, generics, dspy.Code, local ones."""
-    if issubclass(found, dspy.Signature) and found is not dspy.Signature:
-        fields = {n: (f.annotation, f) for n, f in found.model_fields.items()}
-        parts = found.__name__, found.__doc__, fields, class_variables(found)
+    if issubclass(kind, dspy.Signature) and kind is not dspy.Signature:
+        fields = {n: (f.annotation, f) for n, f in kind.model_fields.items()}
+        parts = kind.__name__, kind.__doc__, fields, class_variables(kind)
         return rebuild_signature, parts
-    generic = getattr(found, "__pydantic_generic_metadata__", None)
+    generic = getattr(kind, "__pydantic_generic_metadata__", None)
     if generic and generic["origin"]:
         return operator.getitem, (generic["origin"], generic["args"])
-    if dspy.Code in found.__bases__:
-        return operator.getitem, (dspy.Code, found.language)
-    local = "<locals>" in found.__qualname__ and kind_of(found) in ("model", "enum")
-    if not local or any(_is_code_of(found, item) for item in vars(found).values()):
+    if dspy.Code in kind.__bases__:
+        return operator.getitem, (dspy.Code, kind.language)
+    local = "<locals>" in kind.__qualname__ and kind_of(kind) in ("model", "enum")
+    if not local or any(_is_code_of(kind, item) for item in vars(kind).values()):
         return NotImplemented
     encoder = Encoder()
-    type_id = encode_class(encoder, found, found.__name__)
+    type_id = encode_class(encoder, kind, kind.__name__)
     return _rebuild_class, (type_id, encoder.types)
 
 
-def _is_code_of(found: type, item: Any) -> bool:
+def _is_code_of(kind: type, item: Any) -> bool:
     module = getattr(getattr(item, "fget", item), "__module__", None)
-    return module == found.__module__ and not isinstance(item, found)
+    return module == kind.__module__ and not isinstance(item, kind)
 
 
 def _rebuild_class(type_id: str, table: dict[str, Any]) -> Any:
@@ -149,8 +155,9 @@ class _Unpickler(dill.Unpickler):
 _MOVED = {
     f"po_optimizer.persistence.{before}": f"po_optimizer.persistence.codec.{now}"
     for before, now in (
-        *(("values", "values"), ("signatures", "signatures"), ("classes", "classes")),
-        *(("fields", "fields"), ("held_lms", "held_lms"), ("programs", "modules")),
+        *(("values", "values"), ("signatures", "signatures"), ("fields", "fields")),
+        *(("held_lms", "held_lms"), ("programs", "modules")),
+        ("classes", "rebuilt_classes"),
     )
 }
 
@@ -160,24 +167,100 @@ def loads(data: bytes) -> Any:
     return _Unpickler(io.BytesIO(data)).load()
 
 
-def entry(stem: str, data: bytes) -> dict[str, Any]:
-    """What the document says about its snapshot: its file's name is its hash."""
+class UnusableSnapshotError(Exception):
+    """Why a snapshot cannot be used; the document is used instead."""
+
+
+def describe(stem: str, data: bytes | str) -> dict[str, Any]:
+    """What the document says about its snapshot: its file's name is its hash.
+
+    Args:
+        stem: How the document's own file begins.
+        data: The snapshot, or why there is none.
+    """
+    if isinstance(data, str):
+        return {"missing": data}
     digest = fmt.sha256(data)
     return {
         "file": f"{stem}-{digest[:16]}.dill",
         "sha256": digest,
         "size": len(data),
-        "made_with": {**fmt.versions(), "dill": dill.__version__},
+        "made_with": _versions(),
     }
 
 
-def problem_of(entry_: dict[str, Any], data: bytes | None) -> str | None:
-    """Why a snapshot cannot be used, judged before a byte of it is unpickled."""
-    if "missing" in entry_:
-        return f"none was stored ({entry_['missing']})"
+def _versions() -> dict[str, str]:
+    return {**fmt.versions(), "dill": dill.__version__}
+
+
+def load(folder: Folder, document: fmt.Document) -> Any:
+    """The program of a document's snapshot.
+
+    Raises:
+        UnusableSnapshotError: There is none, or it is not that of the document.
+    """
+    data = _checked_bytes(folder, document.get("snapshot") or {})
+    try:
+        program = loads(data)
+    except CANNOT_UNPICKLE as error:
+        raise UnusableSnapshotError(f"{type(error).__name__}: {error}") from error
+    if fingerprint(program) != document["fingerprint"]:
+        raise UnusableSnapshotError("it renders other prompts than the document")
+    if document.get("provenance"):
+        vars(program)[PROVENANCE] = document["provenance"]
+    return program
+
+
+def _checked_bytes(folder: Folder, entry: dict[str, Any]) -> bytes:
+    """The bytes that the document's entry promises, judged before one is unpickled."""
+    name = entry.get("file")
+    if name is None or "missing" in entry:
+        reason = entry.get("missing", "it was saved without")
+        raise UnusableSnapshotError(f"none was stored ({reason})")
+    try:
+        data = folder.read(name, MAX_BYTES) if _is_plain_name(name) else None
+    except OSError as error:
+        raise UnusableSnapshotError(refusal(error)) from error
     if data is None:
-        return f"{entry_['file']} is not there"
-    if fmt.sha256(data) != entry_["sha256"]:
-        return f"{entry_['file']} was altered"
-    made, here = entry_["made_with"], {**fmt.versions(), "dill": dill.__version__}
-    return None if made == here else f"made with {made}, this is {here}"
+        raise UnusableSnapshotError(f"{name} is not there")
+    if fmt.sha256(data) != entry["sha256"]:
+        raise UnusableSnapshotError(f"{name} was altered")
+    if entry["made_with"] != _versions():
+        problem = f"made with {entry['made_with']}, this is {_versions()}"
+        raise UnusableSnapshotError(problem)
+    return data
+
+
+def _is_plain_name(name: Any) -> bool:
+    """A plain file name with our ending: a document never leads elsewhere."""
+    return (
+        isinstance(name, str)
+        and name.endswith(".dill")
+        and not any(c in name for c in "/\\\0")
+        and not name.startswith(".")
+    )
+
+
+def unnamed(folder: Folder, name: str, names: list[str]) -> list[str]:
+    """Snapshots that we wrote and no document in the folder refers to.
+
+    Ours are named by the hash of their content: a file of another origin is none.
+    """
+    stem, suffix = PurePosixPath(name).stem, PurePosixPath(name).suffix
+    pattern = re.compile(re.escape(stem) + r"-([0-9a-f]{16})\.dill")
+    snapshots = {n: match[1] for n in names if (match := pattern.fullmatch(n))}
+    for document in (n for n in names if n.endswith(suffix) and n not in snapshots):
+        if not snapshots:
+            return []
+        try:
+            data = folder.read(document, fmt.MAX_BYTES) or b""
+        except IsADirectoryError:
+            continue
+        except OSError:
+            return []  # it may name them
+        snapshots = {n: d for n, d in snapshots.items() if n.encode() not in data}
+    return [
+        file_name
+        for file_name, digest in snapshots.items()
+        if fmt.sha256(folder.read(file_name, MAX_BYTES) or b"").startswith(digest)
+    ]

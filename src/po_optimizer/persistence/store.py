@@ -7,7 +7,6 @@ reader sees has changed. What could be encoded is kept in a rescue file if it fa
 import dataclasses
 import json
 import logging
-import re
 import secrets
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -24,7 +23,7 @@ from po_optimizer.persistence import format as fmt
 from po_optimizer.persistence import snapshot
 from po_optimizer.persistence.codec.arguments import encode_arguments
 from po_optimizer.persistence.codec.imports import DEFAULT_ALLOWED, Imports
-from po_optimizer.persistence.codec.modules import PROVENANCE, predictors
+from po_optimizer.persistence.codec.modules import predictors
 from po_optimizer.persistence.codec.values import Decoder, Encoder
 from po_optimizer.persistence.components import (
     MISSING_MESSAGE,
@@ -35,7 +34,6 @@ from po_optimizer.persistence.components import (
     missing_parts,
     program_of,
 )
-from po_optimizer.persistence.prompts import fingerprint
 from po_optimizer.persistence.reading import read_document
 from po_optimizer.persistence.scripted_call import (
     MAX_PROBES,
@@ -86,6 +84,20 @@ class SavedProgram:
     snapshot_problem: str | None
     not_compared: str | None = None
 
+    @classmethod
+    def of(cls, document: fmt.Document, path: str) -> "SavedProgram":
+        """What is published under that path."""
+        entry = document.get("snapshot", {})
+        return cls(
+            path=path,
+            digest=document["digest"],
+            n_predictors=document["n_predictors"],
+            n_demos=document["n_demos"],
+            snapshot=entry.get("file"),
+            snapshot_problem=entry.get("missing"),
+            not_compared=document.get("not_compared"),
+        )
+
 
 def save_program(
     program: dspy.Module,
@@ -114,8 +126,7 @@ def save_program(
     """
     path = Path(path)
     folder = LocalFolder(path.parent)
-    saving = Saving(folder, path.name, dill, verify, arguments=arguments, probes=probes)
-    return saving.save(program)
+    return Saving(folder, path.name, dill, verify, arguments, probes).save(program)
 
 
 def load_program(
@@ -149,39 +160,24 @@ def load_program(
     )
 
 
+@dataclasses.dataclass(frozen=True)
 class Saving:
-    """One save of one program to one place.
+    """One save of one program to one place; the options as `save_program` takes them.
 
-    Args:
+    Attributes:
         folder: Where it is published.
         name: The document's file name there.
-        dill: Whether a snapshot is added.
-        verify: Where the staged files are read back.
-        arguments: What the program's constructor was called with; None if unknown.
-        probes: Inputs for scripted calls; None to make them.
         donor: A new program of the class, which will give code when it is loaded:
             then nothing of the program may be missing.
     """
 
-    def __init__(
-        self,
-        folder: Folder,
-        name: str,
-        dill: DillMode,
-        verify: VerifyMode,
-        *,
-        arguments: Mapping[str, Any] | None = None,
-        probes: Iterable[Inputs] | None = None,
-        donor: dspy.Module | None = None,
-    ) -> None:
-        check_modes(dill, verify)
-        self.folder = folder
-        self.name = name
-        self.dill = dill
-        self.verify = verify
-        self.arguments = arguments
-        self.probes = probes
-        self.donor = donor
+    folder: Folder
+    name: str
+    dill: DillMode
+    verify: VerifyMode
+    arguments: Mapping[str, Any] | None = None
+    probes: Iterable[Inputs] | None = None
+    donor: dspy.Module | None = None
 
     def save(self, program: dspy.Module) -> SavedProgram:
         """Store the program.
@@ -189,8 +185,9 @@ class Saving:
         Raises:
             SaveError: It could not be stored; what was there before still is.
         """
+        check_modes(self.dill, self.verify)
         with ExitStack() as stack:
-            verifier = self._verifier(stack)
+            verifier = self._verifier(stack)  # it starts while the program is encoded
             try:
                 encoder = Encoder()
                 document = encode(encoder, program, self.arguments)
@@ -204,10 +201,13 @@ class Saving:
                 if isinstance(error, OSError):
                     problem = refusal(error)
                 done = isinstance(error, UnconfirmedError) and error.name == self.name
-                where = self.folder.shown(self.name)
-                raise SaveError(where, problem, rescue, in_place=done) from error
+                raise SaveError(self._where, problem, rescue, in_place=done) from error
         tidy(self.folder, self.name)
         return saved
+
+    @property
+    def _where(self) -> str:
+        return self.folder.shown(self.name)
 
     def _verifier(self, stack: ExitStack) -> Verifier | None:
         if self.verify != "process":
@@ -219,11 +219,7 @@ class Saving:
     def _compare_calls(
         self, program: dspy.Module, document: fmt.Document, encoder: Encoder
     ) -> tuple[fmt.Document, list[Call]]:
-        """The document with why calls were not compared, and calls for the process.
-
-        Raises:
-            SaveError: Loaded, the program acts differently, or lacks a part.
-        """
+        """The document with why calls were not compared, and calls for the process."""
         loaded = None if self.donor is None else self._with_donor(document)
         if self.verify != "process":
             return document, []
@@ -236,24 +232,20 @@ class Saving:
                 loaded = decode(document, decoder)
             difference = difference_of(loaded, probes, outcomes)
             if difference:
-                raise SaveError(self.folder.shown(self.name), f"loaded, {difference}")
+                raise SaveError(self._where, f"loaded, {difference}")
             return document, prepare_calls(program, probes, outcomes, encoder.classes)
         except ValueError as error:
             return {**document, "not_compared": str(error)}, []
 
     def _with_donor(self, document: fmt.Document) -> dspy.Module:
-        """The program as every stage will load it, which may lack nothing.
-
-        Raises:
-            SaveError: It does.
-        """
+        """The program as every stage will load it, which may lack nothing."""
         loaded = program_of(document, self.name, self.donor)
         missing = missing_parts(loaded)
         if missing:
             problem = (
                 f"the role's own program does not give {describe_missing(missing)}"
             )
-            raise SaveError(self.folder.shown(self.name), problem)
+            raise SaveError(self._where, problem)
         return loaded
 
     def _snapshot_bytes(self, program: dspy.Module) -> bytes | str | None:
@@ -273,53 +265,42 @@ class Saving:
         verifier: Verifier | None,
         stack: ExitStack,
     ) -> SavedProgram:
-        entry: dict[str, Any] | None = None
-        if isinstance(data, bytes):
-            entry = snapshot.entry(PurePosixPath(self.name).stem, data)
-        elif data is not None:
-            entry = {"missing": data}
-            logger.warning("%s: no snapshot: %s", self.folder.shown(self.name), data)
-        document = fmt.seal({**document, **({"snapshot": entry} if entry else {})})
-        staged = self._stage(self.name, fmt.file_bytes(document), stack)
-        staged_snapshot = None
-        if isinstance(data, bytes) and entry:
-            # as private as the document that it belongs to
-            staged_snapshot = self._stage(entry["file"], data, stack, self.name)
-        findings = self._read_back(document, staged, staged_snapshot, calls, verifier)
+        """Stage, read back and commit; once more without what did not read back."""
+        if data is not None:
+            entry = snapshot.describe(PurePosixPath(self.name).stem, data)
+            document = {**document, "snapshot": entry}
+        if isinstance(data, str):
+            logger.warning("%s: no snapshot: %s", self._where, data)
+        document = fmt.seal(document)
+        staged = [self.folder.stage(self.name, fmt.file_bytes(document))]
+        if isinstance(data, bytes):  # as private as the document that it belongs to
+            staged.append(self.folder.stage(entry["file"], data, self.name))
+        for file in staged:
+            stack.callback(file.discard)
+        findings = self._read_back(document, staged, calls, verifier)
         if findings.problem:
-            raise SaveError(self.folder.shown(self.name), findings.problem)
+            raise SaveError(self._where, findings.problem)
         if findings.snapshot_problem or findings.not_compared:
             if findings.not_compared:
                 document["not_compared"], calls = findings.not_compared, []
             data = findings.snapshot_problem or data
             return self._publish(document, data, calls, self._verifier(stack), stack)
-        if staged_snapshot:
-            staged_snapshot.commit()
-        staged.commit()
-        return self._saved(document, entry)
-
-    def _stage(
-        self, name: str, data: bytes, stack: ExitStack, like: str | None = None
-    ) -> StagedFile:
-        staged = self.folder.stage(name, data, like)
-        stack.callback(staged.discard)
-        return staged
+        for file in reversed(staged):  # a document never names what is not there
+            file.commit()
+        return SavedProgram.of(document, self._where)
 
     def _read_back(
         self,
         document: fmt.Document,
-        staged: StagedFile,
-        staged_snapshot: StagedFile | None,
+        staged: list[StagedFile],
         calls: list[Call],
         verifier: Verifier | None,
     ) -> Findings:
         if self.verify == "off":
             return Findings()
         with ExitStack() as stack:
-            path = stack.enter_context(staged.local_copy())
-            other = None
-            if staged_snapshot:
-                other = stack.enter_context(staged_snapshot.local_copy())
+            paths = [stack.enter_context(file.local_copy()) for file in staged]
+            path, other = paths[0], paths[1] if len(paths) > 1 else None
             if verifier is None:
                 return read_back_inline(path, document["fingerprint"], other)
             return verifier.read_back(path, document["fingerprint"], other, calls)
@@ -340,20 +321,6 @@ class Saving:
             else:
                 return f"What could be encoded is in {folder.shown(name)}"
         return "No rescue file could be written."
-
-    def _saved(
-        self, document: fmt.Document, entry: dict[str, Any] | None
-    ) -> SavedProgram:
-        entry = entry or {}
-        return SavedProgram(
-            path=self.folder.shown(self.name),
-            digest=document["digest"],
-            n_predictors=document["n_predictors"],
-            n_demos=document["n_demos"],
-            snapshot=entry.get("file"),
-            snapshot_problem=entry.get("missing"),
-            not_compared=document.get("not_compared"),
-        )
 
 
 def _texts_of(program: dspy.Module) -> bytes:
@@ -379,16 +346,6 @@ def check_modes(dill: str, verify: str) -> None:
         if value not in allowed[setting]:
             choice = f"it is one of {', '.join(allowed[setting])}"
             raise SettingError(setting, value, choice, "Correct the catalog entry.")
-
-
-def is_snapshot_name(name: Any) -> bool:
-    """True for a plain file name with our ending: a document never leads elsewhere."""
-    return (
-        isinstance(name, str)
-        and name.endswith(".dill")
-        and not any(c in name for c in "/\\\0")
-        and not name.startswith(".")
-    )
 
 
 def is_stored(
@@ -428,36 +385,9 @@ def tidy(folder: Folder, name: str) -> None:
         names = folder.names()
         if folder.tidy():
             return
-        for snapshot_name in _unnamed_snapshots(folder, name, names):
+        for snapshot_name in snapshot.unnamed(folder, name, names):
             folder.remove(snapshot_name)
         folder.remove_if_empty()
-
-
-def _unnamed_snapshots(folder: Folder, name: str, names: list[str]) -> list[str]:
-    """Snapshots that we wrote and no document in the folder refers to.
-
-    Ours are named by the hash of their content: a file of another origin is none.
-    """
-    stem, suffix = PurePosixPath(name).stem, PurePosixPath(name).suffix
-    pattern = re.compile(re.escape(stem) + r"-([0-9a-f]{16})\.dill")
-    snapshots = {n: match[1] for n in names if (match := pattern.fullmatch(n))}
-    for document in (n for n in names if n.endswith(suffix) and n not in snapshots):
-        if not snapshots:
-            return []
-        try:
-            data = folder.read(document, fmt.MAX_BYTES) or b""
-        except IsADirectoryError:
-            continue
-        except OSError:
-            return []  # it may name them
-        snapshots = {n: d for n, d in snapshots.items() if n.encode() not in data}
-    return [
-        snapshot_name
-        for snapshot_name, digest in snapshots.items()
-        if fmt.sha256(folder.read(snapshot_name, snapshot.MAX_BYTES) or b"").startswith(
-            digest
-        )
-    ]
 
 
 def load_from(
@@ -482,8 +412,11 @@ def load_from(
     if arguments is not None:
         _check_arguments(document["arguments"], program, arguments, where)
     if dill == "load":
-        loaded = _from_snapshot(folder, document, where)
-        if loaded is not None:
+        try:
+            loaded = snapshot.load(folder, document)
+        except snapshot.UnusableSnapshotError as error:
+            logger.warning("%s: components used, not the snapshot: %s", where, error)
+        else:
             missing = missing_parts(loaded)
             if missing:
                 logger.warning(MISSING_MESSAGE, where, describe_missing(missing))
@@ -506,33 +439,3 @@ def _check_arguments(
             f"program_args are {given}. Set them as they were, or optimize again."
         )
         raise ArtifactError(msg)
-
-
-def _from_snapshot(
-    folder: Folder, document: fmt.Document, where: str
-) -> dspy.Module | None:
-    """The snapshot's program, or None with the reason in the log."""
-    entry = document.get("snapshot") or {"missing": "it was saved without"}
-    name = entry.get("file")
-    problem, data = None, None
-    try:
-        if is_snapshot_name(name):
-            data = folder.read(str(name), snapshot.MAX_BYTES)
-    except OSError as error:
-        problem = refusal(error)
-    problem = problem or snapshot.problem_of(entry, data)
-    loaded: Any = None
-    if problem is None and data is not None:
-        try:
-            loaded = snapshot.loads(data)
-        except snapshot.CANNOT_UNPICKLE as error:
-            problem = f"{type(error).__name__}: {error}"
-        else:
-            if fingerprint(loaded) != document["fingerprint"]:
-                problem = "it renders other prompts than the document"
-    if problem is not None:
-        logger.warning("%s: components used, not the snapshot: %s", where, problem)
-        return None
-    if document.get("provenance"):
-        vars(loaded)[PROVENANCE] = document["provenance"]
-    return loaded

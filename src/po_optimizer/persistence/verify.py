@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import dspy
 
@@ -40,24 +40,18 @@ Call = dict[str, Any]
 """A scripted call as data: inputs, the packages it needs and the expected outcome."""
 
 
-class Findings:
+class Findings(NamedTuple):
     """What reading back showed.
 
     Attributes:
         problem: Why the document must not be published; None when it may.
-        not_compared: Why the call could not be compared; None when it was.
         snapshot_problem: Why the snapshot must not; None when it may or there is none.
+        not_compared: Why the call could not be compared; None when it was.
     """
 
-    def __init__(
-        self,
-        problem: str | None = None,
-        snapshot_problem: str | None = None,
-        not_compared: str | None = None,
-    ) -> None:
-        self.problem = problem
-        self.snapshot_problem = snapshot_problem
-        self.not_compared = not_compared
+    problem: str | None = None
+    snapshot_problem: str | None = None
+    not_compared: str | None = None
 
 
 class Verifier:
@@ -154,8 +148,8 @@ def _prompts_of(document: Path) -> dict[str, str]:
 
 
 def _differences(prompts: dict[str, str], expected: dict[str, str]) -> str | None:
-    every = {*prompts, *expected}
-    changed = sorted(p for p in every if prompts.get(p) != expected.get(p))
+    paths = {*prompts, *expected}
+    changed = sorted(p for p in paths if prompts.get(p) != expected.get(p))
     if not changed:
         return None
     return f"read back, these predictors render other prompts: {', '.join(changed)}."

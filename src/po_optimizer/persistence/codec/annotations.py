@@ -68,7 +68,7 @@ BY_NAME: dict[str, Any] = {
     "None": type(None),
     "...": ...,
 }
-NAMES = {id(found): name for name, found in reversed(BY_NAME.items())}
+NAMES = {id(item): name for name, item in reversed(BY_NAME.items())}
 _WRAPPERS: dict[Any, str] = {
     getattr(module, name): name.lower()
     for module in (typing, typing_extensions)
@@ -94,11 +94,8 @@ def encode_annotation(encoder: Encoder, annotation: Any, where: str) -> Any:
         return {"alias": _alias_id(encoder, annotation, where)}
     origin = typing.get_origin(annotation)
     if origin is None or hasattr(annotation, "__pydantic_generic_metadata__"):
-        before, encoder.annotating = encoder.annotating, True
-        try:
+        with encoder.having(annotating=True):
             return encoder.encode(annotation, where)["v"]
-        finally:
-            encoder.annotating = before
     return _encode_generic(encoder, annotation, origin, where)
 
 
@@ -145,7 +142,7 @@ def _encode_args(encoder: Encoder, args: tuple[Any, ...], where: str) -> list[An
 
 def encode_metadata(encoder: Encoder, item: Any, where: str) -> Any:
     """What stands beside a type; what acts is named, and refuses after loading."""
-    with encoder.strictness(strict=False):
+    with encoder.having(strict=False):
         node = encoder.encode(item, where)
     if isinstance(node, dict) and node.get("$") in ("module", "lm", "dataclass"):
         return encoder.leave_out(where, "metadata", type(item).__name__)
@@ -181,13 +178,13 @@ def _args(decoder: Decoder, nodes: list[Any]) -> tuple[Any, ...]:
 
 
 def _union(decoder: Decoder, node: dict[str, Any]) -> Any:
-    found, *others = _args(decoder, node["or"])
+    union, *others = _args(decoder, node["or"])
     for other in others:
         try:
-            found = found | other
+            union = union | other
         except TypeError:  # a forward reference of a class that is being built
-            found = typing.Union[found, other]  # noqa: UP007
-    return found
+            union = typing.Union[union, other]  # noqa: UP007
+    return union
 
 
 def _generic(decoder: Decoder, node: dict[str, Any]) -> Any:

@@ -18,12 +18,11 @@ Node = dict[str, Any]
 
 def encode_arguments(program: Any, given: Mapping[str, Any] | None) -> Node:
     """The arguments by name, and the names of those that nobody knows."""
-    known = dict(given or {})
     unknown = [] if given is not None else _of_constructor(program)
     encoder = Encoder(rescue=True)  # what is no data is the donor's to give
     values = {
         name: encoder.encode_member(name, value, f"constructor argument {name}")
-        for name, value in known.items()
+        for name, value in (given or {}).items()
     }
     return {"known": values, "unknown": unknown, "types": encoder.types}
 

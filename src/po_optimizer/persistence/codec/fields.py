@@ -95,11 +95,7 @@ class Refusing(_Refusal):
     """Stands in for a validator or a serializer."""
 
     def __call__(self, value: Any) -> Any:
-        """Refuse.
-
-        Raises:
-            NotStoredError: Always.
-        """
+        """Refuse."""
         self._refuse(value)
 
 
@@ -107,11 +103,7 @@ class RefusingWrap(_Refusal):
     """Stands in for a wrapping validator or serializer."""
 
     def __call__(self, value: Any, handler: Any) -> Any:
-        """Refuse.
-
-        Raises:
-            NotStoredError: Always.
-        """
+        """Refuse."""
         self._refuse(value, handler)
 
 
@@ -119,11 +111,7 @@ class RefusingFactory(_Refusal):
     """Stands in for a default's factory."""
 
     def __call__(self) -> Any:
-        """Refuse.
-
-        Raises:
-            NotStoredError: Always.
-        """
+        """Refuse."""
         self._refuse()
 
 
@@ -214,7 +202,7 @@ def _encode_factory(encoder: Encoder, factory: Any, where: str) -> Any:
         return encoder.encode(factory, where)
     what = getattr(factory, "__qualname__", type(factory).__qualname__)
     path = f"{getattr(factory, '__module__', '')}:{what}"
-    with encoder.strictness(strict=False):
+    with encoder.having(strict=False):
         return encoder.leave_out(f"{where}.default_factory", "factory", path)
 
 

@@ -12,14 +12,13 @@ import dspy
 from pydantic import BaseModel, RootModel
 
 from po_optimizer.errors import DamagedArtifactError
-from po_optimizer.persistence.codec.classes import (
+from po_optimizer.persistence.codec.classes import encode_class, has_serializers
+from po_optimizer.persistence.codec.imports import KINDS
+from po_optimizer.persistence.codec.rebuilt_classes import (
     RebuiltModel,
     RebuiltType,
     decode_class,
-    encode_class,
-    has_serializers,
 )
-from po_optimizer.persistence.codec.imports import KINDS
 from po_optimizer.persistence.codec.values import (
     ABSENT,
     Decoder,
@@ -55,19 +54,17 @@ def _class(decoder: Decoder, node: Node, kind: str) -> Any:
 def _encode_model(encoder: Encoder, value: BaseModel, where: str) -> Node:
     kind = type(value)
     stored = {k: v for k, v in vars(value).items() if k != "__stored_form__"}
-    with encoder.strictness(strict=encoder.strict and kind is not dspy.Tool):
+    with encoder.having(strict=encoder.strict and kind is not dspy.Tool):
         fields = {
             k: encoder.encode_member(k, v, f"{where}.{k}") for k, v in stored.items()
         }
     node: Node = {"$": "model", "type": encode_class(encoder, kind, where), "v": fields}
     if value.model_fields_set != set(stored):
         node["set"] = sorted(value.model_fields_set)
-    for key, part_ in (
-        ("extra", value.__pydantic_extra__),
-        ("private", value.__pydantic_private__),
-    ):
-        if part_:
-            node[key] = encoder.encode(part_, where)
+    for key in ("extra", "private"):
+        members = getattr(value, f"__pydantic_{key}__")
+        if members:
+            node[key] = encoder.encode(members, where)
     if has_serializers(kind):
         node["form"] = encoder.encode(_form(value), where)
     return node

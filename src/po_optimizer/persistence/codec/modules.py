@@ -42,53 +42,32 @@ _NO_CHILDREN = _NOT_STATE | {"demos", "traces", "train"}
 _SCALARS = (str, bytes, int, float, type(None))
 
 
-class RebuiltProgram(dspy.Module):
-    """A program whose class was not imported: its predictors, but not its forward.
+class _Codeless:
+    """A module whose class was not imported: what it adds to a call is code."""
 
-    Args:
-        path: The import path of the class that was saved.
-    """
-
-    def __init__(self, path: str) -> None:
-        super().__init__()
-        self.rebuilt_from = path
+    rebuilt_from: str
 
     def forward(self, **_kwargs: Any) -> Any:
-        """Refuse, because how the predictors work together is code.
+        """Refuse.
 
         Raises:
             ArtifactError: Always.
         """
-        raise _not_callable(self)
+        msg = (
+            f"the class {self.rebuilt_from!r} of this program was not imported, so how "
+            f"its predictors ({listed(predictors(self))}) work together is unknown. "
+            "Install its package and allow it with allowed_packages, or pass "
+            "program=..."
+        )
+        raise ArtifactError(msg)
 
 
-class RebuiltPredict(dspy.Predict):
-    """A subclass of `dspy.Predict` that was not imported: its prompt, not its code.
-
-    Args:
-        path: The import path of the class that was saved.
-        signature: As `dspy.Predict` takes it.
-    """
-
-    def __init__(self, path: str, signature: Any) -> None:
-        super().__init__(signature)
-        self.rebuilt_from = path
-
-    def forward(self, **_kwargs: Any) -> Any:
-        """Refuse, because what the class adds to a call is code.
-
-        Raises:
-            ArtifactError: Always.
-        """
-        raise _not_callable(self)
+class RebuiltProgram(_Codeless, dspy.Module):
+    """A program without its class: its predictors, but not its forward."""
 
 
-def _not_callable(program: RebuiltProgram | RebuiltPredict) -> ArtifactError:
-    return ArtifactError(
-        f"the class {program.rebuilt_from!r} of this program was not imported, so how "
-        f"its predictors ({listed(predictors(program))}) work together is unknown. "
-        "Install its package and allow it with allowed_packages, or pass program=..."
-    )
+class RebuiltPredict(_Codeless, dspy.Predict):
+    """A subclass of `dspy.Predict` without its code: its prompt alone."""
 
 
 def predictors(program: Any) -> dict[str, dspy.Predict]:
@@ -134,7 +113,7 @@ def encode_module(encoder: Encoder, module: Any, where: str) -> Node:
     node: Node = {"$": "module", "id": number, "class": path}
     if isinstance(module, dspy.Predict) and path not in EXACT["module"]:
         node["predictor"] = True
-    if not isinstance(module, RebuiltProgram | RebuiltPredict):
+    if not isinstance(module, _Codeless):
         encoder.classes[path] = kind
     node["state"] = {
         name: _encode_attribute(encoder, module, name, value, f"{where}.{name}")
@@ -145,11 +124,7 @@ def encode_module(encoder: Encoder, module: Any, where: str) -> Node:
 
 
 def _refuse_slots(module: Any, where: str) -> None:
-    """Values in slots stand in no `__dict__`.
-
-    Raises:
-        NotStorableError: There are some.
-    """
+    """Refuses values in slots, which stand in no `__dict__`."""
     for base in type(module).__mro__:
         names = vars(base).get("__slots__", ())
         for name in [names] if isinstance(names, str) else names:
@@ -173,11 +148,11 @@ def _encode_attribute(
     if name == "callbacks":
         return encoder.leave_out(where, "callbacks", "callbacks") if value else []
     if not isinstance(module, dspy.Predict) or name == "lm":
-        with encoder.strictness(strict=False):
+        with encoder.having(strict=False):
             return encoder.encode_member(name, value, where)
-    with encoder.strictness(strict=name in ("demos", "config")):
+    with encoder.having(strict=name in ("demos", "config")):
         if name in ("demos", "traces", "train"):
-            with encoder.without_guard():
+            with encoder.having(guards=False):
                 return encoder.encode(value, where)
         return encoder.encode_member(name, value, where)
 
@@ -286,7 +261,7 @@ def _shell(decoder: Decoder, node: Node, donor: Any) -> Any:
     if kind is None:
         kind = RebuiltPredict if node.get("predictor") else RebuiltProgram
     module = object.__new__(kind)
-    if isinstance(module, RebuiltProgram | RebuiltPredict):
+    if isinstance(module, _Codeless):
         module.__dict__["rebuilt_from"] = str(node["class"])
     return module
 

@@ -12,6 +12,7 @@ import re
 import types
 import uuid
 import zoneinfo
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,31 +34,85 @@ from po_optimizer.persistence.codec.values import (
 
 Node = dict[str, Any]
 
-_TEXT: dict[str, type] = {
-    "decimal": decimal.Decimal,
-    "fraction": fractions.Fraction,
-    "uuid": uuid.UUID,
-    "posixpath": pathlib.PosixPath,
-    "purepath": pathlib.PurePosixPath,
-    "windowspath": pathlib.PureWindowsPath,
-    "ipv4": ipaddress.IPv4Address,
-    "ipv6": ipaddress.IPv6Address,
-    "ipv4network": ipaddress.IPv4Network,
-    "ipv6network": ipaddress.IPv6Network,
-    "ipv4interface": ipaddress.IPv4Interface,
-    "ipv6interface": ipaddress.IPv6Interface,
-    "complex": complex,
-    "zone": zoneinfo.ZoneInfo,
-}
-_TEXT_TAGS = {kind: tag for tag, kind in _TEXT.items()}
+Write = Callable[[Any], Any]
+Read = Callable[[Any], Any]
 
-_ITEMS: dict[str, type] = {
-    "tuple": tuple,
-    "set": set,
-    "frozenset": frozenset,
-    "deque": collections.deque,
+
+def _base64(value: bytes) -> str:
+    return base64.b64encode(value).decode()
+
+
+def _from_base64(text: str) -> bytes:
+    return base64.b64decode(text, validate=True)
+
+
+def _float_text(value: float) -> str:
+    sign = "-" if math.isnan(value) and math.copysign(1, value) < 0 else ""
+    return f"{sign}{value!r}"
+
+
+def _bounds(value: Any) -> list[Any]:
+    return [value.start, value.stop, value.step]
+
+
+def _fraction(text: str) -> fractions.Fraction:
+    if not text.strip("-").replace("/", "").isdecimal():
+        raise DamagedArtifactError("fraction", text[:40])  # an exponent takes forever
+    return fractions.Fraction(text)
+
+
+def _zone(name: str) -> zoneinfo.ZoneInfo:
+    """A zone that there is: of any other name Python makes an import."""
+    named = _ZONE.fullmatch(name)
+    listed = named and any(Path(home, name).is_file() for home in zoneinfo.TZPATH)
+    if not listed and not (named and name in zoneinfo.available_timezones()):
+        raise DamagedArtifactError("zone", f"{name!r:.80}")
+    return zoneinfo.ZoneInfo(name)
+
+
+_ZONE = re.compile(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*")
+_TEXTS: dict[str, tuple[type, Write, Read]] = {
+    **{
+        tag: (kind, str, kind)
+        for tag, kind in (
+            *(("decimal", decimal.Decimal), ("uuid", uuid.UUID), ("complex", complex)),
+            *(("posixpath", pathlib.PosixPath), ("purepath", pathlib.PurePosixPath)),
+            ("windowspath", pathlib.PureWindowsPath),
+            *(("ipv4", ipaddress.IPv4Address), ("ipv6", ipaddress.IPv6Address)),
+            ("ipv4network", ipaddress.IPv4Network),
+            ("ipv6network", ipaddress.IPv6Network),
+            ("ipv4interface", ipaddress.IPv4Interface),
+            ("ipv6interface", ipaddress.IPv6Interface),
+        )
+    },
+    "fraction": (fractions.Fraction, str, _fraction),
+    "zone": (zoneinfo.ZoneInfo, str, _zone),
+    "date": (datetime.date, datetime.date.isoformat, datetime.date.fromisoformat),
+    "bytes": (bytes, _base64, _from_base64),
+    "bytearray": (bytearray, _base64, lambda text: bytearray(_from_base64(text))),
+    "str": (
+        str,
+        lambda value: _base64(value.encode("utf-8", "surrogatepass")),
+        lambda text: _from_base64(text).decode("utf-8", "surrogatepass"),
+    ),
+    "int": (int, hex, lambda text: int(text, 16)),
+    "float": (float, _float_text, float),
 }
-_ITEM_TAGS = {kind: tag for tag, kind in _ITEMS.items()}
+"""Types whose values are one text, with how it is written and read."""
+_TEXT_TAGS = {kind: tag for tag, (kind, _, _) in _TEXTS.items()}
+_ITEMS: dict[str, tuple[type, Write, Read]] = {
+    **{kind.__name__: (kind, list, kind) for kind in (tuple, set, frozenset)},
+    "deque": (collections.deque, list, collections.deque),
+    "range": (range, _bounds, lambda items: range(*items)),
+    "slice": (slice, _bounds, lambda items: slice(*items)),
+    "timedelta": (
+        datetime.timedelta,
+        lambda value: [value.days, value.seconds, value.microseconds],
+        lambda items: datetime.timedelta(*items),
+    ),
+}
+"""Types whose values are a list of others."""
+_ITEM_TAGS = {kind: tag for tag, (kind, _, _) in _ITEMS.items()}
 
 _PAIRS: dict[str, type] = {
     "dict": dict,
@@ -71,37 +126,18 @@ _SINGLETONS: dict[str, Any] = {
     "notimplemented": NotImplemented,
     "undefined": PydanticUndefined,
 }
-_ZONE = re.compile(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*")
 _NUMPY_KINDS = "biufcSUmM"  # no objects: those would be pickles
 
 
 @encodes(*map(class_path, _TEXT_TAGS))
 def _encode_text(_encoder: Encoder, value: Any, _where: str) -> Node:
-    return {"$": _TEXT_TAGS[type(value)], "v": str(value)}
+    tag = _TEXT_TAGS[type(value)]
+    return {"$": tag, "v": _TEXTS[tag][1](value)}
 
 
-@decodes(*_TEXT)
+@decodes(*_TEXTS)
 def _decode_text(_decoder: Decoder, node: Node, _donor: Any) -> Any:
-    text = _text(node["v"])
-    if node["$"] == "zone":
-        _check_zone(text)
-    if node["$"] == "fraction" and not text.strip("-").replace("/", "").isdecimal():
-        raise DamagedArtifactError("fraction", text[:40])  # an exponent takes forever
-    return _TEXT[node["$"]](text)
-
-
-def _check_zone(name: str) -> None:
-    """Only zones that there are: of any other name Python makes an import.
-
-    Raises:
-        DamagedArtifactError: There is no such zone.
-    """
-    if _ZONE.fullmatch(name):
-        if any(Path(folder, name).is_file() for folder in zoneinfo.TZPATH):
-            return
-        if name in zoneinfo.available_timezones():
-            return
-    raise DamagedArtifactError("zone", f"{name!r:.80}")
+    return _TEXTS[node["$"]][2](_text(node["v"]))
 
 
 @encodes("pydantic.networks._BaseUrl+", "pydantic.networks._BaseMultiHostUrl+")
@@ -142,36 +178,6 @@ def _decode_pattern(_decoder: Decoder, node: Node, _donor: Any) -> Any:
     return re.compile(_text(node["v"]), node["flags"])
 
 
-@encodes("builtins.str", "builtins.int", "builtins.float")
-def _encode_beyond_json(_encoder: Encoder, value: Any, _where: str) -> Node:
-    if isinstance(value, str):
-        raw = value.encode("utf-8", "surrogatepass")
-        return {"$": "str", "v": base64.b64encode(raw).decode()}
-    if isinstance(value, int):
-        return {"$": "int", "v": hex(value)}
-    sign = "-" if math.isnan(value) and math.copysign(1, value) < 0 else ""
-    return {"$": "float", "v": f"{sign}{value!r}"}
-
-
-@decodes("str", "int", "float")
-def _decode_beyond_json(_decoder: Decoder, node: Node, _donor: Any) -> Any:
-    text = _text(node["v"])
-    if node["$"] == "str":
-        return base64.b64decode(text, validate=True).decode("utf-8", "surrogatepass")
-    return int(text, 16) if node["$"] == "int" else float(text)
-
-
-@encodes("builtins.bytes", "builtins.bytearray")
-def _encode_bytes(_encoder: Encoder, value: bytes, _where: str) -> Node:
-    return {"$": type(value).__name__, "v": base64.b64encode(value).decode()}
-
-
-@decodes("bytes", "bytearray")
-def _decode_bytes(_decoder: Decoder, node: Node, _donor: Any) -> Any:
-    raw = base64.b64decode(_text(node["v"]), validate=True)
-    return raw if node["$"] == "bytes" else bytearray(raw)
-
-
 @encodes("builtins.list")
 def _encode_list(encoder: Encoder, value: list[Any], where: str) -> list[Any]:
     return [encoder.encode(v, f"{where}[{i}]") for i, v in enumerate(value)]
@@ -179,10 +185,11 @@ def _encode_list(encoder: Encoder, value: list[Any], where: str) -> list[Any]:
 
 @encodes(*map(class_path, _ITEM_TAGS))
 def _encode_items(encoder: Encoder, value: Any, where: str) -> Node:
-    items = [encoder.encode(v, f"{where}[{i}]") for i, v in enumerate(value)]
+    tag = _ITEM_TAGS[type(value)]
+    items = _encode_list(encoder, _ITEMS[tag][1](value), where)
     if isinstance(value, set | frozenset):  # its order is not the program's
         items.sort(key=fmt.dump)
-    node: Node = {"$": _ITEM_TAGS[type(value)], "items": items}
+    node: Node = {"$": tag, "items": items}
     if isinstance(value, collections.deque) and value.maxlen is not None:
         node["maxlen"] = value.maxlen
     return node
@@ -194,7 +201,7 @@ def _decode_items(decoder: Decoder, node: Node, donor: Any) -> Any:
     items = [decoder.decode(item, part(donor, i)) for i, item in enumerate(nodes)]
     if "maxlen" in node:
         return collections.deque(items, maxlen=node["maxlen"])
-    return _ITEMS[node["$"]](items)
+    return _ITEMS[node["$"]][2](items)
 
 
 @encodes(*map(class_path, _PAIR_TAGS))
@@ -223,10 +230,10 @@ def _decode_pairs(decoder: Decoder, node: Node, donor: Any) -> Any:
         decoder.decode(v, part(donor, k))
         for k, (_, v) in zip(keys, node["items"], strict=True)
     ]
-    found = dict(zip(keys, values, strict=True))
+    pairs = dict(zip(keys, values, strict=True))
     if node["$"] == "namespace":
-        return types.SimpleNamespace(**found)
-    return _PAIRS[node["$"]](found)
+        return types.SimpleNamespace(**pairs)
+    return _PAIRS[node["$"]](pairs)
 
 
 @encodes("collections.defaultdict")
@@ -245,17 +252,6 @@ def _decode_defaultdict(decoder: Decoder, node: Node, donor: Any) -> Any:
     return collections.defaultdict(factory, items)
 
 
-@encodes("builtins.range", "builtins.slice")
-def _encode_range(encoder: Encoder, value: Any, where: str) -> Node:
-    bounds = [value.start, value.stop, value.step]
-    return {"$": type(value).__name__, "items": encoder.encode(bounds, where)}
-
-
-@decodes("range", "slice")
-def _decode_range(decoder: Decoder, node: Node, _donor: Any) -> Any:
-    return (range if node["$"] == "range" else slice)(*decoder.decode(node["items"]))
-
-
 @encodes(*(class_path(type(value)) for value in _SINGLETONS.values()))
 def _encode_singleton(_encoder: Encoder, value: Any, _where: str) -> Node:
     return {"$": next(tag for tag, v in _SINGLETONS.items() if v is value)}
@@ -266,12 +262,10 @@ def _decode_singleton(_decoder: Decoder, node: Node, _donor: Any) -> Any:
     return _SINGLETONS[node["$"]]
 
 
-@encodes("datetime.date", "datetime.datetime", "datetime.time")
+@encodes("datetime.datetime", "datetime.time")
 def _encode_time(encoder: Encoder, value: Any, where: str) -> Node:
-    kind = type(value).__name__
-    if kind == "date":
-        return {"$": kind, "v": value.isoformat()}
-    node: Node = {"$": kind, "v": value.replace(tzinfo=None).isoformat()}
+    text = value.replace(tzinfo=None).isoformat()
+    node: Node = {"$": type(value).__name__, "v": text}
     if value.fold:
         node["fold"] = value.fold
     if value.tzinfo is not None:
@@ -279,42 +273,31 @@ def _encode_time(encoder: Encoder, value: Any, where: str) -> Node:
     return node
 
 
-@decodes("date", "datetime", "time")
+@decodes("datetime", "time")
 def _decode_time(decoder: Decoder, node: Node, _donor: Any) -> Any:
-    kind = node["$"]
-    found: Any = getattr(datetime, kind).fromisoformat(_text(node["v"]))
-    if kind == "date":
-        return found
+    value: Any = getattr(datetime, node["$"]).fromisoformat(_text(node["v"]))
     zone = decoder.decode(node.get("tz"))
-    return found.replace(tzinfo=zone, fold=node.get("fold", 0))
+    return value.replace(tzinfo=zone, fold=node.get("fold", 0))
 
 
-@encodes("datetime.timedelta", "datetime.timezone")
-def _encode_delta(_encoder: Encoder, value: Any, _where: str) -> Node:
-    if isinstance(value, datetime.timedelta):
-        return {
-            "$": "timedelta",
-            "items": [value.days, value.seconds, value.microseconds],
-        }
-    args = value.__getinitargs__()
-    offset = _encode_delta(_encoder, args[0], _where)["items"]
-    return {"$": "timezone", "items": offset, "name": args[1] if args[1:] else None}
+@encodes("datetime.timezone")
+def _encode_timezone(_encoder: Encoder, value: Any, _where: str) -> Node:
+    offset, *name = value.__getinitargs__()
+    items = _ITEMS["timedelta"][1](offset)
+    return {"$": "timezone", "items": items, "name": name[0] if name else None}
 
 
-@decodes("timedelta", "timezone")
-def _decode_delta(_decoder: Decoder, node: Node, _donor: Any) -> Any:
-    delta = datetime.timedelta(*node["items"])
-    if node["$"] == "timedelta":
-        return delta
-    name = node["name"]
-    return datetime.timezone(delta) if name is None else datetime.timezone(delta, name)
+@decodes("timezone")
+def _decode_timezone(_decoder: Decoder, node: Node, _donor: Any) -> Any:
+    offset, name = datetime.timedelta(*node["items"]), node["name"]
+    return datetime.timezone(offset, *([] if name is None else [name]))
 
 
 @encodes("numpy.generic+", "numpy.ndarray")
 def _encode_numpy(encoder: Encoder, value: Any, where: str) -> Node:
     if value.dtype.kind not in _NUMPY_KINDS:
         return encoder.leave_out(where, "object", f"numpy array of {value.dtype}")
-    data = base64.b64encode(value.tobytes()).decode()
+    data = _base64(value.tobytes())
     node: Node = {"$": "numpy", "dtype": value.dtype.str, "v": data}
     if type(value).__name__ == "ndarray":
         node["shape"] = list(value.shape)
@@ -328,7 +311,7 @@ def _decode_numpy(_decoder: Decoder, node: Node, _donor: Any) -> Any:
     dtype = np.dtype(_text(node["dtype"]))
     if dtype.kind not in _NUMPY_KINDS:
         raise DamagedArtifactError("numpy", f"dtype {dtype}")
-    raw = base64.b64decode(_text(node["v"]), validate=True)
+    raw = _from_base64(_text(node["v"]))
     if "shape" not in node:
         return np.frombuffer(raw, dtype)[0] if raw else dtype.type()
     return np.frombuffer(raw, dtype).reshape(node["shape"]).copy()

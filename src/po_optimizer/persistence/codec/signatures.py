@@ -25,7 +25,7 @@ Node = dict[str, Any]
 @encodes("dspy.signatures.signature.SignatureMeta")
 def encode_signature(encoder: Encoder, signature: Any, where: str) -> Node:
     """A signature class as data."""
-    with encoder.strictness(strict=False):
+    with encoder.having(strict=False):
         node: Node = {
             "$": "signature",
             "name": signature.__name__,

@@ -64,13 +64,12 @@ def class_path(kind: type) -> str:
 
 def encoder_of(kind: type) -> Encode:
     """The encoder of a class: its own, else that of the nearest base."""
-    found = _BY_CLASS.get(kind)
-    if found is None:
+    if kind not in _BY_CLASS:
         bases = (class_path(base) + "+" for base in kind.__mro__)
         paths = [class_path(kind), *bases]
-        found = next((_ENCODERS[p] for p in paths if p in _ENCODERS), _unknown)
-        _BY_CLASS[kind] = found
-    return found
+        encoders = (_ENCODERS[p] for p in paths if p in _ENCODERS)
+        _BY_CLASS[kind] = next(encoders, _unknown)
+    return _BY_CLASS[kind]
 
 
 def _unknown(encoder: "Encoder", value: Any, where: str) -> Any:
@@ -154,9 +153,9 @@ class Encoder:
 
     def __init__(self, *, rescue: bool = False) -> None:
         self.rescue = rescue
-        self.strict = False  # True inside demos and configs
-        self.annotating = False  # True inside a type
-        self.guards = True  # False inside demos: their fields have any name
+        self.strict = False  # in demos and configs: what is no data is an error
+        self.annotating = False  # in a type: classes are types, not values
+        self.guards = True  # not in demos: whatever their fields' names, no secrets
         self.problems: list[str] = []
         self.not_stored: list[dict[str, str]] = []
         self.types: dict[str, Any] = {}
@@ -208,22 +207,14 @@ class Encoder:
         return self.encode(value, where)
 
     @contextmanager
-    def without_guard(self) -> Iterator[None]:
-        """Names tell nothing for a while: they are the user's data."""
-        before, self.guards = self.guards, False
+    def having(self, **flags: bool) -> Iterator[None]:
+        """Sets `strict`, `guards` or `annotating` for a while."""
+        outside = {name: getattr(self, name) for name in flags}
+        vars(self).update(flags)
         try:
             yield
         finally:
-            self.guards = before
-
-    @contextmanager
-    def strictness(self, *, strict: bool) -> Iterator[None]:
-        """Whether what is no data is an error or left out, for a while."""
-        before, self.strict = self.strict, strict
-        try:
-            yield
-        finally:
-            self.strict = before
+            vars(self).update(outside)
 
     def leave_out(
         self, where: str, kind: str, what: str, code: str = ""

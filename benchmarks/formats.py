@@ -25,7 +25,7 @@ from po_optimizer.persistence import (
 )
 from po_optimizer.persistence import format as fmt
 from po_optimizer.persistence.codec.modules import predictors
-from po_optimizer.persistence.prompts import fingerprint
+from po_optimizer.persistence.prompts import prompt_hashes
 
 ROOT = Path(__file__).parents[1]
 ANY = (Exception, SystemExit)  # whatever a format does, it is one cell of the table
@@ -84,7 +84,7 @@ def write(folder: Path) -> tuple[dict[str, str], dict[str, Any]]:
     files, expected = {}, {}
     for number, (name, make) in enumerate(ZOO.items()):
         made = make()
-        expected[name] = sorted(fingerprint(made).values())
+        expected[name] = sorted(prompt_hashes(made).values())
         for i, (kind, (save, _)) in enumerate(FORMATS.items()):
             path = folder / f"{number}-{i}.json"
             try:
@@ -102,7 +102,7 @@ def read(files: dict[str, str]) -> dict[str, Any]:
         kind, _, name = key.partition("|")
         try:
             found[key] = sorted(
-                fingerprint(FORMATS[kind][1](Path(path), name)).values()
+                prompt_hashes(FORMATS[kind][1](Path(path), name)).values()
             )
         except ANY:
             found[key] = None

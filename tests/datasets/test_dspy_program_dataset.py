@@ -24,7 +24,7 @@ from kedro.io.core import (
 from po_optimizer.datasets.dspy_program_dataset import DSPyProgramDataset
 from po_optimizer.errors import SettingError
 from po_optimizer.persistence import attach_provenance, get_provenance
-from po_optimizer.persistence.prompts import fingerprint
+from po_optimizer.persistence.prompts import prompt_hashes
 from tests.datasets import kill_rounds
 from tests.datasets.object_store import Store, StoreFileSystem, running_store
 from tests.persistence import zoo
@@ -64,7 +64,7 @@ def program() -> Any:
 
 def same(left: Any, right: Any) -> bool:
     """True when both programs are of one class and render the same prompts."""
-    return type(left) is type(right) and fingerprint(left) == fingerprint(right)
+    return type(left) is type(right) and prompt_hashes(left) == prompt_hashes(right)
 
 
 class TestDSPyProgramDataset:

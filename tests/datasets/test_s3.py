@@ -21,7 +21,7 @@ from po_optimizer.datasets import (
 )
 from po_optimizer.errors import SettingError
 from po_optimizer.files import RemoteFolder
-from po_optimizer.persistence.prompts import fingerprint
+from po_optimizer.persistence.prompts import prompt_hashes
 from tests.persistence import zoo
 
 boto3 = pytest.importorskip("boto3")
@@ -146,7 +146,7 @@ def test_a_program(versioned, credentials, endpoint):
     version = Version(None, generate_timestamp()) if versioned else None
     dataset = program_at(name, credentials, version=version)
     dataset.save(program)
-    assert fingerprint(dataset.load()) == fingerprint(program)
+    assert prompt_hashes(dataset.load()) == prompt_hashes(program)
     listed = admin("s3", endpoint).list_objects_v2(
         Bucket="bucket", Prefix=f"team/{name.partition('/')[0]}"
     )

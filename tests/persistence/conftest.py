@@ -18,10 +18,10 @@ ROOT = Path(__file__).parents[2]
 READER = """
 import json, sys
 from po_optimizer.persistence.components import inspect_program
-from po_optimizer.persistence.prompts import fingerprint
+from po_optimizer.persistence.prompts import prompt_hashes
 found = {}
 for path in json.load(sys.stdin):
-    found[path] = fingerprint(inspect_program(open(path, "rb").read(), path))
+    found[path] = prompt_hashes(inspect_program(open(path, "rb").read(), path))
 assert not any(name.startswith("tests") for name in sys.modules)
 print(json.dumps(found))
 """

@@ -24,7 +24,7 @@ from po_optimizer.persistence import (
 )
 from po_optimizer.persistence import format as fmt
 from po_optimizer.persistence.codec.modules import predictors
-from po_optimizer.persistence.prompts import fingerprint
+from po_optimizer.persistence.prompts import prompt_hashes
 from tests.persistence import zoo
 from tests.persistence.conftest import document, program
 
@@ -42,12 +42,12 @@ class TestZoo:
         self, name: str, fresh_prompts: dict[str, dict[str, str]]
     ) -> None:
         """A fresh process without the defining module renders identical prompts."""
-        assert fresh_prompts[name] == fingerprint(program(name))
+        assert fresh_prompts[name] == prompt_hashes(program(name))
 
     def test_renders_the_same_with_the_module(self, name: str) -> None:
         """Imported and filled, each predictor renders identical prompts."""
         loaded = load_program_from_components(document(name), allowed_packages=CODE)
-        expected, found = fingerprint(program(name)), fingerprint(loaded)
+        expected, found = prompt_hashes(program(name)), prompt_hashes(loaded)
         assert sorted(found.values()) == sorted(expected.values())
 
     def test_encodes_the_same_again(self, name: str) -> None:

@@ -32,7 +32,7 @@ from po_optimizer.persistence import (
 from po_optimizer.persistence import format as fmt
 from po_optimizer.persistence.codec.values import Encoder, NotStored
 from po_optimizer.persistence.components import encode
-from po_optimizer.persistence.prompts import fingerprint
+from po_optimizer.persistence.prompts import prompt_hashes
 from po_optimizer.persistence.verify import Verifier
 from tests.persistence import zoo
 from tests.persistence.conftest import ROOT, program
@@ -53,7 +53,7 @@ def test_every_combination_of_modes(tmp_path: Path, check: Any, mode: Any) -> No
     path = tmp_path / "deep" / "p.json"
     saved = save_program(program("plain improved"), path, dill=mode, verify=check)
     loaded = load_program(path, dill=mode, allowed_packages=CODE)
-    assert fingerprint(loaded) == fingerprint(program("plain improved"))
+    assert prompt_hashes(loaded) == prompt_hashes(program("plain improved"))
     assert (saved.n_predictors, saved.n_demos) == (1, 2)
     assert (saved.snapshot is None) == (mode == "off")
     jsonschema.validate(stored_document(path), SCHEMA)
@@ -63,7 +63,7 @@ def test_every_combination_of_modes(tmp_path: Path, check: Any, mode: Any) -> No
 def test_snapshot_of_every_program(name: str) -> None:
     """The snapshot works where plain dill fails, renders the same, holds no secret."""
     data = snapshot.dumps(program(name))
-    assert fingerprint(snapshot.loads(data)) == fingerprint(program(name))
+    assert prompt_hashes(snapshot.loads(data)) == prompt_hashes(program(name))
     assert b"canary" not in data
 
 
@@ -235,7 +235,7 @@ def test_verifier_main_answers_in_lines(
         {
             "document": str(path),
             "snapshot": str(tmp_path / str(saved.snapshot)),
-            "calls": [],
+            "calls": None,
         }
     )
     monkeypatch.setattr(sys, "stdin", __import__("io").StringIO(order.decode()))
@@ -304,7 +304,7 @@ def test_frozen_artifacts_still_load(path: Path) -> None:
     """A file of every format version ever released loads with all that was in it."""
     loaded = load_program_from_components(path, allowed_packages=())
     stored = stored_document(path)
-    predictors = fingerprint(loaded)
+    predictors = prompt_hashes(loaded)
     assert len(predictors) == stored["n_predictors"]
     if stored["made_with"] == fmt.versions():
         assert set(predictors.values()) == set(stored["fingerprint"].values())

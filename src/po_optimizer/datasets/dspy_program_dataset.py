@@ -141,7 +141,7 @@ class DSPyProgramDataset(FileDataset[dspy.Module, dspy.Module | None]):
 
     @classmethod
     def _save_wrapper(cls, save_func: Any) -> Any:
-        """Around Kedro's, which would warn of a version that was not made."""
+        """Kedro's wrapper would warn of a version that is not made."""
         wrapped = super()._save_wrapper(save_func)
 
         @functools.wraps(wrapped)
@@ -152,7 +152,7 @@ class DSPyProgramDataset(FileDataset[dspy.Module, dspy.Module | None]):
         return save
 
     def _is_newest(self, program: Any) -> bool:
-        """True if the newest version is this program, come about in the same way."""
+        """True if the newest version is this program with this provenance."""
         newest = next(self._versions(), None) if self._version else None
         if newest is None:
             return False

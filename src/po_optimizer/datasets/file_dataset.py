@@ -33,7 +33,7 @@ _REMEDY = "Run the stage that makes it, or correct its path."
 
 @contextmanager
 def writing(where: object) -> Iterator[None]:
-    """Makes one sentence of what the disk refuses in the block.
+    """Turns an OSError of the block into one sentence.
 
     Raises:
         DatasetError: No room or no permission.
@@ -114,7 +114,7 @@ class FileDataset(AbstractVersionedDataset[_DI, _DO]):
 
     @classmethod
     def _save_wrapper(cls, save_func: Any) -> Any:
-        """Kedro's; of versioned files only, or it would blame every missing file."""
+        """Kedro's check of versions, for versioned files only."""
         plain = vars(AbstractDataset)["_save_wrapper"].__func__(cls, save_func)
         versioned = super()._save_wrapper(save_func)
 
@@ -150,11 +150,7 @@ class FileDataset(AbstractVersionedDataset[_DI, _DO]):
 
     @contextmanager
     def _looking(self) -> Iterator[None]:
-        """Makes one sentence of what keeps the block from looking at the place.
-
-        Raises:
-            DatasetError: It cannot be looked at.
-        """
+        """Turns an OSError into a sentence: it is not known what is there."""
         try:
             yield
         except OSError as error:

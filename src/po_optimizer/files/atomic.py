@@ -188,7 +188,7 @@ def _create(target: Path, model: os.stat_result | None) -> tuple[int, Path]:
 
 
 def _create_locked(target: Path, mode: int) -> tuple[int, Path]:
-    """Tries again when others take the folder or the file for abandoned meanwhile."""
+    """Tries again if another process removed the folder or the file meanwhile."""
     for _ in range(_ATTEMPTS):
         make_durable_folder(target.parent)
         remove_leftovers(target.parent)

@@ -38,7 +38,7 @@ from po_optimizer.persistence.codec.modules import (
     predictors,
 )
 from po_optimizer.persistence.codec.values import ABSENT, Decoder, Encoder, NotStored
-from po_optimizer.persistence.prompts import fingerprint
+from po_optimizer.persistence.prompts import prompt_hashes
 from po_optimizer.persistence.reading import read_local_document
 
 logger = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ _MALFORMED = (
 def attach_provenance(
     program: dspy.Module, provenance: Mapping[str, Any]
 ) -> dspy.Module:
-    """A copy of the program that carries how it came about; kept by save and load.
+    """A copy of the program with its provenance, which save and load keep.
 
     Args:
         program: Any program; it is not changed.
@@ -104,7 +104,7 @@ def encode(
         "provenance": get_provenance(program),
         "n_predictors": len(by_path),
         "n_demos": sum(len(predictor.demos) for predictor in by_path.values()),
-        "fingerprint": fingerprint(program),
+        "fingerprint": prompt_hashes(program),
         "arguments": encode_arguments(program, arguments),
         "program": tree,
         "types": encoder.types,
@@ -268,7 +268,7 @@ def missing_parts(program: dspy.Module) -> list[NotStored]:
 
 
 def describe_missing(missing: Iterable[NotStored]) -> str:
-    """Places and parts as they stand in a message."""
+    """Places and parts as text for a message."""
     return listed(dict.fromkeys(f"{m.where} ({m.what})" for m in missing))
 
 
@@ -291,7 +291,7 @@ def _check_predictors(document: dict[str, Any], donor: Any) -> None:
 def _check_prompts(
     document: dict[str, Any], loaded: Any, where: str, *, accept: bool
 ) -> None:
-    stored, rendered = document["fingerprint"], fingerprint(loaded)
+    stored, rendered = document["fingerprint"], prompt_hashes(loaded)
     changed = [path for path in stored if stored[path] != rendered.get(path)]
     if not changed:
         return

@@ -13,7 +13,7 @@ from po_optimizer.persistence.format import sha256
 _BROKEN = (TypeError, ValueError, AttributeError, LookupError, RuntimeError)
 
 
-def fingerprint(program: Any) -> dict[str, str]:
+def prompt_hashes(program: Any) -> dict[str, str]:
     """A hash of each predictor's rendered messages, by the predictor's path.
 
     ChatAdapter and JSONAdapter, with the demos and a probe for every input.

@@ -64,6 +64,14 @@ class Outcome:
         return None
 
 
+@dataclass(frozen=True)
+class Call:
+    """Inputs that a program was called with, and what came of it."""
+
+    inputs: Inputs
+    outcome: Outcome
+
+
 class _Script:
     def __init__(self) -> None:
         self.requests: list[str] = []
@@ -81,7 +89,7 @@ class _Script:
 
 
 class ScriptedLM(dspy.BaseLM):
-    """Stands for the LM of the run; the script answers for every LM."""
+    """The LM of the run, as far as the program sees; the script answers."""
 
     def __init__(self) -> None:
         super().__init__(model="scripted", cache=False)
@@ -153,7 +161,7 @@ async def _acall(
 
 
 def call_program(program: Any, inputs: Inputs) -> Outcome:
-    """What the program asks and gives for these inputs; it is as before afterwards."""
+    """What the program asks and gives for these inputs; it is not changed."""
     script, refused, result = _Script(), "", ""
     seed = random.getstate()
     settings = {"lm": ScriptedLM(), "disable_history": True, "callbacks": []}
@@ -287,33 +295,33 @@ def compare_calls(original: Any, loaded: Any, probes: list[Any]) -> str | None:
     Raises:
         ValueError: The original differs from itself, or lacks a part: no comparison.
     """
-    probes = probes[:MAX_PROBES]
-    return difference_of(loaded, probes, [steady_outcome(original, p) for p in probes])
+    return difference_of(loaded, steady_calls(original, probes))
 
 
-def difference_of(
-    loaded: Any, probes: list[Any], outcomes: list[Outcome]
-) -> str | None:
-    """How calls of the loaded program differ from the outcomes that are expected."""
-    for inputs, expected in zip(probes, outcomes, strict=True):
-        outcome = call_program(loaded, inputs)
+def difference_of(loaded: Any, calls: list[Call]) -> str | None:
+    """How calls of the loaded program differ from those; None if they do not."""
+    for call in calls:
+        outcome = call_program(loaded, call.inputs)
         if outcome.refused:
             continue
-        difference = expected.difference(outcome)
+        difference = call.outcome.difference(outcome)
         if difference:
-            return f"called with {list(inputs)}, {difference}"
+            return f"called with {list(call.inputs)}, {difference}"
     return None
 
 
-def steady_outcome(program: Any, inputs: Inputs) -> Outcome:
-    """The outcome of a call that gives the same twice.
+def steady_calls(program: Any, probes: list[Any]) -> list[Call]:
+    """Calls of the program, each of which gives the same twice.
 
     Raises:
-        ValueError: It does not, or the program itself refuses.
+        ValueError: One does not, or the program itself refuses.
     """
-    outcome = call_program(program, inputs)
-    if outcome.refused:
-        raise ValueError(f"the program itself refuses: {outcome.refused:.200}")
-    if outcome.difference(call_program(program, inputs)):
-        raise ValueError("two calls of the program itself differ")
-    return outcome
+    calls = []
+    for inputs in probes[:MAX_PROBES]:
+        outcome = call_program(program, inputs)
+        if outcome.refused:
+            raise ValueError(f"the program itself refuses: {outcome.refused:.200}")
+        if outcome.difference(call_program(program, inputs)):
+            raise ValueError("two calls of the program itself differ")
+        calls.append(Call(inputs, outcome))
+    return calls

@@ -28,7 +28,7 @@ from po_optimizer.persistence.codec.modules import PROVENANCE, SEARCH_HISTORY
 from po_optimizer.persistence.codec.rebuilt_classes import decode_class
 from po_optimizer.persistence.codec.signatures import class_variables, rebuild_signature
 from po_optimizer.persistence.codec.values import Decoder, Encoder, NotStored, is_secret
-from po_optimizer.persistence.prompts import fingerprint
+from po_optimizer.persistence.prompts import prompt_hashes
 
 MAX_BYTES = 2**31
 CANNOT_PICKLE = (
@@ -46,7 +46,7 @@ class ProgramPickler(dill.Pickler):
     """A dill pickler that rebuilds signature classes by value, and holds no secret."""
 
     def reducer_override(self, obj: Any) -> Any:
-        """How what dill cannot or must not pickle is rebuilt; else dill's own way.
+        """How to rebuild what dill cannot or must not pickle.
 
         Raises:
             PicklingError: The object holds a secret, or is a thread.
@@ -145,7 +145,7 @@ def dumps(program: dspy.Module) -> bytes:
 
 
 class _Unpickler(dill.Unpickler):
-    """Finds what earlier snapshots name where it lay when they were made."""
+    """Finds our classes under the module names that earlier snapshots hold."""
 
     def find_class(self, module: str, name: str) -> Any:
         """The class or function of that name."""
@@ -204,7 +204,7 @@ def load(folder: Folder, document: fmt.Document) -> Any:
         program = loads(data)
     except CANNOT_UNPICKLE as error:
         raise UnusableSnapshotError(f"{type(error).__name__}: {error}") from error
-    if fingerprint(program) != document["fingerprint"]:
+    if prompt_hashes(program) != document["fingerprint"]:
         raise UnusableSnapshotError("it renders other prompts than the document")
     if document.get("provenance"):
         vars(program)[PROVENANCE] = document["provenance"]

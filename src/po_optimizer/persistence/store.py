@@ -36,14 +36,13 @@ from po_optimizer.persistence.components import (
 )
 from po_optimizer.persistence.reading import read_document
 from po_optimizer.persistence.scripted_call import (
-    MAX_PROBES,
     Inputs,
     difference_of,
     probe_inputs,
-    steady_outcome,
+    steady_calls,
 )
 from po_optimizer.persistence.verify import (
-    Call,
+    CallData,
     Findings,
     Verifier,
     prepare_calls,
@@ -218,24 +217,23 @@ class Saving:
 
     def _compare_calls(
         self, program: dspy.Module, document: fmt.Document, encoder: Encoder
-    ) -> tuple[fmt.Document, list[Call]]:
+    ) -> tuple[fmt.Document, CallData | None]:
         """The document with why calls were not compared, and calls for the process."""
         loaded = None if self.donor is None else self._with_donor(document)
         if self.verify != "process":
-            return document, []
+            return document, None
         try:
             probes = probe_inputs(program) if self.probes is None else [*self.probes]
-            probes = probes[:MAX_PROBES]
-            outcomes = [steady_outcome(program, inputs) for inputs in probes]
+            calls = steady_calls(program, probes)
             if loaded is None:
                 decoder = Decoder(Imports((), encoder.classes), document["types"])
                 loaded = decode(document, decoder)
-            difference = difference_of(loaded, probes, outcomes)
+            difference = difference_of(loaded, calls)
             if difference:
                 raise SaveError(self._where, f"loaded, {difference}")
-            return document, prepare_calls(program, probes, outcomes, encoder.classes)
+            return document, prepare_calls(program, calls, encoder.classes)
         except ValueError as error:
-            return {**document, "not_compared": str(error)}, []
+            return {**document, "not_compared": str(error)}, None
 
     def _with_donor(self, document: fmt.Document) -> dspy.Module:
         """The program as every stage will load it, which may lack nothing."""
@@ -261,7 +259,7 @@ class Saving:
         self,
         document: fmt.Document,
         data: bytes | str | None,
-        calls: list[Call],
+        calls: CallData | None,
         verifier: Verifier | None,
         stack: ExitStack,
     ) -> SavedProgram:
@@ -282,7 +280,7 @@ class Saving:
             raise SaveError(self._where, findings.problem)
         if findings.snapshot_problem or findings.not_compared:
             if findings.not_compared:
-                document["not_compared"], calls = findings.not_compared, []
+                document["not_compared"], calls = findings.not_compared, None
             data = findings.snapshot_problem or data
             return self._publish(document, data, calls, self._verifier(stack), stack)
         for file in reversed(staged):  # a document never names what is not there
@@ -293,7 +291,7 @@ class Saving:
         self,
         document: fmt.Document,
         staged: list[StagedFile],
-        calls: list[Call],
+        calls: CallData | None,
         verifier: Verifier | None,
     ) -> Findings:
         if self.verify == "off":
@@ -324,7 +322,7 @@ class Saving:
 
 
 def _texts_of(program: dspy.Module) -> bytes:
-    """Every instruction and demo as text: what a rescue holds when nothing else can."""
+    """Every instruction and demo as text, for a rescue that can hold no more."""
     texts = {
         where: {
             "instructions": predictor.signature.instructions,
@@ -354,7 +352,7 @@ def is_stored(
     program: dspy.Module,
     arguments: Mapping[str, Any] | None = None,
 ) -> bool:
-    """True when the document is this program, come about in the same way."""
+    """True if the document holds this program with this provenance."""
     try:
         stored = fmt.parse(read_document(folder, name), folder.shown(name))
         document = encode(Encoder(), program, arguments)
@@ -365,7 +363,7 @@ def is_stored(
 
 
 def _lasting(node: Any) -> Any:
-    """A document without what DSPy draws anew for each predictor that it makes."""
+    """A document without the random ids that DSPy gives to new predictors."""
     if isinstance(node, list):
         return [_lasting(item) for item in node]
     if not isinstance(node, dict):

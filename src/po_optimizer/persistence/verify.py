@@ -24,11 +24,11 @@ from po_optimizer.persistence.components import (
     inspect_program,
     program_of,
 )
-from po_optimizer.persistence.prompts import fingerprint
+from po_optimizer.persistence.prompts import prompt_hashes
 from po_optimizer.persistence.scripted_call import (
-    Inputs,
+    Call,
     Outcome,
-    call_program,
+    difference_of,
 )
 
 _TIMEOUT_SECONDS = 300.0
@@ -36,8 +36,8 @@ _BOOT = (
     "import json, sys; sys.path[:] = json.loads(sys.argv.pop()); "
     "from po_optimizer.persistence.verify import main; main()"
 )
-Call = dict[str, Any]
-"""A scripted call as data: inputs, the packages it needs and the expected outcome."""
+CallData = dict[str, Any]
+"""Scripted calls as data: inputs, the packages they need and the expected outcomes."""
 
 
 class Findings(NamedTuple):
@@ -55,7 +55,7 @@ class Findings(NamedTuple):
 
 
 class Verifier:
-    """A process that starts at once and reads back when it is told what.
+    """A fresh process that starts at once and waits for the files to read back.
 
     Starting it before the program is encoded hides most of its import of DSPy.
 
@@ -86,13 +86,13 @@ class Verifier:
         document: Path,
         expected: dict[str, str],
         snapshot_file: Path | None,
-        calls: Iterable[Call] = (),
+        calls: CallData | None = None,
     ) -> Findings:
         """What the process finds in the files, compared with what is expected."""
         order = {
             "document": str(document),
             "snapshot": str(snapshot_file) if snapshot_file else None,
-            "calls": list(calls),
+            "calls": calls,
         }
         try:
             out, err = self._process.communicate(json.dumps(order), _TIMEOUT_SECONDS)
@@ -132,19 +132,19 @@ def _answers(out: str) -> dict[str, Any]:
 def read_back_inline(
     document: Path, expected: dict[str, str], snapshot_file: Path | None
 ) -> Findings:
-    """The same in this process: faster, and blind to what only lives in its memory."""
+    """The same in this process: faster, but classes in its memory are at hand."""
     problem = _differences(_prompts_of(document), expected)
     if problem or snapshot_file is None:
         return Findings(problem)
     try:
-        prompts = fingerprint(snapshot.loads(snapshot_file.read_bytes()))
+        prompts = prompt_hashes(snapshot.loads(snapshot_file.read_bytes()))
     except snapshot.CANNOT_UNPICKLE as error:
         return Findings(None, f"it does not load ({type(error).__name__}: {error})")
     return Findings(None, _differences(prompts, expected))
 
 
 def _prompts_of(document: Path) -> dict[str, str]:
-    return fingerprint(inspect_program(document.read_bytes(), str(document)))
+    return prompt_hashes(inspect_program(document.read_bytes(), str(document)))
 
 
 def _differences(prompts: dict[str, str], expected: dict[str, str]) -> str | None:
@@ -156,17 +156,13 @@ def _differences(prompts: dict[str, str], expected: dict[str, str]) -> str | Non
 
 
 def prepare_calls(
-    program: dspy.Module,
-    probes: Iterable[Inputs],
-    outcomes: Iterable[Outcome],
-    classes: Iterable[str],
-) -> list[Call]:
-    """Calls for a fresh process, with what they give here.
+    program: dspy.Module, calls: list[Call], classes: Iterable[str]
+) -> CallData:
+    """Calls as data for a fresh process.
 
     Args:
         program: The program that is saved.
-        probes: Inputs to call it with.
-        outcomes: What each of these calls gives here.
+        calls: Its calls, with what they gave here.
         classes: Paths of the classes that it needs.
 
     Raises:
@@ -177,43 +173,30 @@ def prepare_calls(
         msg = f"{path} cannot be imported by another process"
         raise ValueError(msg)
     modules = {name.partition(":")[0] for name in classes}
-    packages = sorted({m.partition(".")[0] for m in modules} - set(DATA_PACKAGES))
-    calls: list[Call] = []
-    for inputs, outcome in zip(probes, outcomes, strict=True):
-        encoder = Encoder(rescue=True)
-        encoded = encoder.encode(dict(inputs), "probe")
-        if encoder.not_stored:
-            raise ValueError("its inputs are no data")
-        calls.append(
-            {
-                "inputs": encoded,
-                "types": encoder.types,
-                "packages": packages,
-                "requests": outcome.requests,
-                "result": outcome.result,
-            }
-        )
-    return calls
+    encoder = Encoder(rescue=True)
+    inputs = encoder.encode([dict(call.inputs) for call in calls], "probes")
+    if encoder.not_stored:
+        raise ValueError("its inputs are no data")
+    return {
+        "inputs": inputs,
+        "types": encoder.types,
+        "packages": sorted({m.partition(".")[0] for m in modules} - {*DATA_PACKAGES}),
+        "outcomes": [[c.outcome.requests, c.outcome.result] for c in calls],
+    }
 
 
-def _compare_call(document: fmt.Document, call: Call) -> str | None:
-    packages = call["packages"]
-    loaded = program_of(document, "staged", None, packages)
-    inputs = Decoder(Imports(packages), call["types"]).decode(call["inputs"])
-    outcome = call_program(loaded, inputs)
-    if outcome.refused:
+def _compare_calls(path: Path, data: CallData | None) -> str | None:
+    if data is None:
         return None
-    expected = Outcome(tuple(call["requests"]), call["result"])
-    difference = expected.difference(outcome)
-    return difference and f"in a fresh process {difference}"
-
-
-def _compare_all(path: Path, calls: list[Call]) -> str | None:
-    document = fmt.parse(path.read_bytes(), str(path))
+    document, packages = fmt.parse(path.read_bytes(), str(path)), data["packages"]
     try:
-        return next(filter(None, (_compare_call(document, c) for c in calls)), None)
+        loaded = program_of(document, "staged", None, packages)
+        inputs = Decoder(Imports(packages), data["types"]).decode(data["inputs"])
+        outcomes = [Outcome(tuple(asked), result) for asked, result in data["outcomes"]]
+        difference = difference_of(loaded, list(map(Call, inputs, outcomes)))
     except FAILURES as error:
-        return f"in a fresh process: {type(error).__name__}: {error!s:.200}"
+        difference = f"{type(error).__name__}: {error!s:.200}"
+    return difference and f"in a fresh process, {difference}"
 
 
 def main() -> None:
@@ -225,10 +208,10 @@ def main() -> None:
     order: dict[str, Any] = json.loads(sys.stdin.read())
     document = Path(order["document"])
     _answer(prompts=_prompts_of(document))
-    _answer(calls=_compare_all(document, order["calls"]))
+    _answer(calls=_compare_calls(document, order["calls"]))
     if order["snapshot"] is not None:
         loaded = snapshot.loads(Path(order["snapshot"]).read_bytes())
-        _answer(snapshot=fingerprint(loaded))
+        _answer(snapshot=prompt_hashes(loaded))
 
 
 def _answer(**answers: Any) -> None:

@@ -141,7 +141,7 @@ def _encode_args(encoder: Encoder, args: tuple[Any, ...], where: str) -> list[An
 
 
 def encode_metadata(encoder: Encoder, item: Any, where: str) -> Any:
-    """What stands beside a type; what acts is named, and refuses after loading."""
+    """Metadata of a type as data; validators and the like are only named."""
     with encoder.having(strict=False):
         node = encoder.encode(item, where)
     if isinstance(node, dict) and node.get("$") in ("module", "lm", "dataclass"):
@@ -200,7 +200,7 @@ def _annotated(decoder: Decoder, node: dict[str, Any]) -> Any:
 
 
 def decode_metadata(decoder: Decoder, node: Any) -> Any:
-    """What stands beside a type: constraints and texts, nothing that acts.
+    """Metadata of a type: constraints and texts, no code.
 
     Raises:
         DamagedArtifactError: It is anything else.
@@ -253,7 +253,7 @@ def type_variable(decoder: Decoder, name: str) -> Any:
     "typing.TypeVar",
 )
 def encode_type_value(encoder: Encoder, value: Any, where: str) -> Any:
-    """An annotation that stands where a value does."""
+    """An annotation that is used as a value."""
     return {"$": "type", "v": encode_annotation(encoder, value, where)}
 
 

@@ -85,7 +85,7 @@ _VALIDATORS: dict[str, Any] = {
 
 
 class _Refusal(NotStored):
-    """Pydantic asks whether it is there, and how it is called."""
+    """True for pydantic, which asks whether there is one."""
 
     def __bool__(self) -> bool:  # type: ignore[override]
         return True
@@ -174,7 +174,7 @@ def decode_field(
 
 
 def _annotation(decoder: Decoder, node: Any, donor: FieldInfo | None) -> Any:
-    """A live signature's own annotation where the document only names a part of it."""
+    """The annotation; a donor's, if the document only names a part of it."""
     before = len(decoder.missing)
     annotation = decode_annotation(decoder, node)
     if donor is not None and len(decoder.missing) > before:
@@ -269,11 +269,7 @@ def _decode_known_metadata(decoder: Decoder, node: Node, _donor: Any) -> Any:
 
 
 def _only_data(value: Any) -> None:
-    """Plain values all the way down: pydantic calls what it can of a constraint.
-
-    Raises:
-        DamagedArtifactError: Anything else is among them.
-    """
+    """Refuses all but plain values: pydantic calls callables in a constraint."""
     if isinstance(value, dict):
         value = [*value.keys(), *value.values()]
     if isinstance(value, list | tuple | set | frozenset):
@@ -293,7 +289,7 @@ def _encode_action(encoder: Encoder, item: Any, where: str) -> Node:
 
 
 def _action(encoder: Encoder, item: Any, where: str) -> Node:
-    """Metadata that acts, and is not one of pydantic's four validators."""
+    """A node that names metadata with code, other than pydantic's validators."""
     func = encoder.leave_out(where, "function", class_path(type(item)))
     return {"$": "validator", "kind": "AfterValidator", "func": func}
 

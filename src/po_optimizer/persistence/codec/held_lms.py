@@ -39,7 +39,7 @@ _FROM_ENVIRONMENT = frozenset({"api_key"})  # what a rebuilt LM finds by itself
 
 
 class MissingLM(NotStored):
-    """Stands where an LM was that could not be made again; keeps its description."""
+    """A placeholder for an LM that could not be made again, with its description."""
 
     def __init__(self, where: str, node: Node) -> None:
         left_out = node.get("left_out") or []

@@ -31,9 +31,9 @@ def import_path(item: Any) -> str:
 
 
 def class_reference(item: Any) -> str:
-    """The import path, if it leads back to the very class; else one that leads nowhere.
+    """The import path if it leads back to this class, else one that leads nowhere.
 
-    A class that its module has bound anew since, say, would come back as another.
+    It leads to another class if the module has defined the name again since.
     """
     home: Any = sys.modules.get(item.__module__)
     if not isinstance(item, type):  # a NewType

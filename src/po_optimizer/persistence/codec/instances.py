@@ -71,7 +71,7 @@ def _encode_model(encoder: Encoder, value: BaseModel, where: str) -> Node:
 
 
 def _form(value: BaseModel) -> Any:
-    """What the prompt is made of: the class's own rendering, as data."""
+    """The value as the class's code renders it in a prompt."""
     if "__stored_form__" in vars(value):
         return vars(value)["__stored_form__"]
     if isinstance(value, dspy.Type):
@@ -104,7 +104,7 @@ def _decode_model(decoder: Decoder, node: Node, donor: Any) -> BaseModel:
 
 
 def _is_live(node: Node, donor: Any, kind: type, decoder: Decoder) -> bool:
-    """True for what works with a live object of its own: it is not made twice."""
+    """True if a part is a live object: then the donor's value is taken whole."""
     if decoder.compare or not isinstance(donor, kind):
         return False
     members = [m for m in node["v"].values() if isinstance(m, dict)]
@@ -132,7 +132,7 @@ def _decode_enum(decoder: Decoder, node: Node, _donor: Any) -> Any:
 
 @encodes("builtins.tuple+", "builtins.object+")
 def _encode_by_shape(encoder: Encoder, value: Any, where: str) -> Node:
-    """Dataclasses and named tuples have no base of their own to be known by."""
+    """Dataclasses and named tuples, which have no base class in common."""
     kind = type(value)
     if hasattr(kind, "__del__"):
         return encoder.leave_out(where, "object", class_path(kind))

@@ -194,7 +194,7 @@ _PARALLEL = (
 
 @encodes("dspy.predict.parallel.Parallel")
 def _encode_parallel(encoder: Encoder, value: Any, where: str) -> Node:
-    """No module of DSPy's: its settings are data, its lock is made anew."""
+    """Settings as data; it is no module, and its lock is made anew."""
     settings = {name: getattr(value, name) for name in _PARALLEL}
     return {"$": "parallel", "v": encoder.encode(settings, where)}
 
@@ -233,7 +233,7 @@ def _root_donor(decoder: Decoder, node: Node, donor: Any) -> Any:
 
 
 def _pair(decoder: Decoder, node: Any, donor: Any) -> None:
-    """Makes the empty modules first, so that a donor's code can be bound to them."""
+    """Makes empty modules first, so that a donor's methods can be bound to them."""
     if isinstance(node, list):
         for i, item in enumerate(node):
             _pair(decoder, item, part(donor, i))

@@ -53,7 +53,7 @@ CONFIG: dict[str, type] = {
 
 
 class CodelessModel(BaseModel):
-    """Base of pydantic models rebuilt without their code, which refuse to need it."""
+    """Base of rebuilt models that had validators; they refuse new values."""
 
     @pydantic.model_validator(mode="before")
     @classmethod
@@ -62,10 +62,7 @@ class CodelessModel(BaseModel):
 
 
 class RebuiltModel(CodelessModel):
-    """Base of those whose code decides how they are rendered.
-
-    What it gave when the program was saved stands in for what it would give.
-    """
+    """Base of rebuilt models that had serializers; they give what was stored."""
 
     @pydantic.model_serializer(mode="plain")
     def _stored_form(self) -> Any:
@@ -75,7 +72,7 @@ class RebuiltModel(CodelessModel):
 
 
 class RebuiltType(dspy.Type):
-    """Base of DSPy types rebuilt from a document: the stored rendering stands in."""
+    """Base of rebuilt DSPy types; they give the rendering that was stored."""
 
     def format(self) -> Any:
         """What the original class's `format` gave when the program was saved.

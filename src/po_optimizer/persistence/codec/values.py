@@ -77,7 +77,7 @@ def _unknown(encoder: "Encoder", value: Any, where: str) -> Any:
 
 
 class NotStored:
-    """Stands where a document only names code or a live object; refuses any use.
+    """A placeholder for code or a live object that is not stored; refuses any use.
 
     The refusal is no Exception: a program that answers something whatever fails must
     not answer something else because a part of it is missing.
@@ -124,7 +124,7 @@ _OPEN = (bool, int, float, type, type(None), NotStored)  # never a secret themse
 
 
 def is_secret(name: Any, value: Any) -> bool:
-    """True for keys, headers and endpoints, by the name under which they are kept."""
+    """True if the name says that the value is a key, a header or an address."""
     if not isinstance(name, str) or not _SECRET.search(name):
         return False
     if isinstance(value, _OPEN) or (isinstance(value, str | bytes) and not value):
@@ -145,7 +145,7 @@ _MODULES = ("dspy.primitives.module.Module", "dspy.clients.base_lm.BaseLM")
 
 
 class Encoder:
-    """One encoding: what was met, what was left out, and the types it needs.
+    """Turns values into data, and notes what it leaves out and which types it needs.
 
     Args:
         rescue: Leave out what cannot be stored instead of raising.
@@ -194,14 +194,14 @@ class Encoder:
             self._depth -= 1
 
     def _give_up(self, value: Any, where: str, error: BaseException) -> Any:
-        """A rescue leaves out what fails; a text form of it stays in the problems."""
+        """Leave out a value that cannot be stored, and note the problem."""
         self.problems.append(f"{where}: {error!s:.200}")
         what = class_path(type(value))
         self.not_stored.append({"where": where, "kind": "object", "what": what})
         return {"$": "missing", "where": where, "kind": "object", "what": what}
 
     def encode_member(self, name: Any, value: Any, where: str) -> Any:
-        """A value with a name: an attribute, a key, a field; secrets are left out."""
+        """The JSON form of an attribute, item or field; a secret is left out."""
         if self.guards and is_secret(name, value):
             return self.leave_out(where, "secret", type(value).__name__)
         return self.encode(value, where)
@@ -219,7 +219,7 @@ class Encoder:
     def leave_out(
         self, where: str, kind: str, what: str, code: str = ""
     ) -> dict[str, str]:
-        """Name what is not written; an error where the prompts depend on it.
+        """A node that names what is left out; an error where prompts depend on it.
 
         Raises:
             NotStorableError: It stands in a demo, a signature or a config.
@@ -235,7 +235,7 @@ class Encoder:
 
 
 class Decoder:
-    """One decoding: data out of a document, importing only what `imports` allows.
+    """Turns a document into values, importing only what `imports` allows.
 
     Args:
         imports: Finds classes by path.
@@ -302,7 +302,7 @@ class Decoder:
 
     @contextmanager
     def level(self) -> Iterator[None]:
-        """One level deeper, for what is not decoded by a tag."""
+        """Counts one more level of nesting, for nodes without a tag."""
         self._enter(1)
         try:
             yield
@@ -335,7 +335,7 @@ def check_public(names: Iterable[str]) -> None:
 
 
 def part(donor: Any, key: Any) -> Any:
-    """The donor's item or attribute of that name, or ABSENT."""
+    """The donor's item of that key, or ABSENT."""
     if isinstance(donor, dict):
         return donor.get(key, ABSENT)
     if isinstance(donor, list | tuple):
@@ -359,7 +359,7 @@ def _encode_not_stored(encoder: Encoder, value: NotStored, _where: str) -> Any:
 
 
 def placeholder(decoder: Decoder, node: Mapping[str, Any]) -> NotStored:
-    """What stands for something that is neither in the document nor given."""
+    """A placeholder for a part that is neither stored nor given."""
     parts = (str(node.get(key, "")) for key in ("where", "kind", "what", "code"))
     missing = NotStored(*parts)
     decoder.missing.append(missing)

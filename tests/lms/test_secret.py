@@ -4,7 +4,7 @@ import traceback
 
 import pytest
 
-from po_optimizer.lms.secret import scrub, without
+from po_optimizer.lms.secret import mask, scrub
 
 KEY = "sk-canary"
 
@@ -47,7 +47,7 @@ def test_without_a_secret_nothing_changes(secret):
     error = raised()
     scrub(error, secret)
     assert KEY in str(error.__cause__)
-    assert without(secret, "text") == "text"
+    assert mask("text", secret) == "text"
 
 
 def test_circular_chain_ends():

@@ -22,7 +22,7 @@ from dspy.lm15 import (
 )
 
 from po_optimizer.errors import PoOptimizerError
-from po_optimizer.lms.answer_repair import count, repair_answer
+from po_optimizer.lms.answer_repair import repair_answer
 from po_optimizer.lms.bounds import bound_schema
 from po_optimizer.lms.meter import Meter
 from po_optimizer.lms.stops import LMNotReady
@@ -87,14 +87,8 @@ class MeteredEngine:
         engine = self._connected()
         with self.meter.attempt(self.meter.slug) as usage:
             response: Response = engine.complete(request)
-            # no prompt has 0 tokens: a server that says so reports none
-            sent = count(response.usage.input_tokens) or None
-            made = count(response.usage.output_tokens) if sent else None
-            usage.update(
-                prompt_tokens=sent,
-                completion_tokens=made,
-                cost_usd=self._cost(sent, made),
-            )
+            usage.report(response.usage.input_tokens, response.usage.output_tokens)
+            usage.cost_usd = self._cost(usage.prompt_tokens, usage.completion_tokens)
         self._warn_of_part(response.finish_reason, request.config.max_tokens)
         self._compare(request.model, response.model)
         return response

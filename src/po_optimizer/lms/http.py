@@ -24,7 +24,7 @@ from dspy._vendor.lm15.transports import (
 )
 
 from po_optimizer.lms.answer_repair import repair_body
-from po_optimizer.lms.secret import without
+from po_optimizer.lms.secret import mask
 
 LARGEST_BYTES = 2**25  # of one answer; a million tokens of text take some 5 MB
 _CODINGS = {"gzip", "x-gzip", "deflate"}  # none grows a block by more than 1,030 times
@@ -179,7 +179,7 @@ def get_json(address: str, api_key: str | None = None, *, body: Any = None) -> R
             document = _parsed(response.read()) if response.status < _REFUSED else None
             return Reply(response.status, document)
     except (TransportError, OSError, ValueError) as error:
-        return Reply(None, problem=without(api_key, str(error)))
+        return Reply(None, problem=mask(str(error), api_key))
     finally:
         transport.close()
 

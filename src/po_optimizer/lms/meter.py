@@ -32,7 +32,7 @@ from dspy.utils.exceptions import (
 from po_optimizer.lms.answer_repair import count
 from po_optimizer.lms.cache import endpoint
 from po_optimizer.lms.ledger import CallRow, Ledger
-from po_optimizer.lms.secret import scrub, without
+from po_optimizer.lms.secret import mask, scrub
 from po_optimizer.lms.stops import (
     Interrupted,
     LedgerWriteFailed,
@@ -95,10 +95,27 @@ class CallScope:
 
 
 @dataclass
-class _Layer:
-    """One layer of an LM call, and how many rows were written inside it."""
+class CallUsage:
+    """What one attempt took, as far as the server reported it."""
 
-    n_rows: int = 0
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    cost_usd: float | None = None
+
+    def report(self, prompt: Any, completion: Any) -> None:
+        """Takes the tokens that can be those of one call."""
+        # no prompt has 0 tokens: a server that says so reports none
+        self.prompt_tokens = count(prompt) or None
+        self.completion_tokens = count(completion) if self.prompt_tokens else None
+
+
+@dataclass
+class _Layer:
+    """One layer of an LM call: when it began, and whether it has a row."""
+
+    started: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
+    clock: float = field(default_factory=time.perf_counter)
+    has_row: bool = False
 
 
 _retry_after: ContextVar[float] = ContextVar("po_retry_after", default=0.0)
@@ -115,7 +132,7 @@ def _inner_layer() -> Iterator[_Layer]:
     finally:
         _layer.reset(token)
         if outer is not None:
-            outer.n_rows += inner.n_rows
+            outer.has_row |= inner.has_row
 
 
 @dataclass(eq=False)
@@ -154,54 +171,41 @@ class Meter:
         Raises:
             LMUnreachable: There is no answer, after all attempts.
         """
-        started, clock = datetime.now(timezone.utc), time.perf_counter()
         _retry_after.set(0.0)
         try:
             with self._flying(), _inner_layer() as layer, endpoint(lm.cache_folder):
                 yield
-                if not layer.n_rows:
-                    self._record(lm.slug, started, clock, paid=False)
-                    layer.n_rows = 1
+                self._record(layer, lm.slug, CallUsage(), paid=False)
         except StopRun as stop:
             self.stopped = stop  # the other threads stop paying too
             raise
         except Exception as error:
-            if not _is_lost(error):
+            if not _is_unreachable(error):
                 raise  # the LM is there, and the next prompt may suit it
-            words = masked(self.words(error, 300), lm.secrets)
-            self.stopped = LMUnreachable(lm.slug, lm.where, words)
+            problem = self.describe_error(error, 300, lm.secrets)
+            self.stopped = LMUnreachable(lm.slug, lm.where, problem)
             raise self.stopped from error
 
     @contextmanager
-    def attempt(
-        self, slug: str, secrets: tuple[str, ...] = ()
-    ) -> Iterator[dict[str, Any]]:
-        """One paid attempt of an LM; its usage goes into the dict that is given.
-
-        The keys are CallRow's: prompt_tokens, completion_tokens, cost_usd.
+    def attempt(self, slug: str, secrets: tuple[str, ...] = ()) -> Iterator[CallUsage]:
+        """One paid attempt of an LM; the block says what it took.
 
         Raises:
             StopRun: The run was stopped while the server's Retry-After was waited for.
         """
         self._await_retry(slug)
-        started, clock = datetime.now(timezone.utc), time.perf_counter()
-        usage: dict[str, Any] = {}
+        usage = CallUsage()
         with _inner_layer() as layer:
             try:
                 yield usage
             except Exception as error:
                 _take_retry_after(error)
-                for secret in (self.secret, *secrets):
-                    scrub(error, secret)
-                if not layer.n_rows:
-                    words = masked(self.words(error, 400), secrets)
-                    usage = {"error": f"{type(error).__name__}: {words}"}
-                    self._record(slug, started, clock, paid=True, **usage)
-                    layer.n_rows = 1
+                scrub(error, self.secret, *secrets)
+                problem = self.describe_error(error, 400, secrets)
+                problem = f"{type(error).__name__}: {problem}"
+                self._record(layer, slug, CallUsage(), error=problem)
                 raise
-            if not layer.n_rows:
-                self._record(slug, started, clock, paid=True, **usage)
-                layer.n_rows = 1
+            self._record(layer, slug, usage)
 
     @contextmanager
     def _flying(self) -> Iterator[None]:
@@ -219,11 +223,13 @@ class Meter:
         with self._changed:
             self._changed.wait_for(lambda: self.in_flight == 0)
 
-    def words(self, error: BaseException, most: int) -> str:
-        """What an error says, without the secret, at most so many characters."""
+    def describe_error(
+        self, error: BaseException, most: int, secrets: tuple[str, ...] = ()
+    ) -> str:
+        """What an error says, without secrets, in at most so many characters."""
         # the libraries' advice and tracebacks are about their own arguments
         text = re.split(r"\n\n  |\nTraceback ", str(error), maxsplit=1)[0]
-        return visible(without(self.secret, text))[:most]
+        return mask(visible(mask(text, self.secret))[:most], *secrets)
 
     def check(self) -> None:
         """Lets a paid attempt pass, or raises the StopRun that forbids it."""
@@ -235,6 +241,10 @@ class Meter:
             except StopRun as stop:
                 self.stopped = stop
                 raise
+
+    def resume(self) -> None:
+        """Forgets a stop, for the next node of the same process; but not a Ctrl-C."""
+        self.stopped = Interrupted() if stop_requested.is_set() else None
 
     def _await_retry(self, slug: str) -> None:
         seconds = _retry_after.get()
@@ -251,48 +261,44 @@ class Meter:
             time.sleep(min(seconds, _STEP_SECONDS))
             seconds -= _STEP_SECONDS
 
-    def resume(self) -> None:
-        """Forgets a stop, for the next node of the same process; but not a Ctrl-C."""
-        self.stopped = Interrupted() if stop_requested.is_set() else None
-
     def _record(
-        self, slug: str, started: datetime, clock: float, *, paid: bool, **usage: Any
+        self,
+        layer: _Layer,
+        slug: str,
+        usage: CallUsage,
+        *,
+        paid: bool = True,
+        error: str | None = None,
     ) -> None:
-        """Adds a row to the ledger.
+        """Adds a row to the ledger, unless a layer inside of this one did.
 
         Raises:
             LedgerWriteFailed: The disk refused it.
         """
+        if layer.has_row:
+            return
         scope: CallScope = dspy.settings.get("po_call_scope") or CallScope()
-        for name in ("prompt_tokens", "completion_tokens"):
-            # of servers that no client of ours asked
-            usage[name] = count(usage.get(name))
         row = CallRow(
-            started=started.isoformat(timespec="milliseconds"),
+            started=layer.started.isoformat(timespec="milliseconds"),
             run_id=self.run_id,
             stage=scope.stage,
             trial=scope.trial if scope.trial is not None else self.trial,
             optimization_id=scope.optimization_id,
             lm=slug,
             paid=paid,
-            seconds=round(time.perf_counter() - clock, 4),
-            **usage,
+            seconds=round(time.perf_counter() - layer.clock, 4),
+            error=error,
+            **vars(usage),
         )
         try:
             self.ledger.record(row)
-        except sqlite3.Error as error:
-            raise LedgerWriteFailed(str(self.ledger.path), str(error)) from error
+        except sqlite3.Error as refusal:
+            raise LedgerWriteFailed(str(self.ledger.path), str(refusal)) from refusal
+        layer.has_row = True
 
     def __deepcopy__(self, memo: dict[int, object]) -> "Meter":
         """The same meter: a deep copy of a program must not lose its calls."""
         return self
-
-
-def masked(text: str, secrets: tuple[str, ...]) -> str:
-    """The text without any of the secrets."""
-    for secret in secrets:
-        text = without(secret, text)
-    return text
 
 
 def _take_retry_after(error: Exception) -> None:
@@ -312,7 +318,7 @@ def _in_event_loop() -> bool:
     return True
 
 
-def _is_lost(error: Exception) -> bool:
+def _is_unreachable(error: Exception) -> bool:
     """Whether an LM's error says that it is not there, rather than no to a prompt."""
     if isinstance(error, LMUnsupportedModelError):
         return True  # no prompt is answered by a model that is not there

@@ -26,7 +26,7 @@ from dspy.lm15 import Request, Response
 
 from po_optimizer.lms import uncached
 from po_optimizer.lms.cache import kept_under
-from po_optimizer.lms.meter import LMIdentity, Meter, meter_of_run
+from po_optimizer.lms.meter import CallUsage, LMIdentity, Meter, meter_of_run
 from po_optimizer.lms.program_threads import ProcessWide
 from po_optimizer.lms.single_flight import asked_alone
 
@@ -37,7 +37,7 @@ _ADDRESSES = ("api_base", "base_url")
 _SECRET_NAME = re.compile(r"key|token|secret|password|credential|header|auth", re.I)
 _SECRET_VARIABLE = re.compile(r"_(API_KEY|ACCESS_KEY|SECRET|TOKEN|PASSWORD)$")
 _SHORTEST_SECRET = 6
-_OWN_WAYS = ("__call__", "acall", "forward", "aforward")
+_OWN_METHODS = ("__call__", "acall", "forward", "aforward")
 _execute, _aexecute = execution.execute, execution.aexecute
 _select = execution._engine
 
@@ -45,10 +45,10 @@ _select = execution._engine
 @contextmanager
 def _replaced() -> Iterator[None]:
     with ExitStack() as stack:
-        for name, way in _WAYS.items():
-            stack.enter_context(patch.object(execution, name, way))
+        for name, function in _REPLACEMENTS.items():
+            stack.enter_context(patch.object(execution, name, function))
         for cls in set(_subclasses(BaseLM)):
-            for name in _OWN_WAYS:
+            for name in _OWN_METHODS:
                 method = vars(cls).get(name)
                 if inspect.isfunction(method):
                     metered = _metered_method(method)
@@ -121,7 +121,7 @@ def _metered_engine(lm: Any, call: Any, asynchronous: bool) -> Any:
     return attempts, request, provider
 
 
-_WAYS = {"execute": _metered, "aexecute": _ametered, "_engine": _metered_engine}
+_REPLACEMENTS = {"execute": _metered, "aexecute": _ametered, "_engine": _metered_engine}
 
 
 class _Attempts:
@@ -148,43 +148,38 @@ class _Attempts:
         """One attempt."""
         with self._attempt() as usage:
             response: Response = self._backend.complete(request)
-            usage.update(self._priced(request, response))
+            self._report(usage, request, response)
         return response
 
     def complete_legacy(self, *args: Any, **kwargs: Any) -> CallResult:
         """One attempt by way of LiteLLM or of the LM's own `forward`."""
         with self._attempt() as usage:
             result: CallResult = self._backend.complete_legacy(*args, **kwargs)
-            usage.update(usage_of(result))
+            _report_result(usage, result)
         return result
 
     def stream(self, request: Request) -> Iterator[Any]:
         """One attempt, piece by piece; its usage comes with the last."""
-        self._meter.check()
-        with self._meter.attempt(*self._named()) as usage:
+        with self._attempt() as usage:
             for event in self._backend.stream(request):
-                if (reported := getattr(event, "usage", None)) is not None:
-                    usage.update(_tokens(reported.input_tokens, reported.output_tokens))
+                _report_event(usage, event)
                 yield event
 
     @contextmanager
-    def _attempt(self) -> Iterator[dict[str, Any]]:
+    def _attempt(self) -> Iterator[CallUsage]:
         # a class's own forward is checked itself, if it does not ask another LM
         by_class = isinstance(self._backend, LegacyEngine | AsyncLegacyEngine)
         if not by_class or {"forward", "aforward"} & set(vars(self._lm)):
             self._meter.check()
-        with self._meter.attempt(*self._named()) as usage:
+        identity = self._identity
+        with self._meter.attempt(identity.slug, identity.secrets) as usage:
             yield usage
 
-    def _named(self) -> tuple[str, tuple[str, ...]]:
-        return self._identity.slug, self._identity.secrets
-
-    def _priced(self, request: Request, response: Any) -> dict[str, Any]:
-        if not isinstance(response, Response):
-            return {}  # DSPy says what is wrong with it
-        result = CallResult.native(response, provider=self._provider)
-        execution._price_result(self._lm, result, response, self._provider, request)
-        return usage_of(result)
+    def _report(self, usage: CallUsage, request: Request, response: Any) -> None:
+        if isinstance(response, Response):  # DSPy says what is wrong with another
+            result = CallResult.native(response, provider=self._provider)
+            execution._price_result(self._lm, result, response, self._provider, request)
+            _report_result(usage, result)
 
 
 class _AsyncAttempts(_Attempts):
@@ -194,24 +189,40 @@ class _AsyncAttempts(_Attempts):
         """One attempt."""
         with self._attempt() as usage:
             response: Response = await self._backend.complete(request)
-            usage.update(self._priced(request, response))
+            self._report(usage, request, response)
         return response
 
     async def complete_legacy(self, *args: Any, **kwargs: Any) -> CallResult:
         """One attempt by way of LiteLLM or of the LM's own `aforward`."""
         with self._attempt() as usage:
             result: CallResult = await self._backend.complete_legacy(*args, **kwargs)
-            usage.update(usage_of(result))
+            _report_result(usage, result)
         return result
 
     async def stream(self, request: Request) -> Any:
         """One attempt, piece by piece; its usage comes with the last."""
-        self._meter.check()
-        with self._meter.attempt(*self._named()) as usage:
+        with self._attempt() as usage:
             async for event in self._backend.stream(request):
-                if (reported := getattr(event, "usage", None)) is not None:
-                    usage.update(_tokens(reported.input_tokens, reported.output_tokens))
+                _report_event(usage, event)
                 yield event
+
+
+def _report_result(usage: CallUsage, result: CallResult) -> None:
+    tokens = result.usage or {}
+    usage.report(tokens.get("prompt_tokens"), tokens.get("completion_tokens"))
+    usage.cost_usd = result.cost
+
+
+def _report_event(usage: CallUsage, event: Any) -> None:
+    if (tokens := getattr(event, "usage", None)) is not None:
+        usage.report(tokens.input_tokens, tokens.output_tokens)
+
+
+def _report_answer(usage: CallUsage, answer: Any) -> None:
+    """What an answer of an LM's own `forward` says of its usage, as OpenAI's do."""
+    found = getattr(answer, "usage", None)
+    tokens = found if isinstance(found, Mapping) else getattr(found, "__dict__", {})
+    usage.report(tokens.get("prompt_tokens"), tokens.get("completion_tokens"))
 
 
 def _metered_method(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -220,10 +231,10 @@ def _metered_method(method: Callable[..., Any]) -> Callable[..., Any]:
     delegates = "__class__" in inspect.unwrap(method).__code__.co_freevars
 
     @contextmanager
-    def metered(lm: Any, kwargs: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    def metered(lm: Any, kwargs: dict[str, Any]) -> Iterator[CallUsage]:
         meter = _meter(lm)
         if meter is None:
-            yield {}
+            yield CallUsage()
             return
         identity = identify(lm, meter, kwargs)
         with meter.call(identity):
@@ -238,7 +249,7 @@ def _metered_method(method: Callable[..., Any]) -> Callable[..., Any]:
         async def ask(lm: Any, *args: Any, **kwargs: Any) -> Any:
             with metered(lm, kwargs) as usage:
                 answer = await method(lm, *args, **kwargs)
-                usage.update(_reported(answer))
+                _report_answer(usage, answer)
             return answer
 
         return ask
@@ -247,31 +258,10 @@ def _metered_method(method: Callable[..., Any]) -> Callable[..., Any]:
     def ask_now(lm: Any, *args: Any, **kwargs: Any) -> Any:
         with metered(lm, kwargs) as usage:
             answer = method(lm, *args, **kwargs)
-            usage.update(_reported(answer))
+            _report_answer(usage, answer)
         return answer
 
     return ask_now
-
-
-def usage_of(result: CallResult) -> dict[str, Any]:
-    """Tokens and cost of one answer in the ledger's words."""
-    counts = result.usage or {}
-    tokens = _tokens(counts.get("prompt_tokens"), counts.get("completion_tokens"))
-    return {**tokens, "cost_usd": result.cost}
-
-
-def _reported(answer: Any) -> dict[str, Any]:
-    """What an answer of an LM's own `forward` says of its usage, as OpenAI's do."""
-    usage = getattr(answer, "usage", None)
-    counts = usage if isinstance(usage, Mapping) else getattr(usage, "__dict__", {})
-    return _tokens(counts.get("prompt_tokens"), counts.get("completion_tokens"))
-
-
-def _tokens(prompt: Any, completion: Any) -> dict[str, Any]:
-    # no prompt has 0 tokens: who says so reports none
-    sent = prompt if isinstance(prompt, int) and prompt else None
-    made = completion if isinstance(completion, int) and sent else None
-    return {"prompt_tokens": sent, "completion_tokens": made}
 
 
 def identify(lm: Any, meter: Meter, options: Mapping[str, Any]) -> LMIdentity:

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from po_optimizer.errors import SettingError, needs_extra
-from po_optimizer.lms.embedded.memory import available_memory, check_memory
 from po_optimizer.lms.embedded.weights import find_weights
 from po_optimizer.params import EmbeddedParams
 
@@ -26,6 +25,10 @@ logger = getLogger(__name__)
 # Programs that are asked in turn find their prompts' beginning here, some 80 MB each;
 # llama.cpp would take 8 GB, more than a small machine has.
 _PROMPT_CACHE_MIB = 512
+_PER_CONTEXT_TOKEN = 12_000  # bytes of the smallest model's keys and values, 16 bits
+_MEMINFO = Path("/proc/meminfo")
+_CGROUP = Path("/sys/fs/cgroup")
+_MB = 1_000_000
 
 # Loopback is open to every account and page of this machine. The runtime cannot check
 # the Host header: a page that rebinds its name to loopback lacks the key as well.
@@ -124,11 +127,9 @@ def default_threads() -> int:
 
 
 def _cores() -> int:
-    return (
-        len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else (os.cpu_count() or 1)
-    )
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _close_to_others(settings: Any) -> None:
@@ -153,3 +154,51 @@ def _check_port(port: int) -> None:
                 f"the port cannot be had ({error.strerror})",
                 "Choose another one, or 0 for any free port.",
             ) from error
+
+
+def check_memory(weights: Path, context_tokens: int, available: int | None) -> None:
+    """Lets weights pass that can fit.
+
+    The estimate is a lower bound (the file and the smallest known cache of keys and
+    values), so that nothing is refused that could run.
+
+    Args:
+        weights: The GGUF file.
+        context_tokens: Of all slots together.
+        available: Bytes; None: unknown, everything passes.
+
+    Raises:
+        SettingError: The memory cannot be enough.
+    """
+    needed = weights.stat().st_size + context_tokens * _PER_CONTEXT_TOKEN
+    if available is None or needed <= available:
+        return
+    raise SettingError(
+        "lm.embedded",
+        str(weights),
+        f"it needs at least {needed / _MB:,.0f} MB of memory with {context_tokens} "
+        f"tokens of context, {available / _MB:,.0f} MB are available",
+        "Free memory, lower lm.context_tokens or lm.embedded.slots, or choose a "
+        "smaller model.",
+    )
+
+
+def available_memory(meminfo: Path = _MEMINFO, cgroup: Path = _CGROUP) -> int | None:
+    """Bytes that a process may still take, swap included; None: not known here."""
+    try:
+        lines = meminfo.read_text().splitlines()
+        kilobytes = {line.split(":")[0]: int(line.split()[1]) for line in lines}
+        free = (kilobytes["MemAvailable"] + kilobytes["SwapFree"]) * 1024
+    except (OSError, KeyError, ValueError, IndexError):
+        return None
+    left = _left_in_container(cgroup)
+    return free if left is None else min(free, left)
+
+
+def _left_in_container(cgroup: Path) -> int | None:
+    """Bytes under a container's limit; None: there is none."""
+    try:
+        limit = int((cgroup / "memory.max").read_text())
+        return limit - int((cgroup / "memory.current").read_text())
+    except (OSError, ValueError):  # no such file, or the word max
+        return None

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from po_optimizer.errors import SettingError, needs_extra
 from po_optimizer.files.atomic import copy_whole
-from po_optimizer.lms.secret import without
+from po_optimizer.lms.secret import mask
 from po_optimizer.params import EmbeddedParams
 
 logger = getLogger(__name__)
@@ -134,7 +134,7 @@ def _from_hub(params: EmbeddedParams) -> Path:
         raise SettingError(
             "lm.embedded.hub_repo",
             f"{repo}@{revision}",
-            f"the download failed: {without(None, str(error))[:200]}",
+            f"the download failed: {mask(str(error))[:200]}",
             "Check the network and the revision, then run again: it resumes; or give "
             "lm.embedded.path.",
         ) from error

@@ -180,7 +180,7 @@ class Prober:
 
     def refusal(self, error: LMError) -> str:
         """What the server says of a prompt that it does not answer."""
-        words = self._lm.meter.words(error, 300)
+        words = self._lm.meter.describe_error(error, 300)
         return f"{self._lm.slug} refuses the prompt: {words}"
 
     def _asking(self) -> AbstractContextManager[None]:

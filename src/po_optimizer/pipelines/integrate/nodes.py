@@ -47,7 +47,7 @@ def write_vision_and_review(
             "(lm.structured_output)."
         ) from error
     except LMInvalidRequestError as error:
-        words = task_lm.meter.words(error, 300)
+        words = task_lm.meter.describe_error(error, 300)
         raise PoOptimizerError(
             f"integrate: {task_lm.slug} refused the prompt: {words}. The files that "
             "stood there are untouched. Shorten the documents, or choose an LM with a "

@@ -13,7 +13,7 @@ import click
 from kedro.framework.project import configure_project
 
 from po_optimizer import __version__
-from po_optimizer.cli import run, show
+from po_optimizer.cli import new, run, show
 
 _NAME = "po-optimizer"
 
@@ -59,6 +59,7 @@ def group() -> None:
 
 group.add_command(run, name="run")
 group.add_command(show, name="show")
+group.add_command(new, name="new")
 
 
 def main(*args: Any, **kwargs: Any) -> Any:

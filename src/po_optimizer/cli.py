@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 import click
 from kedro.framework.cli.project import run as kedro_run
+from kedro.utils import find_kedro_project
 from omegaconf import OmegaConf
 from rich.console import Console
 
@@ -26,6 +27,7 @@ from po_optimizer.lms import StopRun, force_exit
 from po_optimizer.lms.visible import visible
 from po_optimizer.persistence.outline import outline_program
 from po_optimizer.persistence.reading import read_local_document
+from po_optimizer.roles.scaffold import write_role
 
 _KEPT = (
     "stopped by Ctrl-C. What is stored and every LM answer so far is kept: the same "
@@ -130,6 +132,28 @@ def program_in_words(path: Path) -> str:
         for predictor in outline_program(read_local_document(path), str(path))
     ]
     return "\n\n".join([str(path), *parts])
+
+
+@click.group()
+def new() -> None:
+    """Write what a project needs anew."""
+
+
+@new.command()
+@click.argument("name")
+@click.option("--inputs", required=True, help="Fields that are given: question,context")
+@click.option("--outputs", required=True, help="Fields that are asked for: answer")
+def role(name: str, inputs: str, outputs: str) -> None:
+    """Write a role that runs, in roles/NAME: fill it with your own."""
+    project = find_kedro_project(Path.cwd()) or Path.cwd()
+    fields = ([part.strip() for part in text.split(",")] for text in (inputs, outputs))
+    try:
+        files = write_role(project, name, *fields)
+    except PoOptimizerError as error:
+        raise RunError(str(error)) from error
+    for path in files:
+        click.echo(path.relative_to(project))
+    click.echo(f"Run it: kedro run --params role={name}")
 
 
 def split_params(context: click.Context, option: click.Parameter, value: Any) -> Any:

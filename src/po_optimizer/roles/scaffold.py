@@ -1,0 +1,185 @@
+"""A new role as a folder of files that run as they are, to be filled with one's own."""
+
+import importlib.util
+import json
+import keyword
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from string import Template
+
+from po_optimizer.errors import SettingError, listed
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_EXAMPLES = (
+    ("The ferry to the island leaves at noon.", "noon"),
+    ("Maria planted two apple trees in March.", "March"),
+    ("Bread costs three euro at the corner shop.", "three"),
+    ("Our train was late because of snow.", "snow"),
+    ("He keeps his bicycle in the cellar.", "cellar"),
+    ("Seven lamps light the old bridge.", "Seven"),
+    ("A letter from Lisbon came on Friday.", "Friday"),
+    ("She paints wooden boats green.", "green"),
+    ("Doctors met online to discuss sleep.", "sleep"),
+    ("Nobody has found the lost violin yet.", "violin"),
+)
+"""Sentences of which none is like another, and a word of each."""
+
+_PROGRAM = Template('''\
+"""The role $name: its program and its metric."""
+
+from typing import Any
+
+import dspy
+
+from po_optimizer import Score
+
+OUTPUTS = ($names,)
+
+
+class Fields(dspy.Signature):
+    """Name the one word that the inputs are about. (Say here what is wanted.)"""
+
+$fields
+
+
+class Program(dspy.Module):
+    """Answers in one LM call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.predict = dspy.Predict(Fields)
+
+    def forward(self, $parameters) -> dspy.Prediction:
+        """A prediction with the outputs."""
+        return self.predict($arguments)
+
+
+def metric(
+    example: dspy.Example, prediction: Any, trace: Any = None, *_: Any
+) -> Score:
+    """The share of outputs that are the reference's, letter case aside; in [0, 1]."""
+    parts = {
+        name: float(_words(prediction.get(name)) == _words(example[name]))
+        for name in OUTPUTS
+    }
+    missed = [name for name, value in parts.items() if value < 1]
+    feedback = [f"{name} is {example[name]!r}" for name in missed]
+    value = sum(parts.values()) / len(parts)
+    return Score(value, parts, feedback="; ".join(feedback))
+
+
+def _words(value: Any) -> list[str]:
+    return str(value or "").casefold().strip(" .").split()
+''')
+_PARAMETERS = Template("""\
+# kedro run --params role=$name
+role:
+  program: $name.role:Program
+  metric: $name.role:metric
+  outputs: [$outputs]          # every record has them, beside the inputs
+raw_records: roles/$name/records.jsonl   # or CSV, JSON, Parquet
+data_prep:
+  sizes: {train: 0.4, val: 0.3, test: 0.3}   # shares, or numbers of records
+""")
+_TEST = Template('''\
+"""The role's records suit its program, and its metric tells good from empty."""
+
+import json
+from pathlib import Path
+
+import dspy
+from $name.role import OUTPUTS, metric
+
+RECORDS = [
+    json.loads(line)
+    for line in Path(__file__).with_name("records.jsonl").read_text().splitlines()
+]
+
+
+def test_reference_outputs_are_worth_more_than_none():
+    """1.0 and 0.0, whatever the record."""
+    for record in RECORDS:
+        example = dspy.Example(**record)
+        reference = dspy.Prediction(**{name: record[name] for name in OUTPUTS})
+        assert metric(example, reference) == 1.0
+        assert metric(example, dspy.Prediction()) == 0.0
+''')
+
+
+def write_role(
+    project: Path, name: str, inputs: Sequence[str], outputs: Sequence[str]
+) -> list[Path]:
+    """Writes the folder `roles/<name>`: program, metric, records, parameters, a test.
+
+    Args:
+        project: The project's folder.
+        name: Of the role, and of the package that its code is imported as.
+        inputs: Fields that the program is given.
+        outputs: Fields that it gives.
+
+    Returns:
+        The files, in the order in which one reads them.
+
+    Raises:
+        SettingError: A name cannot be used, or the role is there already.
+    """
+    _check_names(project, name, inputs, outputs)
+    folder = project / "roles" / name
+    folder.mkdir(parents=True)
+    files = dict(_files(name, inputs, outputs))
+    for file, text in files.items():
+        (folder / file).write_text(text, encoding="utf-8")
+    return [folder / file for file in files]
+
+
+def _check_names(
+    project: Path, name: str, inputs: Sequence[str], outputs: Sequence[str]
+) -> None:
+    folder = project / "roles" / name
+    if not _NAME.fullmatch(name) or keyword.iskeyword(name):
+        allowed = "it is a package of Python: lower-case letters, digits, underscores"
+        raise SettingError("name", name, allowed, "Choose another one.")
+    if folder.exists():
+        remedy = "Choose another name, or remove that folder."
+        raise SettingError("name", name, f"{folder} is there already", remedy)
+    if importlib.util.find_spec(name) is not None:
+        problem = "Python has a package of that name, which would be imported instead"
+        raise SettingError("name", name, problem, "Choose another one.")
+    fields = [*inputs, *outputs]
+    wrong = [f for f in fields if not f.isidentifier() or keyword.iskeyword(f)]
+    wrong += sorted({f for f in fields if fields.count(f) > 1})
+    if wrong or not inputs or not outputs:
+        raise SettingError(
+            "fields",
+            f"{listed(inputs)} -> {listed(outputs)}",
+            "inputs and outputs are names of Python, each once",
+            "Give them as in --inputs question,context --outputs answer.",
+        )
+
+
+def _files(
+    name: str, inputs: Sequence[str], outputs: Sequence[str]
+) -> Iterator[tuple[str, str]]:
+    kinds = [(field, "Input") for field in inputs]
+    kinds += [(field, "Output") for field in outputs]
+    fields = [f"    {field}: str = dspy.{kind}Field()" for field, kind in kinds]
+    names = {
+        "name": name,
+        "names": ", ".join(f'"{field}"' for field in outputs),
+        "outputs": ", ".join(outputs),
+        "fields": "\n".join(fields),
+        "parameters": ", ".join(f"{field}: str" for field in inputs),
+        "arguments": ", ".join(f"{field}={field}" for field in inputs),
+    }
+    yield "role.py", _PROGRAM.substitute(names)
+    yield "role.yml", _PARAMETERS.substitute(names)
+    yield "records.jsonl", "".join(_records(inputs, outputs))
+    yield "test_role.py", _TEST.substitute(names)
+    yield "__init__.py", f'"""The role {name}; removing this folder removes it."""\n'
+
+
+def _records(inputs: Sequence[str], outputs: Sequence[str]) -> Iterator[str]:
+    for text, word in _EXAMPLES:
+        record = dict.fromkeys(inputs, text) | dict.fromkeys(outputs, word)
+        yield f"{json.dumps(record)}\n"

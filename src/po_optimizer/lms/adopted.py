@@ -80,11 +80,11 @@ def lm_of(
         )
     if params is None:
         try:
-            made = dspy.LM(lm)
+            plain = dspy.LM(lm)
         except ValueError as error:
             raise _no_lm(name, lm, str(error)) from error
         return adopt_lm(
-            made, folder, run_id=run_id, adapter=adapter, num_threads=num_threads or 8
+            plain, folder, run_id=run_id, adapter=adapter, num_threads=num_threads or 8
         )
     update: dict[str, Any] = {"num_threads": num_threads or 0}
     if lm != "embedded":

@@ -53,12 +53,12 @@ class EndpointCache(Cache):
     ) -> Any:
         """The kept answer, or None to the one who is to ask for it."""
         key = self._key(request, ignored_args_for_cache_key)
-        answer = self._kept(key)
+        answer = self._read(key)
         if answer is None and _sent.get() is not None:
             # as earlier versions kept it
-            answer = self._kept(self.cache_key(request, ignored_args_for_cache_key))
+            answer = self._read(self.cache_key(request, ignored_args_for_cache_key))
         if answer is None and self.flight.take(key):
-            answer = self._kept(key)
+            answer = self._read(key)
             if answer is not None:
                 self.flight.release(key)
         return answer
@@ -69,10 +69,10 @@ class EndpointCache(Cache):
             request, ignored = sent, None
         return str(self.cache_key(request, ignored))
 
-    def _kept(self, key: str) -> Any:
+    def _read(self, key: str) -> Any:
         with self._lock:
-            kept = self.memory_cache.get(key)
-        answer = self.answers.get(key) if kept is None else kept
+            answer = self.memory_cache.get(key)
+        answer = self.answers.get(key) if answer is None else answer
         return self._prepare_cached_response(answer) if _readable(answer) else None
 
     def put(
@@ -182,7 +182,7 @@ def endpoint(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def kept_under(sent: dict[str, Any] | None) -> Iterator[None]:
+def keyed_by(sent: dict[str, Any] | None) -> Iterator[None]:
     """In the block an answer's key is what was sent for it; None: DSPy's own key."""
     token = _sent.set(sent)
     try:

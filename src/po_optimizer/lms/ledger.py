@@ -163,9 +163,9 @@ class Ledger:
         names = ", ".join(CallRow.model_fields)
         select = f"SELECT {names} FROM calls {where} ORDER BY id"  # noqa: S608
         with self._connection() as connection:
-            found = connection.execute(select, values).fetchall()
+            rows = connection.execute(select, values).fetchall()
         keys = list(CallRow.model_fields)
-        return [CallRow(**dict(zip(keys, row, strict=True))) for row in found]
+        return [CallRow(**dict(zip(keys, row, strict=True))) for row in rows]
 
     def stages(self, run_id: str) -> dict[str, Usage]:
         """Usage per stage of one run, in the order in which the stages began."""
@@ -184,7 +184,7 @@ class Ledger:
 def _where(
     run_id: str | None, stage: str | None, optimization_id: str | None
 ) -> tuple[str, dict[str, str]]:
-    wanted = {"run_id": run_id, "stage": stage, "optimization_id": optimization_id}
-    given = {name: value for name, value in wanted.items() if value is not None}
-    clause = " AND ".join(f"{name} = :{name}" for name in given)
-    return (f"WHERE {clause}" if clause else ""), given
+    filters = {"run_id": run_id, "stage": stage, "optimization_id": optimization_id}
+    values = {name: value for name, value in filters.items() if value is not None}
+    clause = " AND ".join(f"{name} = :{name}" for name in values)
+    return (f"WHERE {clause}" if clause else ""), values

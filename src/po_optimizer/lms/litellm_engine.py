@@ -84,8 +84,8 @@ class _WholeAnswers(httpx.BaseTransport):
         self._by_environment = by_environment
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        own = is_loopback(str(request.url))
-        client = self._plain if own else self._by_environment
+        loopback = is_loopback(str(request.url))
+        client = self._plain if loopback else self._by_environment
         response = client.send(request, stream=True, follow_redirects=False)
         try:
             codings = response.headers.get_list("content-encoding")

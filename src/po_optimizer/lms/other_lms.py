@@ -25,7 +25,7 @@ from dspy.clients.errors import error_boundary
 from dspy.lm15 import Request, Response
 
 from po_optimizer.lms import uncached
-from po_optimizer.lms.cache import kept_under
+from po_optimizer.lms.cache import keyed_by
 from po_optimizer.lms.meter import CallUsage, LMIdentity, Meter, meter_of_run
 from po_optimizer.lms.program_threads import ProcessWide
 from po_optimizer.lms.single_flight import asked_alone
@@ -75,14 +75,15 @@ def _meter(lm: Any) -> Meter | None:
 
 def _metered(lm: Any, call: Any) -> Any:
     if getattr(lm, "meters_itself", False):
-        with lm.meter.call(lm.identity), kept_under(_sent(lm, call)):
+        with lm.meter.call(lm.identity), keyed_by(_sent(lm, call)):
             return _execute(lm, call)
     meter = _meter(lm)
     if meter is None:
         return _execute(lm, call)
     with meter.call(identify(lm, meter, call.legacy)):
-        turn = uncached.turn(lm, call, awaited=False)
-        return uncached.kept(turn) or uncached.keep(turn, _execute(lm, call))
+        request = uncached.numbered_request(lm, call, awaited=False)
+        answer = uncached.load_answer(request)
+        return answer or uncached.keep_answer(request, _execute(lm, call))
 
 
 async def _ametered(lm: Any, call: Any) -> Any:
@@ -92,8 +93,9 @@ async def _ametered(lm: Any, call: Any) -> Any:
     if meter is None:
         return await _aexecute(lm, call)
     with meter.call(identify(lm, meter, call.legacy)), asked_alone():
-        turn = uncached.turn(lm, call, awaited=True)
-        return uncached.kept(turn) or uncached.keep(turn, await _aexecute(lm, call))
+        request = uncached.numbered_request(lm, call, awaited=True)
+        answer = uncached.load_answer(request)
+        return answer or uncached.keep_answer(request, await _aexecute(lm, call))
 
 
 def _sent(lm: Any, call: Any) -> dict[str, Any] | None:
@@ -220,8 +222,9 @@ def _report_event(usage: CallUsage, event: Any) -> None:
 
 def _report_answer(usage: CallUsage, answer: Any) -> None:
     """What an answer of an LM's own `forward` says of its usage, as OpenAI's do."""
-    found = getattr(answer, "usage", None)
-    tokens = found if isinstance(found, Mapping) else getattr(found, "__dict__", {})
+    tokens = getattr(answer, "usage", None)
+    if not isinstance(tokens, Mapping):
+        tokens = getattr(tokens, "__dict__", {})
     usage.report(tokens.get("prompt_tokens"), tokens.get("completion_tokens"))
 
 
@@ -306,10 +309,10 @@ def _whose(lm: Any) -> Iterator[str]:
 
 def _addresses(model: str, settings: Mapping[str, Any]) -> list[str]:
     """Where the LM answers: its arguments, else the provider's variables."""
-    given = [str(settings[name]) for name in _ADDRESSES if settings.get(name)]
+    addresses = [str(settings[name]) for name in _ADDRESSES if settings.get(name)]
     provider = model.partition("/")[0].upper()
     names = (f"{provider}_{name.upper()}" for name in _ADDRESSES)
-    return given or [os.environ[name] for name in names if os.environ.get(name)]
+    return addresses or [os.environ[name] for name in names if os.environ.get(name)]
 
 
 def _secrets(model: str, settings: Mapping[str, Any]) -> Iterator[str]:

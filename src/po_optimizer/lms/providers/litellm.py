@@ -61,7 +61,7 @@ class LiteLLM(Provider):
             litellm.get_llm_provider(params.model, api_base=params.api_base)
         except litellm.exceptions.BadRequestError:
             problem = "LiteLLM knows no such provider"
-        known = check(
+        provider = check(
             "litellm_provider",
             "lm.model",
             params.model,
@@ -69,7 +69,7 @@ class LiteLLM(Provider):
             problem=problem,
             remedy="Write provider/model, as in lm.model=anthropic/claude-sonnet-4-5",
         )
-        return [known, self._keys()] if known.passed else [known]
+        return [provider, self._keys()] if provider.passed else [provider]
 
     def _keys(self) -> Check:
         missing = self._missing_keys()

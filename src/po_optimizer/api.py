@@ -161,7 +161,7 @@ def optimize(
     note_seen({"trainset": train, "valset": val}, place)
     report = preflight(job, disk_path=place, lm_checks=[MeteredLM.check_provider])
     _write(place / "preflight_report.json", report)
-    expected = forecast(job, report.calls_per_run)
+    expected = forecast(job, report)
     found = search(job, place, expected)
     save_program(found.program, place / "program.json")
     _write(place / "optimization_report.json", found.report)

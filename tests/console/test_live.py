@@ -5,6 +5,7 @@ from rich.console import Console
 
 from po_optimizer.console.live import LiveView, minutes, show_progress, sparkline
 from po_optimizer.lms.usage import Usage
+from po_optimizer.optimization import forecast
 from po_optimizer.optimization.events import (
     Ended,
     Phase,
@@ -12,6 +13,7 @@ from po_optimizer.optimization.events import (
     Started,
     log_event,
 )
+from tests.optimization import world
 from tests.optimization.test_journal import trial
 
 SPENT = Usage(paid=30, cached=2, prompt_tokens=900, cost_usd=None, seconds=3.0)
@@ -63,15 +65,16 @@ def test_a_terminal_gets_a_live_display(monkeypatch):
     assert "completed" in shown
 
 
-def test_time_left_follows_the_pace():
+def test_time_left_follows_the_pace(tmp_path):
     """Before a tenth is done the forecast tells, afterwards the pace."""
     view = LiveView(Console(file=io.StringIO()))
-    view.start("gepa", 5, 1000, 600.0, lambda: SPENT)
-    assert view._lines()["time left"] == "about 10 min"
-    view.start("gepa", 5, 60, 600.0, lambda: SPENT)
-    assert view._lines()["time left"] == "about 0 s"
-    view.start("gepa", 5, None, None, lambda: SPENT)
+    view.start("gepa", 2, None, lambda: SPENT)
     assert view._lines()["time left"] == "unknown"
+    lm = world.lm(tmp_path, seconds_per_example=60.0)
+    view.start("gepa", 2, forecast(world.job(lm)), lambda: SPENT)
+    assert view._lines()["time left"].startswith("at most ")
+    view.add(trial(1, 0.25))
+    assert view._lines()["time left"] == "about 0 s"
 
 
 def test_sparkline_spans_the_range():

@@ -5,7 +5,7 @@ import pytest
 
 from po_optimizer.errors import ExecutionStopError, PoOptimizerError
 from po_optimizer.optimization import read_journal
-from po_optimizer.optimization.events import in_words
+from po_optimizer.optimization.events import describe
 from tests.optimization import world
 
 OPTIMIZERS = ["miprov2", "gepa", "bootstrap_random_search"]
@@ -248,7 +248,7 @@ def test_events_tell_the_run_in_order(tmp_path):
     """Started, phases, trials, ended: each one line."""
     events = []
     world.run(tmp_path, world.lm(tmp_path), progress=events.append)
-    words = [in_words(event) for event in events]
+    words = [describe(event) for event in events]
     assert words[0].startswith("optimize: miprov2, 4 trials")
     assert words[1] == "optimize: baseline"
     assert sum(line.startswith("trial ") for line in words) == 4

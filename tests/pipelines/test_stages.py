@@ -55,7 +55,14 @@ def made(tmp_path_factory):
         *splits, made["testset"], lm, lm, ROLE, PARAMS, folder
     )
     made["forecast"] = optimize.make_forecast(
-        *splits, lm, lm, ROLE, PARAMS, made["preflight"]
+        *splits,
+        made["testset"],
+        lm,
+        lm,
+        ROLE,
+        PARAMS,
+        made["preflight"],
+        EvaluateParams(),
     )
     made |= optimize.optimize_program(
         *splits, lm, lm, ROLE, PARAMS, made["forecast"], folder

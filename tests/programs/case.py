@@ -79,11 +79,6 @@ class Outcome:
     baseline: float
     best: float
 
-    @property
-    def forecast_lower(self) -> int:
-        """The least calls that were forecast, of both LMs."""
-        return self.forecast.task.lower + self.forecast.prompt.lower
-
 
 def task_lm(address: str, folder: Path, threads: int) -> MeteredLM:
     """The LM that answers, as the configuration would make it."""
@@ -111,7 +106,7 @@ def run_whole(
         ),
     )
     report = preflight(job, testset=case.split(12, 18), disk_path=folder)
-    expected = forecast(job, report.calls_per_run)
+    expected = forecast(job, report)
     result = optimize(
         job,
         workspace=folder,

@@ -54,7 +54,8 @@ def test_ledger_counts_what_the_server_counted(outcome):
 
 def test_spent_calls_are_within_the_forecast(outcome):
     """Of agents and of what asks several times, too."""
-    assert outcome.forecast_lower <= outcome.spent_calls <= outcome.forecast.calls_upper
+    calls = outcome.forecast.calls
+    assert calls.lower <= outcome.spent_calls <= calls.upper
 
 
 def test_best_is_no_worse_than_the_baseline(outcome):

@@ -23,6 +23,7 @@ from po_optimizer.optimization.events import (
     Started,
     log_event,
 )
+from po_optimizer.optimization.forecast import Forecast, between
 from po_optimizer.optimization.journal import Trial
 
 _BARS = "▁▂▃▄▅▆▇█"
@@ -44,8 +45,7 @@ class LiveView:
         self._trials: list[Trial] = []
         self._n_replayed = 0
         self._planned = 0
-        self._calls_expected: int | None = None
-        self._seconds_expected: float | None = None
+        self._forecast: Forecast | None = None
         self._spent: Callable[[], Usage] | None = None
         self._clock = time.monotonic()
         self._polled: tuple[float, Usage | None] = (0.0, None)
@@ -75,13 +75,12 @@ class LiveView:
         self,
         optimizer: str,
         planned: int,
-        calls_expected: int | None,
-        seconds_expected: float | None,
+        forecast: Forecast | None,
         spent: Callable[[], Usage],
     ) -> None:
         """Takes what is known before the first call."""
         self._optimizer, self._planned = optimizer, planned
-        self._calls_expected, self._seconds_expected = calls_expected, seconds_expected
+        self._forecast = forecast
         self._spent, self._clock = spent, time.monotonic()
 
     def add(self, trial: Trial, *, replayed: bool = False) -> None:
@@ -110,13 +109,13 @@ class LiveView:
             "best": f"{self._trials[-1].best:.4f}" if self._trials else "-",
         }
         if spent is not None:
-            expected = "?" if self._calls_expected is None else self._calls_expected
+            expected = between(self._forecast.calls) if self._forecast else "?"
             cost = "unknown" if spent.cost_usd is None else f"{spent.cost_usd:.4f} USD"
             lines["LM calls"] = (
                 f"{spent.paid} paid, {spent.cached} cached, {expected} expected"
             )
             lines["tokens, cost"] = f"{spent.tokens}, {cost}"
-        lines["time left"] = self._time_left(spent)
+        lines["time left"] = self._time_left()
         return lines
 
     def _poll(self) -> Usage | None:
@@ -126,16 +125,15 @@ class LiveView:
             self._polled = (time.monotonic(), spent)
         return spent
 
-    def _time_left(self, spent: Usage | None) -> str:
-        """By the pace so far once a tenth is done, before that by the forecast."""
+    def _time_left(self) -> str:
+        """By the trials so far once a tenth is done, before that by the forecast."""
         elapsed = time.monotonic() - self._clock
-        done = (
-            spent.paid / self._calls_expected if spent and self._calls_expected else 0
-        )
+        n_scored = len(self._trials) - self._n_replayed
+        done = n_scored / max(1, self._planned - self._n_replayed)
         if done >= 0.1:  # noqa: PLR2004
             return f"about {minutes(max(0.0, elapsed / done - elapsed))}"
-        if self._seconds_expected is not None:
-            return f"about {minutes(max(0.0, self._seconds_expected - elapsed))}"
+        if self._forecast is not None:
+            return f"at most {minutes(max(0.0, self._forecast.seconds - elapsed))}"
         return "unknown"
 
 
@@ -180,9 +178,7 @@ _display = threading.Lock()
 def _to_view(view: LiveView, event: Event) -> None:
     match event:
         case Started():
-            calls = event.forecast.calls_expected if event.forecast else None
-            seconds = event.forecast.seconds if event.forecast else None
-            view.start(event.optimizer, event.trials, calls, seconds, event.spent)
+            view.start(event.optimizer, event.trials, event.forecast, event.spent)
         case Phase():
             view.phase = event.name
         case Scored():

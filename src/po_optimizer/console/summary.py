@@ -140,7 +140,7 @@ def show_summary(pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> None
         _show_families(console, load("metric_report"))
     if "forecast" in made and "trials" not in made:
         forecast = Forecast.model_validate(load("forecast"))
-        console.print(forecast.in_words(), highlight=False)
+        console.print(forecast.describe(), highlight=False)
     if "integration_report" in made:
         _show_integration(console, load("integration_report"))
     for name, label in _FILES.items():

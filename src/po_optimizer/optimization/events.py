@@ -67,15 +67,15 @@ Progress = Callable[[Event], None]
 
 def log_event(event: Event) -> None:
     """One line at INFO."""
-    _log.info("%s", in_words(event))
+    _log.info("%s", describe(event))
 
 
-def in_words(event: Event) -> str:
+def describe(event: Event) -> str:
     """The event in one line."""
     match event:
         case Started():
             again = f", resumed after trial {event.resumed}" if event.resumed else ""
-            foretold = f"; {event.forecast.in_words()}" if event.forecast else ""
+            foretold = f"; {event.forecast.describe()}" if event.forecast else ""
             return (
                 f"optimize: {event.optimizer}, {event.trials} trials{again}{foretold}"
             )

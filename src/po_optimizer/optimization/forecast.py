@@ -1,6 +1,5 @@
 """What an optimization will cost: calls by formula, the rest from experience."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from pydantic import BaseModel, ConfigDict
@@ -14,21 +13,29 @@ from po_optimizer.optimization.optimizers import (
     make_optimizer,
     sizes_of,
 )
+from po_optimizer.optimization.preflight import PreflightReport
 from po_optimizer.params import BudgetParams
+
+_NO_CALLS = CallRange(lower=0, upper=0)
 
 
 class Forecast(BaseModel):
-    """LM calls, tokens, seconds and cost of a whole optimization, if nothing is cached.
+    """Bounds of an optimization's LM calls, and what the most of them would take.
 
     Args:
         task: Calls of the task LM.
         prompt: Calls of the prompt LM.
+        preflight: Calls that only the preflight needs, beside the probe's, which are
+            the first of the baseline's.
+        evaluation: Calls of an evaluation that follows; its two programs are asked
+            once where they turn out equal.
         trials: Evaluations that the journal will hold.
-        tokens: Of the expected calls; None: unknown.
-        seconds: Wall time of the expected calls with `num_threads` at a time.
-        cost_usd: Of the expected calls; None: unknown.
+        tokens: Of the optimization, at most; None: unknown.
+        seconds: Wall time of the optimization with `num_threads` calls at a time, at
+            most.
+        cost_usd: Of the optimization, at most; None: unknown.
         per_run: LM calls of one run of the program; None: one a predictor.
-        over_budget: Bounds of the budget that the expected calls pass, in words.
+        over_budget: Bounds of the budget that the most calls would pass, in words.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -36,6 +43,8 @@ class Forecast(BaseModel):
     optimizer: str
     task: CallRange
     prompt: CallRange
+    preflight: int = 0
+    evaluation: CallRange = _NO_CALLS
     trials: int
     task_rate: MeanUsage
     prompt_rate: MeanUsage
@@ -47,33 +56,52 @@ class Forecast(BaseModel):
     over_budget: list[str]
 
     @property
-    def calls_expected(self) -> int:
-        """Of both LMs."""
-        return self.task.expected + self.prompt.expected
+    def calls(self) -> CallRange:
+        """Of the optimization, preflight included, if every answer can be parsed."""
+        extra = CallRange(lower=self.preflight, upper=self.preflight)
+        return self.task + self.prompt + extra
 
-    @property
-    def calls_upper(self) -> int:
-        """Of both LMs, if every answer can be parsed."""
-        return self.task.upper + self.prompt.upper
-
-    def in_words(self) -> str:
+    def describe(self) -> str:
         """One sentence for the terminal and the log."""
-        lower = self.task.lower + self.prompt.lower
-        cost = "unknown" if self.cost_usd is None else f"{self.cost_usd:.4f} USD"
-        tokens = "unknown" if self.tokens is None else f"{self.tokens:.0f}"
+        share = self.calls.lower / max(1, self.calls.upper)
+        cost = _between(self.cost_usd, share, " USD", digits=4)
         over = (
-            f"; OVER BUDGET: {', '.join(self.over_budget)}" if self.over_budget else ""
+            f"; may reach the budget: {', '.join(self.over_budget)}"
+            if self.over_budget
+            else ""
+        )
+        evaluation = (
+            f"; then {between(self.evaluation)} LM calls to evaluate"
+            if self.evaluation.upper
+            else ""
         )
         return (
-            f"{self.optimizer}: {self.calls_expected} LM calls expected "
-            f"({lower} to {self.calls_upper}; task LM {self.task.expected}, prompt LM "
-            f"{self.prompt.expected}), {self.trials} trials, tokens {tokens}, "
-            f"{self.seconds / 60:.1f} minutes, cost {cost} "
-            f"(from the {self.task_rate.basis}, n={self.task_rate.n}){over}"
+            f"{self.optimizer}: {between(self.calls)} LM calls to optimize (task LM "
+            f"{between(self.task)}, prompt LM {between(self.prompt)}, preflight "
+            f"{self.preflight}), {self.trials} trials, "
+            f"{_between(self.tokens, share, ' tokens')}, "
+            f"{_between(self.seconds / 60, share, ' minutes', digits=1)}, cost {cost} "
+            f"(from the {self.task_rate.basis}, n={self.task_rate.n})"
+            f"{evaluation}{over}"
         )
 
 
-def forecast(job: Job, calls_per_run: Sequence[int] = ()) -> Forecast:
+def between(calls: CallRange) -> str:
+    """One number, or two where they differ."""
+    same = calls.lower == calls.upper
+    return f"{calls.upper}" if same else f"{calls.lower} to {calls.upper}"
+
+
+def _between(most: float | None, share: float, unit: str, digits: int = 0) -> str:
+    if most is None:
+        return f"unknown{unit}" if unit == " tokens" else "unknown"
+    lower, upper = f"{most * share:.{digits}f}", f"{most:.{digits}f}"
+    return f"{upper}{unit}" if lower == upper else f"{lower} to {upper}{unit}"
+
+
+def forecast(
+    job: Job, report: PreflightReport | None = None, *, n_evaluated: int = 0
+) -> Forecast:
     """The forecast for one optimization; it makes no LM call.
 
     Seconds, tokens and cost come from the ledger's paid calls of this LM in earlier
@@ -82,38 +110,43 @@ def forecast(job: Job, calls_per_run: Sequence[int] = ()) -> Forecast:
 
     Args:
         job: The optimization.
-        calls_per_run: LM calls of some runs of the program, as the preflight's report
-            has them: an agent or a loop makes more than one a predictor, which is what
-            is expected without them.
+        report: Of its preflight: how many calls a run of the program makes, which is
+            more than one a predictor for an agent or a loop; None: one a predictor.
+        n_evaluated: Answers of each program in the evaluation that follows; 0: none.
     """
     params, task_lm, prompt_lm = job.params, job.task_lm, job.prompt_lm
     optimizer, sizes = make_optimizer(params), sizes_of(job)
-    if calls_per_run:
-        sizes = replace(sizes, per_run=PerRun.of(calls_per_run))
+    if report is not None and report.calls_per_run:
+        sizes = replace(sizes, per_run=PerRun.of(report.calls_per_run))
     calls = optimizer.calls(sizes)
     task_rate, prompt_rate = _rate(task_lm), _rate(prompt_lm)
-    threads = task_lm.num_threads
-    seconds = calls.task.expected * task_rate.seconds / threads
-    seconds += calls.prompt.expected * prompt_rate.seconds
-    made = Forecast(
+    threads, extra = task_lm.num_threads, report.extra_calls if report else 0
+    n_task, n_prompt = calls.task.upper + extra, calls.prompt.upper
+    seconds = n_task * task_rate.seconds / threads + n_prompt * prompt_rate.seconds
+    tokens = _sum(n_task, task_rate.tokens, n_prompt, prompt_rate.tokens)
+    cost = _sum(n_task, task_rate.cost_usd, n_prompt, prompt_rate.cost_usd)
+    return Forecast(
         optimizer=params.optimizer,
         task=calls.task,
         prompt=calls.prompt,
+        preflight=extra,
+        evaluation=sizes.calls(lower=n_evaluated, upper=2 * n_evaluated),
         trials=optimizer.evaluations(sizes),
         task_rate=task_rate,
         prompt_rate=prompt_rate,
         num_threads=threads,
-        tokens=_weighted(
-            calls.task, task_rate.tokens, calls.prompt, prompt_rate.tokens
-        ),
+        tokens=tokens,
         seconds=seconds,
-        cost_usd=_weighted(
-            calls.task, task_rate.cost_usd, calls.prompt, prompt_rate.cost_usd
-        ),
+        cost_usd=cost,
         per_run=sizes.per_run,
-        over_budget=[],
+        over_budget=_over_budget(
+            params.budget,
+            max_calls=n_task + n_prompt,
+            max_tokens=tokens,
+            max_cost_usd=cost,
+            max_minutes=seconds / 60,
+        ),
     )
-    return made.model_copy(update={"over_budget": _over(made, params.budget)})
 
 
 def _rate(lm: MeteredLM) -> MeanUsage:
@@ -126,27 +159,19 @@ def _rate(lm: MeteredLM) -> MeanUsage:
     return MeanUsage(basis="setting", n=0, seconds=seconds, tokens=None, cost_usd=None)
 
 
-def _weighted(
-    task: CallRange,
-    task_each: float | None,
-    prompt: CallRange,
-    prompt_each: float | None,
+def _sum(
+    n_task: int, task_rate: float | None, n_prompt: int, prompt_rate: float | None
 ) -> float | None:
-    if task_each is None or (prompt_each is None and prompt.expected):
+    if task_rate is None or (prompt_rate is None and n_prompt):
         return None
-    return task.expected * task_each + prompt.expected * (prompt_each or 0.0)
+    return n_task * task_rate + n_prompt * (prompt_rate or 0.0)
 
 
-def _over(made: Forecast, budget: BudgetParams) -> list[str]:
-    expected: dict[str, float | None] = {
-        "max_calls": made.calls_expected,
-        "max_tokens": made.tokens,
-        "max_cost_usd": made.cost_usd,
-        "max_minutes": made.seconds / 60,
-    }
-    bounds: dict[str, float | None] = budget.model_dump()
+def _over_budget(budget: BudgetParams, **most: float | None) -> list[str]:
     return [
-        f"optimize.budget.{name}={bound:g} (expected {value:.4g})"
-        for name, value in expected.items()
-        if (bound := bounds[name]) is not None and value is not None and value > bound
+        f"optimize.budget.{name}={bound:g} (up to {value:.4g})"
+        for name, value in most.items()
+        if (bound := getattr(budget, name)) is not None
+        and value is not None
+        and value > bound
     ]

@@ -14,7 +14,7 @@ EndedHow = Literal["completed", "budget", "interrupted"]
 
 
 class ForecastAccuracy(BaseModel):
-    """The forecast against what came, each ratio actual / forecast; None: unknown."""
+    """What came of the most that was forecast, as ratios; None: unknown."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -76,11 +76,11 @@ class OptimizationResult:
 def compare(
     forecast: Forecast | None, spent: Usage, seconds: float
 ) -> ForecastAccuracy | None:
-    """Actual divided by forecast; None without a forecast."""
+    """Actual divided by the most that was forecast; None without a forecast."""
     if forecast is None:
         return None
     return ForecastAccuracy(
-        calls=_ratio(spent.paid, forecast.calls_expected),
+        calls=_ratio(spent.paid, forecast.calls.upper),
         tokens=_ratio(spent.tokens, forecast.tokens),
         seconds=_ratio(seconds, forecast.seconds),
         cost=_ratio(spent.cost_usd, forecast.cost_usd),

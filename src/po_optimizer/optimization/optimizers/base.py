@@ -16,30 +16,41 @@ NEVER_GIVE_UP = 10**9
 """DSPy's `max_errors`: a failed example is 0.0; what must stop a run is a StopRun."""
 
 
+class CallRange(BaseModel):
+    """A number of LM calls: lower <= the calls made <= upper.
+
+    An answer that cannot be parsed costs one call more, which no formula counts.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    lower: int
+    upper: int
+
+    def __add__(self, other: "CallRange") -> "CallRange":
+        """Both together."""
+        return CallRange(lower=self.lower + other.lower, upper=self.upper + other.upper)
+
+
 class PerRun(BaseModel):
     """LM calls of one run of the program and of scoring it.
 
     Args:
         least: Of any run.
-        mean: 0 or more.
         most: Of any run.
     """
 
     model_config = ConfigDict(frozen=True)
 
     least: int
-    mean: float
     most: int
 
     @classmethod
     def of(cls, calls: Sequence[int]) -> "PerRun":
         """From what some runs made: beyond their extremes by as much as they span."""
         least, most = min(calls), max(calls)
-        return cls(
-            least=max(min(1, least), least - (most - least)),
-            mean=sum(calls) / len(calls),
-            most=most + (most - least),
-        )
+        span = most - least
+        return cls(least=max(min(1, least), least - span), most=most + span)
 
 
 @dataclass(frozen=True)
@@ -58,27 +69,10 @@ class Sizes:
     val: int
     per_run: PerRun | None = None
 
-    def calls(self, runs: "CallRange") -> "CallRange":
-        """The LM calls of so many runs of the program."""
-        each = self.per_run or PerRun.of([self.predictors])
-        return CallRange(
-            lower=runs.lower * each.least,
-            expected=round(runs.expected * each.mean),
-            upper=runs.upper * each.most,
-        )
-
-
-class CallRange(BaseModel):
-    """A number of LM calls: bounds and the likely one, lower <= expected <= upper.
-
-    An answer that cannot be parsed costs one call more, which no formula knows.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    lower: int
-    expected: int
-    upper: int
+    def calls(self, *, lower: int, upper: int) -> CallRange:
+        """The LM calls of at least and at most so many runs of the program."""
+        per_run = self.per_run or PerRun.of([self.predictors])
+        return CallRange(lower=lower * per_run.least, upper=upper * per_run.most)
 
 
 class Calls(BaseModel):
@@ -122,7 +116,7 @@ class Optimizer(Protocol):
         ...
 
     def calls(self, sizes: Sizes) -> Calls:
-        """LM calls by formula."""
+        """Bounds of the LM calls, by formula."""
         ...
 
     def evaluations(self, sizes: Sizes) -> int:

@@ -71,31 +71,24 @@ class Gepa:
         return params.max_metric_calls or 0
 
     def calls(self, sizes: Sizes) -> Calls:
-        """Bounds by its count of scorings; one reflection an iteration."""
+        """Bounds by its count of scorings; at most one reflection an iteration."""
         scorings = self.scorings(sizes)
         batch = min(self._params.reflection_minibatch_size, sizes.train)
-        left = max(0, scorings - sizes.val)
         upper = max(scorings, sizes.val) + sizes.val + 2 * batch
-        most = math.ceil(left / batch) if batch else 0
-        iterations = self._iterations(sizes)
-        # the parent's part of an iteration is mostly cached after a first epoch
-        repeated = max(0, iterations * batch - sizes.train)
-        expected = min(upper, max(sizes.val, max(scorings, sizes.val) - repeated))
-        runs = CallRange(lower=sizes.val, expected=expected, upper=upper)
+        beyond_baseline = max(0, scorings - sizes.val)
+        reflections = math.ceil(beyond_baseline / batch) if batch else 0
         return Calls(
-            task=sizes.calls(runs),
-            prompt=CallRange(lower=0, expected=min(iterations, most), upper=most),
+            task=sizes.calls(lower=sizes.val, upper=upper),
+            prompt=CallRange(lower=0, upper=reflections),
         )
-
-    def _iterations(self, sizes: Sizes) -> int:
-        batch = min(self._params.reflection_minibatch_size, sizes.train)
-        each = 2 * batch + _ACCEPTED * sizes.val
-        left = max(0, self.scorings(sizes) - sizes.val)
-        return math.ceil(left / each)
 
     def evaluations(self, sizes: Sizes) -> int:
         """The likely number; GEPA counts scorings, not trials."""
-        return 1 + math.ceil(self._iterations(sizes) * (2 + _ACCEPTED))
+        batch = min(self._params.reflection_minibatch_size, sizes.train)
+        per_iteration = 2 * batch + _ACCEPTED * sizes.val
+        beyond_baseline = max(0, self.scorings(sizes) - sizes.val)
+        iterations = math.ceil(beyond_baseline / per_iteration)
+        return 1 + math.ceil(iterations * (2 + _ACCEPTED))
 
     def checks(self, sizes: Sizes) -> list[Check]:
         """One bound exactly, and one that lets it go beyond the baseline."""
@@ -103,7 +96,7 @@ class Gepa:
         bounds = params.model_dump(
             include={"auto", "max_full_evals", "max_metric_calls"}
         )
-        one = sum(value is not None for value in bounds.values()) == 1
+        n_bounds = sum(value is not None for value in bounds.values())
         least = sizes.val + 2 * params.reflection_minibatch_size
         return [
             check(
@@ -112,7 +105,7 @@ class Gepa:
                 bounds,
                 f"exactly one of the three, and at least {least} scorings: the valset "
                 "and one iteration",
-                passed=one and self.scorings(sizes) >= least,
+                passed=n_bounds == 1 and self.scorings(sizes) >= least,
                 remedy="Set one of them and the others to null.",
             ),
             check(

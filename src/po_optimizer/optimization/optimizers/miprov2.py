@@ -167,9 +167,9 @@ class Miprov2:
         return rng.sample(valset, AUTO[self._params.auto][1])
 
     def calls(self, sizes: Sizes) -> Calls:
-        """LM calls by formula, the likely number by rehearsing the sampler."""
+        """Bounds of the LM calls, by formula."""
         plan = make_plan(self._params, sizes)
-        return Calls(task=task_calls(plan, self._seed), prompt=prompt_calls(plan))
+        return Calls(task=task_calls(plan), prompt=prompt_calls(plan))
 
     def evaluations(self, sizes: Sizes) -> int:
         """The baseline, each trial, and the full evaluations of minibatch mode."""

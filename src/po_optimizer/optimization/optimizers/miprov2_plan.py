@@ -1,13 +1,10 @@
 """What MIPROv2 will do with given arguments, worked out before the first call.
 
 References:
-    dspy/teleprompt/mipro_optimizer_v2.py and teleprompt/utils.py, DSPy 3.4.1. The
-    call counts matched reality in nine configurations.
+    dspy/teleprompt/mipro_optimizer_v2.py and teleprompt/utils.py, DSPy 3.4.1.
 """
 
-import importlib.util
 import math
-import random
 from dataclasses import dataclass
 
 from po_optimizer.lms.check import Check, check
@@ -87,20 +84,16 @@ def make_plan(params: Miprov2Params, sizes: Sizes) -> Plan:
     )
 
 
-def task_calls(plan: Plan, seed: int) -> CallRange:
+def task_calls(plan: Plan) -> CallRange:
     """LM calls of the program: baseline, bootstrapping and trials."""
     sizes, sets = plan.sizes, plan.bootstrapped_sets
     scored = plan.trials * sizes.val
     if plan.minibatch:
         scored = plan.trials * plan.params.minibatch_size + plan.full_evals * sizes.val
-    first = min(plan.demos, sizes.train) if sets else 0
-    upper = sizes.val + scored + sets * sizes.train
-    expected = sizes.val + _new_scorings(plan, seed) + _bootstrap_attempts(plan, seed)
-    lower = sizes.val + first
-    runs = CallRange(
-        lower=lower, expected=min(max(expected, lower), upper), upper=upper
+    first_set = min(plan.demos, sizes.train) if sets else 0
+    return sizes.calls(
+        lower=sizes.val + first_set, upper=sizes.val + scored + sets * sizes.train
     )
-    return sizes.calls(runs)
 
 
 def prompt_calls(plan: Plan) -> CallRange:
@@ -112,85 +105,7 @@ def prompt_calls(plan: Plan) -> CallRange:
     batches = min(_SUMMARY_BATCHES, max(0, more))
     summary = 2 + batches if params.data_aware_proposer else 0
     least = 2 + min(_COMPLETE_AFTER, batches) if params.data_aware_proposer else 0
-    upper = proposals * per_proposal + summary
-    return CallRange(lower=proposals + least, expected=upper, upper=upper)
-
-
-def _bootstrap_attempts(plan: Plan, seed: int) -> int:
-    """Attempts if every one gives a demo, drawn as MIPROv2 draws them."""
-    rng = random.Random(seed)  # noqa: S311 -- DSPy's own draws are repeated here
-    order = list(range(plan.sizes.train))
-    attempts: list[tuple[int, int]] = []
-    teacher_has_demos = bool(plan.params.max_labeled_demos) and not plan.zeroshot
-    for number in range(plan.bootstrapped_sets):
-        size = plan.demos
-        if number > 0 and plan.demos:
-            rng.shuffle(order)
-            size = rng.randint(1, plan.demos)
-        # a teacher without demos asks the same for the same example: cached
-        teacher = number if teacher_has_demos else 0
-        attempts += [(teacher, example) for example in order[:size]]
-    return len(set(attempts))
-
-
-def _new_scorings(plan: Plan, seed: int) -> int:
-    """Scorings that the cache does not answer, by rehearsing the sampler.
-
-    The first ten trials of the sampler do not depend on the scores, so short runs
-    are foretold exactly, save for candidates that turn out equal.
-    """
-    rng = random.Random(seed)  # noqa: S311
-    val = range(plan.sizes.val)
-    choices = [plan.instructions]
-    if not plan.zeroshot:
-        choices.append(plan.demo_sets)
-    choices *= plan.sizes.predictors
-    known = {(tuple(0 for _ in choices), example) for example in val}
-    start = len(known)
-    tried: list[tuple[int, ...]] = []
-    for number, draw in enumerate(_draws(choices, plan.trials, seed), start=1):
-        batch = list(val)
-        if plan.minibatch:
-            batch = rng.sample(val, min(plan.params.minibatch_size, len(val)))
-        known |= {(draw, example) for example in batch}
-        tried.append(draw)
-        steps = plan.params.minibatch_full_eval_steps
-        if plan.minibatch and (number % steps == 0 or number == plan.trials):
-            winner = rng.choice(tried)
-            known |= {(winner, example) for example in val}
-    return len(known) - start
-
-
-def _draws(choices: list[int], trials: int, seed: int) -> list[tuple[int, ...]]:
-    if importlib.util.find_spec("optuna") is None:
-        rng = random.Random(seed)  # noqa: S311
-        return [tuple(rng.randrange(n) for n in choices) for _ in range(trials)]
-    import optuna  # noqa: PLC0415 -- an extra, and slow to import
-
-    names = [str(i) for i in range(len(choices))]
-    spaces = {
-        name: optuna.distributions.CategoricalDistribution(range(n))
-        for name, n in zip(names, choices, strict=True)
-    }
-    sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True)
-    verbosity = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    study = optuna.create_study(direction="maximize", sampler=sampler)
-    zeros = dict.fromkeys(names, 0)
-    first = optuna.trial.create_trial(params=zeros, distributions=spaces, value=0.0)
-    study.add_trial(first)
-    drawn: list[tuple[int, ...]] = []
-    for _ in range(trials):
-        trial = study.ask()
-        drawn.append(
-            tuple(
-                trial.suggest_categorical(name, range(n))
-                for name, n in zip(names, choices, strict=True)
-            )
-        )
-        study.tell(trial, random.Random(len(drawn)).random())  # noqa: S311
-    optuna.logging.set_verbosity(verbosity)
-    return drawn
+    return CallRange(lower=proposals + least, upper=proposals * per_proposal + summary)
 
 
 def check_arguments(params: Miprov2Params, sizes: Sizes) -> list[Check]:

@@ -70,27 +70,10 @@ class BootstrapRandomSearch:
         sets = params.num_candidate_programs + 1
         candidates = params.num_candidate_programs + _FIXED_CANDIDATES
         upper = candidates * sizes.val + sets * sizes.train * params.max_rounds
-        distinct, attempts = self._rehearse(sizes)
-        expected = distinct * sizes.val + attempts
-        runs = CallRange(lower=sizes.val, expected=min(expected, upper), upper=upper)
         return Calls(
-            task=sizes.calls(runs), prompt=CallRange(lower=0, expected=0, upper=0)
+            task=sizes.calls(lower=sizes.val, upper=upper),
+            prompt=CallRange(lower=0, upper=0),
         )
-
-    def _rehearse(self, sizes: Sizes) -> tuple[int, int]:
-        """Distinct candidates and attempts, if each attempt gives a demo."""
-        params = self._params
-        wanted, labeled = params.max_bootstrapped_demos, params.max_labeled_demos
-        sets = [tuple(range(sizes.train))[:wanted]]
-        for seed in range(params.num_candidate_programs):
-            order = list(range(sizes.train))
-            random.Random(seed).shuffle(order)  # noqa: S311 -- DSPy's own draws
-            size = random.Random(seed).randint(1, max(1, wanted))  # noqa: S311
-            sets.append(tuple(order[:size]))
-        keys = [(s, i if len(s) < labeled else 0) for i, s in enumerate(sets)]
-        without_teacher_demos = {example for s in sets for example in s}
-        attempts = sum(map(len, sets)) if labeled else len(without_teacher_demos)
-        return 1 + bool(labeled) + len(set(keys)), attempts
 
     def evaluations(self, sizes: Sizes) -> int:
         """One per candidate, the one without demos being the baseline."""

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from po_optimizer.errors import PreflightError
 from po_optimizer.lms import MeteredLM
 from po_optimizer.lms.check import Check, check
+from po_optimizer.optimization.budget import distinct
 from po_optimizer.optimization.job import Job
 from po_optimizer.optimization.optimizers import (
     Optimizer,
@@ -47,6 +48,7 @@ class PreflightReport(BaseModel):
         checks: Passed and failed ones.
         seconds: Wall time of the preflight.
         calls_per_run: LM calls of each run of the probe, cached ones included.
+        extra_calls: Paid calls over all restarts that were for the checks alone.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -55,6 +57,7 @@ class PreflightReport(BaseModel):
     checks: list[Check]
     seconds: float
     calls_per_run: list[int] = []
+    extra_calls: int = 0
 
     @property
     def passed(self) -> bool:
@@ -130,10 +133,20 @@ def preflight(
         checks=checks,
         seconds=round(time.monotonic() - clock, 2),
         calls_per_run=probe.calls,
+        extra_calls=max(0, _paid(job, identity) - sum(probe.calls)),
     )
     if not report.passed:
         raise PreflightError(report.failures(), report)
     return report
+
+
+def _paid(job: Job, identity: str) -> int:
+    """Calls that the preflights of this optimization have paid for."""
+    ledgers = distinct([lm.meter.ledger for lm in (job.task_lm, job.prompt_lm)])
+    usages = (
+        led.totals(stage="preflight", optimization_id=identity) for led in ledgers
+    )
+    return sum(usage.paid for usage in usages)
 
 
 def _without_lm(job: Job) -> list[Check]:

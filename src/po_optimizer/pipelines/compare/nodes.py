@@ -111,7 +111,7 @@ def _durations(
             probed = PerRun.model_validate(per_run) if per_run else None
             sizes = Sizes(predictors, train, val, probed)
             expected = make_optimizer(optimize).calls(sizes)
-            parallel = expected.task.expected / threads + expected.prompt.expected
+            parallel = expected.task.upper / threads + expected.prompt.upper
             took, basis = parallel * each.seconds, "forecast"
         found.append(Duration(examples=examples, seconds=took, basis=basis))
     return found

@@ -7,6 +7,7 @@ from typing import Any
 import dspy
 
 from po_optimizer.console.live import show_progress
+from po_optimizer.datasets.record_stream import RecordStream
 from po_optimizer.lms import MeteredLM
 from po_optimizer.optimization import (
     Forecast,
@@ -17,7 +18,12 @@ from po_optimizer.optimization import (
     optimize,
     preflight,
 )
-from po_optimizer.params import OptimizeParams, PromotionParams, RoleParams
+from po_optimizer.params import (
+    EvaluateParams,
+    OptimizeParams,
+    PromotionParams,
+    RoleParams,
+)
 from po_optimizer.persistence import save_program
 from po_optimizer.records import to_examples
 from po_optimizer.roles import load_metric, load_record_type, make_program
@@ -50,16 +56,19 @@ def run_preflight(
 def make_forecast(
     trainset: Records,
     valset: Records,
+    testset: RecordStream,
     task_lm: MeteredLM,
     prompt_lm: MeteredLM,
     role: RoleParams,
     optimize_params: OptimizeParams,
     preflight_report: dict[str, Any],
+    evaluate: EvaluateParams,
 ) -> dict[str, Any]:
-    """LM calls, tokens, time and cost to come, from the ledger or from the probe."""
+    """LM calls, tokens, time and cost to come, those of the evaluation apart."""
     job = _job(trainset, valset, task_lm, prompt_lm, role, optimize_params)
-    probed = PreflightReport.model_validate(preflight_report).calls_per_run
-    return forecast(job, probed).model_dump(mode="json")
+    report = PreflightReport.model_validate(preflight_report)
+    n_evaluated = len(testset) * evaluate.repeats
+    return forecast(job, report, n_evaluated=n_evaluated).model_dump(mode="json")
 
 
 def optimize_program(

@@ -30,11 +30,13 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                 inputs=[
                     "trainset",
                     "valset",
+                    "testset",
                     "task_lm",
                     "prompt_lm",
                     "params:role",
                     "params:optimize",
                     "preflight_report",
+                    "params:evaluate",
                 ],
                 outputs="forecast",
                 name="make_forecast_node",

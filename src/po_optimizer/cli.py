@@ -25,8 +25,8 @@ from po_optimizer.errors import (
 )
 from po_optimizer.lms import StopRun, force_exit
 from po_optimizer.lms.visible import visible
+from po_optimizer.persistence.format import read_local
 from po_optimizer.persistence.outline import outline_program
-from po_optimizer.persistence.reading import read_local_document
 from po_optimizer.roles.scaffold import write_role
 
 _KEPT = (
@@ -129,7 +129,7 @@ def program_in_words(path: Path) -> str:
         f"{predictor.path}\n{predictor.instructions}\n\n"
         f"{', '.join(predictor.inputs)} -> {', '.join(predictor.outputs)}; "
         f"demos: {len(predictor.demos)}"
-        for predictor in outline_program(read_local_document(path), str(path))
+        for predictor in outline_program(read_local(path))
     ]
     return "\n\n".join([str(path), *parts])
 

@@ -324,7 +324,7 @@ def store() -> Iterator[tuple[type[Store], DSPyProgramDataset]]:
 class TestRemote:
     """On other file systems."""
 
-    @pytest.mark.parametrize("check", ["process", "inline", "off"])
+    @pytest.mark.parametrize("check", ["inline", "off"])
     def test_memory(self, check: Any, program: Any) -> None:
         """A program is stored and loaded in fsspec's memory file system."""
         path = f"memory://models/{check}/p.json"

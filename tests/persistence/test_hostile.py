@@ -300,7 +300,7 @@ def load_altered(which: int, position: int, junk: Any) -> None:
 ALTERED = (st.sampled_from(range(3)), st.integers(1, 400), JUNK)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(*ALTERED)
 def test_altered_documents_load_or_fail_in_words(
     which: int, position: int, junk: Any

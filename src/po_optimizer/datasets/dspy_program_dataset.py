@@ -30,6 +30,7 @@ from po_optimizer.errors import ArtifactError, SettingError
 from po_optimizer.files import Folder
 from po_optimizer.persistence.codec.imports import DEFAULT_ALLOWED
 from po_optimizer.persistence.components import describe_missing, missing_parts
+from po_optimizer.persistence.format import parse
 from po_optimizer.persistence.outline import PredictorOutline, outline_program
 from po_optimizer.persistence.store import (
     DillMode,
@@ -203,7 +204,7 @@ class DSPyProgramDataset(FileDataset[dspy.Module, dspy.Module | None]):
             data = self._read()
         if data is None:
             return html_preview(NOTHING_STORED)
-        outlines = outline_program(data, self._shown(self._filepath))
+        outlines = outline_program(parse(data, self._shown(self._filepath)))
         return html_preview("".join(map(_section, outlines)))
 
     def _tidy(self, folder: Folder) -> None:

@@ -39,7 +39,6 @@ from po_optimizer.persistence.codec.modules import (
 )
 from po_optimizer.persistence.codec.values import ABSENT, Decoder, Encoder, NotStored
 from po_optimizer.persistence.prompts import prompt_hashes
-from po_optimizer.persistence.reading import read_local_document
 
 logger = logging.getLogger(__name__)
 
@@ -194,7 +193,7 @@ def load_program_from_components(
         where, document = "document", fmt.check(dict(path_or_document), "document")
     else:
         where = str(path_or_document)
-        document = fmt.parse(read_local_document(path_or_document), where)
+        document = fmt.read_local(path_or_document)
     return program_of(document, where, program, allowed_packages, lms)
 
 

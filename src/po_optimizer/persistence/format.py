@@ -9,11 +9,13 @@ import hashlib
 import importlib.metadata
 import platform
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import orjson
 
 from po_optimizer.errors import ArtifactError, DamagedArtifactError
+from po_optimizer.files import Folder, LocalFolder
 
 FORMAT = "po_optimizer.program"
 FORMAT_VERSION = 2
@@ -93,6 +95,33 @@ def file_bytes(document: Document) -> bytes:
     """A sealed document as it stands in a file: a line for each top-level key."""
     lines = [dump(key) + b": " + dump(value) for key, value in document.items()]
     return b"{\n" + b",\n".join(lines) + b"\n}\n"
+
+
+def read(folder: Folder, name: str) -> Document:
+    """The document under that name; see `parse`.
+
+    Raises:
+        DamagedArtifactError: There is none, or it is not what was saved.
+        ArtifactError: It cannot be read, or whether it is there not be seen.
+    """
+    where = folder.shown(name)
+    try:
+        data = folder.read(name, MAX_BYTES)
+    except OSError as error:
+        problem = (error.strerror or str(error)).rstrip(".")
+        raise ArtifactError(
+            f"path={where!r} cannot be read: {problem}. That is not the same as "
+            "nothing being stored: give access to it, or correct the path."
+        ) from error
+    if data is None:
+        raise DamagedArtifactError(where, "there is no such file")
+    return parse(data, where)
+
+
+def read_local(path: str | Path) -> Document:
+    """The document at a local path; see `read`."""
+    path = Path(path).expanduser()
+    return read(LocalFolder(path.parent), path.name)
 
 
 def parse(data: bytes, path: str) -> Document:

@@ -27,17 +27,9 @@ class PredictorOutline:
     demos: list[dict[str, str]]
 
 
-def outline_program(data: bytes, where: str) -> list[PredictorOutline]:
-    """The predictors of a stored document, outermost first.
-
-    Args:
-        data: The stored bytes.
-        where: Their path, for errors.
-
-    Raises:
-        DamagedArtifactError: It is not what was saved.
-    """
-    queue = deque([("self", fmt.parse(data, where)["program"])])
+def outline_program(document: fmt.Document) -> list[PredictorOutline]:
+    """The predictors of a checked document, outermost first."""
+    queue = deque([("self", document["program"])])
     outlines = []
     while queue:
         path, node = queue.popleft()

@@ -34,7 +34,6 @@ from po_optimizer.persistence.components import (
     missing_parts,
     program_of,
 )
-from po_optimizer.persistence.reading import read_document
 from po_optimizer.persistence.scripted_call import (
     Inputs,
     difference_of,
@@ -354,7 +353,7 @@ def is_stored(
 ) -> bool:
     """True if the document holds this program with this provenance."""
     try:
-        stored = fmt.parse(read_document(folder, name), folder.shown(name))
+        stored = fmt.read(folder, name)
         document = encode(Encoder(), program, arguments)
     except _FAILURES:
         return False
@@ -406,7 +405,7 @@ def load_from(
     """
     check_modes(dill, "off")
     where = folder.shown(name)
-    document = fmt.parse(read_document(folder, name), where)
+    document = fmt.read(folder, name)
     if arguments is not None:
         _check_arguments(document["arguments"], program, arguments, where)
     if dill == "load":

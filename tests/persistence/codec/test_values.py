@@ -83,7 +83,7 @@ def equal(left: Any, right: Any) -> bool:
     return str(left) == str(right) or bool(left == right)  # Decimal has NaNs too
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(VALUES)
 def test_values_survive(value: Any) -> None:
     """Every value comes back equal and of the same type, in the same order."""

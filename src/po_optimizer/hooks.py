@@ -52,6 +52,7 @@ _TOLD = (
     "prompt_lm",
     "candidate_program",
     "optimized_program",
+    "champion_program",
     "chosen_program",
 )
 _REPORT = "optimization_report"

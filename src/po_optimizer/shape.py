@@ -86,9 +86,8 @@ def check_program_from(
         problem = f"this run would make a program itself ({listed(made)})"
         remedy = "Look at the stored one: --pipeline=evaluate, --pipeline=integrate."
         raise SettingError("program_from", source, problem, remedy)
-    if "optimized_program" in pipeline.inputs() and not catalog.exists(
-        "optimized_program"
-    ):
+    programs = {"optimized_program", "champion_program"}
+    if programs & pipeline.inputs() and not catalog.exists("optimized_program"):
         known = listed(_stored(catalog, source))
         remedy = f"Choose one of: {known or 'none is stored yet'}."
         raise SettingError("program_from", source, "no program is stored there", remedy)

@@ -73,7 +73,11 @@ def records(n: int, characters: int = 0) -> Iterator[dict[str, Any]]:
         yield made
 
 
-def catalog_in(lm: MeteredLM, testset: Iterator[dict[str, Any]]) -> DataCatalog:
+def catalog_in(
+    lm: MeteredLM,
+    testset: Iterator[dict[str, Any]],
+    champion: dspy.Module | None = None,
+) -> DataCatalog:
     """The project's catalog; its files lie under the working directory."""
     entries = ProjectConfigLoader(str(CONF), env="base", **CONFIG_LOADER_ARGS)[
         "catalog"
@@ -83,6 +87,7 @@ def catalog_in(lm: MeteredLM, testset: Iterator[dict[str, Any]]) -> DataCatalog:
     catalog = DataCatalog.from_config(entries)
     given = {
         "optimized_program": optimized_program(),
+        "champion_program": champion,
         "task_lm": lm,
         "trials": TRIALS,
         "preflight_report": {"checks": []},

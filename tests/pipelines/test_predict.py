@@ -24,19 +24,8 @@ ready_made = dspy.Predict("question -> answer")
 SMALL = RoleParams(program="tests.pipelines.test_predict:ready_made")
 
 
-def promoted(decision="promote", *, program=None):
-    """What evaluate decided on this program, by default the one that is stored."""
-    judged = extract_program_components(program or make_program(ROLE))["fingerprint"]
-    reasons = ["the interval holds 0"]
-    return {"decision": decision, "reasons": reasons, "program": judged}
-
-
-def changed():
-    """The Product Owner with other instructions."""
-    program = make_program(ROLE)
-    instructions = program.write.signature.with_instructions("Answer in JSON.")
-    program.write.signature = instructions
-    return program
+KEPT = {"decision": "keep_champion", "reasons": ["it is worse"]}
+INCONCLUSIVE = {"decision": "inconclusive", "reasons": ["the interval holds 0"]}
 
 
 def choose(promotion, program, *, switch=True):
@@ -45,30 +34,28 @@ def choose(promotion, program, *, switch=True):
     return choose_program(promotion, program, ROLE, features)
 
 
-def test_promoted_program_is_used_with_its_provenance():
-    """Switch on, stored and promoted: the optimized program runs."""
+@pytest.mark.parametrize("last", [None, INCONCLUSIVE, KEPT])
+def test_promoted_program_is_used_with_its_provenance(last):
+    """Whatever was decided on another program since, the promoted one runs."""
     program = attach_provenance(make_program(ROLE), {"seed": 9})
-    chosen, choice = choose(promoted(), program)
+    chosen, choice = choose(last, program)
     assert chosen is program
     assert (choice["program"], choice["provenance"]) == ("optimized", {"seed": 9})
 
 
 @pytest.mark.parametrize(
-    ("promotion", "stored", "switch", "reason"),
+    ("last", "stored", "switch", "reason"),
     [
-        (promoted(), True, False, "use_dspy_product_owner is off"),
-        (promoted(), False, True, "no optimized program is stored"),
-        (None, True, True, "has not been evaluated"),
-        (promoted("keep_baseline"), True, True, "keep_baseline: the interval holds 0"),
-        (promoted("inconclusive"), True, True, "inconclusive"),
-        (promoted(program=changed()), True, True, "that of another program"),
+        (KEPT, True, False, "use_dspy_product_owner is off"),
+        (None, False, True, "no optimized program has been evaluated"),
+        (INCONCLUSIVE, False, True, "(inconclusive: the interval holds 0)"),
     ],
 )
-def test_baseline_is_used_and_the_reason_is_told(promotion, stored, switch, reason):
+def test_baseline_is_used_and_the_reason_is_told(last, stored, switch, reason):
     """No fallback is silent: the choice says which program runs and why."""
-    optimized = make_program(ROLE) if stored else None
-    chosen, choice = choose(promotion, optimized, switch=switch)
-    assert chosen is not optimized
+    promoted = make_program(ROLE) if stored else None
+    chosen, choice = choose(last, promoted, switch=switch)
+    assert chosen is not promoted
     assert isinstance(chosen, dspy.Module)
     assert (choice["program"], choice["provenance"]) == ("baseline", {})
     assert reason in choice["reason"]

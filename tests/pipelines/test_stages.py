@@ -73,13 +73,19 @@ def made(tmp_path_factory):
         made["data_report"],
         ROLE,
     )
-    both = evaluate.predict_both(made["optimized"], made["testset"], lm, ROLE)
+    *both, champion = evaluate.predict_programs(
+        made["optimized"], None, made["testset"], lm, ROLE
+    )
     made["predictions"] = [list(answers) for answers in both]
+    assert list(champion) == []
     made["lm_usage"] = evaluate.count_calls(made["predictions"][1], lm)
     promotion = PromotionParams(num_resamples=1000)
-    made["score_report"], made["promotion"] = evaluate.compare_programs(
+    made |= evaluate.compare_programs(
         *made["predictions"],
+        [],
         made["optimized"],
+        None,
+        None,
         made["testset"],
         made["trials"],
         made["lm_usage"],
@@ -210,7 +216,7 @@ def test_bound_that_is_not_met_fails_the_run(made):
 def test_evaluate_without_a_program_says_what_to_run(made):
     """There is nothing to compare the baseline with."""
     with pytest.raises(PoOptimizerError, match="evaluate"):
-        evaluate.predict_both(None, made["testset"], made["lm"], ROLE)
+        evaluate.predict_programs(None, None, made["testset"], made["lm"], ROLE)
 
 
 def test_inputs_of_the_nodes_are_not_changed(made):

@@ -154,7 +154,7 @@ def _show_scores(
     table = Table(title="Scores on the testset, in [0, 1], higher is better")
     for column in ("program", "objective", "rubric", "n", "failed", "unscored"):
         table.add_column(column, justify="left" if column == "program" else "right")
-    for which in ("baseline", "optimized", "reference"):
+    for which in ("baseline", "champion", "optimized", "reference"):
         if report.get(which) is not None:
             table.add_row(*_row(which, report[which]))
     console.print(table)
@@ -221,7 +221,8 @@ def _show_comparison(console: Console, comparison: dict[str, Any]) -> None:
 
 
 def _row(which: str, program: dict[str, Any]) -> list[str]:
-    name = "reference outputs (ceiling)" if which == "reference" else which
+    names = {"reference": "reference outputs (ceiling)", "champion": "promoted before"}
+    name = names.get(which, which)
     rubric = program["rubric"]
     return [
         name,

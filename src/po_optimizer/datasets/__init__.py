@@ -1,5 +1,6 @@
 """Kedro datasets: DSPy programs, LMs, and files that are replaced whole."""
 
+from po_optimizer.datasets.champion_dataset import ChampionDataset
 from po_optimizer.datasets.dspy_program_dataset import DSPyProgramDataset
 from po_optimizer.datasets.folder_dataset import FolderDataset
 from po_optimizer.datasets.lm_dataset import LMDataset
@@ -16,6 +17,7 @@ from po_optimizer.datasets.whole_file import (
 RecordLinesDataset = RecordFileDataset  # the name in catalogs of earlier versions
 
 __all__ = [
+    "ChampionDataset",
     "DSPyProgramDataset",
     "FolderDataset",
     "LMDataset",

@@ -1,6 +1,7 @@
 """Numbers: predictions with coverage, statistics in pairs, the report, promotion."""
 
 from po_optimizer.evaluation.bounds import check_fail_below
+from po_optimizer.evaluation.champion import Champion
 from po_optimizer.evaluation.judge import judge_programs
 from po_optimizer.evaluation.metric_check import MetricReport, metric_report
 from po_optimizer.evaluation.paired_scores import score_pairs
@@ -16,6 +17,7 @@ from po_optimizer.evaluation.score_report import (
 from po_optimizer.evaluation.wear import JudgedPrograms, Judgement
 
 __all__ = [
+    "Champion",
     "JudgedPrograms",
     "Judgement",
     "MetricReport",

@@ -18,7 +18,7 @@ from po_optimizer.evaluation.score_report import (
 )
 from po_optimizer.evaluation.wear import JudgedPrograms
 from po_optimizer.params import PromotionParams
-from po_optimizer.persistence import extract_program_components
+from po_optimizer.persistence.prompts import prompt_hashes
 from po_optimizer.roles.metric import Metric
 
 
@@ -29,6 +29,8 @@ def judge_programs(
     examples: Iterable[dspy.Example],
     metric: Metric,
     program: dspy.Module,
+    champion: Iterable[PredictionRecord] | None = None,
+    champion_program: dspy.Module | None = None,
     origin: Origin,
     usage: RunUsage,
     trials: Sequence[Mapping[str, Any]],
@@ -43,6 +45,9 @@ def judge_programs(
         examples: The testset; its reference outputs give the ceiling.
         metric: As the records were scored.
         program: What is judged.
+        champion: The promoted program's records of the same examples; None: none is
+            promoted, or it is this one.
+        champion_program: The promoted program.
         origin: What it is measured with.
         usage: What this run's answers took.
         trials: How the program was chosen; empty: not known.
@@ -50,7 +55,7 @@ def judge_programs(
         judged: The file of all programs that this testset judged.
     """
     outputs = next((list(r.outputs) for r in baseline if r.outputs), [])
-    fingerprint = extract_program_components(program)["fingerprint"]
+    fingerprint = prompt_hashes(program)
     judgement = JudgedPrograms(judged).judge(
         origin.testset, fingerprint, usage.lm, promotion, run=usage.run
     )
@@ -59,15 +64,18 @@ def judge_programs(
         baseline,
         optimized,
         promotion,
+        champion=champion,
         reference=score_references(examples, metric, outputs),
         selection=_selection(trials) if trials else None,
         usage={
             which: stages[f"evaluate {which}"]
-            for which in ("baseline", "optimized")
+            for which in ("baseline", "optimized", "champion")
             if f"evaluate {which}" in stages
         },
         judgement=judgement,
-    ).model_copy(update={"origin": origin})
+    )
+    own = champion_program and prompt_hashes(champion_program) == fingerprint
+    report = report.model_copy(update={"origin": origin, "is_champion": bool(own)})
     decision = decide(report, promotion)
     return report, decision.model_copy(update={"program": fingerprint})
 

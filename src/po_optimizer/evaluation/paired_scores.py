@@ -34,6 +34,7 @@ def score_pairs(
     optimized: Iterable[PredictionRecord],
     params: PromotionParams,
     *,
+    champion: Iterable[PredictionRecord] | None = None,
     reference: Iterable[PredictionRecord] | None = None,
     selection: Selection | None = None,
     usage: Mapping[str, Usage] | None = None,
@@ -48,6 +49,7 @@ def score_pairs(
         optimized: The optimized program's records of the same examples in the
             same order.
         params: Target, confidence, number of resamples, seed.
+        champion: Records of the program that was promoted before.
         reference: Records of the reference outputs (`score_references`), of the
             same examples too; if none is scored, there is no ceiling.
         selection: How the optimized program was chosen.
@@ -58,16 +60,17 @@ def score_pairs(
     Raises:
         PoOptimizerError: The records do not answer the same examples.
     """
-    ceiling = [] if reference is None else [reference]
-    before, after, *references = tables = tabulate(baseline, optimized, *ceiling)
+    streams = {"champion": champion, "reference": reference}
+    given = {name: records for name, records in streams.items() if records is not None}
+    before, after, *more = tables = tabulate(baseline, optimized, *given.values())
+    others = dict(zip(given, more, strict=True))
     names = sorted({name for table in tables for name in _named(table, COMPONENT)})
     columns = ["score", *(COMPONENT + name for name in names)]
     if any(table["rubric"].notna().any() for table in tables):
         columns.append("rubric")
-    given = usage or {}
+    calls = usage or {}
     spent = judgement or Judgement.at(1, params.num_compared, params.alpha)
     uplift = _uplift(before, after, columns, params, spent.alpha)
-
     groups = _groups(before)
 
     def mean(values: pd.Series) -> Estimate:
@@ -76,14 +79,25 @@ def score_pairs(
     def lowest_to_highest(values: pd.Series) -> Estimate:
         return value_range(values.tolist())
 
+    stood, ceiling = others.get("champion"), others.get("reference")
     return ScoreReport(
         **params.model_dump(exclude={"override"}),
-        baseline=_program(before, columns, mean, given.get("baseline")),
-        optimized=_program(after, columns, mean, given.get("optimized")),
+        baseline=_program(before, columns, mean, calls.get("baseline")),
+        optimized=_program(after, columns, mean, calls.get("optimized")),
         uplift=uplift,
+        champion=(
+            None
+            if stood is None
+            else _program(stood, columns, mean, calls.get("champion"))
+        ),
+        over_champion=(
+            None
+            if stood is None
+            else _uplift(stood, after, columns, params, spent.alpha)
+        ),
         reference=(
-            _program(references[0], columns, lowest_to_highest)
-            if references and _scored(references[0]).any()
+            _program(ceiling, columns, lowest_to_highest)
+            if ceiling is not None and _scored(ceiling).any()
             else None
         ),
         selection=selection,

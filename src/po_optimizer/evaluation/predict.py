@@ -43,7 +43,7 @@ def predict_all(
     *,
     stage: str,
     positions: range,
-    which: Literal["baseline", "optimized"] = "baseline",
+    which: Literal["baseline", "optimized", "champion"] = "baseline",
     num_threads: int = 1,
     repeats: int = 1,
     groups: Iterable[str | None] | None = None,

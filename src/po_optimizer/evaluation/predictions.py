@@ -11,7 +11,7 @@ from pydantic_core import PydanticSerializationError, from_json, to_json
 from po_optimizer.params import Fraction
 
 Status = Literal["ok", "failed", "unscored"]
-Which = Literal["baseline", "optimized", "reference"]
+Which = Literal["baseline", "optimized", "champion", "reference"]
 
 
 class Result(BaseModel):

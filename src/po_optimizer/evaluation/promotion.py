@@ -1,4 +1,4 @@
-"""Whether the optimized program replaces the baseline, with the reasons in words."""
+"""Whether the optimized program replaces what runs today, with the reasons."""
 
 from typing import Literal
 
@@ -8,7 +8,9 @@ from po_optimizer.evaluation.reasons import Evidence
 from po_optimizer.evaluation.score_report import ScoreReport
 from po_optimizer.params import PromotionOverride, PromotionParams
 
-Decision = Literal["promote", "keep_baseline", "below_target", "inconclusive"]
+Decision = Literal[
+    "promote", "keep_baseline", "keep_champion", "below_target", "inconclusive"
+]
 
 
 class Promotion(Result):
@@ -35,13 +37,15 @@ class Promotion(Result):
 def decide(report: ScoreReport, params: PromotionParams) -> Promotion:
     """`promote` only if every condition holds; each that does not gives a reason.
 
-    Conditions: every example scored for both programs; the uplift proven (no
+    Conditions: every example scored for both programs; the uplift over
+    the promoted program, or over the baseline where there is none, proven (no
     condition `unmet`); the rubric's mean at least `target_rubric`, if the metric has
     a rubric.
 
     Returns:
-        `inconclusive` if the measurement cannot tell, `keep_baseline` if it says no,
-        `below_target` if the program is better than the baseline but not good enough.
+        `inconclusive` if the measurement cannot tell, `keep_baseline` or
+        `keep_champion` if it says no,
+        `below_target` if the program is better but not good enough.
     """
     evidence = Evidence.of(report)
     missing, worse = reasons.missing(report, evidence), reasons.worse(report, evidence)
@@ -50,7 +54,9 @@ def decide(report: ScoreReport, params: PromotionParams) -> Promotion:
     if missing:
         measured = "inconclusive"
     elif worse:
-        measured = "keep_baseline"
+        measured = (
+            "keep_baseline" if evidence.against == "baseline" else "keep_champion"
+        )
     elif doubts:
         measured = "inconclusive"
     elif below:

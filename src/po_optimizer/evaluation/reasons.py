@@ -3,7 +3,7 @@
 from typing import Literal
 
 from po_optimizer.evaluation.predictions import Result
-from po_optimizer.evaluation.score_report import ScoreReport
+from po_optimizer.evaluation.score_report import ProgramScore, ScoreReport
 from po_optimizer.evaluation.statistics import (
     Estimate,
     Interval,
@@ -12,6 +12,7 @@ from po_optimizer.evaluation.statistics import (
 )
 
 Condition = Literal["interval", "test", "losses"]
+NAMES = {"baseline": "the baseline", "champion": "the promoted program"}
 _SHOWN = 0.0001
 
 
@@ -19,6 +20,7 @@ class Evidence(Result):
     """The numbers that the decision rests on.
 
     Attributes:
+        against: What the program must beat; the uplift is over it.
         p_value: Of the paired test; `alpha` is the highest that promotes.
         seen_low: Lower BCa limit, at 1 - alpha, of the differences seen; None: all
             are equal.
@@ -30,6 +32,7 @@ class Evidence(Result):
         reference_rubric: The reference outputs' own mean.
     """
 
+    against: Literal["baseline", "champion"] = "baseline"
     uplift: float | None
     uplift_low: float | None
     uplift_high: float | None
@@ -50,26 +53,28 @@ class Evidence(Result):
     @classmethod
     def of(cls, report: ScoreReport) -> "Evidence":
         """The report's numbers."""
-        uplift, rubric = report.uplift.score, report.optimized.rubric
-        interval, seen = uplift.interval, report.uplift.seen
+        challenge, rubric = report.challenge, report.optimized.rubric
+        uplift, seen = challenge.score, challenge.seen
+        interval, incumbent = uplift.interval, report.incumbent
         alpha = report.alpha
         ceiling = report.reference.rubric if report.reference else None
         return cls(
+            against="champion" if incumbent is report.champion else "baseline",
             uplift=uplift.mean,
             uplift_low=interval.low if interval else None,
             uplift_high=interval.high if interval else None,
-            p_value=report.uplift.test.p_value,
+            p_value=challenge.test.p_value,
             n_pairs=uplift.n,
             n_groups=uplift.n_groups,
             rubric=rubric.mean if rubric else None,
             target_rubric=report.target_rubric,
-            coverage=min(report.baseline.coverage, report.optimized.coverage),
+            coverage=min(program.coverage for program in _programs(report)),
             n_failed_baseline=report.baseline.n_failed,
             n_failed_optimized=report.optimized.n_failed,
             alpha=alpha,
             seen_low=seen.low if seen else None,
             gains=None if uplift.mean is None else uplift.n_independent * uplift.mean,
-            losses=answers_to_pay(alpha) * (report.baseline.score.mean or 0.0),
+            losses=answers_to_pay(alpha) * (incumbent.score.mean or 0.0),
             reference_rubric=ceiling.mean if ceiling else None,
         )
 
@@ -101,7 +106,7 @@ def missing(report: ScoreReport, evidence: Evidence) -> list[str]:
         return ["No example was scored for both programs."]
     if evidence.coverage == 1.0:
         return []
-    missing = report.baseline.n_unscored + report.optimized.n_unscored
+    missing = sum(program.n_unscored for program in _programs(report))
     return [
         f"Coverage is {evidence.coverage:.0%}: {missing} answers are unscored "
         "because the LM could not be asked. Run evaluate again."
@@ -112,14 +117,19 @@ def worse(report: ScoreReport, evidence: Evidence) -> list[str]:
     """That there is no uplift; [] if there is one."""
     if evidence.uplift is None or evidence.uplift > 0.0:
         return []
-    return [f"The optimized program is not better: uplift {_uplift_text(report)}."]
+    name = NAMES[evidence.against]
+    return [
+        f"The optimized program is not better than {name}: uplift "
+        f"{_uplift_text(report)}."
+    ]
 
 
 def doubts(report: ScoreReport, evidence: Evidence) -> list[str]:
     """The unmet conditions of an uplift above 0, and how many examples would do."""
-    uplift, test, alpha = report.uplift.score, report.uplift.test, report.alpha
+    challenge, alpha = report.challenge, report.alpha
+    uplift, test = challenge.score, challenge.test
     losses = evidence.losses or 0.0
-    failed = unmet(uplift, report.uplift.seen, test.p_value, losses, alpha)
+    failed = unmet(uplift, challenge.seen, test.p_value, losses, alpha)
     if evidence.uplift is None or evidence.uplift <= 0.0 or not failed:
         return []
     unit = "answers" if uplift.n_groups is None else "groups of answers"
@@ -130,12 +140,13 @@ def doubts(report: ScoreReport, evidence: Evidence) -> list[str]:
         f"{alpha:.4g}",
         "losses": f"the gains do not pay for rare losses: {uplift.n_independent} x "
         f"{evidence.uplift:.3f} = {evidence.gains:.2f} {unit}, which must exceed "
-        f"{answers_to_pay(alpha):.3g} x {report.baseline.score.mean or 0.0:.3f} "
-        f"(the baseline's mean) = {losses:.2f}: so much may be lost in {unit} that "
-        f"{uplift.n_independent} do not show",
+        f"{answers_to_pay(alpha):.3g} x {report.incumbent.score.mean or 0.0:.3f} "
+        f"({NAMES[evidence.against]}'s mean) = {losses:.2f}: so much may be lost "
+        f"in {unit} that {uplift.n_independent} do not show",
     }
     why = "; ".join(sentences[name] for name in failed)
-    doubt = f"The uplift {_uplift_text(report)} is not proven: {why}."
+    over = f" over {NAMES['champion']}" if evidence.against == "champion" else ""
+    doubt = f"The uplift{over} {_uplift_text(report)} is not proven: {why}."
     return [doubt, *_examples_that_would_do(report)]
 
 
@@ -160,11 +171,12 @@ def below_target(evidence: Evidence) -> list[str]:
 
 def proof(report: ScoreReport, evidence: Evidence) -> list[str]:
     """What proves the uplift."""
+    over = f"over {NAMES['champion']} " if evidence.against == "champion" else ""
     return [
-        f"The uplift {_uplift_text(report)} is proven: p={p_text(evidence.p_value)} "
-        f"({report.uplift.test.method} test, at most {report.alpha:.4g} needed), and "
-        f"gains of {evidence.gains:.2f} answers exceed the {evidence.losses:.2f} that "
-        "rare losses may cost.",
+        f"The uplift {over}{_uplift_text(report)} is proven: "
+        f"p={p_text(evidence.p_value)} ({report.challenge.test.method} test, at most "
+        f"{report.alpha:.4g} needed), and gains of {evidence.gains:.2f} answers exceed "
+        f"the {evidence.losses:.2f} that rare losses may cost.",
         f"All {evidence.n_pairs} examples were scored for both programs.",
     ]
 
@@ -181,17 +193,41 @@ def proof_of_target(evidence: Evidence) -> list[str]:
 
 def remarks(report: ScoreReport) -> list[str]:
     """What a reader should know beside the decision."""
-    remarks = _wear(report)
+    remarks = [*_about_the_champion(report), *_wear(report)]
     if report.optimized.rubric is None:
         remarks.append("The metric has no rubric, so target_rubric was not applied.")
-    if report.optimized.n_failed > report.baseline.n_failed:
+    incumbent, optimized = report.incumbent, report.optimized
+    if optimized.n_failed > incumbent.n_failed:
+        name = "champion" if incumbent is report.champion else "baseline"
         remarks.append(
-            f"It fails more often: {report.optimized.n_failed} unusable answers, the "
-            f"baseline {report.baseline.n_failed}; each counts as 0.0."
+            f"It fails more often: {optimized.n_failed} unusable answers, "
+            f"{NAMES[name]} {incumbent.n_failed}; each counts as 0.0."
         )
-    if report.uplift.score.note:
-        remarks.append(f"About the uplift: {report.uplift.score.note}.")
     return remarks
+
+
+def _about_the_champion(report: ScoreReport) -> list[str]:
+    if report.is_champion:
+        return [
+            "It is the promoted program, and stays so until another one is promoted "
+            "or a person decides against it (promotion.override)."
+        ]
+    if report.champion is None:
+        return []
+    means = [one.score.mean or 0.0 for one in (report.champion, report.baseline)]
+    if report.incumbent is report.champion:
+        over = report.uplift.score.mean
+        shown = "not measured" if over is None else f"{over:+.3f}"
+        return [f"Over the baseline its uplift is {shown}, for information."]
+    return [
+        f"On this testset the promoted program scores {means[0]:.3f}, below the "
+        f"baseline's {means[1]:.3f}: so the baseline is what must be beaten."
+    ]
+
+
+def _programs(report: ScoreReport) -> list[ProgramScore]:
+    programs = [report.baseline, report.optimized, report.champion]
+    return [program for program in programs if program is not None]
 
 
 def p_text(p_value: float) -> str:
@@ -227,7 +263,7 @@ def _ordinal(number: int) -> str:
 
 
 def _uplift_text(report: ScoreReport) -> str:
-    estimate = report.uplift.score
+    estimate = report.challenge.score
     if estimate.mean is None:
         return "not measured"
     text = f"{estimate.mean:+.3f} (n={estimate.n}"
@@ -238,11 +274,11 @@ def _uplift_text(report: ScoreReport) -> str:
 
 
 def _examples_that_would_do(report: ScoreReport) -> list[str]:
-    uplift, baseline = report.uplift.score, report.baseline.score.mean
-    if uplift.mean is None or baseline is None:
+    uplift, incumbent = report.challenge.score, report.incumbent.score.mean
+    if uplift.mean is None or incumbent is None:
         return []
     sd = uplift.sd if uplift.n_groups is None else uplift.sd_groups
-    n = examples_needed(uplift.mean, sd or 0.0, baseline, report.alpha)
+    n = examples_needed(uplift.mean, sd or 0.0, incumbent, report.alpha)
     if n is None or n <= uplift.n_independent:
         return []
     unit = "examples" if uplift.n_groups is None else "groups of examples"

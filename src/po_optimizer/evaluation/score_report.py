@@ -136,6 +136,10 @@ class ScoreReport(Result):
             from the lowest to the highest value instead of an interval.
         noise_floor: Points that choosing the best of K equal candidates on the
             valset adds by chance; None if the selection is not known.
+        champion: The program that was promoted before; None: none was, or it is this
+            one (`is_champion`).
+        over_champion: Paired differences optimized - champion.
+        is_champion: Whether the optimized program is promoted already.
         origin: Testset and metric; None in reports of before it was recorded.
         judgement: The programs judged before on this testset, and what that leaves
             of alpha; None in reports of before it was recorded.
@@ -150,6 +154,9 @@ class ScoreReport(Result):
     baseline: ProgramScore
     optimized: ProgramScore
     uplift: Uplift
+    champion: ProgramScore | None = None
+    over_champion: Uplift | None = None
+    is_champion: bool = False
     reference: ProgramScore | None = None
     selection: Selection | None = None
     noise_floor: float | None = None
@@ -161,3 +168,17 @@ class ScoreReport(Result):
         """The two-sided p-value that promotes at most, in (0, 0.5)."""
         spent = self.judgement
         return round(1.0 - self.confidence, 12) if spent is None else spent.alpha
+
+    @property
+    def incumbent(self) -> ProgramScore:
+        """What must be beaten: the champion, unless the baseline is better than it."""
+        if self.champion is None or self.over_champion is None:
+            return self.baseline
+        best = (self.champion.score.mean or 0.0) >= (self.baseline.score.mean or 0.0)
+        return self.champion if best else self.baseline
+
+    @property
+    def challenge(self) -> Uplift:
+        """The uplift over the incumbent, on which the decision rests."""
+        over = self.over_champion
+        return over if over and self.incumbent is self.champion else self.uplift

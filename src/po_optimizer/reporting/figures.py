@@ -70,6 +70,8 @@ def report_figures(
 def uplift_figure(report: ScoreReport) -> go.Figure:
     """The uplift with its interval, over all examples and per stratum."""
     rows = [("all examples", report.uplift.score)]
+    if report.over_champion is not None:
+        rows.append(("over the promoted program", report.over_champion.score))
     for field, groups in report.uplift.strata.items():
         rows += [(f"{field}: {value}", found) for value, found in groups.items()]
     rows = [(name, found) for name, found in rows if found.mean is not None]

@@ -19,7 +19,7 @@ from po_optimizer.evaluation.comparison import (
 )
 from po_optimizer.evaluation.predictions import PredictionRecord, Result
 from po_optimizer.evaluation.promotion import Promotion
-from po_optimizer.evaluation.reasons import p_text
+from po_optimizer.evaluation.reasons import NAMES, p_text
 from po_optimizer.evaluation.score_report import ScoreReport
 from po_optimizer.evaluation.statistics import Estimate
 from po_optimizer.lms.usage import Usage
@@ -30,8 +30,9 @@ from po_optimizer.reporting.prompt_diff import environment
 HEADLINES = {
     "promote": "Promote the optimized program",
     "keep_baseline": "Keep the baseline",
-    "below_target": "Better, but below the target, so the baseline stays",
-    "inconclusive": "Inconclusive, so the baseline stays",
+    "keep_champion": "Keep the promoted program",
+    "below_target": "Better, but below the target, so {stays} stays",
+    "inconclusive": "Inconclusive, so {stays} stays",
 }
 
 
@@ -119,12 +120,13 @@ def comparison_page(comparison: Comparison) -> str:
 
 def verdict(report: ScoreReport, promotion: Promotion) -> str:
     """The decision and the uplift in one sentence."""
-    uplift = report.uplift.score
-    headline = HEADLINES[promotion.decision]
+    uplift, against = report.challenge.score, promotion.evidence.against
+    headline = HEADLINES[promotion.decision].format(stays=NAMES[against])
     if promotion.override is not None:
         headline += f" (decided by {promotion.override.by})"
     if uplift.mean is None:
         return f"{headline}: no example was scored for both programs."
+    over = f" over {NAMES[against]}" if against == "champion" else ""
     span = uplift.interval
     interval = (
         f"{report.confidence:.0%} interval {span.low:+.3f} to {span.high:+.3f}"
@@ -132,8 +134,8 @@ def verdict(report: ScoreReport, promotion: Promotion) -> str:
         else "no interval"
     )
     return (
-        f"{headline}: the uplift on {uplift.n} examples is {uplift.mean:+.3f} "
-        f"({interval}), from {report.baseline.score.mean:.3f} "
+        f"{headline}: the uplift{over} on {uplift.n} examples is {uplift.mean:+.3f} "
+        f"({interval}), from {report.incumbent.score.mean:.3f} "
         f"to {report.optimized.score.mean:.3f}."
     )
 

@@ -13,6 +13,7 @@ import plotly.graph_objects as go
 from po_optimizer.datasets.record_stream import RecordStream
 from po_optimizer.errors import PoOptimizerError
 from po_optimizer.evaluation import (
+    Champion,
     Origin,
     Predictions,
     Promotion,
@@ -25,6 +26,7 @@ from po_optimizer.evaluation import (
 from po_optimizer.lms import MeteredLM
 from po_optimizer.params import EvaluateParams, PromotionParams, RoleParams
 from po_optimizer.persistence import get_provenance
+from po_optimizer.persistence.prompts import prompt_hashes
 from po_optimizer.records import iter_examples, iter_groups, records_hash
 from po_optimizer.reporting.figures import report_figures
 from po_optimizer.reporting.page import render_report
@@ -35,25 +37,27 @@ Answers = Iterator[dict[str, Any]]
 _ONCE = EvaluateParams()
 
 
-def predict_both(
+def predict_programs(
     optimized_program: dspy.Module | None,
+    champion_program: dspy.Module | None,
     testset: RecordStream,
     task_lm: MeteredLM,
     role: RoleParams,
     evaluate: EvaluateParams = _ONCE,
-) -> tuple[Answers, Answers]:
-    """Both programs' answers to every testset example, scored: baseline, optimized.
+) -> tuple[Answers, Answers, Answers]:
+    """Answers to every testset example, scored: baseline, optimized, promoted program.
 
-    The answers are made while they are saved: all of the baseline's, then all of the
-    optimized program's. Each program's prompts have their beginning in common, and a
-    server that keeps the last prompt's reads only what is new.
+    The answers are made while they are saved, one program after the other: a
+    program's prompts have their beginning in common, and a server that keeps the last
+    prompt's reads only what is new. The promoted program answers again because the
+    testset may be another one; on the same one its answers are kept. There are none
+    where no program is promoted, or this one is.
     """
     if optimized_program is None:
         raise PoOptimizerError(
             f"evaluate: no optimized program is stored for {task_lm.slug}. "
             "Make one with the same --env: kedro run --pipeline=persist"
         )
-    program = make_program(role, task_lm)
     predict = partial(
         _predict,
         testset=testset,
@@ -61,9 +65,13 @@ def predict_both(
         role=role,
         repeats=evaluate.repeats,
     )
+    champion = champion_program
+    if champion and prompt_hashes(champion) == prompt_hashes(optimized_program):
+        champion = None
     return (
-        predict(program, which="baseline"),
+        predict(make_program(role, task_lm), which="baseline"),
         predict(optimized_program, which="optimized"),
+        predict(champion, which="champion") if champion else iter(()),
     )
 
 
@@ -74,7 +82,7 @@ def _predict(
     lm: MeteredLM,
     role: RoleParams,
     repeats: int,
-    which: Literal["baseline", "optimized"],
+    which: Literal["baseline", "optimized", "champion"],
 ) -> Answers:
     predictions = predict_all(
         program,
@@ -93,7 +101,7 @@ def _predict(
 
 
 def count_calls(
-    optimized_predictions: RecordStream, task_lm: MeteredLM
+    champion_predictions: RecordStream, task_lm: MeteredLM
 ) -> dict[str, Any]:
     """What this run's LM calls took, stage by stage, once all answers are stored."""
     return RunUsage.of(task_lm).model_dump(mode="json")
@@ -109,35 +117,50 @@ def compare_prompts(
 def compare_programs(
     baseline_predictions: RecordStream,
     optimized_predictions: RecordStream,
+    champion_predictions: RecordStream,
     optimized_program: dspy.Module,
+    champion_program: dspy.Module | None,
+    champion: dict[str, Any] | None,
     testset: RecordStream,
     trials: list[dict[str, Any]],
     lm_usage: dict[str, Any],
     role: RoleParams,
     promotion: PromotionParams,
     judged_programs: Path,
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The score report and the decision on this program, each with its reasons.
+) -> dict[str, Any]:
+    """The score report, the decision on this program, and who is promoted after it.
 
     The program is entered among those that were judged on this testset.
     """
+    usage = RunUsage.model_validate(lm_usage)
     report, decision = judge_programs(
         Predictions(baseline_predictions),
         Predictions(optimized_predictions),
         examples=iter_examples(testset, load_record_type(role)),
         metric=load_metric(role),
         program=optimized_program,
+        champion=Predictions(champion_predictions)
+        if len(champion_predictions)
+        else None,
+        champion_program=champion_program,
         origin=Origin(
             testset=records_hash(testset),
             metric=f"{role.metric} {json.dumps(role.metric_args, sort_keys=True)}",
             program=role.program,
         ),
-        usage=RunUsage.model_validate(lm_usage),
+        usage=usage,
         trials=trials,
         promotion=promotion,
         judged=judged_programs / "judged.jsonl",
     )
-    return report.model_dump(mode="json"), decision.model_dump(mode="json")
+    stood = Champion.model_validate(champion or {})
+    if champion is None and champion_program is not None:  # of before champion.json
+        stood = Champion(program=prompt_hashes(champion_program))
+    return {
+        "score_report": report.model_dump(mode="json"),
+        "promotion": decision.model_dump(mode="json"),
+        "new_champion": stood.after(decision, usage.run).model_dump(mode="json"),
+    }
 
 
 def draw_figures(

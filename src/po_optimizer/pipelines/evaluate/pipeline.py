@@ -8,7 +8,7 @@ from .nodes import (
     compare_prompts,
     count_calls,
     draw_figures,
-    predict_both,
+    predict_programs,
     write_report,
 )
 
@@ -23,20 +23,25 @@ def create_pipeline(**kwargs: object) -> Pipeline:
     stage = Pipeline(
         [
             Node(
-                predict_both,
+                predict_programs,
                 inputs=[
                     "optimized_program",
+                    "champion_program",
                     "testset",
                     "task_lm",
                     "params:role",
                     "params:evaluate",
                 ],
-                outputs=["baseline_predictions", "optimized_predictions"],
-                name="predict_both_node",
+                outputs=[
+                    "baseline_predictions",
+                    "optimized_predictions",
+                    "champion_predictions",
+                ],
+                name="predict_programs_node",
             ),
             Node(
                 count_calls,
-                inputs=["optimized_predictions", "task_lm"],
+                inputs=["champion_predictions", "task_lm"],
                 outputs="lm_usage",
                 name="count_calls_node",
             ),
@@ -51,7 +56,10 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                 inputs=[
                     "baseline_predictions",
                     "optimized_predictions",
+                    "champion_predictions",
                     "optimized_program",
+                    "champion_program",
+                    "champion",
                     "testset",
                     "trials",
                     "lm_usage",
@@ -59,7 +67,11 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                     "params:promotion",
                     "judged_programs",
                 ],
-                outputs=["score_report", "promotion"],
+                outputs={
+                    "score_report": "score_report",
+                    "promotion": "promotion",
+                    "new_champion": "new_champion",
+                },
                 name="compare_programs_node",
             ),
             Node(

@@ -20,19 +20,18 @@ logger = getLogger(__name__)
 
 def choose_program(
     promotion: dict[str, Any] | None,
-    optimized_program: dspy.Module | None,
+    champion_program: dspy.Module | None,
     role: RoleParams,
     features: FeaturesParams,
 ) -> tuple[dspy.Module, dict[str, Any]]:
-    """The program that the switch and the promotion allow, and why it is that one."""
-    against = _reason_for_the_baseline(promotion, optimized_program, features)
-    used = "optimized" if against is None else "baseline"
-    reason = against or "the optimized program is promoted"
-    logger.info("%s runs the %s program: %s", role.name, used, reason)
-    if against is None and optimized_program is not None:
-        program, provenance = optimized_program, get_provenance(optimized_program)
+    """The promoted program if the switch allows it, else the baseline; and why."""
+    if champion_program is not None and features.use_dspy_product_owner:
+        program, used, reason = champion_program, "optimized", "it is the promoted one"
     else:
-        program, provenance = make_program(role), {}
+        program, used = make_program(role), "baseline"
+        reason = _reason_for_the_baseline(promotion, features)
+    logger.info("%s runs the %s program: %s", role.name, used, reason)
+    provenance = get_provenance(program) if used == "optimized" else {}
     return program, {"program": used, "reason": reason, "provenance": provenance}
 
 
@@ -124,21 +123,12 @@ def _unjudged(example: dspy.Example, prediction: Any) -> float:
 
 
 def _reason_for_the_baseline(
-    promotion: dict[str, Any] | None,
-    optimized_program: dspy.Module | None,
-    features: FeaturesParams,
-) -> str | None:
-    """Why the optimized program may not run; None if it may."""
+    promotion: dict[str, Any] | None, features: FeaturesParams
+) -> str:
+    """Why the promoted program may not run, or that there is none."""
     if not features.use_dspy_product_owner:
         return "features.use_dspy_product_owner is off"
-    if optimized_program is None:
-        return "no optimized program is stored for this LM"
     if promotion is None:
-        return "the optimized program has not been evaluated"
-    judged = extract_program_components(optimized_program)["fingerprint"]
-    if promotion["program"] != judged:
-        return "the promotion is that of another program: run evaluate"
-    if promotion["decision"] != "promote":
-        first = promotion["reasons"][0] if promotion["reasons"] else ""
-        return f"{promotion['decision']}: {first}"
-    return None
+        return "no optimized program has been evaluated on this LM"
+    first = next(iter(promotion["reasons"]), "")
+    return f"no program is promoted ({promotion['decision']}: {first})"

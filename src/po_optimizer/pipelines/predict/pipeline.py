@@ -13,7 +13,7 @@ def create_choice(**kwargs: object) -> Pipeline:
                 choose_program,
                 inputs=[
                     "promotion",
-                    "optimized_program",
+                    "champion_program",
                     "params:role",
                     "params:features",
                 ],

@@ -479,7 +479,7 @@ def test_a_prompt_is_measured_by_its_own_tokens(tmp_path):
         other = world.lm(tmp_path)
         other.meter.run_id = "beside"
         with use_lm(other, stage="preflight"):
-            other(messages=[{"role": "user", "content": example.question}])
+            other(example.question)
         return world.metric(example, prediction, trace)
 
     report = check(lm, valset=[long, *world.examples("v", 7)], metric=beside)

@@ -81,7 +81,8 @@ def _patched() -> Iterator[None]:
             patch.object(evaluate_module, "ParallelExecutor", PatientExecutor)
         )
         stack.enter_context(warnings.catch_warnings())
-        warnings.simplefilter("ignore")
+        # what somebody has a filter for stays heard: deprecations, in the tests
+        warnings.simplefilter("ignore", append=True)
         yield
 
 

@@ -8,6 +8,7 @@ from logging import getLogger
 from typing import Any
 
 import dspy
+from dspy.lm15 import request_from_openai_chat
 from dspy.utils.exceptions import LMError, LMInvalidRequestError
 
 from po_optimizer.lms import CallRow, Interrupted, MeteredLM, StopRun, use_lm
@@ -27,7 +28,7 @@ _log = getLogger(__name__)
 
 _RUNS, _MOST_RUNS = 3, 8
 _REFUSALS = (400, 422, 500, 501)  # what servers say to a JSON schema they cannot take
-_PING = [{"role": "user", "content": "Answer with the word ready."}]
+_PING = "Answer with the word ready."
 
 
 @dataclass
@@ -156,7 +157,7 @@ class Prober:
         """Why the LM gives no answer; None: it gave one."""
         try:
             with self._asking():
-                self._lm(messages=_PING)
+                self._lm(_PING)
         except Interrupted as stop:
             raise stop.as_error() from stop
         except StopRun as stop:
@@ -172,11 +173,22 @@ class Prober:
         """
         with self._asking():
             try:
-                self._lm(messages=messages, max_tokens=1, cache=cache)
+                response = self._ask(messages, max_tokens=1, cache=cache)
             except LMInvalidRequestError:  # maybe of so short an answer
-                self._lm(messages=messages, cache=cache)
-        own = [read for prompt, read in self._read() if prompt == messages]
-        return own[-1] if own else None
+                response = self._ask(messages, max_tokens=None, cache=cache)
+        return _prompt_tokens(response) or None
+
+    def _ask(self, messages: Messages, *, max_tokens: int | None, cache: bool) -> Any:
+        """The response to one call, by the interface that the LM's class has."""
+        lm, settings = self._lm, self._lm.kwargs
+        most = max_tokens or settings.get("max_tokens")
+        if not isinstance(lm, dspy.LM):
+            lm(messages=messages, max_tokens=most, cache=cache)
+            return _answers(lm.history[-1])[0]
+        body = {"model": lm.model, "messages": messages, "max_tokens": most}
+        body["temperature"] = settings.get("temperature")
+        given = {name: value for name, value in body.items() if value is not None}
+        return lm(request_from_openai_chat(given), cache=cache)
 
     def refusal(self, error: LMError) -> str:
         """What the server says of a prompt that it does not answer."""

@@ -9,6 +9,7 @@ import pytest
 from kedro.io import DatasetError
 from kedro.io.core import Version
 
+from po_optimizer.config_loader import results_folder
 from po_optimizer.datasets import WholeTextDataset
 from po_optimizer.errors import SettingError
 from po_optimizer.settings import CONFIG_LOADER_ARGS, CONFIG_LOADER_CLASS
@@ -223,3 +224,9 @@ def test_role_is_read_from_packed_configuration(conf, tmp_path, monkeypatch):
     write_role(conf, "tag", "raw_records: x.csv\n")
     assert loader(archive)["parameters"]["role"]["program"].endswith("ProductOwner")
     assert loader(archive, role="tag")["parameters"]["raw_records"] == "x.csv"
+
+
+def test_results_of_another_lms_program_lie_apart():
+    """They never replace the LM's own."""
+    assert results_folder("x", "x") == "x"
+    assert results_folder("x", "y/sweep/a") == "x/from-y-sweep-a"

@@ -19,6 +19,7 @@ _GROUPS = {
     "evaluate": params.EvaluateParams,
     "promotion": params.PromotionParams,
     "features": params.FeaturesParams,
+    "sweep": params.SweepParams,
     "sweep.configurations": params.SweepConfiguration,
 }
 _FILES = sorted(Path("conf/base").glob("parameters*.yml"))

@@ -27,7 +27,7 @@ PIPELINES = {
     "predict": "a table of inputs to a table of outputs, for any role",
     "forecast": "what an optimization would cost, without paying it",
     "sweep": "several configurations side by side, and which is best",
-    "compare": "every LM's results side by side; asks no LM",
+    "compare": "every run ranked, of LMs and sweeps; asks no LM",
     "metric_report": "is the metric worth optimizing? asks no LM",
 }
 """What `po-optimizer run --pipeline=<name>` takes, each with one line."""

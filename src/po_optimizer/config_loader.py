@@ -117,3 +117,14 @@ def _with_role_name(config: Mapping[str, Any] | None) -> Any:
     if not config or not isinstance(config.get("role"), str):
         return config
     return {**config, "role": {"name": config["role"]}}
+
+
+def results_folder(slug: str, program: str) -> str:
+    """Where results on an LM lie: apart for a program of another one.
+
+    Args:
+        slug: Folder of the LM that runs the program.
+        program: Folder in data/06_models that the program comes from.
+    """
+    own = program == slug
+    return slug if own else f"{slug}/from-{program.replace('/', '-')}"

@@ -11,13 +11,12 @@ import dspy
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.framework.project import pipelines
-from kedro.io import CatalogProtocol
-from kedro.pipeline import Node, Pipeline
+from kedro.io import CatalogProtocol, MemoryDataset
+from kedro.pipeline import Pipeline
 
 from po_optimizer.console.summary import (
     bear_a_lost_log,
     escape_logs,
-    name_log_lines,
     show_summary,
     warn_of_what_stands,
 )
@@ -32,15 +31,8 @@ from po_optimizer.lms import (
     stop_servers,
 )
 from po_optimizer.params import RoleParams
-from po_optimizer.pipeline_registry import make_pipelines
+from po_optimizer.pipeline_registry import check_program_from, make_pipelines
 from po_optimizer.roles import make_program
-from po_optimizer.shape import (
-    Shape,
-    by_namespace,
-    check_program_from,
-    configuration_of,
-    with_configurations,
-)
 
 # LiteLLM fetches a price map from the network at import unless told not to
 os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
@@ -56,31 +48,29 @@ _TOLD = (
     "chosen_program",
 )
 _REPORT = "optimization_report"
+_SWEEP_REPORT = "sweep_report"
 PRODUCT_OWNER = "product_owner"  # the role of all results that lie in no role's folder
 
 
-def _make_donor(
-    role: RoleParams, catalog: CatalogProtocol[Any, Any], lm: str
-) -> dspy.Module:
+def _make_donor(role: RoleParams, catalog: CatalogProtocol[Any, Any]) -> dspy.Module:
     """A new program of the role; its constructor may look at the run's LM."""
-    return make_program(role, catalog.load(lm) if lm in catalog else None)
+    return make_program(role, catalog.load("task_lm") if "task_lm" in catalog else None)
 
 
 class RunHooks:
-    """Kedro's hooks of this project.
+    """Kedro's hooks of this project."""
 
-    They keep nothing: a node's hooks may be called in another process than the run's.
-    """
+    def __init__(self) -> None:
+        self._context: KedroContext | None = None
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
-        """Gives the pipelines the form that the parameters ask for."""
+        """Makes the pipelines that the parameters ask for; keeps the context."""
         bear_a_lost_log()
         escape_logs()
         check_given(context.config_loader)
-        parameters = context.config_loader["parameters"]
-        context.config_loader["parameters"] = with_configurations(parameters)
-        pipelines.update(make_pipelines(Shape.of(parameters)))
+        self._context = context
+        pipelines.update(make_pipelines(context.config_loader["parameters"]))
 
     @hook_impl
     def after_catalog_created(
@@ -101,15 +91,16 @@ class RunHooks:
         # Kedro hands over what it validated already: a model, or the raw mapping
         role = RoleParams.model_validate(chosen.get("role") or {})
         _check_layout(catalog, role.name)
-        for prefix, its_own in by_namespace(chosen).items():
-            for name in _TOLD:
-                entry = f"{prefix}{name}"
-                dataset = _ours(catalog, entry)
-                if isinstance(dataset, LMDataset):
-                    dataset.bind(dict(its_own), f"{save_version} {prefix}".strip(" ."))
-                if isinstance(dataset, DSPyProgramDataset):
-                    make = partial(_make_donor, role, catalog, f"{prefix}task_lm")
-                    dataset.use_donor(make, role.program_args)
+        run_id = f"{save_version} {chosen.get('sweep_folder', '')}".strip()
+        if self._context is not None:
+            catalog["context"] = MemoryDataset(self._context, copy_mode="assign")
+        for name in _TOLD:
+            dataset = _ours(catalog, name)
+            if isinstance(dataset, LMDataset):
+                dataset.bind(chosen, run_id)
+            if isinstance(dataset, DSPyProgramDataset):
+                make = partial(_make_donor, role, catalog)
+                dataset.use_donor(make, role.program_args)
 
     @hook_impl
     def before_pipeline_run(
@@ -128,11 +119,6 @@ class RunHooks:
         check_program_from(catalog.load("parameters"), pipeline, catalog)
 
     @hook_impl
-    def before_node_run(self, node: Node) -> None:
-        """Lets log lines say which configuration of a sweep they are about."""
-        name_log_lines(configuration_of(node.namespace or ""))
-
-    @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
         """Stops after an interrupted optimization, once all of it is stored.
 
@@ -142,8 +128,7 @@ class RunHooks:
         Raises:
             ExecutionStopError: Ctrl-C ended the optimization.
         """
-        name = dataset_name.rpartition(".")[2]
-        if name == _REPORT and data["ended"] == "interrupted":
+        if dataset_name == _REPORT and data["ended"] == "interrupted":
             raise _ended_early(data["reason"])
 
     @hook_impl
@@ -157,11 +142,14 @@ class RunHooks:
         """
         stop_servers()
         show_summary(pipeline, catalog)
-        for entry in sorted(pipeline.all_outputs()):
-            if entry.rpartition(".")[2] == _REPORT:
-                report = catalog.load(entry)
-                if report["ended"] == "budget":
-                    raise _ended_early(report["reason"])
+        if _REPORT in pipeline.all_outputs():
+            report = catalog.load(_REPORT)
+            if report["ended"] == "budget":
+                raise _ended_early(report["reason"])
+        if _SWEEP_REPORT in pipeline.all_outputs():
+            early = catalog.load(_SWEEP_REPORT)["ended_early"]
+            if early:
+                raise ExecutionStopError("; ".join(early))
 
     @hook_impl
     def on_pipeline_error(self) -> None:

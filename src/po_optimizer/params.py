@@ -318,6 +318,7 @@ class PromotionParams(Params):
     num_resamples: Annotated[int, Field(ge=1000)] = 9999  # of the bootstrap
     seed: int = 9  # of the bootstrap
     num_compared: PositiveInt = 1  # programs of which one is picked on this testset
+    compared_in: str | None = None  # a name that these programs share; null: the run's
     override: PromotionOverride | None = None
 
     @property
@@ -373,24 +374,24 @@ class SweepConfiguration(Params):
     prompt_lm: dict[str, Any] | None = None  # likewise, over `prompt_lm`
 
 
-class SweepParams(BaseModel):
-    """The configurations of a sweep; their own parameters lie beside the list."""
-
-    model_config = ConfigDict(frozen=True)
+class SweepParams(Params):
+    """The configurations of a sweep, and the Dask workers that run them."""
 
     configurations: list[SweepConfiguration] = Field(default_factory=list)
+    workers: PositiveInt = (
+        1  # processes on this machine, a configuration at a time each
+    )
+    scheduler: str | None = None  # tcp://host:8786 of a Dask cluster, used instead
 
     @field_validator("configurations")
     @classmethod
     def _names_differ(
         cls, configurations: list[SweepConfiguration]
     ) -> list[SweepConfiguration]:
-        names = [each.name for each in configurations]
-        taken = sorted(
-            {n for n in names if names.count(n) > 1 or n in cls.model_fields}
-        )
-        if taken:
-            msg = f"each needs a name of its own, taken twice: {', '.join(taken)}"
+        names = [configuration.name for configuration in configurations]
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            msg = f"each needs a name of its own, taken twice: {', '.join(repeated)}"
             raise ValueError(msg)
         return configurations
 

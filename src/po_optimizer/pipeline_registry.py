@@ -2,16 +2,21 @@
 
 import os
 import pkgutil
+from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
+from typing import Any
 
 from kedro.config import MissingConfigException
 from kedro.framework.project import find_pipelines, settings
+from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 from kedro.utils import find_kedro_project
 from omegaconf.errors import OmegaConfBaseException
 
 from po_optimizer import pipelines as pipelines_package
+from po_optimizer.errors import SettingError, listed
+from po_optimizer.params import RoleParams
 from po_optimizer.pipelines import (
     compare,
     data_prep,
@@ -23,12 +28,12 @@ from po_optimizer.pipelines import (
     sweep,
 )
 from po_optimizer.roles import import_object
-from po_optimizer.shape import Shape
 
 _OWN = (
     *("compare", "data_prep", "evaluate", "integrate", "metric_report", "optimize"),
     *("persist", "predict", "sweep"),
 )
+_MADE = {"candidate_program", "optimized_program", "sweep_report"}
 
 
 def register_pipelines() -> dict[str, Pipeline]:
@@ -39,30 +44,34 @@ def register_pipelines() -> dict[str, Pipeline]:
     """
     added = [name for name in _names(pipelines_package) if name not in _OWN]
     others = find_pipelines(pipelines_to_find=added) if added else {}
-    return {**others, **make_pipelines(_shape_of_project())}
+    return {**others, **make_pipelines(_project_parameters())}
 
 
 def _names(package: ModuleType) -> list[str]:
     return [module.name for module in pkgutil.iter_modules(package.__path__)]
 
 
-def _shape_of_project() -> Shape:
-    """The form that the parameters in the files ask for; a run says what is wrong."""
+def _project_parameters() -> Mapping[str, Any]:
+    """Those in the files; a run says what is wrong with them."""
     project = find_kedro_project(Path.cwd())
     if project is None:
-        return Shape()
+        return {}
     loader = settings.CONFIG_LOADER_CLASS(
         conf_source=str(project / settings.CONF_SOURCE),
         env=os.environ.get("KEDRO_ENV") or None,
         **settings.CONFIG_LOADER_ARGS,
     )
     try:
-        return Shape.of(loader["parameters"])
+        parameters: Mapping[str, Any] = loader["parameters"]
+        RoleParams.model_validate(parameters.get("role") or {})
     except (MissingConfigException, OmegaConfBaseException, ValueError):
-        return Shape()
+        return {}
+    return parameters
 
 
-def make_pipelines(shape: Shape) -> dict[str, Pipeline]:
+def make_pipelines(
+    parameters: Mapping[str, Any] = MappingProxyType({}),
+) -> dict[str, Pipeline]:
     """Name to pipeline, as `kedro run --pipeline=<name>` takes it.
 
     `predict` is for every role; `integrate` is the role's own, and the same for a role
@@ -72,18 +81,19 @@ def make_pipelines(shape: Shape) -> dict[str, Pipeline]:
     another LM's program nothing is optimized: it is evaluated and integrated.
 
     Args:
-        shape: What the parameters say of the pipelines' form.
+        parameters: Of the run; `role` and `program_from` (the folder in data/06_models
+            of a program that is evaluated instead of this LM's own) are read.
     """
     prepared = data_prep.create_pipeline()
     optimized = prepared + optimize.create_pipeline()
     persisted = optimized + persist.create_pipeline()
-    before = prepared if shape.program_from else persisted
+    before = prepared if parameters.get("program_from") else persisted
     evaluation = evaluate.create_pipeline()
     evaluated = before + evaluation
-    integrated = _integration(shape.integration)
-    checked = prepared.to_outputs("checked_records", "rejected_records")
+    role = RoleParams.model_validate(parameters.get("role") or {})
+    integrated = _integration(role)
     return {
-        "__default__": evaluated + integrated if shape.integration else evaluated,
+        "__default__": evaluated + integrated if role.integration else evaluated,
         "data_prep": prepared,
         "optimize": optimized,
         "persist": persisted,
@@ -93,21 +103,51 @@ def make_pipelines(shape: Shape) -> dict[str, Pipeline]:
         "forecast": optimized.to_outputs("forecast"),
         "compare": compare.create_pipeline(),
         "metric_report": prepared + metric_report.create_pipeline(),
-        "sweep": sweep.create_pipeline(
-            shape.configurations,
-            shared=checked,
-            branch=persisted + evaluation - checked,
-        ),
+        "sweep": sweep.create_pipeline() + compare.create_pipeline("sweep_report"),
     }
 
 
-def _integration(package: str | None) -> Pipeline:
+def _integration(role: RoleParams) -> Pipeline:
     """The role's own last pipeline; predict, if it has none.
 
     Raises:
         ImportPathError: The package has no `create_pipeline`.
     """
-    if package is None:
+    if role.integration is None:
         return predict.create_pipeline()
-    own: Pipeline = import_object("role.integration", f"{package}.create_pipeline")()
+    path = f"{role.integration}.create_pipeline"
+    own: Pipeline = import_object("role.integration", path)()
     return predict.create_choice() + own
+
+
+def check_program_from(
+    parameters: Mapping[str, Any],
+    pipeline: Pipeline,
+    catalog: CatalogProtocol[Any, Any],
+) -> None:
+    """Lets a run pass that looks at its own program, or at one that is stored.
+
+    Raises:
+        SettingError: `program_from` names no stored program, or the run would make
+            one.
+    """
+    source = parameters.get("program_from")
+    if source is None:
+        return
+    if made := sorted(pipeline.all_outputs() & _MADE):
+        problem = f"this run would make a program itself ({listed(made)})"
+        remedy = "Look at the stored one: --pipeline=evaluate, --pipeline=integrate."
+        raise SettingError("program_from", source, problem, remedy)
+    programs = {"optimized_program", "champion_program"}
+    if programs & pipeline.inputs() and not catalog.exists("optimized_program"):
+        stored = listed(_stored_programs(catalog, source))
+        remedy = f"Choose one of: {stored or 'none is stored yet'}."
+        raise SettingError("program_from", source, "no program is stored there", remedy)
+
+
+def _stored_programs(catalog: CatalogProtocol[Any, Any], source: str) -> list[str]:
+    """The folders that `program_from` may name."""
+    program = Path(str(getattr(catalog.get("optimized_program"), "_filepath", "")))
+    models = program.parents[len(Path(source).parts)]
+    folders = [path.parent for path in models.rglob(program.name) if path.is_dir()]
+    return sorted({str(folder.relative_to(models)) for folder in folders})

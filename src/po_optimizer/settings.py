@@ -4,10 +4,9 @@ import os
 import sys
 
 try:  # the second that these imports take is before any command that could say it
-    from po_optimizer.config_loader import ProjectConfigLoader
+    from po_optimizer.config_loader import ProjectConfigLoader, results_folder
     from po_optimizer.hooks import InterruptHooks, RunHooks
     from po_optimizer.lms import lm_slug
-    from po_optimizer.shape import results_folder
 except KeyboardInterrupt:
     sys.stderr.write("Error: stopped by Ctrl-C; nothing was begun\n")
     sys.exit(130)

@@ -76,12 +76,6 @@ def test_stages_stand_between_what_they_exchange(build):
     assert {"score_report", "promotion", "report"} < handed_on
 
 
-def test_sweep_is_drawn_with_its_configurations(build):
-    """The hooks are included: what the parameters say of a pipeline is in the page."""
-    page = json.loads((build / "api/pipelines/sweep").read_text())
-    assert "sweep.seed_10.optimize" in page["modular_pipelines"]
-
-
 def test_paths_stay_readable(build, datasets):
     """Paths of data and of code are given within the project."""
     path = datasets["score_report.json"]["filepath"]

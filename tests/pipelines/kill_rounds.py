@@ -25,7 +25,6 @@ from po_optimizer.params import (
 )
 from po_optimizer.pipeline_registry import make_pipelines
 from po_optimizer.settings import CONFIG_LOADER_ARGS, CONFIG_LOADER_CLASS
-from po_optimizer.shape import Shape
 from tests.datasets.kill_rounds import leftovers
 from tests.pipelines.evaluating import CONF
 from tests.pipelines.test_stages import KINDS, answer
@@ -57,7 +56,7 @@ def run(folder: Path) -> None:
     given = {f"params:{name}": value for name, value in PARAMETERS.items()}
     for name, value in {**given, "task_lm": lm, "prompt_lm": lm}.items():
         catalog[name] = MemoryDataset(value, copy_mode="assign")
-    SequentialRunner().run(make_pipelines(Shape())["evaluate"], catalog)
+    SequentialRunner().run(make_pipelines()["evaluate"], catalog)
 
 
 def child(folder: Path, seconds: float | None) -> bool:

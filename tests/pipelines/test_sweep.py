@@ -1,11 +1,19 @@
-"""Several configurations in one run, and a stored program on another LM."""
+"""A sweep's sessions on Dask's workers, and a stored program on another LM."""
 
 import json
+import os
+import re
+import signal
 import time
+from collections import Counter
 
+import psutil
 import pytest
+from distributed import Client
 
+from po_optimizer.errors import InterruptedRunError
 from po_optimizer.lms import Ledger
+from tests.cluster import cluster
 from tests.faces.project import (
     ENVIRONMENT,
     SLUG,
@@ -27,135 +35,159 @@ SMALL = ",".join(
         "optimize.miprov2.num_candidates=2",
         "optimize.miprov2.num_trials=1",
         "optimize.bootstrap_random_search.num_candidate_programs=1",
+        "lm.num_threads=1",
     ]
 )
-NAMES = {"seed_9", "seed_10", "random_search"}
+ROLE = "product_owner"
+NAMES = {"seed_9", "random_search"}
+LEDGER = f"data/07_model_output/{ROLE}/{SLUG}/ledger.sqlite"
 
 
-def careless(project):
-    """Answers like the references, without a review's care at every other prompt."""
-    right = product_owner_answers(project)
-
-    def answer(prompt):
-        text = right(prompt)
-        fields = json.loads(text)
-        review = fields.get("product_owner_review")
-        if review and len(prompt) % 2:
-            review["summary"] = review["summary"][:1]
-            review["requirements_alignment"]["gaps"] = []
-        return json.dumps(fields)
-
-    return answer
-
-
-def swept(folder, runner):
-    """A project whose sweep is done, and what it printed."""
+def project_in(folder):
+    """A project with a sweep of two, verified in the process that saves."""
     project = copy_project(folder / "project")
-    with answering(careless(project)) as url:
-        arguments = ("--pipeline=sweep", f"--runner={runner}", f"--params={SMALL}")
-        done = kedro(project, *RUN, *arguments, base_url=url)
-    assert done.returncode == 0, done.stderr[-2000:]
-    return project, done.stdout
+    catalog = project / "conf/base/catalog.yml"
+    quick = catalog.read_text().replace("dill: write", "dill: off\n  verify: inline")
+    catalog.write_text(quick)
+    settings = project / "conf/base/parameters_sweep.yml"
+    text = settings.read_text()
+    second = "    - name: seed_10\n      optimize: {seed: 10}\n"
+    assert second in text
+    settings.write_text(text.replace(second, ""))
+    return project
 
 
 @pytest.fixture(scope="module")
-def threads(tmp_path_factory):
-    """The sweep with a thread for each configuration."""
-    return swept(tmp_path_factory.mktemp("threads"), "ThreadRunner")
+def swept(tmp_path_factory):
+    """A sweep on a cluster of two workers, one of which is killed at the tenth call.
+
+    The project, what the command printed, the prompts that the LM was asked.
+    """
+    folder = tmp_path_factory.mktemp("sweep")
+    project = project_in(folder)
+    answer, asked = product_owner_answers(project), []
+    with (
+        cluster(folder / "cluster", 2) as address,
+        Client(address, set_as_default=False) as observer,
+    ):
+        processes = observer.run(os.getpid)
+
+        def answer_or_kill(prompt):
+            asked.append(prompt)
+            if len(asked) == 10:
+                busy = [
+                    worker for worker, keys in observer.processing().items() if keys
+                ]
+                os.kill(processes[busy[0]], signal.SIGKILL)
+            return answer(prompt)
+
+        with answering(answer_or_kill) as url:
+            # the workers are older than the server: its address goes with the sweep
+            lm = f"lm.api_base={url},lm.model=scripted"
+            done = kedro(
+                project,
+                *RUN,
+                "--pipeline=sweep",
+                f"--params={SMALL},{lm},sweep.scheduler={address}",
+                base_url=url,
+            )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    return project, done.stdout + done.stderr, asked
 
 
-def leaderboard(project):
-    """What the sweep says, without what a clock or the other threads decide."""
-    path = project / f"data/08_reporting/product_owner/{SLUG}/sweep/leaderboard.json"
-    board = json.loads(path.read_text())
-    for entry in board["entries"]:
-        entry.pop("seconds")
-        entry.pop("calls_paid")
-    return board
-
-
-def test_every_configuration_leaves_a_program(threads):
-    """Each is stored under its name; the leaderboard has them all."""
-    project, printed = threads
-    folder = project / f"data/06_models/product_owner/{SLUG}/sweep"
-    stored = {path.parent.name for path in folder.glob("*/program.json")}
-    assert stored == NAMES
-    assert {entry["name"] for entry in leaderboard(project)["entries"]} == NAMES
+def test_every_configuration_is_stored_and_ranked(swept):
+    """Each in a folder of its own; one ranking has them all."""
+    project, printed, _ = swept
+    folder = project / f"data/06_models/{ROLE}/{SLUG}/sweep"
+    assert {path.parent.name for path in folder.glob("*/program.json")} == NAMES
+    ranking = json.loads(
+        (project / f"data/08_reporting/{ROLE}/ranking.json").read_text()
+    )
+    runs = {run["name"] for run in ranking["runs"] if run["ranked"]}
+    assert runs == {f"{SLUG}/sweep/{name}" for name in NAMES}
     assert "95.0% intervals" in printed
+    reports = (project / f"data/08_reporting/{ROLE}/{SLUG}/sweep").glob(
+        "*/score_report.json"
+    )
+    judged = [json.loads(path.read_text())["judgement"] for path in reports]
+    assert {(one["place"], one["among"]) for one in judged} == {(1, 2)}
 
 
-def test_log_lines_say_which_configuration_they_are_about(threads):
-    """Three optimizations at a time can be told apart."""
-    _, printed = threads
-    assert all(f"sweep.{name}: trial 1 baseline" in printed for name in NAMES)
+def test_killed_worker_costs_the_call_it_held(swept):
+    """Its configuration runs again; what was asked and not paid is that call."""
+    project, printed, asked = swept
+    begun = Counter(re.findall(r"(\w+): begun by process", printed))
+    assert set(begun) == NAMES
+    assert begun.total() >= len(NAMES) + 1
+    totals = Ledger(project / LEDGER).totals()
+    assert totals.failed == 0
+    assert len(asked) - 1 <= totals.paid <= len(asked)
 
 
-def test_threads_find_what_one_after_the_other_find(threads, tmp_path):
-    """The runner decides how long it takes, not what comes out."""
-    project, _ = swept(tmp_path, "SequentialRunner")
-    assert leaderboard(project) == leaderboard(threads[0])
+def test_log_says_which_configuration_it_is_about(swept):
+    """Several sessions at a time can be told apart; their summaries are left out."""
+    _, printed, _ = swept
+    for name in NAMES:
+        assert f"{name}: trial 1 baseline" in printed
+        assert re.search(rf"{name}: done after \d+ s, \d of 2", printed)
+    assert "Scores on the testset" not in printed
 
 
-def test_program_of_a_sweep_is_judged_and_used_on_another_lm(threads):
+def test_no_key_reaches_dask(swept):
+    """Workers read it where they are."""
+    project, printed, _ = swept
+    logs = [path.read_text() for path in (project.parent / "cluster").glob("*.log")]
+    assert "canary-not-a-key" not in "".join([printed, *logs])
+
+
+def test_program_of_a_sweep_is_judged_and_used_on_another_lm(swept):
     """Its results lie apart; nothing is optimized; its testset is known to be used."""
-    project, _ = threads
-    source = f"program_from={SLUG}/sweep/seed_9"
-    other = {"PO_LM_MODEL": "other"}
-    before = Ledger(
-        project / f"data/07_model_output/product_owner/{SLUG}/ledger.sqlite"
-    ).totals()
-    with answering(careless(project), model="other") as url:
-        params = f"--params={SMALL},{source}"
+    project, _, _ = swept
+    before = Ledger(project / LEDGER).totals()
+    with answering(product_owner_answers(project), model="other") as url:
         for stage in ("evaluate", "integrate"):
             done = kedro(
                 project,
                 *RUN,
                 f"--pipeline={stage}",
-                params,
+                f"--params={SMALL},program_from={SLUG}/sweep/seed_9",
                 base_url=url,
-                **other,
+                PO_LM_MODEL="other",
             )
             assert done.returncode == 0, done.stderr[-2000:]
     results = (
-        project
-        / f"data/08_reporting/product_owner/openai-other/from-{SLUG}-sweep-seed_9"
+        project / f"data/08_reporting/{ROLE}/openai-other/from-{SLUG}-sweep-seed_9"
     )
     report = json.loads((results / "score_report.json").read_text())
     assert report["judgement"]["place"] > 1
     assert f"optimized on {SLUG}" in (results / "report.html").read_text()
-    assert not (project / "data/06_models/product_owner/openai-other").exists()
+    assert not (project / f"data/06_models/{ROLE}/openai-other").exists()
     assert (project / "planning/product_vision.yaml").exists()
-    after = Ledger(
-        project / f"data/07_model_output/product_owner/{SLUG}/ledger.sqlite"
-    ).totals()
-    assert after == before
+    assert Ledger(project / LEDGER).totals() == before
 
 
-def test_interrupt_ends_every_thread_and_the_same_command_resumes(tmp_path):
-    """Ctrl-C during a sweep in threads: no hang, no traceback, all answers kept."""
-    project = copy_project(tmp_path / "project")
-    right = product_owner_answers(project)
+def test_ctrl_c_ends_the_workers_in_order(tmp_path):
+    """The calls in flight are finished and kept; no process and no call is left."""
+    project, asked = project_in(tmp_path), []
+    answer = product_owner_answers(project)
 
     def slowly(prompt):
+        asked.append(prompt)
         time.sleep(0.3)
-        return right(prompt)
-
-    command = [*RUN, "--pipeline=sweep", "--runner=ThreadRunner", f"--params={SMALL}"]
-    ledger = project / f"data/07_model_output/product_owner/{SLUG}/ledger.sqlite"
-
-    def has_paid():
-        return ledger.exists() and Ledger(ledger).totals(stage="optimize").paid
+        return answer(prompt)
 
     with answering(slowly) as url:
-        running = kedro_begun(project, *command, base_url=url)
-        in_the_middle(running, has_paid)
-        press_ctrl_c(running)
-        printed = "".join(running.communicate(timeout=60))
-        assert running.returncode in {3, 130}, printed[-2000:]
-        assert "Traceback" not in printed
-        assert "same command resumes" in printed
-        paid = Ledger(ledger).totals().paid
-        again = kedro(project, *command, base_url=url)
-    assert again.returncode == 0, again.stderr[-2000:]
-    assert Ledger(ledger).totals().cached > 0
-    assert Ledger(ledger).totals().paid > paid
+        arguments = ("--pipeline=sweep", f"--params={SMALL},sweep.workers=2")
+        run = kedro_begun(project, *RUN, *arguments, base_url=url)
+        in_the_middle(run, lambda: len(asked) >= 8)
+        processes = psutil.Process(run.pid).children(recursive=True)
+        press_ctrl_c(run)  # the workers get it too
+        out, err = run.communicate(timeout=60)
+        calls = len(asked)
+        time.sleep(1)
+    assert run.returncode == InterruptedRunError.exit_code, out + err
+    assert "same command resumes" in err
+    assert "Traceback" not in out + err
+    assert len(processes) >= 2
+    assert not psutil.wait_procs(processes, timeout=10)[1]
+    assert Ledger(project / LEDGER).totals().paid == calls == len(asked)

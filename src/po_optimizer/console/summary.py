@@ -25,9 +25,8 @@ _FILES = {
     "candidate_program": "candidate program",
     "optimized_program": "program",
     "report": "report",
-    "leaderboard": "leaderboard",
-    "comparison_page": "comparison",
-    "comparison_table": "as a table",
+    "ranking_page": "ranking",
+    "ranking_table": "as a table",
     "metric_report": "metric report",
     "product_vision": "product vision",
     "product_owner_review": "review",
@@ -132,10 +131,8 @@ def show_summary(pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> None
     made = pipeline.all_outputs()
     if "score_report" in made:
         _show_scores(console, load("score_report"), load("promotion"))
-    if "leaderboard" in made:
-        _show_leaderboard(console, load("leaderboard"))
-    if "comparison" in made:
-        _show_comparison(console, load("comparison"))
+    if "ranking" in made:
+        _show_ranking(console, load("ranking"))
     if "metric_report" in made:
         _show_families(console, load("metric_report"))
     if "forecast" in made and "trials" not in made:
@@ -179,44 +176,23 @@ def _show_families(console: Console, report: dict[str, Any]) -> None:
             console.print(f"{family['name']}: {family['note']}", highlight=False)
 
 
-def _show_leaderboard(console: Console, board: dict[str, Any]) -> None:
-    title = f"Objective on the testset, {board['confidence']:.1%} intervals, best first"
+def _show_ranking(console: Console, ranking: dict[str, Any]) -> None:
+    title = f"Objective on the testset, {ranking['confidence']:.1%} intervals"
     table = Table(title=title)
-    for column in (
-        "configuration",
-        "LM",
-        "baseline",
-        "optimized",
-        "uplift",
-        "decision",
-    ):
-        table.add_column(column, justify="left" if column[0] in "cLd" else "right")
-    for entry in board["entries"]:
-        means = (entry[name] for name in ("baseline", "optimized", "uplift"))
-        shown = [_with_interval(each) for each in means]
-        table.add_row(entry["name"], entry["lm"], *shown, entry["decision"])
-    console.print(table)
-    for sentence in board["sentences"]:
-        console.print(sentence, highlight=False)
-
-
-def _show_comparison(console: Console, comparison: dict[str, Any]) -> None:
-    table = Table(title="Objective on the testset, in [0, 1], higher is better")
-    for column in ("LM", "n", "baseline", "optimized", "decision", "s per example"):
-        table.add_column(column, justify="left" if column[0] in "Ld" else "right")
-    for row in comparison["rows"]:
-        origin = f", program of {row['program_of']}" if row["program_of"] else ""
-        seconds = row["seconds_per_example"]
+    for column in ("run", "n", "baseline", "optimized", "decision", "s per example"):
+        table.add_column(column, justify="left" if column[0] in "rd" else "right")
+    for run in ranking["runs"]:
+        seconds = run["seconds_per_example"]
         table.add_row(
-            f"{row['lm']}{origin}",
-            str(row["optimized"]["n"]),
-            _with_interval(row["baseline"]),
-            _with_interval(row["optimized"]),
-            row["decision"] or "-",
+            run["name"] if run["ranked"] else f"{run['name']} (not ranked)",
+            str(run["optimized"]["n"]),
+            _with_interval(run["baseline"]),
+            _with_interval(run["optimized"]),
+            run["decision"] or "-",
             "unknown" if seconds is None else f"{seconds:.1f}",
         )
     console.print(table)
-    for sentence in comparison["sentences"]:
+    for sentence in ranking["sentences"]:
         console.print(sentence, highlight=False)
 
 

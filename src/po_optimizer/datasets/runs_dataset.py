@@ -1,7 +1,8 @@
-"""What finished runs have left, of every LM, as one catalog entry."""
+"""What finished runs have left, of every LM and every sweep, as one catalog entry."""
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -9,28 +10,31 @@ from kedro.io import AbstractDataset, DatasetError
 
 from po_optimizer.datasets.file_dataset import local_path
 from po_optimizer.datasets.whole_file import WholeJSONDataset
+from po_optimizer.evaluation.ranking import FinishedRun
 from po_optimizer.files import Folder
-from po_optimizer.lms import Ledger
+from po_optimizer.lms import Ledger, Usage
 
-_FILES = (".json", ".html", ".csv", ".log")  # that lie beside the LMs' folders
-_APART = "from-"
+_FILES = (".json", ".jsonl", ".html", ".csv", ".log")  # that lie beside folders
+_NO_RUNS = ("figures", "judged_programs")
+_PROGRAM_OF = "from-"
+_SWEEP = "sweep"
+_TOP = PurePosixPath()
 _SCORES = "score_report.json"
 _PROGRAM = "program.json"
 _STAGES = ("optimize", "evaluate baseline", "evaluate optimized")
 
 
-class RunsDataset(AbstractDataset[None, list[dict[str, Any]]]):
-    """Loads the newest results of every LM: score report, decision, search, calls.
+class RunsDataset(AbstractDataset[None, list[FinishedRun]]):
+    """Loads the newest results of every run: scores, decision, search, calls.
 
-    A run is a mapping with `lm` and `program_of` (folders; None: its own program),
-    `score_report`, `promotion`, `optimization_report`, `splits` (name to number of
-    examples) and `calls` (stage to ledger totals). What is missing is None.
+    A run is a folder with a score report. `<lm>/sweep/<name>` is a configuration of a
+    sweep, `<lm>/from-<folder>` another LM's program on this one.
 
     Args:
         reporting: `{"filepath": ...}`, so that Kedro takes it as of the project: a
-            folder with a folder for each LM, on any file system that fsspec knows.
+            folder with the runs' folders, on any file system that fsspec knows.
         models: Likewise, with programs and optimization reports.
-        output: Likewise, with ledgers; on the local disk.
+        output: Likewise, with predictions and ledgers; on the local disk.
         credentials: For the file systems; never shown.
         metadata: Free, for plugins.
     """
@@ -53,73 +57,89 @@ class RunsDataset(AbstractDataset[None, list[dict[str, Any]]]):
         )
         self._output = local_path(output["filepath"], "output")
 
-    def load(self) -> list[dict[str, Any]]:
-        """The runs, by LM and program; none: an empty list."""
-        return [self._run(*place) for place in self._places()]
-
-    def _places(self) -> Iterator[tuple[str, ...]]:
-        """The LM, and for a program of another one the folder in the LM's."""
-        reporting = self._reporting.folder()
-        for lm in reporting.names():
-            if PurePosixPath(lm).suffix in _FILES:
-                continue
-            folder = reporting.child(lm)
-            inner = [name for name in folder.names() if name.startswith(_APART)]
-            if folder.exists(_SCORES):
-                yield (lm,)
-            for name in inner:
-                if folder.child(name).exists(_SCORES):
-                    yield lm, name
+    def load(self) -> list[FinishedRun]:
+        """The runs, by folder; none: an empty list."""
+        return [self._run(path) for path in _runs(self._reporting.folder())]
 
     def save(self, data: None) -> None:
         """The runs' own stages write what is read here."""
         msg = "RunsDataset is read-only: it shows what kedro run has left"
         raise DatasetError(msg)
 
-    def _run(self, lm: str, apart: str = "") -> dict[str, Any]:
-        own = not apart
-        folder = self._reporting.folder().child(lm)
-        if apart:
-            folder = folder.child(apart)
-        search = _read(self._models.folder().child(lm), "optimization_report.json")
-        provenance = self._provenance(lm)
-        return {
-            "lm": lm,
-            "program_of": None if own else apart.removeprefix(_APART),
-            "score_report": _read(folder, _SCORES),
-            "promotion": _read(folder, "promotion.json"),
-            "optimization_report": search if own else None,
-            "splits": provenance.get("splits") if own else None,
-            "calls": self._calls(lm, provenance.get("task_lm")),
-        }
+    def _run(self, path: PurePosixPath) -> FinishedRun:
+        folder = _at(self._reporting.folder(), path)
+        models = _at(self._models.folder(), path)
+        lm, program_of = path, None
+        if path.name.startswith(_PROGRAM_OF):
+            lm, program_of = path.parent, path.name.removeprefix(_PROGRAM_OF)
+        elif path.parent.name == _SWEEP:
+            lm = path.parent.parent
+        provenance = _provenance(models) if program_of is None else {}
+        promotion = _read(folder, "promotion.json") or {}
+        return FinishedRun(
+            name=str(path),
+            lm=lm.name,
+            program_of=program_of,
+            report=_read(folder, _SCORES),
+            scores=self._scores(path),
+            decision=promotion.get("decision"),
+            search=_read(models, "optimization_report.json"),
+            splits=provenance.get("splits") or {},
+            usage=self._usage(lm, provenance.get("task_lm")),
+        )
 
-    def _provenance(self, lm: str) -> dict[str, Any]:
-        versions = self._models.folder().child(lm).child(_PROGRAM)
-        for version in reversed(versions.names()):
-            document = _read(versions.child(version), _PROGRAM)
-            if document is not None:
-                return document.get("provenance") or {}
-        return {}
+    def _scores(self, path: PurePosixPath) -> list[float | None]:
+        predictions = self._output / path / "optimized_predictions.jsonl"
+        if not predictions.is_file():
+            return []
+        with predictions.open(encoding="utf-8") as lines:
+            return [json.loads(line)["score"] for line in lines]
 
-    def _calls(self, lm: str, slug: str | None) -> dict[str, Any]:
-        """Ledger totals; an environment's folder may be named after its LM and more."""
-        paths = [self._output / name / "ledger.sqlite" for name in (lm, slug) if name]
-        for path in paths:
+    def _usage(self, lm: PurePosixPath, slug: str | None) -> dict[str, Usage]:
+        """By stage; an environment's folder may be named after its LM and more."""
+        folders = [lm, lm.parent / slug] if slug else [lm]
+        for folder in folders:
+            path = self._output / folder / "ledger.sqlite"
             if path.is_file():
                 ledger = Ledger(path)
-                return {
-                    stage: ledger.totals(stage=stage).model_dump() for stage in _STAGES
-                }
+                return {stage: ledger.totals(stage=stage) for stage in _STAGES}
         return {}
 
     def _exists(self) -> bool:
-        return next(self._places(), None) is not None
+        return next(_runs(self._reporting.folder()), None) is not None
 
     def _describe(self) -> dict[str, Any]:
         return {
             "reporting": self._reporting._describe()["filepath"],
             "models": self._models._describe()["filepath"],
         }
+
+
+def _runs(folder: Folder, path: PurePosixPath = _TOP) -> Iterator[PurePosixPath]:
+    """The folders with a score report, at any depth."""
+    names: list[str] = []
+    with suppress(NotADirectoryError):
+        names = folder.names()
+    if _SCORES in names:
+        yield path
+    for name in names:
+        if PurePosixPath(name).suffix not in _FILES and name not in _NO_RUNS:
+            yield from _runs(folder.child(name), path / name)
+
+
+def _at(folder: Folder, path: PurePosixPath) -> Folder:
+    for name in path.parts:
+        folder = folder.child(name)
+    return folder
+
+
+def _provenance(models: Folder) -> dict[str, Any]:
+    versions = models.child(_PROGRAM)
+    for version in reversed(versions.names()):
+        document = _read(versions.child(version), _PROGRAM)
+        if document is not None:
+            return document.get("provenance") or {}
+    return {}
 
 
 def _read(folder: Folder, name: str) -> Any:

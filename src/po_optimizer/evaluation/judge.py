@@ -57,7 +57,11 @@ def judge_programs(
     outputs = next((list(r.outputs) for r in baseline if r.outputs), [])
     fingerprint = prompt_hashes(program)
     judgement = JudgedPrograms(judged).judge(
-        origin.testset, fingerprint, usage.lm, promotion, run=usage.run
+        origin.testset,
+        fingerprint,
+        usage.lm,
+        promotion,
+        run=promotion.compared_in or usage.run,
     )
     stages = usage.stages
     report = score_pairs(

@@ -81,7 +81,7 @@ def score_pairs(
 
     stood, ceiling = others.get("champion"), others.get("reference")
     return ScoreReport(
-        **params.model_dump(exclude={"override"}),
+        **params.model_dump(exclude={"override", "compared_in"}),
         baseline=_program(before, columns, mean, calls.get("baseline")),
         optimized=_program(after, columns, mean, calls.get("optimized")),
         uplift=uplift,

@@ -12,11 +12,6 @@ import plotly.graph_objects as go
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from po_optimizer.evaluation.comparison import (
-    Comparison,
-    comparison_figure,
-    price_figure,
-)
 from po_optimizer.evaluation.predictions import PredictionRecord, Result
 from po_optimizer.evaluation.promotion import Promotion
 from po_optimizer.evaluation.reasons import NAMES, p_text
@@ -92,30 +87,18 @@ def render_report(
         prompt_diff=Markup(prompt_diff),  # noqa: S704 (escaped by prompt_diff_html)
         preflight=preflight,
         settings=dict(settings or {}),
-        figures={n: _json(fig) for n, fig in figures.items() if needed.get(n, True)},
-        style=_style(),
-        plotly=Markup(get_plotlyjs()),  # noqa: S704 (the library itself)
+        **embedded({n: fig for n, fig in figures.items() if needed.get(n, True)}),
     )
 
 
-def comparison_page(comparison: Comparison) -> str:
-    """Every LM's figures on one page of the same style."""
-    drawn = {
-        "comparison": comparison_figure(comparison),
-        "price": price_figure(comparison),
+def embedded(figures: Mapping[str, go.Figure]) -> dict[str, Any]:
+    """What every page holds beside its own data: figures, style, plotly itself."""
+    folder = files("po_optimizer.reporting") / "templates"
+    return {
+        "figures": {name: _json(figure) for name, figure in figures.items()},
+        "style": Markup((folder / "report.css").read_text("utf-8")),  # noqa: S704 (a file of this package)
+        "plotly": Markup(get_plotlyjs()),  # noqa: S704 (the library itself)
     }
-    sizes = {took.examples for row in comparison.rows for took in row.durations}
-    return (
-        environment()
-        .get_template("comparison.html.j2")
-        .render(
-            comparison=comparison,
-            sizes=sorted(sizes),
-            figures={name: _json(figure) for name, figure in drawn.items()},
-            style=_style(),
-            plotly=Markup(get_plotlyjs()),  # noqa: S704 (the library itself)
-        )
-    )
 
 
 def verdict(report: ScoreReport, promotion: Promotion) -> str:
@@ -172,8 +155,3 @@ def _intervals(report: ScoreReport) -> str:
 def _json(figure: go.Figure) -> Markup:
     text = figure.to_json().replace("<", "\\u003c")
     return Markup(text)  # noqa: S704 (no "<" is left, so no tag can close the script)
-
-
-def _style() -> Markup:
-    folder = files("po_optimizer.reporting") / "templates"
-    return Markup((folder / "report.css").read_text("utf-8"))  # noqa: S704 (a file of this package)

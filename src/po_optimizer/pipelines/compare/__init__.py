@@ -1,4 +1,4 @@
-"""The comparison of LMs: see `pipeline.create_pipeline`."""
+"""The ranking of runs: see `pipeline.create_pipeline`."""
 
 from po_optimizer.pipelines.compare.pipeline import create_pipeline
 

@@ -1,34 +1,43 @@
-"""Beside the stages: every LM's results side by side. It asks no LM."""
+"""Beside the stages: what runs have left, ranked. It asks no LM."""
 
 from kedro.pipeline import Node, Pipeline
 
-from .nodes import compare_runs, draw_comparison, write_comparison
+from .nodes import draw_ranking, rank_runs, write_ranking
 
 
-def create_pipeline(**kwargs: object) -> Pipeline:
-    """Collects what runs have left, ranks what is comparable, writes the page."""
+def create_pipeline(after: str | None = None, **kwargs: object) -> Pipeline:
+    """Collects what runs have left, ranks what is comparable, writes the page.
+
+    Args:
+        after: The sweep's report, if a sweep makes the runs first.
+        kwargs: None; Kedro's convention.
+    """
     return Pipeline(
         [
             Node(
-                compare_runs,
-                inputs=["finished_runs", "params:optimize"],
-                outputs="comparison",
-                name="compare_runs_node",
+                rank_runs,
+                inputs=[
+                    "finished_runs",
+                    "params:optimize",
+                    *([after] if after else []),
+                ],
+                outputs="ranking",
+                name="rank_runs_node",
             ),
             Node(
-                draw_comparison,
-                inputs="comparison",
+                draw_ranking,
+                inputs="ranking",
                 outputs={
-                    "comparison_figure": "comparison_figure",
-                    "price_figure": "comparison_price_figure",
+                    "ranking_figure": "ranking_figure",
+                    "price_figure": "ranking_price_figure",
                 },
-                name="draw_comparison_node",
+                name="draw_ranking_node",
             ),
             Node(
-                write_comparison,
-                inputs="comparison",
-                outputs=["comparison_table", "comparison_page"],
-                name="write_comparison_node",
+                write_ranking,
+                inputs="ranking",
+                outputs=["ranking_table", "ranking_page"],
+                name="write_ranking_node",
             ),
         ],
         tags="compare",

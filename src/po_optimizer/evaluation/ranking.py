@@ -1,0 +1,287 @@
+"""The programs of several runs by their testset scores, and which of them differ.
+
+Whoever compares M programs and keeps the best sees more than is there. So two of them
+are called different only by a test of all pairs together, and the points that the best
+of M equally good programs seems to gain stand beside it. Only runs on the same testset
+with the same metric are ranked.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from po_optimizer.evaluation.noise_floor import noise_floor
+from po_optimizer.evaluation.predictions import Result
+from po_optimizer.evaluation.promotion import Decision
+from po_optimizer.evaluation.score_report import ScoreReport
+from po_optimizer.evaluation.sign_flips import pairwise_tests
+from po_optimizer.evaluation.statistics import Estimate, answers_to_pay, value_range
+from po_optimizer.lms.usage import MeanUsage, Usage
+from po_optimizer.params import PromotionParams
+
+QUOTED_SECONDS = {
+    "ollama-granite4": "90-110",
+    "ollama-mistral-7b-instruct": "30",
+    "ollama-qwen2.5-coder-32b": "20",
+    "vertex-gemini-2.5-flash": "10",
+}
+"""Seconds per example that the original project reported, on its machine."""
+
+
+class FinishedRun(Result):
+    """What one run has left: an LM's own, a sweep's, or that of another LM's program.
+
+    Attributes:
+        name: Its folder, as `<lm>`, `<lm>/sweep/<configuration>`.
+        lm: Folder of the LM that ran both programs.
+        program_of: Folder of the LM that the program was optimized on, if another.
+        scores: The optimized program's objective on each testset example, in the
+            testset's order; None: unscored. Empty: no longer there.
+        decision: Of the promotion; None: not decided.
+        search: Its optimization report; None for another LM's program.
+        splits: Number of examples by split, as the program's provenance says.
+        usage: What its LM's calls took, by stage, over all runs of this LM.
+    """
+
+    name: str
+    lm: str
+    program_of: str | None = None
+    report: ScoreReport
+    scores: list[float | None] = Field(default_factory=list)
+    decision: Decision | None = None
+    search: dict[str, Any] | None = None
+    splits: dict[str, int] = Field(default_factory=dict)
+    usage: dict[str, Usage] = Field(default_factory=dict)
+
+    def per_call(self, *stages: str) -> MeanUsage | None:
+        """What a call took in the first of these stages that has paid ones."""
+        means = (self.usage[name].per_call() for name in stages if name in self.usage)
+        return next(filter(None, means), None)
+
+    @property
+    def n_predictors(self) -> int:
+        """LM calls of one example, at least."""
+        return len(self.search["instructions"]) if self.search else 1
+
+    @property
+    def measured_with(self) -> tuple[str, str] | None:
+        """Testset and metric; None: not known, or the scores are of another report."""
+        origin, mean = self.report.origin, self.report.optimized.score.mean
+        scored = [score for score in self.scores if score is not None]
+        if origin is None or mean is None or not scored:
+            return None
+        same = abs(float(np.mean(scored)) - mean) < _SAME_MEAN
+        return (origin.testset, origin.metric) if same else None
+
+
+_SAME_MEAN = 1e-6
+
+
+class Duration(Result):
+    """How long an optimization with so many examples takes on an LM.
+
+    Attributes:
+        examples: Trainset and valset together.
+        seconds: Wall time.
+        basis: measured: such an optimization was run to its end; forecast: calls by
+            formula, at the seconds that a call of this LM took.
+    """
+
+    examples: int
+    seconds: float
+    basis: Literal["measured", "forecast"]
+
+
+class RankedRun(Result):
+    """One run; scores are testset means in [0, 1], higher is better.
+
+    Attributes:
+        optimizer: And its seed; None for another LM's program.
+        valset_best: What the optimizer saw of the program that it chose.
+        uplift: Paired, in [-1, 1].
+        behind: The best run's objective minus this one's, paired; None: the best, or
+            not ranked.
+        p_behind: That of no difference, by a test of all pairs of runs together.
+        ranked: Measured on the same testset and metric as most runs.
+        tied: True unless `p_behind` is at most alpha and the difference is worth
+            more than three answers lost whole.
+        seconds_per_example: Of the optimized program's paid calls; None: all cached.
+        quoted_seconds: The original project's figure, quoted, not measured here.
+        tokens_per_example: Prompt and completion; None: not reported.
+        cost_per_1000: US dollars for 1,000 examples; None: unknown, which is not 0.
+        search: What its optimization took, over all restarts.
+        search_seconds: Wall time of its optimization.
+    """
+
+    name: str
+    lm: str
+    program_of: str | None
+    optimizer: str | None
+    seed: int | None
+    valset_best: float | None
+    baseline: Estimate
+    optimized: Estimate
+    baseline_rubric: Estimate | None
+    rubric: Estimate | None
+    uplift: Estimate
+    decision: Decision | None
+    behind: Estimate | None = None
+    p_behind: float | None = None
+    ranked: bool = False
+    tied: bool = False
+    seconds_per_example: float | None
+    quoted_seconds: str | None
+    tokens_per_example: float | None
+    cost_per_1000: float | None
+    search: Usage | None
+    search_seconds: float | None
+    durations: list[Duration]
+
+
+class Ranking(Result):
+    """The runs, the ranked ones first and best first, and what may be said of them.
+
+    Attributes:
+        confidence: Of every interval, and of all that are called different together.
+        noise_floor: Points that the best of so many equally good programs seems to
+            gain on this testset; None if it cannot be told.
+        winner: The best ranked run that may be promoted; None: no uplift is proven.
+        sentences: The result in words.
+    """
+
+    format_version: Literal[1] = 1
+    confidence: float
+    noise_floor: float | None
+    runs: list[RankedRun]
+    winner: str | None
+    sentences: list[str]
+
+
+def rank(
+    runs: Sequence[FinishedRun],
+    durations: Mapping[str, list[Duration]] | None = None,
+) -> Ranking:
+    """The runs by the optimized program's objective, as far as they may be compared.
+
+    Args:
+        runs: At least one.
+        durations: Of optimizations, by the name of the run.
+    """
+    standards = Counter(run.measured_with for run in runs if run.measured_with)
+    common = standards.most_common(1)[0][0] if standards else None
+    same = [run for run in runs if common and run.measured_with == common]
+    same.sort(key=lambda run: -(run.report.optimized.score.mean or 0.0))
+    apart = [run for run in runs if run not in same]
+    times = durations or {}
+    ranked = [
+        _row(run, times.get(run.name, [])).model_copy(update=place)
+        for run, place in zip(same, _places(same), strict=True)
+    ]
+    others = [_row(run, times.get(run.name, [])) for run in apart]
+    promoted = [run.name for run in ranked if run.decision == "promote"]
+    floor = _noise_floor(same)
+    return Ranking(
+        confidence=(same or apart)[0].report.confidence,
+        noise_floor=floor,
+        runs=[*ranked, *others],
+        winner=promoted[0] if promoted else None,
+        sentences=_sentences(ranked, others, promoted, floor),
+    )
+
+
+def _places(ordered: Sequence[FinishedRun]) -> list[dict[str, Any]]:
+    """What tells each run from the first one."""
+    if not ordered:
+        return []
+    best = ordered[0].report
+    scores = pd.DataFrame([run.scores for run in ordered], dtype=float).T
+    params = PromotionParams(num_resamples=best.num_resamples, seed=best.seed)
+    tests = pairwise_tests(scores.dropna().to_numpy(), params)[0]
+    places: list[dict[str, Any]] = [{"ranked": True}]
+    alpha = round(1.0 - best.confidence, 12)
+    losses = answers_to_pay(alpha) * max(0.0, best.optimized.score.mean or 0.0)
+    for column in range(1, len(ordered)):
+        differences = (scores[0] - scores[column]).dropna().tolist()
+        behind, p = value_range(differences), float(tests[column])
+        differs = p <= alpha and behind.n * (behind.mean or 0.0) > losses
+        place = {"behind": behind, "p_behind": p, "ranked": True, "tied": not differs}
+        places.append(place)
+    return places
+
+
+def _noise_floor(ordered: Sequence[FinishedRun]) -> float | None:
+    sd = ordered[0].report.uplift.score.sd if ordered else None
+    if sd is None:
+        return None
+    return noise_floor(len(ordered), len(ordered[0].scores), sd)
+
+
+def _row(run: FinishedRun, durations: list[Duration]) -> RankedRun:
+    report, search = run.report, run.search
+    # a baseline that stayed the best is answered from the cache the second time
+    call = run.per_call("evaluate optimized", "evaluate baseline")
+
+    def per_example(of_a_call: float | None) -> float | None:
+        return None if of_a_call is None else run.n_predictors * of_a_call
+
+    cost = per_example(call.cost_usd) if call else None
+    seconds = report.optimized.seconds_per_example
+    return RankedRun(
+        name=run.name,
+        lm=run.lm,
+        program_of=run.program_of,
+        optimizer=search["optimizer"] if search else None,
+        seed=search["seed"] if search else None,
+        valset_best=search["best"]["score"] if search else None,
+        baseline=report.baseline.score,
+        optimized=report.optimized.score,
+        baseline_rubric=report.baseline.rubric,
+        rubric=report.optimized.rubric,
+        uplift=report.uplift.score,
+        decision=run.decision,
+        seconds_per_example=seconds or (per_example(call.seconds) if call else None),
+        quoted_seconds=QUOTED_SECONDS.get(run.lm),
+        tokens_per_example=per_example(call.tokens) if call else None,
+        cost_per_1000=None if cost is None else 1000 * cost,
+        search=Usage.model_validate(search["spent"]) if search else None,
+        search_seconds=search["seconds"] if search else None,
+        durations=durations,
+    )
+
+
+def _sentences(
+    ranked: Sequence[RankedRun],
+    others: Sequence[RankedRun],
+    promoted: Sequence[str],
+    floor: float | None,
+) -> list[str]:
+    sentences = []
+    if ranked:
+        best, tied = ranked[0], [run.name for run in ranked if run.tied]
+        proof = (
+            f"{promoted[0]} may be promoted."
+            if promoted
+            else "No program's uplift over its baseline is proven."
+        )
+        sentences = [
+            f"Highest objective: {best.name} with {best.optimized.mean:.3f} "
+            f"(n={best.optimized.n}). {proof}"
+        ]
+        if tied:
+            sentences.append(f"{best.name} cannot be told from {', '.join(tied)}.")
+        if floor is not None and len(ranked) > 1:
+            sentences.append(
+                f"Of {len(ranked)} equally good programs the best would seem "
+                f"{floor:.3f} better on these n={best.optimized.n} examples."
+            )
+    if others:
+        sentences.append(
+            "Not ranked, because testset and metric are others, or were not recorded "
+            f"with the predictions: {', '.join(run.name for run in others)}. Evaluate "
+            "again with the same data_prep and role to compare."
+        )
+    return sentences

@@ -1,0 +1,101 @@
+"""What a ranking shows: a table, figures, a page."""
+
+import itertools
+from html import escape
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from po_optimizer.evaluation.ranking import RankedRun, Ranking
+from po_optimizer.reporting.figures import COLORS, before_and_after, new_figure
+from po_optimizer.reporting.page import embedded
+from po_optimizer.reporting.prompt_diff import environment
+
+
+def ranking_table(ranking: Ranking) -> str:
+    """The runs as CSV, one line each; empty: unknown or not measured."""
+    table = pd.DataFrame([_columns(run) for run in ranking.runs])
+    return str(table.to_csv(index=False, lineterminator="\n"))
+
+
+def ranking_figure(ranking: Ranking) -> go.Figure:
+    """Each run's objective before and after, with intervals, best first."""
+    runs = ranking.runs
+    return before_and_after(
+        [f"{escape(run.name)}<br>n={run.optimized.n}" for run in runs],
+        [run.baseline for run in runs],
+        [run.optimized for run in runs],
+        f"objective (0 to 1), {ranking.confidence:.1%} intervals",
+    )
+
+
+def price_figure(ranking: Ranking) -> go.Figure:
+    """The objective against seconds per example: up and to the left is better."""
+    runs = [run for run in ranking.runs if run.seconds_per_example is not None]
+    figure = new_figure(8 + len(runs))
+    for run, color in zip(runs, itertools.cycle(COLORS), strict=False):
+        mean, interval = run.optimized.mean or 0.0, run.optimized.interval
+        low, high = (interval.low, interval.high) if interval else (mean, mean)
+        figure.add_scatter(
+            x=[run.seconds_per_example],
+            y=[mean],
+            name=run.name,
+            mode="markers",
+            marker={"color": color, "size": 11},
+            error_y={"array": [high - mean], "arrayminus": [mean - low]},
+            hovertemplate=f"{escape(run.name)}<br>%{{y:.3f}} at %{{x:.1f}} s"
+            "<extra></extra>",
+        )
+    figure.update_layout(legend={"orientation": "v"})
+    figure.update_xaxes(title_text="seconds per example (log)", type="log")
+    figure.update_yaxes(title_text="objective (0 to 1)", range=[-0.02, 1.04])
+    return figure
+
+
+def ranking_page(ranking: Ranking) -> str:
+    """Every run's figures on one self-contained page."""
+    figures = {"ranking": ranking_figure(ranking), "price": price_figure(ranking)}
+    sizes = {took.examples for run in ranking.runs for took in run.durations}
+    template = environment().get_template("ranking.html.j2")
+    return template.render(ranking=ranking, sizes=sorted(sizes), **embedded(figures))
+
+
+def _columns(run: RankedRun) -> dict[str, str | float | int | None]:
+    columns: dict[str, str | float | int | None] = {
+        "run": run.name,
+        "lm": run.lm,
+        "program_of": run.program_of or run.lm,
+        "ranked": str(run.ranked).lower(),
+        "tied": str(run.tied).lower(),
+        "p_behind": run.p_behind,
+        "optimizer": run.optimizer,
+        "seed": run.seed,
+        "n": run.optimized.n,
+    }
+    estimates = {
+        "baseline_objective": run.baseline,
+        "objective": run.optimized,
+        "baseline_rubric": run.baseline_rubric,
+        "rubric": run.rubric,
+        "uplift": run.uplift,
+    }
+    for name, estimate in estimates.items():
+        interval = estimate.interval if estimate else None
+        columns |= {
+            name: estimate.mean if estimate else None,
+            f"{name}_low": interval.low if interval else None,
+            f"{name}_high": interval.high if interval else None,
+        }
+    columns |= {
+        "decision": run.decision,
+        "seconds_per_example": run.seconds_per_example,
+        "tokens_per_example": run.tokens_per_example,
+        "usd_per_1000_examples": run.cost_per_1000,
+        "search_seconds": run.search_seconds,
+        "search_calls_paid": run.search.paid if run.search else None,
+        "search_usd": run.search.cost_usd if run.search else None,
+    }
+    for took in run.durations:
+        columns[f"optimize_{took.examples}_seconds"] = took.seconds
+        columns[f"optimize_{took.examples}_basis"] = took.basis
+    return columns

@@ -28,7 +28,7 @@ from tests.programs import world
 from tests.programs.server import UNCOUNTED, LoopbackLM
 
 OPTIMIZERS: dict[str, dict[str, Any]] = {
-    "miprov2": {"num_candidates": 3, "num_trials": 3},
+    "miprov2": {"num_candidates": 3, "num_trials": 2},
     "gepa": {"max_metric_calls": 40, "max_full_evals": None},
     "bootstrap_random_search": {"num_candidate_programs": 1},
 }

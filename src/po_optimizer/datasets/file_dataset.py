@@ -1,6 +1,7 @@
 """What every dataset of ours that is a file has in common."""
 
 import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
@@ -193,6 +194,11 @@ class FileDataset(AbstractVersionedDataset[_DI, _DO]):
             f"there is no version {version!r} of the {self._what} "
             f"{self._shown(self._filepath)}. There are: {versions or 'none'}."
         )
+
+    def _not_found(self, path: PurePosixPath) -> FileNotFoundError:
+        """What Python says of a missing file, of any file system."""
+        problem = os.strerror(errno.ENOENT)
+        return FileNotFoundError(errno.ENOENT, problem, self._shown(path))
 
     def folder(self) -> Folder:
         """The path as a folder that is looked into."""

@@ -79,7 +79,7 @@ class RecordFileDataset(AbstractDataset[None, Table | None]):
             msg = f"{shown} is a folder, and none that a Dataset's save_to_disk wrote. "
             raise DatasetError(f"{msg}Name a file in it.")
         state = json.loads(fs.cat_file(f"{path}/{_DATASET_FOLDER}"))
-        names = [each["filename"] for each in state["_data_files"]]
+        names = [file["filename"] for file in state["_data_files"]]
         return Table(shown, parse_arrow(fs.cat_file(f"{path}/{n}") for n in names))
 
     def save(self, data: None) -> None:

@@ -1,8 +1,6 @@
 """Records in a JSON Lines file that never stand in memory together."""
 
-import errno
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from itertools import islice
@@ -70,8 +68,7 @@ class RecordStreamDataset(FileDataset[Iterable[Mapping[str, Any]], RecordStream]
         path = self._get_load_path()
         folder = self._folder(path.parent)
         if not folder.exists(path.name):
-            where = folder.shown(path.name)
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), where)
+            raise self._not_found(path)
         return RecordStream(folder, path.name)
 
     def save(self, data: Iterable[Mapping[str, Any]]) -> None:

@@ -4,7 +4,6 @@ There is a class for each kind of content because kedro-viz chooses how to show 
 by the type that its `preview` is declared to return.
 """
 
-import errno
 import json
 import os
 from datetime import datetime
@@ -70,8 +69,7 @@ class WholeTextDataset(FileDataset[Any, Any]):
             return self._parse(text)
         if self._optional:
             return self._nothing
-        where = self._shown(self._filepath)
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), where)
+        raise self._not_found(self._filepath)
 
     def save(self, data: Any) -> None:
         """Replaces the file.

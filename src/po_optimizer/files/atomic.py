@@ -1,8 +1,8 @@
 """A local file that is written whole or not at all, and read at once or not at all.
 
 It is written under another name beside its target, reaches the disk and is renamed: a
-reader sees the old file or the new one. While its writer lives it is locked, so what
-a killed writer left is told from what another one is writing, and removed.
+reader sees the old file or the new one. While its writer lives it is locked: a staged
+file without a lock was left by a killed writer, and the next one removes it.
 """
 
 # One `os` call for each step, so that tests can fail each of them:

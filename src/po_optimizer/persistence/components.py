@@ -234,11 +234,13 @@ def program_of(
     _check_prompts(document, loaded, where, accept=program is not None)
     for path, reason in imports.refused.items():
         logger.warning("%s: %s was rebuilt without its code: %s", where, path, reason)
-    if decoder.missing:
-        logger.warning(MISSING_MESSAGE, where, describe_missing(decoder.missing))
+    warn_of_missing(where, decoder.missing)
     if decoder.unchecked:
-        changed = listed(dict.fromkeys(decoder.unchecked))
-        logger.warning(UNCHECKED_MESSAGE, where, saved_with, here, changed)
+        logger.warning(
+            "%s was saved with Python %s, this is %s: whether the functions given for "
+            "%s are those of then cannot be compared",
+            *(where, saved_with, here, listed(dict.fromkeys(decoder.unchecked))),
+        )
     if document.get("rescued"):
         logger.warning("%s is a rescue file; lost: %s", where, document["rescued"])
     inner = list(predictors(loaded).values())
@@ -249,16 +251,14 @@ def program_of(
     return loaded
 
 
-MISSING_MESSAGE = (
-    "%s was loaded without %s; each refuses to be used. Give them with program=..., "
-    "a new program of the same class, or lms={...}"
-)
-
-
-UNCHECKED_MESSAGE = (
-    "%s was saved with Python %s, this is %s: whether the functions given for %s are "
-    "those of then cannot be compared"
-)
+def warn_of_missing(where: str, missing: list[NotStored]) -> None:
+    """Says in the log which parts a loaded program lacks, if it lacks any."""
+    if missing:
+        logger.warning(
+            "%s was loaded without %s; each refuses to be used. Give them with "
+            "program=..., a new program of the same class, or lms={...}",
+            *(where, describe_missing(missing)),
+        )
 
 
 def missing_parts(program: dspy.Module) -> list[NotStored]:

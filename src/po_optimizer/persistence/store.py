@@ -26,13 +26,13 @@ from po_optimizer.persistence.codec.imports import DEFAULT_ALLOWED, Imports
 from po_optimizer.persistence.codec.modules import predictors
 from po_optimizer.persistence.codec.values import Decoder, Encoder
 from po_optimizer.persistence.components import (
-    MISSING_MESSAGE,
     compare,
     decode,
     describe_missing,
     encode,
     missing_parts,
     program_of,
+    warn_of_missing,
 )
 from po_optimizer.persistence.scripted_call import (
     Inputs,
@@ -414,9 +414,7 @@ def load_from(
         except snapshot.UnusableSnapshotError as error:
             logger.warning("%s: components used, not the snapshot: %s", where, error)
         else:
-            missing = missing_parts(loaded)
-            if missing:
-                logger.warning(MISSING_MESSAGE, where, describe_missing(missing))
+            warn_of_missing(where, missing_parts(loaded))
             return loaded
     return program_of(document, where, program, allowed_packages, lms)
 

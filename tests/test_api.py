@@ -50,57 +50,83 @@ def engine():
 
 
 @pytest.fixture
-def lm(engine):
-    """A person's own LM."""
-    return dspy.LM("openai/scripted", engine=engine)
-
-
-@pytest.fixture
-def given(lm, tmp_path):
+def given(engine, tmp_path):
     """The arguments of an optimization."""
     return {
         "trainset": ROWS[:8],
         "valset": ROWS[8:16],
         "metric": exact,
-        "lm": lm,
+        "lm": dspy.LM("openai/scripted", engine=engine),
         "folder": tmp_path / "run",
     }
 
 
-def test_program_is_optimized_measured_saved_and_loaded(given, lm, engine, tmp_path):
-    """The five lines of the README; the same lines again ask nothing."""
-    program = Answering()
-    run = optimize(program, **given)
-    assert run.report.baseline.score == 0.25
-    assert run.report.best.score == 1.0
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The arguments of an optimization, and what it gave."""
+    engine = ScriptedEngine(answer)
+    given = {
+        "trainset": ROWS[:8],
+        "valset": ROWS[8:16],
+        "metric": exact,
+        "lm": dspy.LM("openai/scripted", engine=engine),
+        "folder": tmp_path_factory.mktemp("finished"),
+    }
+    return given, optimize(Answering(), **given)
+
+
+def measured(given, testset):
+    """The arguments of `evaluate` in the same folder."""
+    kept = {name: given[name] for name in ("metric", "lm", "folder")}
+    return {**kept, "testset": testset}
+
+
+def test_program_is_optimized_and_stored(finished, tmp_path):
+    """The student stays as it was; what is saved again is what was found."""
+    given, run = finished
+    assert (run.report.baseline.score, run.report.best.score) == (0.25, 1.0)
     assert run.trials[0] == run.report.baseline
-    assert not program.answer.demos
-    shown = {"testset": ROWS[16:], "metric": exact, "lm": lm, "folder": run.folder}
-    verdict = evaluate(program, run.program, **shown)
+    save_program(run.program, tmp_path / "program.json")
+    for path in (given["folder"] / "program.json", tmp_path / "program.json"):
+        loaded = load_program(path, program=Answering())
+        assert loaded.answer.demos == run.program.answer.demos
+
+
+def test_program_is_measured_on_a_testset(finished):
+    """Paired, with a decision and a page; the same calls again ask nothing."""
+    given, run = finished
+    verdict = evaluate(Answering(), run.program, **measured(given, ROWS[16:]))
     assert (verdict.decision, verdict.uplift.mean) == ("promote", 1.0)
     assert "city" in verdict.report_html.read_text("utf-8")
-    save_program(run.program, tmp_path / "program.json")
-    loaded = load_program(tmp_path / "program.json", program=program)
-    assert loaded.answer.demos == run.program.answer.demos
-    asked = len(engine.prompts)
-    again = optimize(program, **given)
-    assert again.report.best == run.report.best
-    assert evaluate(program, again.program, **shown).uplift == verdict.uplift
-    assert len(engine.prompts) == asked
+    asked = len(given["lm"].engine.prompts)
+    assert optimize(Answering(), **given).report.best == run.report.best
+    again = evaluate(Answering(), run.program, **measured(given, ROWS[16:]))
+    assert again.uplift == verdict.uplift
+    assert len(given["lm"].engine.prompts) == asked
 
 
-def test_an_optimized_program_is_where_the_next_begins(given, tmp_path):
-    """Its demos and instructions are the baseline's."""
-    first = optimize(Answering(), **given)
-    second = optimize(first.program, **{**given, "folder": tmp_path / "second"})
-    assert second.report.baseline.score == first.report.best.score == 1.0
+def test_a_testset_that_the_optimizer_saw_is_refused(finished):
+    """Scores on what was seen say nothing."""
+    given, run = finished
+    with pytest.raises(PoOptimizerError, match="8 of its examples were in"):
+        evaluate(Answering(), run.program, **measured(given, ROWS[8:20]))
 
 
-def test_a_budget_ends_in_order(given):
-    """With the best so far, and the reason in the report."""
-    run = optimize(Answering(), **given, budget={"max_calls": 20})
-    assert run.report.ended == "budget"
-    assert run.report.spent.paid <= 20
+def test_a_folder_of_another_run_is_refused(finished):
+    """The finished ones, too; what is different is named."""
+    given, _ = finished
+    with pytest.raises(PoOptimizerError, match="it holds another optimization") as why:
+        optimize(Answering(), **given, seed=10)
+    assert "optimize.seed" in str(why.value)
+
+
+def test_an_optimized_program_is_where_the_next_begins(finished, given):
+    """Its demos are the baseline's; a folder, of a spent budget say, is begun anew."""
+    _, run = finished
+    ended = optimize(Answering(), **given, budget={"max_calls": 20}, num_threads=1)
+    assert (ended.report.ended, ended.report.spent.paid) == ("budget", 20)
+    second = optimize(run.program, **given, on_change="restart")
+    assert second.report.baseline.score == run.report.best.score == 1.0
 
 
 def test_a_stop_stores_the_best_and_raises(given, engine, monkeypatch):
@@ -143,30 +169,7 @@ def test_a_mistake_is_one_sentence(given, changed, words):
     assert "\n" not in str(refused.value)
 
 
-def test_a_folder_of_another_run_is_refused(given):
-    """Finished or not, unless it may be replaced."""
-    optimize(Answering(), **given)
-    with pytest.raises(PoOptimizerError, match="it holds another optimization") as why:
-        optimize(Answering(), **given, seed=10)
-    assert "optimize.seed" in str(why.value)
-    assert optimize(Answering(), **given, seed=10, on_change="restart").trials
-
-
 def test_what_is_no_program_is_refused(given):
     """By its type."""
     with pytest.raises(PoOptimizerError, match="program='function' cannot be used"):
         optimize(exact, **given)
-
-
-def test_a_testset_of_the_optimizer_is_refused(given, lm):
-    """Scores on what was seen say nothing."""
-    run = optimize(Answering(), **given)
-    with pytest.raises(PoOptimizerError, match="8 of its examples were in"):
-        evaluate(
-            Answering(),
-            run.program,
-            testset=ROWS[8:20],
-            metric=exact,
-            lm=lm,
-            folder=run.folder,
-        )

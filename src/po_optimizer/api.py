@@ -162,20 +162,18 @@ def optimize(
     report = preflight(job, disk_path=place, lm_checks=[MeteredLM.check_provider])
     _write(place / "preflight_report.json", report)
     expected = forecast(job, report)
-    found = search(job, place, expected)
-    save_program(found.program, place / "program.json")
-    _write(place / "optimization_report.json", found.report)
-    if found.report.ended == "interrupted":
+    result = search(job, place, expected)
+    save_program(result.program, place / "program.json")
+    _write(place / "optimization_report.json", result.report)
+    if result.report.ended == "interrupted":
         msg = (
-            f"the optimization was stopped: {found.report.reason} The best program so "
+            f"the optimization was stopped: {result.report.reason} The best program so "
             f"far is {place / 'program.json'}; the same call continues."
         )
         raise InterruptedRunError(msg)
-    if found.report.ended == "budget":
-        logger.warning("the optimization ended early: %s", found.report.reason)
-    return Optimized(
-        found.program, found.report, read_journal(place / "trials.jsonl"), place
-    )
+    if result.report.ended == "budget":
+        logger.warning("the optimization ended early: %s", result.report.reason)
+    return Optimized(result.program, result.report, result.trials, place)
 
 
 def search(
@@ -193,7 +191,7 @@ def search(
         arguments: What the program's constructor was called with; None: unknown.
     """
 
-    def save_best(program: dspy.Module, _known: Any) -> None:
+    def save_best(program: dspy.Module, _trial: Trial) -> None:
         path = workspace / "best_program_so_far.json"
         save_program(program, path, dill="off", verify="inline", arguments=arguments)
 
@@ -396,6 +394,9 @@ def show_log() -> None:
         handler.setFormatter(logging.Formatter("%(message)s"))
         ours.addHandler(handler)
         ours.setLevel(logging.INFO)
+        ours.propagate = (
+            False  # or each line twice, once a library gives root a handler
+        )
 
 
 _OPTIMIZE_KEYS = set(OptimizeParams.model_fields)

@@ -4,18 +4,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import dspy
-
-from po_optimizer.console.live import show_progress
+from po_optimizer.api import search
 from po_optimizer.datasets.record_stream import RecordStream
 from po_optimizer.lms import MeteredLM
 from po_optimizer.optimization import (
     Forecast,
     Job,
     PreflightReport,
-    Trial,
     forecast,
-    optimize,
     preflight,
 )
 from po_optimizer.params import (
@@ -24,7 +20,6 @@ from po_optimizer.params import (
     PromotionParams,
     RoleParams,
 )
-from po_optimizer.persistence import save_program
 from po_optimizer.records import to_examples
 from po_optimizer.roles import load_metric, load_record_type, make_program
 
@@ -86,20 +81,8 @@ def optimize_program(
     The workspace keeps the journal and the best program so far while the node runs.
     """
     job = _job(trainset, valset, task_lm, prompt_lm, role, optimize_params)
-
-    def save_best(program: dspy.Module, _trial: Trial) -> None:
-        path = workspace / "best_program_so_far.json"
-        arguments = role.program_args
-        save_program(program, path, dill="off", verify="inline", arguments=arguments)
-
-    with show_progress() as progress:
-        result = optimize(
-            job,
-            workspace=workspace,
-            save_best=save_best,
-            progress=progress,
-            forecast=Forecast.model_validate(forecast_made),
-        )
+    expected = Forecast.model_validate(forecast_made)
+    result = search(job, workspace, expected, role.program_args)
     return {
         "candidate_program": result.program,
         "trials": [trial.model_dump(mode="json") for trial in result.trials],

@@ -54,12 +54,12 @@ from po_optimizer.optimization.run_identity import run_fingerprint
 from po_optimizer.params import OptimizeParams, PromotionParams
 from po_optimizer.persistence import get_provenance, save_program
 from po_optimizer.records import records_hash
-from po_optimizer.records.tables import (
-    Table,
+from po_optimizer.records.in_memory import (
+    Rows,
     check_unseen,
+    examples_of,
     make_splits,
     note_seen,
-    to_examples,
 )
 from po_optimizer.roles.metric import Metric
 from po_optimizer.roles.objects import check_metric, check_program
@@ -94,8 +94,8 @@ class Optimized:
 def optimize(
     program: dspy.Module,
     *,
-    trainset: Table,
-    valset: Table = None,
+    trainset: Rows,
+    valset: Rows = None,
     metric: Metric,
     lm: LM,
     prompt_lm: LM | None = None,
@@ -241,7 +241,7 @@ def evaluate(
     baseline: dspy.Module,
     program: dspy.Module,
     *,
-    testset: Table,
+    testset: Rows,
     metric: Metric,
     lm: LM,
     folder: str | Path,
@@ -279,7 +279,7 @@ def evaluate(
         "optimized": check_program("program", program),
     }
     place, scored = _folder(folder), check_metric(metric)
-    examples = to_examples(testset, pair["baseline"], "testset")
+    examples = examples_of(testset, pair["baseline"], "testset")
     check_unseen(examples, place)
     task_lm = _lm("lm", lm, place, num_threads)
     predict = partial(

@@ -15,7 +15,7 @@ from po_optimizer.errors import SettingError, listed
 from po_optimizer.files import write_whole
 from po_optimizer.roles import Synchronous
 
-Table = Any
+Rows = Any
 """A list of `dspy.Example` or of dicts, a DataFrame, or what gives rows of these."""
 
 _SHARE_OF_TRAIN = 0.5
@@ -24,7 +24,7 @@ _SEEN = "splits.json"
 logger = logging.getLogger(__name__)
 
 
-def to_examples(table: Table, program: dspy.Module, name: str) -> list[dspy.Example]:
+def examples_of(table: Rows, program: dspy.Module, name: str) -> list[dspy.Example]:
     """A table's rows as examples with their inputs marked, in the same order.
 
     Args:
@@ -86,7 +86,7 @@ def _split_off_valset(
     return [e for group in train for e in group], [e for group in val for e in group]
 
 
-def _rows(table: Table, name: str) -> list[Any]:
+def _rows(table: Rows, name: str) -> list[Any]:
     if hasattr(table, "to_dicts"):  # polars
         return list(table.to_dicts())
     if hasattr(table, "to_dict") and hasattr(table, "columns"):  # pandas
@@ -125,16 +125,16 @@ def _example(row: Any, number: int, program: dspy.Module, name: str) -> dspy.Exa
 
 
 def make_splits(
-    trainset: Table, valset: Table, program: dspy.Module, seed: int
+    trainset: Rows, valset: Rows, program: dspy.Module, seed: int
 ) -> tuple[list[dspy.Example], list[dspy.Example]]:
     """Both as examples; without a valset half of the trainset is one.
 
     Raises:
         SettingError: One is empty, or its rows are no examples of the program.
     """
-    train = to_examples(trainset, program, "trainset")
+    train = examples_of(trainset, program, "trainset")
     if valset is not None:
-        return train, to_examples(valset, program, "valset")
+        return train, examples_of(valset, program, "valset")
     train, val = _split_off_valset(train, seed)
     words = "no valset: %d examples of the trainset's %d are one now (seed=%d)"
     logger.info(words, len(val), len(train) + len(val), seed)

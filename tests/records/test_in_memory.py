@@ -5,12 +5,12 @@ import pandas as pd
 import pytest
 
 from po_optimizer.errors import SettingError
-from po_optimizer.records.tables import (
+from po_optimizer.records.in_memory import (
     check_unseen,
+    examples_of,
     input_names,
     make_splits,
     note_seen,
-    to_examples,
 )
 from po_optimizer.roles import Synchronous
 
@@ -72,7 +72,7 @@ def test_inputs_are_what_a_program_is_called_with(program, names):
 )
 def test_rows_of_every_form_become_the_same_examples(table):
     """What is an input is marked; the others are labels."""
-    examples = to_examples(table, Asking(), "trainset")
+    examples = examples_of(table, Asking(), "trainset")
     assert [example.toDict() for example in examples] == ROWS
     assert all(list(example.inputs().keys()) == ["question"] for example in examples)
 
@@ -89,7 +89,7 @@ def test_rows_of_every_form_become_the_same_examples(table):
 def test_a_table_of_no_examples_is_one_sentence(table, words):
     """The split, the row and what the program takes are named."""
     with pytest.raises(SettingError, match=words) as refused:
-        to_examples(table, Asking(), "trainset")
+        examples_of(table, Asking(), "trainset")
     assert "\n" not in str(refused.value)
 
 
@@ -107,7 +107,7 @@ def test_without_valset_half_of_the_trainset_is_one(caplog):
 
 def test_a_testset_that_the_optimizer_saw_is_refused(tmp_path):
     """By the inputs of its examples; without a note everything is unseen."""
-    examples = to_examples(ROWS, Asking(), "testset")
+    examples = examples_of(ROWS, Asking(), "testset")
     check_unseen(examples, tmp_path)
     note_seen({"trainset": examples[:2], "valset": examples[2:3]}, tmp_path)
     check_unseen(examples[3:], tmp_path)

@@ -297,6 +297,7 @@ class OptimizeParams(Params):
     bootstrap_random_search: BootstrapRandomSearchParams = BootstrapRandomSearchParams()
     budget: BudgetParams = BudgetParams()
     preflight: PreflightParams = PreflightParams()
+    headroom: bool = False  # forecast tries cheap candidates: what is there to gain
     floor_stop: bool = True  # stop after the baseline if hardly an output is usable
     floor_usable: Fraction = 0.1  # share of usable outputs below which it stops
     on_change: Literal["stop", "restart"] = "stop"

@@ -3,6 +3,7 @@
 from po_optimizer.lms.check import Check
 from po_optimizer.optimization.events import log_event
 from po_optimizer.optimization.forecast import Forecast, forecast
+from po_optimizer.optimization.headroom import with_headroom
 from po_optimizer.optimization.job import Job
 from po_optimizer.optimization.journal import Trial, read_journal
 from po_optimizer.optimization.preflight import LMCheck, PreflightReport, preflight
@@ -23,4 +24,5 @@ __all__ = [
     "optimize",
     "preflight",
     "read_journal",
+    "with_headroom",
 ]

@@ -18,6 +18,40 @@ from po_optimizer.params import BudgetParams
 
 _NO_CALLS = CallRange(lower=0, upper=0)
 
+WORTH = 0.02
+"""A gain in score that counts as one."""
+
+
+class Headroom(BaseModel):
+    """What the search is likely to gain over the program it starts from.
+
+    Attributes:
+        gain: Expected true gain of the program that the search would choose, in
+            [0, 1].
+        low: With 5 % probability the gain is less.
+        high: With 5 % probability it is more.
+        probability_none: That no candidate of the search is better by `WORTH`.
+        candidates: Tried, the start not counted.
+        examples: Of the valset, answered by each of them.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    gain: float
+    low: float
+    high: float
+    probability_none: float
+    candidates: int
+    examples: int
+
+    def describe(self) -> str:
+        """One sentence for the terminal and the log."""
+        return (
+            f"headroom: expected gain {self.gain:+.2f} ({self.low:+.2f} to "
+            f"{self.high:+.2f}), probability of none {self.probability_none:.0%} "
+            f"(from {self.candidates} candidates on {self.examples} examples)"
+        )
+
 
 class Forecast(BaseModel):
     """Bounds of an optimization's LM calls, and what the most of them would take.
@@ -35,6 +69,7 @@ class Forecast(BaseModel):
             most.
         cost_usd: Of the optimization, at most; None: unknown.
         per_run: LM calls of one run of the program; None: one a predictor.
+        headroom: What the search is likely to gain, where it was asked for.
         over_budget: Bounds of the budget that the most calls would pass, in words.
     """
 
@@ -53,6 +88,7 @@ class Forecast(BaseModel):
     seconds: float
     cost_usd: float | None
     per_run: PerRun | None = None
+    headroom: Headroom | None = None
     over_budget: list[str]
 
     @property
@@ -75,6 +111,7 @@ class Forecast(BaseModel):
             if self.evaluation.upper
             else ""
         )
+        headroom = f"\n{self.headroom.describe()}" if self.headroom else ""
         return (
             f"{self.optimizer}: {between(self.calls)} LM calls to optimize (task LM "
             f"{between(self.task)}, prompt LM {between(self.prompt)}, preflight "
@@ -82,7 +119,7 @@ class Forecast(BaseModel):
             f"{_between(self.tokens, share, ' tokens')}, "
             f"{_between(self.seconds / 60, share, ' minutes', digits=1)}, cost {cost} "
             f"(from the {self.task_rate.basis}, n={self.task_rate.n})"
-            f"{evaluation}{over}"
+            f"{evaluation}{over}{headroom}"
         )
 
 

@@ -13,6 +13,7 @@ from po_optimizer.optimization import (
     PreflightReport,
     forecast,
     preflight,
+    with_headroom,
 )
 from po_optimizer.params import (
     EvaluateParams,
@@ -59,11 +60,14 @@ def make_forecast(
     preflight_report: dict[str, Any],
     evaluate: EvaluateParams,
 ) -> dict[str, Any]:
-    """LM calls, tokens, time and cost to come, those of the evaluation apart."""
+    """LM calls, tokens, time, cost to come; what there is to gain, if asked for."""
     job = _job(trainset, valset, task_lm, prompt_lm, role, optimize_params)
     report = PreflightReport.model_validate(preflight_report)
     n_evaluated = len(testset) * evaluate.repeats
-    return forecast(job, report, n_evaluated=n_evaluated).model_dump(mode="json")
+    expected = forecast(job, report, n_evaluated=n_evaluated)
+    if optimize_params.headroom:
+        expected = with_headroom(job, expected)
+    return expected.model_dump(mode="json")
 
 
 def optimize_program(

@@ -1,0 +1,230 @@
+"""What a search could gain, estimated from a few cheap candidates before it is paid.
+
+About ten candidates, each with other demos, other instructions or both, answer a few
+examples of the valset. How their scores differ says how far apart the candidates of a
+search will lie, and so what the best of them is likely to be worth.
+"""
+
+import contextlib
+from itertools import cycle
+
+import dspy
+import numpy as np
+from dspy.utils.exceptions import AdapterParseError
+from numpy.typing import NDArray
+
+from po_optimizer.errors import PoOptimizerError
+from po_optimizer.lms import StopRun, orderly_interrupt, use_lm
+from po_optimizer.lms.interrupt import Control
+from po_optimizer.optimization.forecast import WORTH, Forecast, Headroom
+from po_optimizer.optimization.guarded_metric import GuardedMetric
+from po_optimizer.optimization.job import Job
+from po_optimizer.optimization.optimizers import make_optimizer
+from po_optimizer.optimization.optimizers.base import NEVER_GIVE_UP
+from po_optimizer.optimization.quiet import quiet_dspy
+from po_optimizer.roles.score import Score
+
+SHARE = 0.15
+"""Most LM calls of the estimate, as a share of the calls of the search."""
+
+_CANDIDATES = 10
+_FEWEST_CANDIDATES = 4
+_FEWEST_EXAMPLES = 3
+_DRAWS = 4000
+_SPREAD = 0.15
+"""Standard deviation of effects and of scores that is assumed before any is seen."""
+_WEIGHT = 2.0
+"""How many observations that assumption counts for."""
+_INTERVAL = (0.05, 0.95)
+
+_ADVICE = (
+    "Short, strict about the form of the answer.",
+    "Step by step: what to look at first, what to decide, how to write it down.",
+    "With the mistakes that are easily made, and how to avoid them.",
+    "For an expert of the subject, with the criteria that make an answer good.",
+    "With what to do when the inputs are unclear or contradict each other.",
+)
+
+Values = NDArray[np.float64]
+
+
+class RewriteInstructions(dspy.Signature):
+    """Write better instructions for one step of an LM program.
+
+    Keep what the step is for and the names of its fields.
+    """
+
+    current_instructions: str = dspy.InputField()
+    step: str = dspy.InputField(desc="inputs -> outputs")
+    advice: str = dspy.InputField(desc="how the new instructions should be")
+    new_instruction: str = dspy.OutputField()
+
+
+def with_headroom(job: Job, forecast: Forecast) -> Forecast:
+    """The forecast with its headroom, which takes LM calls.
+
+    They are at most `SHARE` of the calls that the search is expected to take; where
+    that is too few, the headroom stays unknown. Answers are kept, so that the search
+    does not pay for the start's again.
+
+    Raises:
+        PoOptimizerError: The LM stayed unreachable, the metric gave no score.
+    """
+    per_run = forecast.per_run.most if forecast.per_run else len(_predictors(job))
+    bound = int(SHARE * (forecast.task.upper + forecast.prompt.upper))
+    candidates, examples = _design(bound, per_run, _writes(job), len(job.valset))
+    if candidates < _FEWEST_CANDIDATES:
+        return forecast
+    control = Control(job.task_lm, job.prompt_lm)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(quiet_dspy())
+        stack.enter_context(use_lm(job.task_lm, stage="headroom"))
+        stack.enter_context(orderly_interrupt(control.stop))
+        try:
+            programs = [job.student, *_candidates(job, candidates)]
+            rows = [_scores(job, program, examples, control) for program in programs]
+        except StopRun as stop:
+            raise stop.as_error() from stop
+        except PoOptimizerError:
+            raise
+        except Exception:
+            # DSPy hears a Ctrl-C too and raises that it was cancelled
+            control.check()
+            raise
+    gain, low, high, none = expected_gain(
+        np.array(rows), forecast.trials - 1, len(job.valset), job.params.seed
+    )
+    headroom = Headroom(
+        gain=gain,
+        low=low,
+        high=high,
+        probability_none=none,
+        candidates=candidates,
+        examples=examples,
+    )
+    return forecast.model_copy(update={"headroom": headroom})
+
+
+def expected_gain(
+    scores: Values, num_candidates: int, num_examples: int, seed: int
+) -> tuple[float, float, float, float]:
+    """What the best of so many candidates is worth, if they are like those seen.
+
+    A candidate's true effect is taken as normal, with mean and spread that the scores
+    tell: the spread of the candidates' means, less what the chance of so few examples
+    adds. The search chooses on its valset and keeps the start if that seems best.
+
+    Args:
+        scores: A row a program, the start first; a column an example; in [0, 1].
+        num_candidates: That the search will try.
+        num_examples: Of the valset that it chooses on.
+        seed: Of the draws.
+
+    Returns:
+        Expected gain, its 5 % and 95 % quantiles, probability of a best gain of less
+        than `WORTH`.
+    """
+    differences = scores[1:] - scores[0]
+    k, n = differences.shape
+    means, shared = differences.mean(axis=1), differences.mean(axis=0)
+    overall = float(means.mean())
+    apart = differences - means[:, None] - shared + overall
+    noise = _variance(apart, (k - 1) * (n - 1))
+    of_examples = _variance(shared - overall, n - 1)
+    mean, spread = np.meshgrid(np.linspace(-0.6, 0.6, 121), np.linspace(0.0, 0.5, 51))
+    of_means = spread**2 + noise / n
+    likelihood = -((mean / _SPREAD) ** 2 + (spread / _SPREAD) ** 2) / 2
+    of_overall = of_examples / n + of_means / k
+    likelihood -= np.log(of_overall) / 2 + (overall - mean) ** 2 / (2 * of_overall)
+    squares = float(((means - overall) ** 2).sum())
+    likelihood -= (k - 1) * np.log(of_means) / 2 + squares / (2 * of_means)
+    weights = np.exp(likelihood - likelihood.max()).ravel()
+    rng = np.random.default_rng(seed)
+    drawn = rng.choice(weights.size, _DRAWS, p=weights / weights.sum())
+    start = float(scores[0].mean())
+    effects = rng.normal(
+        mean.ravel()[drawn, None],
+        spread.ravel()[drawn, None],
+        (_DRAWS, max(1, num_candidates)),
+    ).clip(-start, 1.0 - start)
+    seen = effects + rng.normal(0.0, np.sqrt(noise / num_examples), effects.shape)
+    place = seen.argmax(axis=1)[:, None]
+    chosen = np.take_along_axis(effects, place, axis=1)
+    gains = np.where(np.take_along_axis(seen, place, axis=1) > 0.0, chosen, 0.0)
+    low, high = np.quantile(gains, _INTERVAL)
+    none = float((effects.max(axis=1) < WORTH).mean())
+    return float(gains.mean()), float(low), float(high), none
+
+
+def _variance(deviations: Values, freedom: int) -> float:
+    """With the assumed spread counted in, as a few equal scores prove little."""
+    squares = float((deviations**2).sum())
+    return (squares + _WEIGHT * _SPREAD**2) / (freedom + _WEIGHT)
+
+
+def _design(bound: int, per_run: float, writes: bool, valset: int) -> tuple[int, int]:
+    """Candidates and examples that so many LM calls pay for; (0, 0) if too few."""
+    for candidates in range(_CANDIDATES, _FEWEST_CANDIDATES - 1, -1):
+        written = (candidates + 1) // 2 if writes else 0
+        examples = int((bound - written) / ((candidates + 1) * max(1.0, per_run)))
+        if examples >= min(_FEWEST_EXAMPLES, valset):
+            return candidates, min(examples, valset)
+    return 0, 0
+
+
+def _predictors(job: Job) -> list[dspy.Predict]:
+    return list(job.student.predictors())
+
+
+def _writes(job: Job) -> bool:
+    return make_optimizer(job.params).proposes
+
+
+def _candidates(job: Job, count: int) -> list[dspy.Module]:
+    """Every second with other instructions, the others with other demos, some both."""
+    rng = np.random.default_rng(job.params.seed)
+    most = make_optimizer(job.params).max_demos()
+    advice, programs = cycle(_ADVICE), []
+    for number in range(count):
+        program = job.student.deepcopy()
+        rewrites = _writes(job) and number % 2 == 0
+        demos = most and (not rewrites or number % 4 == 0)
+        for predictor in program.predictors():
+            if rewrites:
+                _rewrite(predictor, next(advice), job)
+            if demos:
+                size = min(len(job.trainset), 1 + number % most)
+                chosen = rng.choice(len(job.trainset), size, replace=False)
+                predictor.demos = [job.trainset[place] for place in chosen]
+        programs.append(program)
+    return programs
+
+
+def _rewrite(predictor: dspy.Predict, advice: str, job: Job) -> None:
+    """Leaves them where the prompt LM writes nothing readable."""
+    signature = predictor.signature
+    names = ", ".join(signature.input_fields), ", ".join(signature.output_fields)
+    with dspy.context(lm=job.prompt_lm), contextlib.suppress(AdapterParseError):
+        written = dspy.Predict(RewriteInstructions)(
+            current_instructions=signature.instructions,
+            step=" -> ".join(names),
+            advice=advice,
+        )
+        predictor.signature = signature.with_instructions(written.new_instruction)
+
+
+def _scores(
+    job: Job, program: dspy.Module, examples: int, control: Control
+) -> list[float]:
+    evaluate = dspy.Evaluate(
+        devset=job.valset[:examples],
+        metric=GuardedMetric(job.metric, control.check, control.stop),
+        num_threads=job.task_lm.num_threads,
+        max_errors=NEVER_GIVE_UP,
+        failure_score=0.0,
+    )
+    return [_value(result) for _, _, result in evaluate(program).results]
+
+
+def _value(result: Score | float) -> float:
+    return result.value if isinstance(result, Score) else float(result)

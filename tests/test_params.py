@@ -4,6 +4,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from po_optimizer import params
+from po_optimizer.errors import PoOptimizerError
 
 MODELS = [
     model
@@ -60,7 +61,7 @@ def test_other_words_are_no_switch(word):
     [
         (params.LMParams, {"temperature": 2.1}),
         (params.LMParams, {"max_tokens": 0}),
-        (params.LMParams, {"provider": "nosuch"}),
+        (params.LMParams, {"adapter": "nosuch"}),
         (params.SplitSizes, {"test": 0}),
         (params.DataPrepParams, {"near_duplicate_similarity": 1.1}),
         (params.OptimizeParams, {"floor_usable": -0.1}),
@@ -74,6 +75,33 @@ def test_value_out_of_range_is_refused(model, wrong):
     """Every number has its range."""
     with pytest.raises(ValidationError):
         model(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        (
+            {"optimize": {"miprov2": {"num_trails": 3}}},
+            r"trails: not known \(did",
+        ),
+        ({"data_prep": {"x": 1}}, r"data_prep\.x: not known \(known: sizes, "),
+        ({"evaluate": 3}, r"evaluate: it is a group of parameters \(repeats, "),
+        ({"sweep": {"configurations": 3}}, r"sweep\.configurations: Input should be a"),
+        ({"lm": "ollama"}, r"lm: .*name one, as in --params lm\.model="),
+    ],
+)
+def test_root_names_the_parameter_that_is_wrong(values, told):
+    """By its whole path, with the known names or the one that was meant."""
+    with pytest.raises(PoOptimizerError, match=told):
+        params.checked(params.Parameters, values)
+
+
+def test_root_leaves_the_projects_own_names():
+    """A project that adds a pipeline has parameters of its own."""
+    values = {"mine": {"depth": 1}, "lm": None, "concept": 42}
+    parameters = params.checked(params.Parameters, values)
+    assert parameters.model_extra == {"mine": {"depth": 1}}
+    assert (parameters.lm, parameters.concept) == ({}, "42")
 
 
 def test_override_says_who_and_why():

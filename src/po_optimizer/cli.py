@@ -13,15 +13,20 @@ from typing import Any, NoReturn
 
 import click
 from kedro.framework.cli.project import run as kedro_run
-from kedro.utils import find_kedro_project
+from kedro.framework.project import pipelines
+from kedro.utils import find_kedro_project, load_obj
 from omegaconf import OmegaConf
 from rich.console import Console
 
-from po_optimizer.console.messages import causes, explain
+from po_optimizer.console.messages import explain, print_plainly
 from po_optimizer.errors import (
     DamagedArtifactError,
     InterruptedRunError,
     PoOptimizerError,
+    SettingError,
+    causes,
+    listed,
+    nearest,
 )
 from po_optimizer.lms import StopRun, force_exit
 from po_optimizer.lms.visible import visible
@@ -29,13 +34,16 @@ from po_optimizer.persistence.format import read_local
 from po_optimizer.persistence.outline import outline_program
 from po_optimizer.roles.scaffold import write_role
 
-_KEPT = (
+_INTERRUPTED = (
     "stopped by Ctrl-C. What is stored and every LM answer so far is kept: the same "
     "command resumes."
 )
 _GRACE_SECONDS = 1.0  # from the second Ctrl-C, for what is to be tidied up
+_RUNNERS = ("SequentialRunner", "ThreadRunner", "ParallelRunner")
 
-_told = threading.Lock()
+_exiting = threading.Lock()
+
+sys.excepthook = print_plainly  # Kedro imports this module before any of its commands
 
 
 class RunError(click.ClickException):
@@ -55,50 +63,88 @@ def with_plain_errors(command: Callable[..., Any]) -> Callable[..., Any]:
     """A command whose expected failures end in one sentence."""
 
     @functools.wraps(command)
-    def run(*args: Any, **kwargs: Any) -> Any:
+    def run(*args: Any, **options: Any) -> Any:
         # `--pipeline` is what our users are told; both spellings work
         warnings.filterwarnings("ignore", message="Option '--pipeline' is deprecated")
         if not sys.stdout.isatty():  # rich would break a log's lines at 80 columns
             os.environ.setdefault("COLUMNS", "200")
         ended = threading.Event()
         force_exit.clear()  # of an earlier run of this process
-        threading.Thread(target=_see_to_leaving, args=(ended,), daemon=True).start()
+        threading.Thread(target=_watch_force_exit, args=(ended,), daemon=True).start()
         try:
-            return command(*args, **kwargs)
+            return command(*args, **options)
         except KeyboardInterrupt as error:
-            raise RunError(_KEPT, InterruptedRunError.exit_code) from error
+            raise RunError(_INTERRUPTED, InterruptedRunError.exit_code) from error
         except StopRun as stop:
             raise RunError(str(stop), stop.as_error().exit_code) from stop
         except Exception as error:
             if os.environ.get("PO_TRACEBACK"):
                 raise
-            sentence = explain(error)
+            sentence = _unknown_name(options) or explain(error)
             if sentence is None:
                 raise
-            own = (one for one in causes(error) if isinstance(one, PoOptimizerError))
-            raise RunError(sentence, next((one.exit_code for one in own), 1)) from error
+            ours = (e for e in causes(error) if isinstance(e, PoOptimizerError))
+            raise RunError(sentence, next((e.exit_code for e in ours), 1)) from error
         finally:
             ended.set()
             if force_exit.is_set():
-                _leave()
+                _exit()
 
     return run
 
 
-def _see_to_leaving(ended: threading.Event) -> None:
-    """Leaves in spite of what waits for threads that wait for an LM."""
+def _unknown_name(options: dict[str, Any]) -> str | None:
+    """Why a run failed that asked for a pipeline, node or runner that is not there.
+
+    Kedro raises ValueError and AttributeError for it, and does not list what there is.
+    """
+    runner = options.get("runner") or _RUNNERS[0]
+    try:
+        load_obj(runner, "kedro.runner")
+    except (ImportError, AttributeError):
+        problem = f"there is no such runner{nearest(runner, _RUNNERS)}"
+        remedy = f"Choose {listed(_RUNNERS)}, or the dotted path of another one."
+        return str(SettingError("runner", runner, problem, remedy))
+    for option, names in _names_there_are().items():
+        asked = options.get(option) or ()
+        for name in [asked] if isinstance(asked, str) else asked:
+            if name not in names:
+                setting = option.replace("_", "-").replace("node-names", "nodes")
+                problem = f"there is none of this name{nearest(name, names)}"
+                remedy = f"Choose one of {listed(names, 30)}."
+                return str(SettingError(f"--{setting}", name, problem, remedy))
+    return None
+
+
+def _names_there_are() -> dict[str, list[str]]:
+    """What the options of `kedro run` may name, by option."""
+    stages = [name for name in sorted(pipelines) if name != "__default__"]
+    whole = [pipeline for pipeline in pipelines.values() if pipeline]
+    nodes = sorted({node.name for pipeline in whole for node in pipeline.nodes})
+    datasets = sorted({name for pipeline in whole for name in pipeline.datasets()})
+    tags = sorted({tag for pipeline in whole for n in pipeline.nodes for tag in n.tags})
+    return {
+        **dict.fromkeys(("pipeline", "pipelines"), stages),
+        **dict.fromkeys(("node_names", "from_nodes", "to_nodes"), nodes),
+        **dict.fromkeys(("from_inputs", "to_outputs"), datasets),
+        "tags": tags,
+    }
+
+
+def _watch_force_exit(ended: threading.Event) -> None:
+    """Exits in spite of what waits for threads that wait for an LM."""
     while not ended.wait(0.1):
         if force_exit.is_set() and not ended.wait(_GRACE_SECONDS):
-            _leave()
+            _exit()
 
 
-def _leave() -> NoReturn:
+def _exit() -> NoReturn:
     """Python would wait for those threads too."""
-    with _told:  # by one of the two that come here
+    with _exiting:  # by one of the two that come here
         console = Console()
         if console.is_terminal:
             console.show_cursor()  # a live display hid it
-        click.echo(f"Error: {_KEPT}", err=True)
+        click.echo(f"Error: {_INTERRUPTED}", err=True)
         os._exit(InterruptedRunError.exit_code)
 
 
@@ -107,12 +153,12 @@ def _leave() -> NoReturn:
 def show(path: Path) -> None:
     """Print the prompt of a stored program; its code is not run."""
     try:
-        click.echo(visible(program_in_words(path)))
+        click.echo(visible(describe_program(path)))
     except PoOptimizerError as error:
         raise RunError(str(error)) from error
 
 
-def program_in_words(path: Path) -> str:
+def describe_program(path: Path) -> str:
     """Instructions, fields and demos of a stored program's predictors.
 
     Args:

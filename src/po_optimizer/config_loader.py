@@ -1,15 +1,28 @@
-"""Kedro's configuration: roles beside environments, a catalog that asks parameters."""
+"""Kedro's configuration: roles beside environments, a catalog that asks parameters.
 
+Whatever reads it (a run, kedro-viz, a notebook) is told a mistake in one sentence.
+"""
+
+import gzip
+import io
+import logging
 import sys
-from collections.abc import Mapping
-from functools import cached_property
+import tarfile
+import zipfile
+from collections.abc import Callable, Mapping
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, cast
 
-from kedro.config import OmegaConfigLoader
+import yaml
+from kedro.config import MissingConfigException, OmegaConfigLoader
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import ConfigTypeError, OmegaConfBaseException
 
-from po_optimizer.errors import SettingError, listed, nearest
+from po_optimizer.errors import PoOptimizerError, SettingError, causes, listed, nearest
+from po_optimizer.params import Parameters, checked
+
+logger = logging.getLogger(__name__)
 
 ROLES = "roles"
 """Folder of roles that bring their code along, and of role files in an environment."""
@@ -27,6 +40,9 @@ class ProjectConfigLoader(OmegaConfigLoader):
     lie and what makes them come from one source, whatever file, environment or
     `--params` it stands in. Without `--env`, `conf/local` is read as Kedro does, and
     `base` alone where there is no such folder.
+
+    Raises:
+        PoOptimizerError: A file, a folder or a value of the configuration is wrong.
     """
 
     def __init__(
@@ -44,14 +60,113 @@ class ProjectConfigLoader(OmegaConfigLoader):
         self._folder = project / ROLES
         if self._folder.is_dir() and str(self._folder) not in sys.path:
             sys.path.append(str(self._folder))
-        super().__init__(conf_source, env, _with_role_name(runtime_params), **options)
+        self._files: list[DictConfig] = []
+        runtime_params = _with_role_name(runtime_params)
+        try:
+            super().__init__(conf_source, env, runtime_params, **options)
+        except (gzip.BadGzipFile, tarfile.TarError, zipfile.BadZipFile) as error:
+            problem, remedy = f"it is no archive ({error})", "Make it: kedro package."
+            raise SettingError("conf_source", conf_source, problem, remedy) from error
 
     def __getitem__(self, key: str) -> dict[str, Any]:
         """The configuration of a kind; see Kedro."""
         # resolvers are of the process: the loader that is asked answers
         OmegaConf.register_new_resolver("parameter", self._parameter, replace=True)
-        values: dict[str, Any] = super().__getitem__(key)
+        try:
+            values: dict[str, Any] = super().__getitem__(key)
+        except OmegaConfBaseException as error:
+            raise self._unusable(error, key) from error
         return values
+
+    def checked_parameters(self) -> Parameters:
+        """The parameters of base, role, environment and `--params`, as their models.
+
+        A name of the first level that a file has is the project's own. One that only
+        `--params` has must be ours, or one that a catalog asks for: nothing else could
+        read it.
+
+        Raises:
+            PoOptimizerError: Nothing reads a name, or a value cannot be used.
+        """
+        values = self["parameters"]
+        ours = set(Parameters.model_fields)
+        theirs = {str(name) for file in self._files for name in file} - ours
+        unknown = {*(self.runtime_params or {})} - ours - theirs
+        if unknown and (unread := sorted(unknown - self._names_that_catalogs_ask())):
+            known = sorted(ours | theirs)
+            raise PoOptimizerError(
+                f"--params {unread[0]}: nothing reads a parameter of this name"
+                f"{nearest(unread[0], known)}. There are {listed(known, 30)}."
+            )
+        for name in sorted(theirs):
+            if meant := nearest(name, ours, likeness=0.8):
+                logger.warning(
+                    "conf: po_optimizer reads no parameter %s%s", name, meant
+                )
+        return checked(Parameters, values)
+
+    def _names_that_catalogs_ask(self) -> set[str]:
+        """The names of `--params` that a catalog or credentials have a place for."""
+        for key in ("catalog", "credentials"):
+            try:
+                self[key]
+            except MissingConfigException:
+                continue
+        return {name.partition(".")[0] for name in self._runtime_params_hits}
+
+    def _read_raw_config(self, key: str) -> Any:
+        """Kedro's reading of files, which does not tell every file and line."""
+        try:
+            raw = super()._read_raw_config(key)
+        except OmegaConfBaseException:
+            raise
+        except MissingConfigException as error:
+            raise self._missing_folder(str(error)) from error
+        except (AttributeError, OSError, ValueError, yaml.YAMLError) as error:
+            for environment in (self.base_env, self.env or self.default_run_env):
+                folder = self._get_conf_env_path(environment)
+                for pattern in self.config_patterns[key]:
+                    for path in self._fs.glob(f"{folder}/{pattern}"):
+                        if self._is_valid_config_path(Path(path)):
+                            _parse(path, partial(self._fs.cat_file, path))
+            problem = "; ".join(str(error).splitlines())
+            raise PoOptimizerError(f"{problem}. Correct one of the files.") from error
+        if key == "parameters":
+            self._files = [*raw[0].values(), *raw[1].values()]
+        return raw
+
+    def _unusable(self, error: OmegaConfBaseException, key: str) -> PoOptimizerError:
+        """What OmegaConf refused, by the parameter if it tells it."""
+        for cause in causes(error):
+            if isinstance(cause, PoOptimizerError):
+                return cause
+        where, problem = error.full_key, str(error).partition("\n")[0].rstrip(".")
+        if isinstance(error.__context__, KeyError):  # a variable of the environment
+            problem = str(error.__context__.args[0])
+        if isinstance(error, ConfigTypeError):  # of what it merged
+            sources = (*self._files, OmegaConf.create(self.runtime_params or {}))
+            lists = [str(n) for s in sources for n in s if OmegaConf.is_list(s[n])]
+            where, problem = listed(lists), "a group of parameters is no list"
+        start = f"{where}: " if where else ""
+        return PoOptimizerError(
+            f"{start}{problem}. Correct it in the {key} of conf/ or in --params."
+        )
+
+    def _missing_folder(self, problem: str) -> PoOptimizerError:
+        source = Path(self._get_conf_env_path(self.base_env)).parent
+        if not self.env or not self._fs.isdir(str(source / self.base_env)):
+            return PoOptimizerError(
+                f"{problem}. Put it back (`git checkout conf`), or run in the folder "
+                "of the project."
+            )
+        paths = map(Path, self._fs.ls(str(source), detail=False))
+        names = sorted(path.name for path in paths if self._fs.isdir(str(path)))
+        return SettingError(
+            "env",
+            self.env,
+            f"{source} has no folder of this name{nearest(self.env, names)}",
+            f"Choose one of {listed(names, 30)}.",
+        )
 
     def _resolve_from_raw_config(
         self,
@@ -72,6 +187,7 @@ class ProjectConfigLoader(OmegaConfigLoader):
             name = OmegaConf.select(chosen, "role.name", default=None)
             if name is not None:
                 own = self._role_file(str(name), base_path)
+                self._files.append(own)
                 base = OmegaConf.merge(base, own, {"role": {"name": name}})
             base_configs = {Path(base_path): cast(DictConfig, base)}
         values: dict[str, Any] = super()._resolve_from_raw_config(
@@ -87,10 +203,10 @@ class ProjectConfigLoader(OmegaConfigLoader):
         """
         inside = f"{base_path}/{ROLES}/{name}.yml"
         if self._fs.exists(inside):
-            return OmegaConf.create(self._fs.read_text(inside, encoding="utf-8"))
+            return _parse(inside, partial(self._fs.cat_file, inside))
         beside = self._folder / name / "role.yml"
         if beside.is_file():
-            return OmegaConf.load(beside)
+            return _parse(str(beside), beside.read_bytes)
         known = {
             Path(path).stem for path in self._fs.glob(f"{base_path}/{ROLES}/*.yml")
         }
@@ -128,3 +244,32 @@ def results_folder(slug: str, program: str) -> str:
     """
     own = program == slug
     return slug if own else f"{slug}/from-{program.replace('/', '-')}"
+
+
+def _parse(where: str, read: Callable[[], bytes]) -> DictConfig:
+    """A file of the configuration.
+
+    Args:
+        where: Its path, for the error.
+        read: Gives what is in it.
+
+    Raises:
+        PoOptimizerError: It cannot be read; file, line and problem are told.
+    """
+    try:
+        values = OmegaConf.load(io.StringIO(read().decode()))
+    except UnicodeDecodeError as error:
+        problem = f"it is not in UTF-8 (byte {error.start + 1})"
+    except yaml.MarkedYAMLError as error:
+        problem = error.problem or "no YAML"
+        if mark := error.problem_mark:
+            where += f", line {mark.line + 1}, column {mark.column + 1}"
+    except yaml.YAMLError as error:
+        problem = " ".join(str(error).split())
+    except OSError as error:
+        problem = error.strerror or "it holds no names with values"
+    else:
+        if isinstance(values, DictConfig):
+            return values
+        problem = "it holds a list, not names with values"
+    raise PoOptimizerError(f"{where}: {problem}. Correct the file.")

@@ -7,6 +7,7 @@ without a traceback.
 
 import difflib
 import errno
+import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -36,6 +37,12 @@ class PoOptimizerError(Portable, Exception):
 
     exit_code: int = 1
 
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows; if this raises, IPython shows the traceback."""
+        if os.environ.get("PO_TRACEBACK"):
+            raise NotImplementedError
+        return [f"Error: {self}"]
+
 
 class SettingError(PoOptimizerError):
     """A setting has a value that cannot work."""
@@ -60,17 +67,6 @@ def needs_extra(extra: str, needed_for: str) -> Iterator[None]:
             f"Install it: pip install 'po-optimizer[{extra}]'"
         )
         raise PoOptimizerError(msg) from error
-
-
-class UnknownParameterError(PoOptimizerError):
-    """`--params` names what nothing reads; its value, maybe a secret, is not shown."""
-
-    def __init__(self, name: str, known: Iterable[str]) -> None:
-        every = sorted(known)
-        super().__init__(
-            f"--params {name}: nothing reads a parameter of this name"
-            f"{nearest(name, every)}. There are {listed(every, 20)}."
-        )
 
 
 class ExecutionStopError(PoOptimizerError):
@@ -212,6 +208,15 @@ class NotStoredError(BaseException):
         )
 
 
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """The error, what it was raised from, and so on."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__
+
+
 def listed(names: Iterable[str], limit: int = 10) -> str:
     """Names as they stand in an error: comma-separated, cut after `limit`."""
     every = [str(name) for name in names]
@@ -222,18 +227,18 @@ def listed(names: Iterable[str], limit: int = 10) -> str:
 _LONGEST_NAME = 60  # characters; what is longer is no misspelt name
 
 
-def nearest(word: object, known: Iterable[str]) -> str:
-    """The known name that was probably meant, as a question in brackets; "": none."""
+def nearest(word: object, known: Iterable[str], likeness: float = 0.6) -> str:
+    """The known name that was probably meant, as a question in brackets; "": none.
+
+    Args:
+        word: What was written.
+        known: What there is.
+        likeness: The least share of letters in common, in [0, 1].
+    """
     text = str(word)[:_LONGEST_NAME]
     names = {name.casefold(): name for name in known}
-    found = difflib.get_close_matches(text.casefold(), names, n=1)
+    found = difflib.get_close_matches(text.casefold(), names, n=1, cutoff=likeness)
     return f" (did you mean {names[found[0]]}?)" if found else ""
-
-
-def choice_problem(problem: str, value: object) -> str:
-    """Pydantic's `Input should be 'a' or 'b'`, with the one that was probably meant."""
-    choices = re.findall(r"'(.*?)'", problem)
-    return f"{problem}{nearest(value, choices)}"
 
 
 _REMEDIES = {
@@ -265,6 +270,7 @@ def field_problems(error: ValidationError) -> list[str]:
         ).lstrip(".")
         problem = detail["msg"].removeprefix("Value error, ")
         if detail["type"] == "literal_error":
-            problem = choice_problem(problem, detail["input"])
+            choices = re.findall(r"'(.*?)'", problem)
+            problem += nearest(detail["input"], choices)
         problems.append(f"{path}: {problem}" if path else problem)
     return problems

@@ -14,15 +14,15 @@ from kedro.framework.project import pipelines
 from kedro.io import CatalogProtocol, MemoryDataset
 from kedro.pipeline import Pipeline
 
+from po_optimizer.config_loader import ProjectConfigLoader
 from po_optimizer.console.summary import (
-    bear_a_lost_log,
     escape_logs,
     show_summary,
+    tolerate_log_failure,
     warn_of_what_stands,
 )
 from po_optimizer.datasets import DSPyProgramDataset, LMDataset
 from po_optimizer.errors import ExecutionStopError, SettingError
-from po_optimizer.given_parameters import check_given
 from po_optimizer.lms import (
     Interrupted,
     orderly_interrupt,
@@ -65,12 +65,14 @@ class RunHooks:
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
-        """Makes the pipelines that the parameters ask for; keeps the context."""
-        bear_a_lost_log()
+        """Checks the parameters, makes the pipelines that they ask for."""
+        tolerate_log_failure()
         escape_logs()
-        check_given(context.config_loader)
+        loader = context.config_loader
+        if isinstance(loader, ProjectConfigLoader):
+            loader.checked_parameters()
         self._context = context
-        pipelines.update(make_pipelines(context.config_loader["parameters"]))
+        pipelines.update(make_pipelines(loader["parameters"]))
 
     @hook_impl
     def after_catalog_created(

@@ -7,7 +7,7 @@ The same defaults stand in conf/base, where users read them.
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -19,12 +19,14 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
     field_validator,
     model_validator,
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from po_optimizer.errors import listed, nearest
+from po_optimizer.errors import PoOptimizerError, field_problems, listed, nearest
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Count = Annotated[int, Field(ge=0)]
@@ -37,31 +39,60 @@ class Params(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _knows_every_key(cls, given: Any) -> Any:
+    def _check_keys(cls, values: Any) -> Any:
         """Refuses unknown keys as pydantic would, and says which one was meant."""
-        if not isinstance(given, Mapping):
-            return given
-        known = list(cls.model_fields)
-        unknown = [str(key) for key in given if key not in known]
-        if not unknown:
-            return given
+        names = list(cls.model_fields)
+        if isinstance(values, cls):
+            return values
+        if not isinstance(values, Mapping):
+            text = "it is a group of parameters ({names}), not one value"
+            raise PydanticCustomError("group", text, {"names": listed(names)})
         details = [
-            InitErrorDetails(type=_not_known(key, known), loc=(key,), input=None)
-            for key in unknown
+            InitErrorDetails(type=_unknown_key(str(key), names), loc=(key,), input=None)
+            for key in values
+            if key not in names
         ]
-        raise ValidationError.from_exception_data(cls.__name__, details)
+        if details:
+            raise ValidationError.from_exception_data(cls.__name__, details)
+        return values
 
 
 _QUOTA = (
     " any more: a 429 is waited for as long as the server says; for fewer calls at a"
     " time set num_threads"
 )
-_GONE = {"requests_per_minute": _QUOTA, "tokens_per_minute": _QUOTA}
+_REMOVED = {"requests_per_minute": _QUOTA, "tokens_per_minute": _QUOTA}
 
 
-def _not_known(key: str, known: list[str]) -> PydanticCustomError:
-    hint = _GONE.get(key) or nearest(key, known) or f" (known: {listed(known)})"
+def _unknown_key(key: str, names: list[str]) -> PydanticCustomError:
+    hint = _REMOVED.get(key) or nearest(key, names) or f" (known: {listed(names)})"
     return PydanticCustomError("unknown_key", "not known{hint}", {"hint": hint})
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def checked(model: type[Model], values: Mapping[str, Any], group: str = "") -> Model:
+    """The values as their model.
+
+    Args:
+        model: What they must fit.
+        values: From conf/ and `--params`, merged.
+        group: Parameter that holds them; "": they are all parameters.
+
+    Raises:
+        PoOptimizerError: A key is unknown or a value cannot be used.
+    """
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        start = f"{group}." if group else ""
+        problems = "; ".join(f"{start}{one}" for one in field_problems(error))
+        msg = (
+            f"the parameters cannot be used: {problems}. Correct it in conf/ or in "
+            "--params."
+        )
+        raise PoOptimizerError(msg) from error
 
 
 class RoleParams(Params):
@@ -189,7 +220,18 @@ def _names(value: JsonValue) -> Iterator[str]:
             yield from _names(part)
 
 
-Size = PositiveInt | Annotated[float, Field(gt=0.0, lt=1.0)]
+def _check_size(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+    """One problem instead of one for each kind of number."""
+    try:
+        return validate(value)
+    except ValidationError as error:
+        msg = "it is no number of examples (1 or more), nor a share between 0 and 1"
+        raise ValueError(msg) from error
+
+
+Size = Annotated[
+    PositiveInt | Annotated[float, Field(gt=0.0, lt=1.0)], WrapValidator(_check_size)
+]
 
 
 class SplitSizes(Params):
@@ -379,9 +421,7 @@ class SweepParams(Params):
     """The configurations of a sweep, and the Dask workers that run them."""
 
     configurations: list[SweepConfiguration] = Field(default_factory=list)
-    workers: PositiveInt = (
-        1  # processes on this machine, a configuration at a time each
-    )
+    workers: PositiveInt = 1  # processes here, a configuration at a time each
     scheduler: str | None = None  # tcp://host:8786 of a Dask cluster, used instead
 
     @field_validator("configurations")
@@ -410,3 +450,41 @@ class EvaluateParams(Params):
     repeats: PositiveInt = 1  # answers to each example; its score is their mean
     fail_below: FailBelow = FailBelow()
     fail_above: FailAbove = FailAbove()
+
+
+class Parameters(BaseModel):
+    """All parameters of a run: base, role, environment and `--params` together.
+
+    Names of the first level that do not stand here are the project's own. A group that
+    is left out has the defaults of its model.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True, coerce_numbers_to_str=True)
+
+    role: RoleParams = RoleParams()
+    lm: dict[str, Any] = {}  # LMParams; lms.selection completes it
+    prompt_lm: dict[str, Any] = {}  # keys of LMParams that go over `lm`
+    data_prep: DataPrepParams = DataPrepParams()
+    optimize: OptimizeParams = OptimizeParams()
+    promotion: PromotionParams = PromotionParams()
+    evaluate: EvaluateParams = EvaluateParams()
+    predict: PredictParams = PredictParams()
+    features: FeaturesParams = FeaturesParams()
+    sweep: SweepParams = SweepParams()
+    folder_suffix: str = ""  # of the LM's folder: results of the same LM apart
+    sweep_folder: str = ""  # of a configuration, set by the sweep
+    program_from: str | None = None  # folder in data/06_models; null: this LM's own
+    raw_records: str | None = None  # file of records; null: the role's
+    concept: str | None = None  # what the product is
+    requirements: str | None = None  # file; null: the example
+    requirements_optional: bool = False  # the file may be missing
+    existing_vision: str | None = None  # file; null: the vision of the last run
+
+    @field_validator("lm", "prompt_lm", mode="before")
+    @classmethod
+    def _check_group(cls, value: Any) -> Any:
+        """A model's name is not a group; a group without a line is an empty one."""
+        if value is None or isinstance(value, Mapping):
+            return value or {}
+        text = "it is a group of parameters: name one, as in --params lm.model=..."
+        raise PydanticCustomError("group", text)

@@ -12,10 +12,9 @@ from kedro.framework.project import find_pipelines, settings
 from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 from kedro.utils import find_kedro_project
-from omegaconf.errors import OmegaConfBaseException
 
 from po_optimizer import pipelines as pipelines_package
-from po_optimizer.errors import SettingError, listed
+from po_optimizer.errors import PoOptimizerError, SettingError, listed
 from po_optimizer.params import RoleParams
 from po_optimizer.pipelines import (
     compare,
@@ -56,15 +55,15 @@ def _project_parameters() -> Mapping[str, Any]:
     project = find_kedro_project(Path.cwd())
     if project is None:
         return {}
-    loader = settings.CONFIG_LOADER_CLASS(
-        conf_source=str(project / settings.CONF_SOURCE),
-        env=os.environ.get("KEDRO_ENV") or None,
-        **settings.CONFIG_LOADER_ARGS,
-    )
     try:
+        loader = settings.CONFIG_LOADER_CLASS(
+            conf_source=str(project / settings.CONF_SOURCE),
+            env=os.environ.get("KEDRO_ENV") or None,
+            **settings.CONFIG_LOADER_ARGS,
+        )
         parameters: Mapping[str, Any] = loader["parameters"]
         RoleParams.model_validate(parameters.get("role") or {})
-    except (MissingConfigException, OmegaConfBaseException, ValueError):
+    except (PoOptimizerError, MissingConfigException, ValueError):
         return {}
     return parameters
 

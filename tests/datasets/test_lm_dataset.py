@@ -2,9 +2,9 @@
 
 import pytest
 from kedro.io import DatasetError
-from pydantic import ValidationError
 
 from po_optimizer.datasets import LMDataset
+from po_optimizer.errors import PoOptimizerError
 
 PARAMETERS = {
     "lm": {"provider": "openai", "model": "m", "temperature": 0.0, "max_tokens": 100},
@@ -54,7 +54,7 @@ class TestLMDataset:
 
     def test_wrong_parameter_is_refused_when_bound(self, tmp_path):
         """A typo is found before any node runs."""
-        with pytest.raises(ValidationError, match="temprature"):
+        with pytest.raises(PoOptimizerError, match="temprature"):
             self.bound(tmp_path, "task", {"lm": {"temprature": 0.5}})
 
     def test_saving_is_refused(self, tmp_path):

@@ -94,7 +94,7 @@ def _runs_code(code: Any) -> bool:
 
 def ways(path: Path) -> dict[str, Callable[[], Any]]:
     """Every way in which a document is opened, those of a library first."""
-    from po_optimizer.cli import program_in_words  # noqa: PLC0415
+    from po_optimizer.cli import describe_program  # noqa: PLC0415
     from po_optimizer.datasets.dspy_program_dataset import (  # noqa: PLC0415
         DSPyProgramDataset,
     )
@@ -110,7 +110,7 @@ def ways(path: Path) -> dict[str, Callable[[], Any]]:
         "dataset": dataset.load,
         "dataset, package allowed": trusting.load,
         "preview": dataset.preview,
-        "show": lambda: program_in_words(path),
+        "show": lambda: describe_program(path),
     }
 
 

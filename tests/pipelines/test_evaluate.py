@@ -10,8 +10,7 @@ import pytest
 from dspy.lm15 import InvalidRequestError
 from kedro.io import DatasetError
 
-from po_optimizer.console.messages import causes
-from po_optimizer.errors import PoOptimizerError
+from po_optimizer.errors import PoOptimizerError, causes
 from tests.pipelines.evaluating import answer, catalog_in, evaluate, records
 from tests.scripted import scripted_lm
 

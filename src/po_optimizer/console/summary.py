@@ -98,7 +98,7 @@ class _LostLog:
         logger.warning(words, self._path, problem)
 
 
-def bear_a_lost_log() -> None:
+def tolerate_log_failure() -> None:
     """A log file that cannot be written costs one warning."""
     for handler in logging.getLogger().handlers:
         if isinstance(handler, logging.FileHandler):

@@ -54,7 +54,7 @@ class LMDataset(AbstractDataset[None, MeteredLM]):
             run_id: For the ledger.
 
         Raises:
-            pydantic.ValidationError: `lm` or `prompt_lm` has a wrong key or value.
+            PoOptimizerError: `lm` or `prompt_lm` has a wrong key or value.
             SettingError: No model is named.
         """
         self._params = _PARAMETERS[self._role](parameters)

@@ -7,7 +7,7 @@ from typing import Any
 
 from po_optimizer.errors import SettingError
 from po_optimizer.lms.providers import provider_class
-from po_optimizer.params import DecodingBounds, LMParams
+from po_optimizer.params import DecodingBounds, LMParams, checked
 
 _REASONS = re.compile(r"o[1-9](-|$)|gpt-5(?!.*-chat)")
 _DEFAULT_PROVIDER = LMParams.model_fields["provider"].default
@@ -24,10 +24,10 @@ def task_lm_params(parameters: Mapping[str, Any]) -> LMParams:
         parameters: All parameters of the run; `lm` is read.
 
     Raises:
-        pydantic.ValidationError: `lm` has a wrong key or value.
+        PoOptimizerError: `lm` has a wrong key or value.
         SettingError: No model is named.
     """
-    return _params(_group(parameters, "lm"))
+    return _params(dict(parameters.get("lm") or {}), "lm")
 
 
 def prompt_lm_params(parameters: Mapping[str, Any]) -> LMParams:
@@ -40,10 +40,13 @@ def prompt_lm_params(parameters: Mapping[str, Any]) -> LMParams:
         parameters: All parameters of the run; `lm` and `prompt_lm` are read.
 
     Raises:
-        pydantic.ValidationError: `lm` or `prompt_lm` has a wrong key or value.
+        PoOptimizerError: `lm` or `prompt_lm` has a wrong key or value.
         SettingError: No model is named.
     """
-    task, own = _group(parameters, "lm"), _group(parameters, "prompt_lm")
+    task, own = (
+        dict(parameters.get("lm") or {}),
+        dict(parameters.get("prompt_lm") or {}),
+    )
     dropped: set[str] = set()
     if own.get("provider", task.get("provider")) != task.get("provider"):
         dropped = _OF_ONE_PROVIDER | _OF_ONE_MODEL | {"model"}
@@ -55,22 +58,10 @@ def prompt_lm_params(parameters: Mapping[str, Any]) -> LMParams:
         own.pop("bounds", None)  # a part of bounds goes over `lm`'s, if it has any
     if "model" in dropped and not own.get("model"):
         own["model"] = None
-    return _params(_over(shared, own))
+    return _params(_over(shared, own), "prompt_lm")
 
 
-def _group(parameters: Mapping[str, Any], name: str) -> dict[str, Any]:
-    group = parameters.get(name) or {}
-    if not isinstance(group, Mapping):
-        raise SettingError(
-            name,
-            group,
-            "it is a group of parameters, not one",
-            f"Name one of the group, as in --params {name}.model=...",
-        )
-    return dict(group)
-
-
-def _params(chosen: dict[str, Any]) -> LMParams:
+def _params(chosen: dict[str, Any], group: str) -> LMParams:
     if "model" in chosen and chosen["model"] is None:
         raise SettingError(
             "lm.model",
@@ -86,7 +77,7 @@ def _params(chosen: dict[str, Any]) -> LMParams:
     variable = provider.address_variable
     if variable and chosen.get("api_base") is None:
         chosen["api_base"] = os.environ.get(variable) or None
-    params = LMParams(**chosen)
+    params = checked(LMParams, chosen, group)
     _check_name(params)
     _check_temperature(params)
     return params

@@ -4,7 +4,7 @@ import inspect
 from importlib import import_module
 from pkgutil import iter_modules
 
-from po_optimizer.errors import SettingError, listed
+from po_optimizer.errors import SettingError, listed, nearest
 from po_optimizer.lms.providers.base import Provider
 from po_optimizer.params import LMParams
 
@@ -24,7 +24,8 @@ def provider_class(name: str) -> type[Provider]:
         SettingError: There is none of that name.
     """
     if name not in provider_names():
-        allowed = f"it is none of {listed(provider_names())}"
+        names = provider_names()
+        allowed = f"it is none of {listed(names)}{nearest(name, names)}"
         raise SettingError("lm.provider", name, allowed, "Correct it.")
     module = import_module(f"{__name__}.{name}")
     classes = inspect.getmembers(module, inspect.isclass)

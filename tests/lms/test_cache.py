@@ -6,7 +6,7 @@ import sqlite3
 import dspy
 import pytest
 
-from po_optimizer.lms import CacheWriteFailed, make_lm, use_lm
+from po_optimizer.lms import WriteFailed, make_lm, use_lm
 from po_optimizer.lms.answer_store import FILE, Answers
 from po_optimizer.lms.cache import EndpointCache, ResponseCache, endpoint
 from po_optimizer.params import DecodingBounds, LMParams
@@ -82,9 +82,9 @@ def test_failed_write_stops_the_run(tmp_path, monkeypatch, error):
     """DSPy would log it at DEBUG and pay again next time."""
     lm = scripted_lm(ANSWER, tmp_path)
     refuse_writes(monkeypatch, error)
-    with pytest.raises(CacheWriteFailed, match=r"response_cache.*Make room"):
+    with pytest.raises(WriteFailed, match=r"response_cache.*Make room"):
         ask(lm)
-    assert isinstance(lm.meter.stopped, CacheWriteFailed)
+    assert isinstance(lm.meter.stopped, WriteFailed)
 
 
 def test_failed_write_is_not_kept_in_memory_either(tmp_path, monkeypatch):
@@ -92,7 +92,7 @@ def test_failed_write_is_not_kept_in_memory_either(tmp_path, monkeypatch):
     cache = EndpointCache(tmp_path)
     with monkeypatch.context() as patch:
         refuse_writes(patch, OSError(errno.ENOSPC, "No space left on device"))
-        with pytest.raises(CacheWriteFailed):
+        with pytest.raises(WriteFailed):
             cache.put(REQUEST, "hello")
     assert cache.get(REQUEST) is None
 
@@ -102,7 +102,7 @@ def test_folder_that_cannot_be_made_stops_the_run(tmp_path):
     lm = scripted_lm(ANSWER, tmp_path)
     lm.cache_folder.parent.mkdir()
     lm.cache_folder.write_text("a file where the folder should be")
-    with pytest.raises(CacheWriteFailed, match="response_cache"):
+    with pytest.raises(WriteFailed, match="response_cache"):
         ask(lm)
 
 
@@ -111,7 +111,7 @@ def test_broken_cache_file_stops_the_run(tmp_path):
     lm = scripted_lm(ANSWER, tmp_path)
     lm.cache_folder.mkdir(parents=True)
     (lm.cache_folder / FILE).write_bytes(b"this is no database" * 1000)
-    with pytest.raises(CacheWriteFailed, match="response_cache"):
+    with pytest.raises(WriteFailed, match="response_cache"):
         ask(lm)
 
 

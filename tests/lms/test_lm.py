@@ -20,11 +20,11 @@ from dspy.utils.exceptions import (
 
 from po_optimizer.errors import SettingError
 from po_optimizer.lms import (
-    LedgerWriteFailed,
     LMNotReady,
     LMUnreachable,
     MeteredEngine,
     StopRun,
+    WriteFailed,
     other_lms,
     use_lm,
 )
@@ -338,9 +338,9 @@ def test_ledger_that_cannot_be_written_stops_the_run(tmp_path, monkeypatch):
         raise sqlite3.OperationalError("database or disk is full")
 
     monkeypatch.setattr(lm.meter.ledger, "record", full)
-    with pytest.raises(LedgerWriteFailed, match=r"disk is full.*Make room"):
+    with pytest.raises(WriteFailed, match=r"disk is full.*Make room"):
         evaluate(lm, n=4, threads=2)
-    assert isinstance(lm.meter.stopped, LedgerWriteFailed)
+    assert isinstance(lm.meter.stopped, WriteFailed)
 
 
 @pytest.mark.parametrize("tokens", [10**30, 10**12])

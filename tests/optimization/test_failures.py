@@ -329,7 +329,7 @@ def test_journal_that_fails_stops_the_run(tmp_path, monkeypatch):
     world.run(tmp_path, world.lm(tmp_path), world.settings(budget={"max_calls": 20}))
     with monkeypatch.context() as patch:
         patch.setattr("po_optimizer.optimization.recorder.Journal.add", full_disk)
-        with pytest.raises(PoOptimizerError, match="could not be stored"):
+        with pytest.raises(PoOptimizerError, match="cannot be written"):
             world.run(tmp_path, world.lm(tmp_path))
     again = world.run(tmp_path, world.lm(tmp_path))
     assert world.document(again.program) == world.document(run.program)

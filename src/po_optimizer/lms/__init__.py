@@ -8,32 +8,30 @@ from po_optimizer.lms.ledger import CallRow, Ledger
 from po_optimizer.lms.lm import MeteredLM, use_lm
 from po_optimizer.lms.meter import CallScope, Meter
 from po_optimizer.lms.stops import (
-    CacheWriteFailed,
     Interrupted,
-    LedgerWriteFailed,
     LMNotReady,
     LMUnreachable,
     StopRun,
+    WriteFailed,
     force_exit,
     stop_requested,
 )
 from po_optimizer.lms.usage import MeanUsage, Usage
 
 __all__ = [
-    "CacheWriteFailed",
     "CallRow",
     "CallScope",
     "Interrupted",
     "LMNotReady",
     "LMUnreachable",
     "Ledger",
-    "LedgerWriteFailed",
     "MeanUsage",
     "Meter",
     "MeteredEngine",
     "MeteredLM",
     "StopRun",
     "Usage",
+    "WriteFailed",
     "force_exit",
     "lm_slug",
     "make_lm",

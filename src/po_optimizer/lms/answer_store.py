@@ -94,21 +94,17 @@ class Answers:
                 return json.loads(row[0].decode())
         return None
 
-    def put(self, key: str, answer: Any) -> int:
+    def put(self, key: str, answer: Any) -> None:
         """Keeps an answer.
-
-        Returns:
-            Its size, in bytes.
 
         Raises:
             sqlite3.Error: The disk refused it.
             TypeError: It is no plain data.
         """
         with self._lock:
-            return self._insert(key, answer)
+            self._insert(key, answer)
 
-    def _insert(self, key: str, answer: Any) -> int:
+    def _insert(self, key: str, answer: Any) -> None:
         text = repair(json.dumps(plain(answer), ensure_ascii=False)).encode()
         insert = "INSERT OR REPLACE INTO answers (key, answer) VALUES (?, ?)"
         self._connection.execute(insert, (key, text))
-        return len(text)

@@ -20,48 +20,54 @@ from dspy.clients.legacy_outputs import plain
 
 from po_optimizer.lms.answer_store import Answers
 from po_optimizer.lms.single_flight import SingleFlight, one_asker
-from po_optimizer.lms.stops import CacheWriteFailed
+from po_optimizer.lms.stops import WriteFailed
 
 _folder: ContextVar[Path | None] = ContextVar("po_response_cache_folder", default=None)
 _sent: ContextVar[dict[str, Any] | None] = ContextVar("po_sent", default=None)
-_IN_MEMORY = 1000  # answers; DSPy's million would hold all of a large evaluation
-_LARGEST_IN_MEMORY = 200_000  # bytes of one answer; a larger one is read from the disk
 
 
-class EndpointCache(Cache):
-    """The cache of one endpoint; a write that fails stops the run.
+class EndpointCache:
+    """The answers of one endpoint, each asked for by one call at a time.
 
-    Who misses an answer is the one to ask for it: others who want it wait until it
-    is put, or until the call of the first ends without.
+    If several threads need the same missing answer, the first one asks and the others
+    wait until it is put, or until the call of the first ends without.
     """
 
+    cache_key = Cache.cache_key
+
     def __init__(self, folder: Path) -> None:
-        super().__init__(
-            enable_disk_cache=False,  # DSPy's, which is made of pickles
-            enable_memory_cache=True,
-            disk_cache_dir=str(folder),
-            memory_max_entries=_IN_MEMORY,
-        )
         self.folder = folder
         self.answers = Answers(folder)
         self.flight = SingleFlight()
 
-    def get(
-        self,
-        request: dict[str, Any],
-        ignored_args_for_cache_key: list[str] | None = None,
-    ) -> Any:
+    def get(self, request: dict[str, Any], ignored: list[str] | None = None) -> Any:
         """The kept answer, or None to the one who is to ask for it."""
-        key = self._key(request, ignored_args_for_cache_key)
+        key = self._key(request, ignored)
         answer = self._read(key)
         if answer is None and _sent.get() is not None:
             # as earlier versions kept it
-            answer = self._read(self.cache_key(request, ignored_args_for_cache_key))
+            answer = self._read(self.cache_key(request, ignored))
         if answer is None and self.flight.take(key):
             answer = self._read(key)
             if answer is not None:
                 self.flight.release(key)
         return answer
+
+    def put(
+        self, request: dict[str, Any], value: Any, ignored: list[str] | None = None
+    ) -> None:
+        """Keeps one answer.
+
+        Raises:
+            WriteFailed: The disk refused it, or it is no plain data.
+        """
+        key = self._key(request, ignored)
+        try:
+            with _failures_stop(self.folder):
+                self.answers.put(key, value)
+        except TypeError as error:
+            raise _unkept(self.folder, f"no data: {error}") from error
+        self.flight.release(key)
 
     def _key(self, request: dict[str, Any], ignored: list[str] | None) -> str:
         sent = _sent.get()
@@ -70,33 +76,8 @@ class EndpointCache(Cache):
         return str(self.cache_key(request, ignored))
 
     def _read(self, key: str) -> Any:
-        with self._lock:
-            answer = self.memory_cache.get(key)
-        answer = self.answers.get(key) if answer is None else answer
-        return self._prepare_cached_response(answer) if _readable(answer) else None
-
-    def put(
-        self,
-        request: dict[str, Any],
-        value: Any,
-        ignored_args_for_cache_key: list[str] | None = None,
-        enable_memory_cache: bool = True,
-    ) -> None:
-        """Keeps one answer.
-
-        Raises:
-            CacheWriteFailed: The disk refused it, or it is no plain data.
-        """
-        key = self._key(request, ignored_args_for_cache_key)
-        try:
-            with _heard(self.folder):
-                size = self.answers.put(key, value)
-        except TypeError as error:
-            raise CacheWriteFailed(str(self.folder), f"no data: {error}") from error
-        if size <= _LARGEST_IN_MEMORY:
-            with self._lock:
-                self.memory_cache[key] = value
-        self.flight.release(key)
+        answer = self.answers.get(key)
+        return answer if _readable(answer) else None
 
 
 def _readable(answer: Any) -> bool:
@@ -128,7 +109,7 @@ class ResponseCache:
             return self.other
         with self._lock:
             if folder not in self._caches:
-                with _heard(folder):
+                with _failures_stop(folder):
                     self._caches[folder] = EndpointCache(folder)
             return self._caches[folder]
 
@@ -136,15 +117,19 @@ class ResponseCache:
         """The kept answer, or None.
 
         Raises:
-            CacheWriteFailed: The folder cannot be read or made.
+            WriteFailed: The folder cannot be read or made.
         """
         cache = self._current()
-        with _heard(_folder.get()):
+        with _failures_stop(_folder.get()):
             return cache.get(request, ignored)
 
     def put(self, request: dict[str, Any], value: Any, *args: Any) -> None:
         """Keeps an answer; of LiteLLM's objects the fields, without their endpoint."""
         self._current().put(request, plain(value), *args)
+
+    def cache_key(self, *args: Any) -> str:
+        """DSPy's key of a request."""
+        return str(self._current().cache_key(*args))
 
     def end_call(self) -> None:
         """Lets others ask for what this thread's call has no answer to."""
@@ -153,19 +138,23 @@ class ResponseCache:
             cache.flight.release_mine()
 
     def __getattr__(self, name: str) -> Any:
-        """Everything else DSPy's Cache offers, from the current endpoint's cache."""
-        return getattr(self._current(), name)
+        """Everything else that DSPy's cache offers, as it was there before."""
+        return getattr(self.other, name)
 
 
 @contextmanager
-def _heard(folder: Path | None) -> Iterator[None]:
+def _failures_stop(folder: Path | None) -> Iterator[None]:
     """Turns a failure of our disk into a stop: DSPy would score the example 0.0."""
     try:
         yield
     except (OSError, sqlite3.Error) as error:
         if folder is None:
             raise
-        raise CacheWriteFailed(str(folder), str(error)) from error
+        raise _unkept(folder, str(error)) from error
+
+
+def _unkept(folder: Path, problem: str) -> WriteFailed:
+    return WriteFailed("the response cache", str(folder), problem)
 
 
 @contextmanager

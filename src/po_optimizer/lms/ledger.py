@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from po_optimizer.errors import refusal
 from po_optimizer.files.private import open_private, use_wal
-from po_optimizer.lms.stops import LedgerWriteFailed
+from po_optimizer.lms.stops import WriteFailed
 from po_optimizer.lms.usage import Usage
 
 _SCHEMA = """
@@ -102,7 +102,9 @@ class Ledger:
                 connection.executescript(_SCHEMA)
         except (OSError, sqlite3.Error) as error:
             problem = refusal(error) if isinstance(error, OSError) else str(error)
-            raise LedgerWriteFailed(str(self.path), problem).as_error() from error
+            raise WriteFailed(
+                "the ledger", str(self.path), problem
+            ).as_error() from error
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:

@@ -35,9 +35,9 @@ from po_optimizer.lms.ledger import CallRow, Ledger
 from po_optimizer.lms.secret import mask, scrub
 from po_optimizer.lms.stops import (
     Interrupted,
-    LedgerWriteFailed,
     LMUnreachable,
     StopRun,
+    WriteFailed,
     stop_requested,
 )
 from po_optimizer.lms.visible import visible
@@ -273,7 +273,7 @@ class Meter:
         """Adds a row to the ledger, unless a layer inside of this one did.
 
         Raises:
-            LedgerWriteFailed: The disk refused it.
+            WriteFailed: The disk refused it.
         """
         if layer.has_row:
             return
@@ -293,7 +293,8 @@ class Meter:
         try:
             self.ledger.record(row)
         except sqlite3.Error as refusal:
-            raise LedgerWriteFailed(str(self.ledger.path), str(refusal)) from refusal
+            path = str(self.ledger.path)
+            raise WriteFailed("the ledger", path, str(refusal)) from refusal
         layer.has_row = True
 
     def __deepcopy__(self, memo: dict[int, object]) -> "Meter":

@@ -63,23 +63,19 @@ class LMNotReady(StopRun):
         return self.error
 
 
-class CacheWriteFailed(StopRun):
-    """An answer that was paid for could not be kept, or would not be."""
+class WriteFailed(StopRun):
+    """What was paid for or scored could not be stored.
 
-    def __init__(self, folder: str, problem: str) -> None:
+    Args:
+        what: The response cache, the ledger, the journal.
+        place: Its file or folder.
+        problem: What the disk said.
+    """
+
+    def __init__(self, what: str, place: str, problem: str) -> None:
         super().__init__(
-            f"the response cache {folder} cannot keep the LM's answers: {problem}. "
-            f"{_remedy('folder')}; the same command resumes."
-        )
-
-
-class LedgerWriteFailed(StopRun):
-    """A call could not be recorded: budgets and costs would be wrong from here on."""
-
-    def __init__(self, path: str, problem: str) -> None:
-        super().__init__(
-            f"the ledger {path} cannot record LM calls: {problem}. "
-            f"{_remedy('file')}; the same command resumes."
+            f"{what} {place} cannot be written: {problem}. {_remedy()}; every answer "
+            "so far is kept: the same command resumes."
         )
 
 
@@ -90,17 +86,6 @@ class BudgetReached(StopRun):
         super().__init__(
             f"optimize.budget.{setting}={bound:g} is reached ({spent:g} spent). "
             "Raise it and run the same command to continue where it stopped."
-        )
-
-
-class RecordingFailed(StopRun):
-    """The journal or the best program so far could not be stored."""
-
-    def __init__(self, problem: str) -> None:
-        super().__init__(
-            f"the journal or the best program so far could not be stored: {problem}. "
-            "Every LM answer so far is kept: when the cause is mended, the same "
-            "command resumes."
         )
 
 
@@ -115,11 +100,11 @@ class MetricBroken(StopRun):
         return MetricError(str(self))
 
 
-def _remedy(thing: str) -> str:
+def _remedy() -> str:
     """What to do; SQLite does not tell a lack of file handles from one of room."""
     try:
         os.close(os.open(os.devnull, os.O_RDONLY))
     except OSError as error:
         if error.errno in {errno.EMFILE, errno.ENFILE}:
             return "This process has too many files open: raise `ulimit -n`"
-    return f"Make room, mend the permissions, or move a damaged {thing} away"
+    return "Make room, mend the permissions, or move what is damaged away"

@@ -11,7 +11,7 @@ from dspy.utils.callback import BaseCallback
 
 from po_optimizer.errors import PoOptimizerError, refusal
 from po_optimizer.lms.interrupt import Control
-from po_optimizer.lms.stops import RecordingFailed
+from po_optimizer.lms.stops import WriteFailed
 from po_optimizer.optimization.budget import Budget
 from po_optimizer.optimization.candidates import (
     CandidateIndex,
@@ -125,7 +125,10 @@ class Recorder(BaseCallback):
             with self._lock:
                 self._record(running, outputs)
         except Exception as error:
-            failed = RecordingFailed(self._describe(error))
+            path = str(self.journal.path)
+            failed = WriteFailed(
+                "the journal or the best program beside", path, self._describe(error)
+            )
             self.control.stop(failed)
             raise failed from error
 

@@ -11,7 +11,9 @@ override REQUIREMENTS := $(value REQUIREMENTS)
 override VISION := $(value VISION)
 export CONCEPT
 export PO_REQUIREMENTS := $(REQUIREMENTS)
-export PO_VISION := $(VISION)
+# the vision of the last run is the next one's existing vision; VISION=none: there is none
+LAST_VISION := $(firstword $(wildcard planning/existing_vision.yaml planning/product_vision.yaml))
+export PO_VISION := $(if $(filter none,$(VISION)),,$(if $(VISION),$(VISION),$(if $(filter po,$(MAKECMDGOALS)),$(LAST_VISION))))
 export DO_NOT_TRACK := true
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -33,8 +35,8 @@ run: install  ## run the whole pipeline (ENV=ollama for another model)
 	$(BIN)/kedro run $(WITH_ENV)
 
 # A document that was named must be there; the default one may be missing.
-po: install  ## run the Product Owner: CONCEPT="..." or REQUIREMENTS=file.yaml [VISION=file.yaml]
-	@test -n "$$PO_REQUIREMENTS$$CONCEPT" || { echo 'make po: give CONCEPT="what the product is" or REQUIREMENTS=path/to/requirements.yaml'; exit 2; }
+po: install  ## run the Product Owner: CONCEPT="..." or REQUIREMENTS=file.yaml [VISION=file.yaml or none]
+	@test -n "$$PO_REQUIREMENTS$$CONCEPT" -o -f planning/requirements.yaml || { echo 'make po: give CONCEPT="what the product is" or REQUIREMENTS=path/to/requirements.yaml, or write planning/requirements.yaml'; exit 2; }
 	$(BIN)/kedro run --pipeline=integrate $(WITH_ENV) $(if $(REQUIREMENTS),,--params=requirements=planning/requirements.yaml,requirements_optional=true)
 
 viz: install  ## look at the pipeline and its results in a browser

@@ -104,6 +104,7 @@ class RoleParams(Params):
     program_args: dict[str, Any] = Field(default_factory=dict)  # its arguments
     metric: str = ""  # of an output
     metric_args: dict[str, Any] = Field(default_factory=dict)  # bound to it
+    metric_reads: Literal["values", "yaml"] = "values"  # documents as texts: yaml
     record: str = ""  # class of one raw record; "": the columns of a table
     inputs: list[str] = []  # columns that the program takes; []: as its forward says
     outputs: list[str] = []  # columns that every record must have, too

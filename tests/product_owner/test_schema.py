@@ -9,6 +9,7 @@ from dspy.clients.legacy_requests import _strict_json_schema
 from pydantic import ValidationError
 
 from po_optimizer.errors import DocumentError, field_problems
+from po_optimizer.product_owner.metric import product_owner_metric
 from po_optimizer.product_owner.program import WriteVisionAndReview
 from po_optimizer.product_owner.schema import (
     ProductOwnerRecord,
@@ -138,12 +139,38 @@ def test_problems_name_the_field(
     assert problem in "\n".join(problems_of(broken(part, field, value)))
 
 
-def test_reference_must_be_dated() -> None:
-    """A reference whose last_updated is not ISO 8601 is no reference."""
-    record = broken("output", "product_vision", vision(last_updated="soon"))
-    assert problems_of(record) == [
-        "output.product_vision: last_updated='soon' is not ISO 8601"
-    ]
+@pytest.mark.parametrize(
+    ("name", "document", "warning"),
+    [
+        ("product_vision", vision(last_updated="soon"), "last_updated='soon' is not"),
+        (
+            "product_vision",
+            {"product_name": "x"},
+            "vision.target_users is missing",
+        ),
+        ("product_owner_review", "status: aligned", "requirements_alignment.conflicts"),
+        ("product_owner_review", review(summary="Fits."), "summary is a text, not a"),
+    ],
+)
+def test_incomplete_reference_is_used_with_a_warning(
+    name: str, document: Any, warning: str
+) -> None:
+    """What is missing is empty to the metric, which can read the rest."""
+    record = ProductOwnerRecord.model_validate(broken("output", name, document))
+    assert warning in "; ".join(record.warnings())
+    example = record.to_example()
+    assert product_owner_metric(example, dspy.Prediction(**example.labels())) > 0
+    assert records()[0].warnings() == ()
+
+
+def test_record_needs_neither_language_nor_tier() -> None:
+    """The original project's records have none, nor an id."""
+    record = copy.deepcopy(raw_records()[0])
+    for name in ("language", "tier", "concept_id"):
+        del record["input"][name]
+    checked = ProductOwnerRecord.model_validate(record)
+    assert checked.stratum() == ("unknown", "unknown")
+    assert "concept_id" not in checked.to_example()
 
 
 def test_example_marks_the_three_inputs() -> None:

@@ -15,6 +15,7 @@ from po_optimizer.roles import (
 )
 from tests.product_owner.records import PRODUCT_OWNER
 from tests.scripted import fixed_fields, scripted_lm
+from tests.small_role import Label, LabelRecord, raw_record
 
 
 def weighted(example, prediction, trace=None, *, weight=1.0):
@@ -164,3 +165,20 @@ def test_record_type_must_have_its_methods():
     role = RoleParams(record="po_optimizer.params.RoleParams")
     with pytest.raises(SettingError, match="lacks to_example"):
         load_record_type(role)
+
+
+def length_of_yaml(example, prediction, trace=None):
+    """A metric that takes documents as texts, as scripts often do."""
+    assert example.label.startswith("product: ")
+    return float("product: Item1" in prediction.label)
+
+
+def test_metric_may_read_documents_as_texts():
+    """Models of example and prediction are YAML to it; anything else stays."""
+    path = "tests.roles.test_build:length_of_yaml"
+    metric = load_metric(RoleParams(metric=path, metric_reads="yaml"))
+    example = LabelRecord.model_validate(raw_record(1)).to_example()
+    prediction = dspy.Prediction(label=example.label)
+    assert metric(example, prediction, None) == 1.0
+    assert metric.__name__ == "length_of_yaml"
+    assert isinstance(example.label, Label)

@@ -38,6 +38,7 @@ from po_optimizer.persistence.codec.modules import (
     predictors,
 )
 from po_optimizer.persistence.codec.values import ABSENT, Decoder, Encoder, NotStored
+from po_optimizer.persistence.hand_made import fill_program, hand_made
 from po_optimizer.persistence.prompts import prompt_hashes
 
 logger = logging.getLogger(__name__)
@@ -169,7 +170,8 @@ def load_program_from_components(
     """The program that was saved, ready to be called if its class is at hand.
 
     Args:
-        path_or_document: A stored file, or the document itself.
+        path_or_document: A stored file, or the document itself; or a file of
+            instructions and demos that somebody wrote by hand, which needs `program`.
         program: A new program of the same class, the donor: gives functions, tools,
             clients and LMs, which no document holds, and its class need not be
             importable. It is not changed, but what it gives is shared.
@@ -189,6 +191,9 @@ def load_program_from_components(
             this package wrote it; a path in it names the wrong kind of thing;
             `program` has other predictors, or another LM than the saved one did.
     """
+    by_hand = hand_made(path_or_document)
+    if by_hand is not None:
+        return fill_program(by_hand, program)
     if isinstance(path_or_document, Mapping):
         where, document = "document", fmt.check(dict(path_or_document), "document")
     else:

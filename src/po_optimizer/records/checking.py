@@ -1,14 +1,14 @@
 """Rows to checked records; what cannot be used is kept with the reason."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import dspy
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from po_optimizer.errors import SettingError, field_problems
-from po_optimizer.records.reading import read_table
+from po_optimizer.records.reading import Row, read_table
 from po_optimizer.roles import Identity, Record, RecordType
 
 
@@ -37,10 +37,12 @@ class CheckedRecords:
     Args:
         records: Raw dicts that the record type accepts, in the order of the file.
         rejected: The others.
+        warnings: What is doubtful in a usable record, with its line.
     """
 
     records: list[dict[str, Any]]
     rejected: list[RejectedRecord]
+    warnings: list[str] = field(default_factory=list)
 
 
 def check_records(raw: Any, record_type: RecordType) -> CheckedRecords:
@@ -56,19 +58,19 @@ def check_records(raw: Any, record_type: RecordType) -> CheckedRecords:
     table = read_table(raw)
     records: list[dict[str, Any]] = []
     rejected: list[RejectedRecord] = []
+    warnings: list[str] = []
     for row in table.rows:
-        field, reason = "", row.problem
-        if not reason:
-            field, reason = _problem(row.value, record_type)
-        if not reason:
-            records.append(row.value)
+        wrong, reason, doubts = _check(row, record_type)
+        if reason:
+            place = {"line": row.line, "file": table.source}
+            rejected.append(RejectedRecord(field=wrong, reason=reason, **place))
             continue
-        rejected.append(
-            RejectedRecord(line=row.line, field=field, reason=reason, file=table.source)
-        )
+        records.append(row.value)
+        if doubts:
+            warnings.append(f"{table.source}, line {row.line}: {'; '.join(doubts)}")
     if not records:
         raise _none_usable(table.source, rejected)
-    return CheckedRecords(records, rejected)
+    return CheckedRecords(records, rejected, warnings)
 
 
 def _none_usable(source: str, rejected: list[RejectedRecord]) -> SettingError:
@@ -126,11 +128,13 @@ def _checked(record: Mapping[str, Any], record_type: RecordType) -> Record:
         ) from error
 
 
-def _problem(raw: Any, record_type: RecordType) -> tuple[str, str]:
-    """The first wrong field and all that is wrong; empty texts if nothing is."""
+def _check(row: Row, record_type: RecordType) -> tuple[str, str, tuple[str, ...]]:
+    """The first wrong field, all that is wrong, and what a usable record lacks."""
+    if row.problem:
+        return "", row.problem, ()
     try:
-        record_type.model_validate(raw)
+        record = record_type.model_validate(row.value)
     except ValidationError as error:
-        field = ".".join(str(part) for part in error.errors()[0]["loc"])
-        return field, "; ".join(field_problems(error))
-    return "", ""
+        path = ".".join(str(part) for part in error.errors()[0]["loc"])
+        return path, "; ".join(field_problems(error)), ()
+    return "", "", getattr(record, "warnings", tuple)()

@@ -12,11 +12,18 @@ from types import ModuleType
 from typing import Any
 
 import dspy
+import yaml
 from dspy.utils.syncify import run_async
+from pydantic import BaseModel
 
 from po_optimizer.errors import PoOptimizerError, SettingError
 from po_optimizer.params import RoleParams
-from po_optimizer.roles.metric import Metric, metric_problem, metric_signature
+from po_optimizer.roles.metric import (
+    Metric,
+    call_metric,
+    metric_problem,
+    metric_signature,
+)
 
 IMPORTABLE = (
     "Give the dotted path of something that Python can import, as package.module.Name."
@@ -154,7 +161,42 @@ def load_metric(role: RoleParams) -> Metric:
     Raises:
         SettingError: `role.metric` cannot be called.
     """
-    return bind_metric(role.metric, role.metric_args)
+    metric = bind_metric(role.metric, role.metric_args)
+    if role.metric_reads == "values":
+        return metric
+    reading = functools.partial(metric_of_texts, metric)
+    reading.__name__ = getattr(metric, "__name__", type(metric).__name__)  # type: ignore[attr-defined]
+    return reading
+
+
+def metric_of_texts(
+    metric: Metric, example: dspy.Example, prediction: Any, *optional: Any
+) -> Any:
+    """What a metric says that takes documents as YAML texts, not as typed values.
+
+    Args:
+        metric: Called with as much as it takes.
+        example: Its models become texts.
+        prediction: Likewise.
+        optional: What DSPy adds.
+    """
+    return call_metric(metric, _with_texts(example), _with_texts(prediction), *optional)
+
+
+def _with_texts(values: Any) -> Any:
+    if not isinstance(values, dspy.Example):
+        return values
+    models = {
+        name: yaml.safe_dump(
+            value.model_dump(mode="json"), sort_keys=False, allow_unicode=True
+        )
+        for name, value in values.items()
+        if isinstance(value, BaseModel)
+    }
+    texts = values.copy()
+    for name, text in models.items():
+        texts[name] = text
+    return texts
 
 
 def bind_metric(path: str, args: Mapping[str, Any]) -> Metric:

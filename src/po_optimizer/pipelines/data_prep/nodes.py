@@ -1,13 +1,12 @@
 """Nodes of data_prep: check the records, split them."""
 
-from collections.abc import Sequence
 from logging import getLogger
 from typing import Any
 
 from po_optimizer.errors import SettingError
 from po_optimizer.params import DataPrepParams, RoleParams
 from po_optimizer.records import (
-    RejectedRecord,
+    CheckedRecords,
     Table,
     check_records,
     read_table,
@@ -36,18 +35,20 @@ def check_raw_records(
             raise SettingError("raw_records", None, problem, remedy)
         return [], []
     checked = check_records(raw_records, load_record_type(role))
-    _warn_of_rejected(checked.rejected)
+    _warn_of(checked)
     return checked.records, [record.model_dump() for record in checked.rejected]
 
 
-def _warn_of_rejected(rejected: Sequence[RejectedRecord]) -> None:
-    for record in rejected[:_MOST_LINES]:
-        logger.warning(
-            "%s, line %d is not used: %s", record.file, record.line, record.reason
-        )
-    if len(rejected) > _MOST_LINES:
-        more = len(rejected) - _MOST_LINES
-        logger.warning("%d more are not used: see rejected_records", more)
+def _warn_of(checked: CheckedRecords) -> None:
+    rejected = [
+        f"{record.file}, line {record.line} is not used: {record.reason}"
+        for record in checked.rejected
+    ]
+    for lines, what in ((rejected, "are not used"), (checked.warnings, "are doubtful")):
+        for line in lines[:_MOST_LINES]:
+            logger.warning("%s", line)
+        if len(lines) > _MOST_LINES:
+            logger.warning("%d more %s", len(lines) - _MOST_LINES, what)
 
 
 def split_checked_records(
@@ -72,8 +73,9 @@ def split_checked_records(
         for name, table in tables.items()
         if table is not None
     }
+    for one in checked.values():
+        _warn_of(one)
     of_files = [record for one in checked.values() for record in one.rejected]
-    _warn_of_rejected(of_files)
     given = {name: one.records for name, one in checked.items()}
     splits = split_records(checked_records, record_type, data_prep, given)
     rejected = [*rejected_records, *(record.model_dump() for record in of_files)]

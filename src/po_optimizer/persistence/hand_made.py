@@ -1,0 +1,170 @@
+"""Components files that others wrote by hand: instructions, fields, perhaps demos.
+
+Such a file is `{"role": ..., "type": ..., "modules": {name: {"instructions": ...,
+"fields": ..., "demos": [...]}}}`. It has no code and no types: they are the given
+program's.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import dspy
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+from po_optimizer.errors import ArtifactError, field_problems, listed
+from po_optimizer.persistence.codec.modules import predictors
+
+_PARTS = {"inputs", "outputs", "input", "output"}
+_THOUGHT = {"reasoning", "rationale"}  # no label has it, and older DSPy named it so
+
+
+def hand_made(path_or_document: Any) -> Mapping[str, Any] | None:
+    """The document if it is of this kind; None if it is one of ours, or unreadable."""
+    document = path_or_document
+    if not isinstance(document, Mapping):
+        try:
+            document = json.loads(Path(path_or_document).read_bytes())
+        except (OSError, ValueError, RecursionError):
+            return None
+    is_ours = not isinstance(document, Mapping) or "format_version" in document
+    return None if is_ours or "modules" not in document else document
+
+
+def fill_program(
+    document: Mapping[str, Any], program: dspy.Module | None
+) -> dspy.Module:
+    """A copy of the program with the document's instructions and demos.
+
+    Args:
+        document: As `hand_made` gives it.
+        program: A new program with the predictors that the document is about.
+
+    Raises:
+        ArtifactError: There is no program; a module is none of its predictors or has
+            other fields; a demo lacks an input or an output.
+    """
+    if program is None:
+        kind = document.get("type") or document.get("role") or "the program"
+        raise ArtifactError(
+            f"this components file holds instructions of {kind}, and no program. Give "
+            "one of the class that it was made from: program=..."
+        )
+    filled = program.deepcopy()
+    by_path = {
+        path.removeprefix("self."): predictor
+        for path, predictor in predictors(filled).items()
+    }
+    for name, module in _modules(document["modules"]):
+        _fill(name, module, _predictor(name, module, by_path))
+    return filled
+
+
+def _modules(modules: Any) -> list[tuple[str, Mapping[str, Any]]]:
+    if isinstance(modules, Mapping):
+        pairs = list(modules.items())
+    else:
+        pairs = [(dict(module).get("name", ""), module) for module in modules]
+    wrong = [name for name, module in pairs if not isinstance(module, Mapping)]
+    if wrong:
+        raise ArtifactError(
+            f"modules {listed(wrong)} hold no instructions. Give each as "
+            '{"instructions": ..., "fields": ..., "demos": [...]}.'
+        )
+    return [(str(name), module) for name, module in pairs]
+
+
+def _predictor(
+    name: str, module: Mapping[str, Any], by_path: Mapping[str, dspy.Predict]
+) -> dspy.Predict:
+    """By its name, by the fields that only it has, or as the only one."""
+    fields = _field_names(module)
+    named = [p for path, p in by_path.items() if name in (path, path.split(".")[0])]
+    alike = [p for p in by_path.values() if fields and fields == _fields(p)]
+    for candidates in (named, alike, list(by_path.values())):
+        if len(candidates) == 1:
+            return candidates[0]
+    raise ArtifactError(
+        f"modules.{name} is none of the program's predictors ({listed(by_path)}). "
+        "Rename it in the file to the one that it belongs to."
+    )
+
+
+def _fill(name: str, module: Mapping[str, Any], predictor: dspy.Predict) -> None:
+    given, own = _field_names(module), _fields(predictor)
+    if given and given != own:
+        raise ArtifactError(
+            f"modules.{name} has the fields {listed(sorted(given))}, the program's "
+            f"{listed(sorted(own))}. Give a program of the class that it was made from."
+        )
+    if module.get("instructions"):
+        signature = predictor.signature.with_instructions(str(module["instructions"]))
+        predictor.signature = signature
+    predictor.demos = [
+        _demo(f"modules.{name}.demos[{number}]", demo, predictor.signature)
+        for number, demo in enumerate(module.get("demos") or ())
+    ]
+
+
+def _field_names(module: Mapping[str, Any]) -> set[str]:
+    """Names of fields, however the file lists them, without the reasoning."""
+    names: set[str] = set()
+    for key in ("fields", "input_fields", "output_fields", "inputs", "outputs"):
+        names |= _names(module.get(key) or ())
+    return names - _THOUGHT
+
+
+def _names(fields: Any) -> set[str]:
+    if isinstance(fields, Mapping) and set(fields) <= _PARTS:
+        return set().union(*(_names(part) for part in fields.values()))
+    if isinstance(fields, Mapping):
+        return set(map(str, fields))
+    return {
+        str(field.get("name") if isinstance(field, Mapping) else field)
+        for field in fields
+    }
+
+
+def _fields(predictor: dspy.Predict) -> set[str]:
+    return set(predictor.signature.fields) - _THOUGHT
+
+
+def _demo(where: str, given: Any, signature: Any) -> dspy.Example:
+    """A demo whose values have the types of the signature."""
+    values = dict(given) if isinstance(given, Mapping) else {}
+    for part in ("inputs", "outputs"):
+        if isinstance(values.get(part), Mapping) and part not in signature.fields:
+            values |= values.pop(part)
+    wanted = [name for name in signature.fields if name not in _THOUGHT]
+    missing = [name for name in wanted if values.get(name) is None]
+    if missing:
+        raise ArtifactError(
+            f"{where} lacks {listed(missing)}: a demo without all inputs and outputs "
+            "teaches an LM to leave them out. Complete it in the file, or remove it."
+        )
+    typed = {
+        name: _typed(f"{where}.{name}", values[name], field.annotation)
+        for name, field in signature.fields.items()
+        if name in values
+    }
+    return dspy.Example(**typed).with_inputs(*signature.input_fields)
+
+
+def _typed(where: str, value: Any, annotation: Any) -> Any:
+    """The value as its type; of a text that is none, what it says in YAML or JSON."""
+    adapter: TypeAdapter[Any] = TypeAdapter(annotation)
+    try:
+        return adapter.validate_python(value)
+    except ValidationError as error:
+        problems: Iterable[str] = field_problems(error)
+    if isinstance(value, str):
+        try:
+            return adapter.validate_python(yaml.load(value, Loader=yaml.BaseLoader))  # noqa: S506 -- texts only
+        except ValidationError as error:
+            problems = field_problems(error)
+        except yaml.YAMLError as error:
+            problems = [str(error)]
+    problem = f"{where} cannot be used: {listed(problems)}"
+    raise ArtifactError(f"{problem}. Correct it in the file.")

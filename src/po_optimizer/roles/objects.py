@@ -49,3 +49,8 @@ def check_metric(metric: Any) -> Metric:
             "Give a function (example, prediction, trace=None) -> number in [0, 1].",
         )
     return cast(Metric, metric)
+
+
+def name_of(metric: Metric) -> str:
+    """A metric as reports name it."""
+    return str(getattr(metric, "__qualname__", type(metric).__qualname__))

@@ -1,0 +1,48 @@
+"""What importing loads: nobody pays for a part that is not used."""
+
+import json
+import subprocess
+import sys
+
+import dspy
+import pytest
+
+from po_optimizer import save_program
+from tests.faces.project import ROOT
+
+HEAVY = {
+    *("kedro", "kedro_datasets", "xllamacpp", "plotly", "litellm", "optuna"),
+    *("pandas", "scipy", "numpy", "rich", "jinja2", "omegaconf", "distributed"),
+}
+
+
+def loaded(code: str, *arguments: str) -> set[str]:
+    """The heavy packages that a fresh process has loaded after the code."""
+    code += (
+        "\nimport json; print(json.dumps([m.partition('.')[0] for m in sys.modules]))"
+    )
+    done = subprocess.run(  # noqa: S603 -- our own interpreter
+        [sys.executable, "-c", f"import sys\n{code}", *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+    )
+    modules = json.loads(done.stdout.splitlines()[-1])
+    return HEAVY & {module.partition(".")[0] for module in modules}
+
+
+@pytest.mark.parametrize(
+    ("code", "allowed"),
+    [
+        ("import po_optimizer", set()),
+        ("from po_optimizer import load_program; load_program(sys.argv[1])", set()),
+        ("from po_optimizer import optimize", {"rich", "numpy", "scipy", "pandas"}),
+    ],
+    ids=["import", "load", "optimize"],
+)
+def test_what_is_not_used_is_not_loaded(code, allowed, tmp_path):
+    """A stored program needs neither Kedro nor an LM's runtime, a run no pages."""
+    path = tmp_path / "program.json"
+    save_program(dspy.Predict("question -> answer"), path, dill="off", verify="off")
+    assert loaded(code, str(path)) <= allowed

@@ -14,6 +14,7 @@ from kedro.framework.project import configure_project
 
 from po_optimizer import __version__
 from po_optimizer.cli import new, run, show
+from po_optimizer.console.runs import runs
 
 _NAME = "po-optimizer"
 
@@ -59,6 +60,7 @@ def group() -> None:
 
 group.add_command(run, name="run")
 group.add_command(show, name="show")
+group.add_command(runs, name="runs")
 group.add_command(new, name="new")
 
 

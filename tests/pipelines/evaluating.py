@@ -91,6 +91,7 @@ def catalog_in(
         "task_lm": lm,
         "trials": TRIALS,
         "preflight_report": {"checks": []},
+        "optimization_report": {"spent": {}},
         "params:role": ROLE,
         "params:promotion": PromotionParams(),
         "params:evaluate": EvaluateParams(),

@@ -183,18 +183,20 @@ def test_figures_are_catalog_entries(made):
 
 def test_report_is_one_page(made):
     """Decision and scores stand in it."""
-    page = evaluate.write_report(
+    page, files = evaluate.write_report(
         made["score_report"],
         made["promotion"],
         *made["predictions"],
         made["trials"],
         made["preflight"],
+        made["optimization_report"],
         made["optimized"],
         "<p>the prompts</p>",
         made["lm_usage"],
         ROLE,
     )
     assert "the prompts" in page
+    assert list(files)[-1].endswith("/run.json")
     assert "Labeler on scripted" in page
     assert page.rstrip().endswith("</html>")
 
@@ -202,7 +204,7 @@ def test_report_is_one_page(made):
 def test_bound_that_is_met_passes(made):
     """Nothing is raised."""
     evaluate.check_bounds(
-        made["score_report"], "", EvaluateParams(fail_below={"uplift": 0.4})
+        made["score_report"], [], EvaluateParams(fail_below={"uplift": 0.4})
     )
 
 
@@ -210,7 +212,7 @@ def test_bound_that_is_not_met_fails_the_run(made):
     """CI reads the exit code; the report is written before."""
     bounds = EvaluateParams(fail_below={"uplift": 0.6})
     with pytest.raises(BelowBoundError, match=r"uplift=0.6 is not met.*0.5"):
-        evaluate.check_bounds(made["score_report"], "", bounds)
+        evaluate.check_bounds(made["score_report"], [], bounds)
 
 
 def test_evaluate_without_a_program_says_what_to_run(made):

@@ -6,6 +6,7 @@ from po_optimizer.datasets.folder_dataset import FolderDataset
 from po_optimizer.datasets.lm_dataset import LMDataset
 from po_optimizer.datasets.record_file import RecordFileDataset
 from po_optimizer.datasets.record_stream import RecordStreamDataset
+from po_optimizer.datasets.run_folder_dataset import RunFolderDataset
 from po_optimizer.datasets.runs_dataset import RunsDataset
 from po_optimizer.datasets.whole_file import (
     RecordsDataset,
@@ -25,6 +26,7 @@ __all__ = [
     "RecordLinesDataset",
     "RecordStreamDataset",
     "RecordsDataset",
+    "RunFolderDataset",
     "RunsDataset",
     "WholeHTMLDataset",
     "WholeJSONDataset",

@@ -24,13 +24,15 @@ from po_optimizer.evaluation import (
     predict_all,
 )
 from po_optimizer.lms import MeteredLM
+from po_optimizer.lms.usage import Usage
 from po_optimizer.params import EvaluateParams, PromotionParams, RoleParams
-from po_optimizer.persistence import get_provenance
+from po_optimizer.persistence import extract_program_components, get_provenance
 from po_optimizer.persistence.prompts import prompt_hashes
 from po_optimizer.records import iter_examples, iter_groups, records_hash
 from po_optimizer.reporting.figures import report_figures
 from po_optimizer.reporting.page import render_report
 from po_optimizer.reporting.prompt_diff import prompt_diff_html
+from po_optimizer.reporting.runs import RunSummary
 from po_optimizer.roles import load_metric, load_record_type, make_program
 
 Answers = Iterator[dict[str, Any]]
@@ -188,13 +190,14 @@ def write_report(
     optimized_predictions: RecordStream,
     trials: list[dict[str, Any]],
     preflight_report: dict[str, Any],
+    optimization_report: dict[str, Any],
     optimized_program: dspy.Module,
     prompt_diff: str,
     lm_usage: dict[str, Any],
     role: RoleParams,
     **figures: go.Figure,
-) -> str:
-    """The whole result as one self-contained page."""
+) -> tuple[str, dict[str, str]]:
+    """The whole result as one self-contained page, and what the run's folder keeps."""
     usage, provenance = (
         RunUsage.model_validate(lm_usage),
         get_provenance(optimized_program),
@@ -203,9 +206,11 @@ def write_report(
     title = f"{re.split('[.:]', role.program)[-1]} on {usage.lm}"
     if origin != usage.lm:
         title = f"{title}, optimized on {origin}"
-    return render_report(
-        ScoreReport.model_validate(score_report),
-        Promotion.model_validate(promotion),
+    report = ScoreReport.model_validate(score_report)
+    decision = Promotion.model_validate(promotion)
+    page = render_report(
+        report,
+        decision,
         Predictions(baseline_predictions),
         Predictions(optimized_predictions),
         {name.removesuffix("_figure"): figure for name, figure in figures.items()},
@@ -216,14 +221,26 @@ def write_report(
         preflight=preflight_report["checks"],
         settings=provenance,
     )
+    spent = Usage.model_validate(optimization_report["spent"])
+    summary = RunSummary.of(report, decision, usage, provenance, spent)
+    files = {
+        "report.html": page,
+        "prompt_diff.html": prompt_diff,
+        "score_report.json": json.dumps(score_report),
+        "promotion.json": json.dumps(promotion),
+        "trials.json": json.dumps(trials),
+        "program.json": json.dumps(extract_program_components(optimized_program)),
+        "run.json": summary.model_dump_json(),
+    }
+    return page, {f"{usage.run}/{name}": text for name, text in files.items()}
 
 
 def check_bounds(
-    score_report: dict[str, Any], written_report: str, evaluate: EvaluateParams
+    score_report: dict[str, Any], kept_runs: list[str], evaluate: EvaluateParams
 ) -> None:
     """Raises if a bound of `evaluate.fail_below` or `fail_above` is not met.
 
-    It takes the written report so that it runs last: a failed gate has its report.
+    It takes the kept runs so that it is last: a failed gate has its report.
     """
     report = ScoreReport.model_validate(score_report)
     check_fail_below(report, evaluate.fail_below, evaluate.fail_above)

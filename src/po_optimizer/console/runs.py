@@ -1,0 +1,160 @@
+"""`po-optimizer runs`: what was run, side by side, promoted, pruned."""
+
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from po_optimizer.errors import PoOptimizerError
+from po_optimizer.evaluation.statistics import Estimate
+from po_optimizer.lms.visible import visible
+from po_optimizer.persistence.format import read_local
+from po_optimizer.persistence.outline import outline_program
+from po_optimizer.reporting.runs import (
+    KeptRun,
+    demote,
+    find_run,
+    list_runs,
+    promote_run,
+    prune_runs,
+)
+
+REPORTING = Path("data/08_reporting")
+
+
+class _PlainErrors(click.Group):
+    """Commands whose expected failures end in one sentence."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Runs the command that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except PoOptimizerError as error:
+            raise click.ClickException(visible(str(error))) from error
+
+
+@click.group(cls=_PlainErrors, invoke_without_command=True)
+@click.option(
+    "--reporting",
+    type=click.Path(path_type=Path),
+    default=REPORTING,
+    help="The folder of reports, or one role's or LM's in it.",
+)
+@click.pass_context
+def runs(context: click.Context, reporting: Path) -> None:
+    """List the runs of every role and LM; with a command, look into them."""
+    context.obj = reporting
+    if context.invoked_subcommand is None:
+        _show(list_runs(reporting), reporting)
+
+
+@runs.command()
+@click.argument("first")
+@click.argument("second")
+@click.pass_obj
+def diff(reporting: Path, first: str, second: str) -> None:
+    """Show scores and prompts of two runs side by side."""
+    pair = [find_run(reporting, name) for name in (first, second)]
+    table = Table(show_lines=True)
+    table.add_column("")
+    for kept in pair:
+        table.add_column(_name(kept, reporting), overflow="fold")
+    for label, cells in _facts(pair).items():
+        table.add_row(label, *cells)
+    prompts = [_prompts(kept) for kept in pair]
+    for path in dict.fromkeys(path for prompt in prompts for path in prompt):
+        table.add_row(path, *(prompt.get(path, "-") for prompt in prompts))
+    Console(markup=False).print(table)
+
+
+@runs.command()
+@click.argument("run")
+@click.option("--by", help="Who decides against what was measured.")
+@click.pass_obj
+def promote(reporting: Path, run: str, by: str | None) -> None:
+    """Promote the program of a run that was judged: roll back, or forward again."""
+    kept = find_run(reporting, run)
+    champion = promote_run(kept, by=by)
+    click.echo(visible(f"{_name(kept, reporting)} is promoted: {champion.reason}"))
+
+
+@runs.command(name="demote")
+@click.argument("run")
+@click.option("--by", required=True, help="Who decides it.")
+@click.pass_obj
+def demote_command(reporting: Path, run: str, by: str) -> None:
+    """Let the baseline run again for the role and LM of a run."""
+    kept = find_run(reporting, run)
+    demote(kept, by=by)
+    click.echo(f"{kept.reporting}: no program is promoted, the baseline runs")
+
+
+@runs.command()
+@click.option("--keep", type=click.IntRange(0), required=True, help="Newest to keep.")
+@click.pass_obj
+def prune(reporting: Path, keep: int) -> None:
+    """Delete the oldest runs of each role and LM, never the promoted one's."""
+    deleted = prune_runs(reporting, keep)
+    for folder in deleted:
+        click.echo(str(folder))
+    click.echo(f"{len(deleted)} runs deleted")
+
+
+def _show(kept_runs: list[KeptRun], reporting: Path) -> None:
+    if not kept_runs:
+        click.echo(f"no run is kept in {reporting}: kedro run --pipeline=evaluate")
+        return
+    table = Table()
+    for name in ("run", "optimizer", "sizes", "score", "uplift", "decision", "calls"):
+        table.add_column(name, overflow="fold")
+    table.add_column("US dollars", justify="right")
+    for kept in kept_runs:
+        facts = _facts([kept])
+        mark = " *" if kept.is_champion() else ""
+        row = [cells[0] for cells in facts.values()]
+        table.add_row(f"{_name(kept, reporting)}{mark}", *row)
+    Console(markup=False).print(table)
+    click.echo("* promoted")
+
+
+def _facts(pair: list[KeptRun]) -> dict[str, list[str]]:
+    summaries = [kept.summary for kept in pair]
+    return {
+        "optimizer": [one.optimizer or "-" for one in summaries],
+        "sizes": ["/".join(map(str, one.sizes.values())) or "-" for one in summaries],
+        "score": [_estimate(one.score, "{:.3f}") for one in summaries],
+        "uplift": [_estimate(one.uplift, "{:+.3f}") for one in summaries],
+        "decision": [one.decision for one in summaries],
+        "calls": [str(one.usage.paid) for one in summaries],
+        "US dollars": [
+            "unknown" if one.usage.cost_usd is None else f"{one.usage.cost_usd:.4f}"
+            for one in summaries
+        ],
+    }
+
+
+def _prompts(kept: KeptRun) -> dict[str, str]:
+    document = kept.folder / "program.json"
+    return {
+        f"{predictor.path} ({len(predictor.demos)} demos)": visible(
+            predictor.instructions
+        )
+        for predictor in outline_program(read_local(document))
+    }
+
+
+def _estimate(estimate: Estimate, pattern: str) -> str:
+    if estimate.mean is None:
+        return "-"
+    mean = pattern.format(estimate.mean)
+    span = estimate.interval
+    if span is None:
+        return mean
+    return f"{mean} ({pattern.format(span.low)} to {pattern.format(span.high)})"
+
+
+def _name(kept: KeptRun, reporting: Path) -> str:
+    return f"{kept.reporting.relative_to(reporting)} {kept.folder.name}".removeprefix(
+        ". "
+    )

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import pytest
 
+from po_optimizer.roles.scaffold import EXAMPLES
 from tests.faces.commands import Command, blocks
 from tests.faces.project import (
     ROOT,
@@ -183,8 +184,11 @@ def _answers(project: Path) -> Answer:
     def answer(prompt: str) -> str:
         if "How much is 1 + 1?" in prompt:  # `make test-live`
             return json.dumps({"answer": "2"})
-        if "`category`" in prompt:  # `examples/support_desk`
+        if "`category`" in prompt:  # `roles/support_desk`
             return support_desk_answer(prompt)
+        if "`answer`" in prompt:  # `po-optimizer new role faq`
+            _, word = max(EXAMPLES, key=lambda example: prompt.rfind(example[0]))
+            return json.dumps({"answer": word})
         return product_owner(prompt)
 
     return answer

@@ -11,7 +11,7 @@ from string import Template
 from po_optimizer.errors import SettingError, listed
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
-_EXAMPLES = (
+EXAMPLES = (
     ("The ferry to the island leaves at noon.", "noon"),
     ("Maria planted two apple trees in March.", "March"),
     ("Bread costs three euro at the corner shop.", "three"),
@@ -180,6 +180,6 @@ def _files(
 
 
 def _records(inputs: Sequence[str], outputs: Sequence[str]) -> Iterator[str]:
-    for text, word in _EXAMPLES:
+    for text, word in EXAMPLES:
         record = dict.fromkeys(inputs, text) | dict.fromkeys(outputs, word)
         yield f"{json.dumps(record)}\n"

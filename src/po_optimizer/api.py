@@ -159,7 +159,7 @@ def optimize(
     )
     _check_same_run(job, place)
     note_seen({"trainset": train, "valset": val}, place)
-    report = preflight(job, disk_path=place, lm_checks=[MeteredLM.check_provider])
+    report = preflight(job, disk_path=place)
     _write(place / "preflight_report.json", report)
     expected = forecast(job, report)
     result = search(job, place, expected)

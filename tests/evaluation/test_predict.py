@@ -88,25 +88,25 @@ def test_an_output_that_the_metric_cannot_use_is_failed(tmp_path: Path) -> None:
     assert (record.status, record.reason) == ("failed", "the vision is empty")
 
 
-def test_a_refused_prompt_is_unscored_and_not_zero(tmp_path: Path) -> None:
-    """An example that the LM could not be asked about has no score."""
+def test_a_refused_prompt_is_the_program_s_failure(tmp_path: Path) -> None:
+    """The LM answers other prompts: this one scores 0.0, as in an optimization."""
 
     def answer(prompt: str) -> str:
         if _number(prompt) == "1":
-            raise InvalidRequestError("content filter")
+            raise InvalidRequestError("bad request")
         return _right(prompt)
 
     records = _run(answer, tmp_path)
-    assert [record.score for record in records] == [1.0, None, 1.0]
-    assert records[1].status == "unscored"
-    assert "content filter" in records[1].reason
+    assert [record.score for record in records] == [1.0, 0.0, 1.0]
+    assert records[1].status == "failed"
+    assert "refused the prompt" in records[1].reason
 
 
 def test_nothing_scored_is_an_error(tmp_path: Path) -> None:
     """An evaluation without one scored example says so and gives no report."""
 
     def answer(prompt: str) -> str:
-        raise InvalidRequestError("content filter")
+        raise InvalidRequestError("bad request")
 
     with pytest.raises(PoOptimizerError, match="0 of 3 examples"):
         _run(answer, tmp_path)

@@ -19,7 +19,7 @@ LOST = LMTransportError("connection refused")
 
 def check(lm, params=None, **changes):
     """One preflight of the small world."""
-    asked = ("testset", "target_rubric", "disk_path", "lm_checks")
+    asked = ("testset", "target_rubric", "disk_path")
     asks = {name: changes.pop(name) for name in asked if name in changes}
     return preflight(world.job(lm, params, **changes), **asks)
 
@@ -560,25 +560,40 @@ def test_a_full_disk_is_refused(tmp_path):
     assert failed(raised) == ["disk_has_room"]
 
 
-def test_providers_can_add_checks(tmp_path):
-    """A hook's failed check stops the preflight before the LM is asked."""
-
-    def pulled(lm):
-        return [
-            Check(
-                name="ollama_pulled",
-                setting="lm.model",
-                value=lm.params.model,
-                allowed="a pulled model",
-                passed=False,
-                message="ollama pull it",
-            )
-        ]
-
+def test_a_provider_s_failed_check_is_one_of_the_preflight(tmp_path):
+    """It stops the preflight before the LM is asked."""
     lm = world.lm(tmp_path)
+    lm.check_provider = lambda: [
+        Check(
+            name="ollama_pulled",
+            setting="lm.model",
+            value=lm.params.model,
+            allowed="a pulled model",
+            passed=False,
+            message="ollama pull it",
+        )
+    ]
     with pytest.raises(PreflightError, match="ollama pull it"):
-        check(lm, lm_checks=[pulled])
+        check(lm)
     assert lm.scripted.prompts == []
+
+
+def test_an_lm_that_varies_is_said_with_the_setting(tmp_path, caplog):
+    """One more call, counted in the forecast, finds another answer to one prompt."""
+    digits = iter(range(100))
+    lm = world.lm(
+        tmp_path, world.task_only(lambda _: f'{{"answer": "{next(digits)}"}}')
+    )
+    report = check(lm)
+    said = next(c for c in report.checks if c.name == "answers_repeat")
+    assert said.passed
+    assert said.setting == "evaluate.repeats"
+    assert "two answers to one prompt" in said.message
+    assert "evaluate.repeats=3" in caplog.text
+    assert forecast(world.job(lm), report).preflight == report.extra_calls >= 1
+    steady = check(world.lm(tmp_path / "steady"))
+    said = next(c for c in steady.checks if c.name == "answers_repeat")
+    assert (said.value, said.message) == ("the same answer", "")
 
 
 @pytest.mark.parametrize("optimizer", ["gepa", "bootstrap_random_search"])
@@ -690,7 +705,7 @@ def refusing(n_calls):
 
 def test_a_refused_longest_prompt_is_a_failed_check(tmp_path):
     """The check says what the server said."""
-    lm = world.lm(tmp_path, refusing(2), provider="openai")
+    lm = world.lm(tmp_path, refusing(3), provider="openai")
     with pytest.raises(PreflightError, match="at least 16 tokens") as raised:
         check(lm)
     assert failed(raised) == ["lm_reads_longest_prompt"]

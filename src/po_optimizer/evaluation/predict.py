@@ -14,7 +14,11 @@ from itertools import islice, repeat
 from typing import Any, Literal
 
 import dspy
-from dspy.utils.exceptions import ContextWindowExceededError, LMError
+from dspy.utils.exceptions import (
+    ContextWindowExceededError,
+    LMError,
+    LMInvalidRequestError,
+)
 from pydantic import BaseModel
 
 from po_optimizer.errors import MetricError, PoOptimizerError
@@ -31,6 +35,10 @@ ID_FIELDS = ("example_id", "record_id", "concept_id", "id")
 # Drawn beyond the oldest example without an answer, per thread: one slow answer holds
 # back the records after it, but not yet the other threads.
 EXAMPLES_AHEAD = 8
+
+REFUSED = "the LM refused the prompt"
+"""Begins the reason of an example whose prompt the LM answers with HTTP 400 or so."""
+_OF_THE_PROMPT = (ContextWindowExceededError, LMInvalidRequestError)
 
 Answer = Callable[[int, dspy.Example, str | None], PredictionRecord]
 
@@ -101,7 +109,7 @@ def predict_all(
                 positions, examples, groups or repeat(None, len(positions)), strict=True
             )
             for record in _in_order(answer, numbered, num_threads):
-                n_scored += record.scored
+                n_scored += record.scored and not record.reason.startswith(REFUSED)
                 reason = record.reason if reason is None else reason
                 yield record
     except StopRun as stop:
@@ -195,7 +203,7 @@ def _answer(
     # DSPy's own trace, of all examples, would keep 10,000 predictions
     with dspy.context(trace=[]), dspy.track_usage() as tracker:
         prediction, error = _call(program, example)
-    if isinstance(error, LMError) and not isinstance(error, ContextWindowExceededError):
+    if isinstance(error, LMError) and not isinstance(error, _OF_THE_PROMPT):
         return _unscored(record, _sentence(error))
     usage = _tokens(tracker)
     record = record.model_copy(
@@ -286,12 +294,14 @@ def _fields(prediction: Any) -> Mapping[str, Any]:
 
 
 def _failed(record: PredictionRecord, error: Exception) -> PredictionRecord:
-    raw = getattr(error, "lm_response", None)
+    raw, reason = getattr(error, "lm_response", None), _sentence(error)
+    if isinstance(error, _OF_THE_PROMPT):
+        reason = f"{REFUSED}: {reason}"
     return record.model_copy(
         update={
             "status": "failed",
             "score": 0.0,
-            "reason": _sentence(error),
+            "reason": reason,
             "raw_text": None if raw is None else str(raw),
         }
     )

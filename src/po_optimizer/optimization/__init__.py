@@ -6,7 +6,7 @@ from po_optimizer.optimization.forecast import Forecast, forecast
 from po_optimizer.optimization.headroom import with_headroom
 from po_optimizer.optimization.job import Job
 from po_optimizer.optimization.journal import Trial, read_journal
-from po_optimizer.optimization.preflight import LMCheck, PreflightReport, preflight
+from po_optimizer.optimization.preflight import PreflightReport, preflight
 from po_optimizer.optimization.report import OptimizationReport, OptimizationResult
 from po_optimizer.optimization.run import optimize
 
@@ -14,7 +14,6 @@ __all__ = [
     "Check",
     "Forecast",
     "Job",
-    "LMCheck",
     "OptimizationReport",
     "OptimizationResult",
     "PreflightReport",

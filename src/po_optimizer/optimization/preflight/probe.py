@@ -15,17 +15,17 @@ from po_optimizer.lms import CallRow, Interrupted, MeteredLM, StopRun, use_lm
 from po_optimizer.lms.stops import MetricBroken
 from po_optimizer.optimization.floor import Attempt, attempt
 from po_optimizer.optimization.guarded_metric import GuardedMetric
+from po_optimizer.optimization.job import Job
+from po_optimizer.optimization.optimizers import make_optimizer
 from po_optimizer.optimization.preflight.prompts import (
     Call,
     Messages,
     characters,
     holds_media,
 )
-from po_optimizer.roles.metric import Metric
 from po_optimizer.roles.score import Score
 
-_log = getLogger(__name__)
-
+logger = getLogger(__name__)
 _RUNS, _MOST_RUNS = 3, 8
 _REFUSALS = (400, 422, 500, 501)  # what servers say to a JSON schema they cannot take
 _PING = "Answer with the word ready."
@@ -45,10 +45,13 @@ class Probe:
             nothing, or every answer was cached.
         lost: Why the LM could not be asked; None: it answered.
         refused: The server is there, but it gave no run an answer.
+        schema_refused: It gave one when it was asked without a JSON schema.
         broken: Why the metric gave no score; None: it gave one each time.
         calls: LM calls of each run, cached ones included.
         trace: What the predictors were asked and what they answered.
         longest: The longest prompt that was sent.
+        varies: The first prompt, asked once more, got another answer; None: it was
+            not asked, for every answer was kept already.
     """
 
     attempts: list[Attempt] = field(default_factory=list)
@@ -56,10 +59,12 @@ class Probe:
     chars_per_token: float | None = None
     lost: str | None = None
     refused: bool = False
+    schema_refused: bool = False
     broken: str | None = None
     calls: list[int] = field(default_factory=list)
     trace: list[Call] = field(default_factory=list)
     longest: Messages = field(default_factory=list)
+    varies: bool | None = None
 
     def wants_more(self, n_predictors: int) -> bool:
         """Three runs show enough; of an agent or a loop, eight."""
@@ -79,16 +84,15 @@ class Prober:
         self._before = len(self._rows())
         self._heard = len(lm.history)
 
-    def run(
-        self, student: dspy.Module, examples: list[dspy.Example], metric: Metric
-    ) -> Probe:
+    def run(self, job: Job) -> Probe:
         """Runs the student on the first examples, as the baseline's evaluation will."""
-        probe = Probe()
-        guarded = GuardedMetric(metric, lambda: None, lambda stop: None)
+        probe, student = Probe(), job.student
+        valset = make_optimizer(job.params).choose_valset(job.valset)
+        guarded = GuardedMetric(job.metric, lambda: None, lambda stop: None)
         n_predictors = len(student.predictors())
         try:
             with self._asking():
-                for example in examples[:_MOST_RUNS]:
+                for example in valset[:_MOST_RUNS]:
                     if not probe.wants_more(n_predictors):
                         break
                     self._run_once(student, example, guarded, probe)
@@ -108,7 +112,27 @@ class Prober:
             probe.chars_per_token = sent / sum(tokens for _, tokens in read)
         prompts = [call["messages"] for call in self._said()]
         probe.longest = max(prompts, key=lambda p: characters([p]), default=[])
+        if probe.refused:
+            probe.schema_refused = self._answers_without_schema(student, valset[0])
+        elif probe.lost is None and probe.paid:
+            probe.varies = self._varies()
         return probe
+
+    def _varies(self) -> bool | None:
+        """Whether the LM answers the first prompt in another way the second time."""
+        first = next(iter(self._said()), None)
+        if first is None:  # an LM of one's own was asked
+            return None
+        try:
+            with self._asking():
+                outputs = self._lm(
+                    messages=first["messages"], cache=False, **first["kwargs"]
+                )
+        except Interrupted as stop:
+            raise stop.as_error() from stop
+        except (StopRun, LMError):
+            return None
+        return bool(outputs != first["outputs"])
 
     def _run_once(
         self,
@@ -127,14 +151,14 @@ class Prober:
         answers = sum(len(_answers(call)) for call in self._said()[said:])
         asked = len(probe.trace) - asked
         probe.calls.append(max(answers, len(self._rows()) - rows, asked))
-        _log.info(
+        logger.info(
             "preflight: %s, example %d, %.1f s",
             self._lm.slug,
             len(probe.attempts),
             time.monotonic() - clock,
         )
 
-    def answers_without_schema(
+    def _answers_without_schema(
         self, student: dspy.Module, example: dspy.Example
     ) -> bool:
         """Whether the student runs if the LM is asked for plain JSON only."""
@@ -144,10 +168,8 @@ class Prober:
         engine.supports_response_schema = False
         try:
             with self._asking():
-                return (
-                    attempt(student, example, lambda *given: Score(0.0)).score
-                    is not None
-                )
+                outcome = attempt(student, example, lambda *given: Score(0.0))
+                return outcome.score is not None
         except StopRun:
             return False
         finally:

@@ -1,7 +1,8 @@
 """The preflight: every check, then one report or one error."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from logging import getLogger
 from pathlib import Path
 
 import dspy
@@ -20,9 +21,9 @@ from po_optimizer.optimization.optimizers import (
 from po_optimizer.optimization.preflight.context import ContextChecks
 from po_optimizer.optimization.preflight.data import split_checks
 from po_optimizer.optimization.preflight.metric import (
-    checks_after_probe,
-    checks_before_probe,
-    target_checks,
+    check_before_probe,
+    check_on_probe,
+    check_target,
 )
 from po_optimizer.optimization.preflight.probe import Probe, Prober
 from po_optimizer.optimization.preflight.program import (
@@ -36,8 +37,7 @@ from po_optimizer.optimization.run_identity import optimization_id, run_fingerpr
 from po_optimizer.params import OptimizeParams
 from po_optimizer.roles.metric import RAISED
 
-LMCheck = Callable[[MeteredLM], list[Check]]
-"""A check that only some providers need, e.g. whether Ollama has pulled the model."""
+logger = getLogger(__name__)
 
 
 class PreflightReport(BaseModel):
@@ -79,7 +79,6 @@ def preflight(
     testset: Sequence[dspy.Example] = (),
     target_rubric: float | None = None,
     disk_path: Path = Path(),
-    lm_checks: Sequence[LMCheck] = (),
 ) -> PreflightReport:
     """The report of an optimization that can start.
 
@@ -91,43 +90,28 @@ def preflight(
         testset: Checked to be disjoint from the others, else untouched.
         target_rubric: Compared with what the reference outputs reach; None: not.
         disk_path: Where answers and programs will be written.
-        lm_checks: More checks per LM, made before it is asked.
 
     Raises:
         PreflightError: A check failed; its `report` holds all of them.
     """
     clock = time.monotonic()
+    probe, identity = Probe(), ""
     with quiet_dspy():
-        checks = split_checks(
-            {
-                "trainset": job.trainset,
-                "valset": job.valset,
-                "testset": list(testset),
-            }
-        )
+        splits = {"trainset": job.trainset, "valset": job.valset}
+        checks = split_checks({**splits, "testset": list(testset)})
+        # examples without marked inputs cannot be told apart
         if checks[0].passed:
-            checks += _without_lm(job)
-        graded = any(c.name == "metric_on_references" and c.value for c in checks)
-        if graded and target_rubric is not None and all(c.passed for c in checks):
-            checks += target_checks(job, target_rubric)
+            checks += _without_lm(job, target_rubric)
+            identity = optimization_id(run_fingerprint(job))
         checks.append(disk_check(disk_path, job.params.preflight.min_free_disk_mb))
         for lm in (job.task_lm, job.prompt_lm):
-            seen = [found for look in lm_checks for found in look(lm)]
             # two roles of one server have the same to say
-            checks += [found for found in seen if found not in checks]
-        # examples without marked inputs cannot be told apart
-        identity = optimization_id(run_fingerprint(job)) if checks[0].passed else ""
-        probe = Probe()
-        if all(each.passed for each in checks):
-            valset = make_optimizer(job.params).choose_valset(job.valset)
-            prober = Prober(job.task_lm, identity)
-            probe = prober.run(job.student, valset, job.metric)
-            if probe.refused and prober.answers_without_schema(job.student, valset[0]):
-                checks.append(_schema_is_refused(job.task_lm))
-            else:
-                checks += _with_lm(job, list(testset), identity, probe)
-                if not any(c.name.startswith("metric_on_ref") for c in checks):
-                    checks += checks_after_probe(job, probe, identity)
+            checks += [c for c in lm.check_provider() if c not in checks]
+        if all(check.passed for check in checks):
+            probe = Prober(job.task_lm, identity).run(job)
+            checks += _with_lm(job, list(testset), identity, probe)
+            if not any(c.name.startswith("metric_on_ref") for c in checks):
+                checks += check_on_probe(job, probe, identity)
     report = PreflightReport(
         optimization_id=identity,
         checks=checks,
@@ -149,19 +133,23 @@ def _paid(job: Job, identity: str) -> int:
     return sum(usage.paid for usage in usages)
 
 
-def _without_lm(job: Job) -> list[Check]:
+def _without_lm(job: Job, target_rubric: float | None) -> list[Check]:
     optimizer = make_optimizer(job.params)
     predictors = predictors_check(job.student)
     if not predictors.passed:
         return [predictors]
-    return [
+    checks = [
         predictors,
         *package_checks(optimizer),
         *optimizer.checks(sizes_of(job)),
-        *checks_before_probe(job),
+        *check_before_probe(job),
         survival_check(job.student, job.trainset),
         _cost_is_known(job, optimizer),
     ]
+    graded = any(c.name == "metric_on_references" and c.value for c in checks)
+    if graded and target_rubric is not None and all(c.passed for c in checks):
+        checks += check_target(job, target_rubric)
+    return checks
 
 
 def _cost_is_known(job: Job, optimizer: Optimizer) -> Check:
@@ -183,6 +171,9 @@ def _with_lm(
     job: Job, testset: list[dspy.Example], identity: str, probe: Probe
 ) -> Iterator[Check]:
     optimizer, task_lm = make_optimizer(job.params), job.task_lm
+    if probe.schema_refused:
+        yield _schema_is_refused(task_lm)
+        return
     yield _answers("task_lm", task_lm, probe.lost, probe.paid)
     if job.prompt_lm.slug != task_lm.slug and optimizer.proposes:
         lost = Prober(job.prompt_lm, identity).ping()
@@ -198,6 +189,8 @@ def _with_lm(
         )
         if probe.attempts:
             yield _usable(probe, job.params)
+    if probe.varies is not None:
+        yield _repeats_itself(task_lm, varies=probe.varies)
     context = ContextChecks(job, [*job.valset, *testset], probe)
     yield from context.make(identity)
 
@@ -232,8 +225,25 @@ def _answers(which: str, lm: MeteredLM, lost: str | None, paid: int = 1) -> Chec
     )
 
 
+def _repeats_itself(lm: MeteredLM, *, varies: bool) -> Check:
+    message = (
+        f"{lm.slug} gave two answers to one prompt: a score is one draw of several. "
+        "evaluate.repeats=3 asks each example so often and says how much they differ."
+    )
+    if varies:
+        logger.warning("preflight: %s", message)
+    return Check(
+        name="answers_repeat",
+        setting="evaluate.repeats",
+        value="another answer" if varies else "the same answer",
+        allowed="either, when one prompt is asked twice",
+        passed=True,
+        message=message * varies,
+    )
+
+
 def _usable(probe: Probe, params: OptimizeParams) -> Check:
-    unusable = [each for each in probe.attempts if each.unusable is not None]
+    unusable = [a for a in probe.attempts if a.unusable is not None]
     usable = len(probe.attempts) - len(unusable)
     why = f"{unusable[0].unusable}. It reads: {unusable[0].raw!r}" if unusable else ""
     return check(

@@ -44,7 +44,6 @@ def run_preflight(
         testset=to_examples(testset, load_record_type(role)),
         target_rubric=promotion.target_rubric if promotion else None,
         disk_path=workspace,
-        lm_checks=[MeteredLM.check_provider],
     )
     return report.model_dump(mode="json")
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from string import Template
 
 from po_optimizer.errors import SettingError, listed
+from po_optimizer.files import write_whole
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 EXAMPLES = (
@@ -129,7 +130,7 @@ def write_role(
     folder.mkdir(parents=True)
     files = dict(_files(name, inputs, outputs))
     for file, text in files.items():
-        (folder / file).write_text(text, encoding="utf-8")
+        write_whole(folder / file, text)
     return [folder / file for file in files]
 
 

@@ -8,7 +8,7 @@ import pytest
 from dspy.utils.exceptions import LMInvalidRequestError
 
 from po_optimizer.lms import StopRun, use_lm
-from po_optimizer.lms.single_flight import SingleFlight
+from po_optimizer.lms.cache import SingleFlight
 from tests.scripted import fixed_fields, scripted_lm
 
 ANSWER = fixed_fields(answer="42")
@@ -122,7 +122,7 @@ def test_call_without_an_answer_releases_all_it_took():
     flight.take(KEY)
     with ThreadPoolExecutor(1) as other:
         other.submit(flight.take, OTHER).result()
-        flight.release_mine()
+        flight.release_all(threading.get_ident())
         assert list(flight._owners) == [OTHER]
         assert other.submit(flight.take, KEY).result()
 

@@ -1,8 +1,8 @@
-"""DSPy's response cache, one folder per endpoint, with failures that are heard.
+"""DSPy's response cache, one folder per endpoint, with failures that stop the run.
 
 DSPy's own cache leaves the endpoint out of its key, unpickles what it finds and logs
 failed writes at DEBUG; each would lose or mix up answers that were paid for, or run
-what somebody put into the folder. Here answers are data on the disk (`answers`).
+what somebody put into the folder. Here answers are data on the disk (`answer_store`).
 """
 
 import sqlite3
@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +20,93 @@ from dspy.clients.call_result import CACHE_FORMAT, CallResult
 from dspy.clients.legacy_outputs import plain
 
 from po_optimizer.lms.answer_store import Answers
-from po_optimizer.lms.single_flight import SingleFlight, one_asker
 from po_optimizer.lms.stops import WriteFailed
 
-_folder: ContextVar[Path | None] = ContextVar("po_response_cache_folder", default=None)
-_sent: ContextVar[dict[str, Any] | None] = ContextVar("po_sent", default=None)
+
+@dataclass(eq=False)
+class _Call:
+    """One LM call as its cache knows it, in whichever thread it is asked.
+
+    Args:
+        folder: Of the endpoint's cache.
+        sent: What is sent, which is the answer's key; None: DSPy's own key.
+        waits: For another call that asks the same. Calls that are awaited share a few
+            threads: those that wait would keep the thread from the one that asks.
+    """
+
+    folder: Path
+    sent: dict[str, Any] | None = None
+    waits: bool = True
+
+
+_current_call: ContextVar[_Call | None] = ContextVar("po_cached_call", default=None)
+_install_lock = threading.Lock()
+
+
+@contextmanager
+def endpoint(
+    folder: Path, *, sent: dict[str, Any] | None = None, waits: bool = True
+) -> Iterator[None]:
+    """Sends the LM call of this block to one endpoint's cache folder.
+
+    Args:
+        folder: Of the endpoint's cache.
+        sent: What is sent, as the answer's key; None: DSPy's own key.
+        waits: For another call that asks the same at the moment.
+    """
+    router, call = _installed(), _Call(folder, sent, waits)
+    token = _current_call.set(call)
+    try:
+        yield
+    finally:
+        router.end_call(call)
+        _current_call.reset(token)
+
+
+class SingleFlight:
+    """Which call of this process asks for which key.
+
+    If several threads need the same missing answer, the first one asks and the others
+    wait: the same prompt at the same moment is paid once.
+    """
+
+    def __init__(self) -> None:
+        self._owners: dict[str, object] = {}
+        self._changed = threading.Condition()
+
+    def take(self, key: str) -> bool:
+        """Returns when nobody else asks for the key; it is then this call's.
+
+        Returns:
+            False if it was this call's already, or is not waited for.
+        """
+        call = _current_call.get()
+        owner = call or threading.get_ident()
+        with self._changed:
+            if self._owners.get(key) == owner:
+                return False
+            if key in self._owners and call and not call.waits:
+                return False
+            self._changed.wait_for(lambda: key not in self._owners)
+            self._owners[key] = owner
+        return True
+
+    def release(self, key: str) -> None:
+        """Lets the next one ask or find the answer; nothing if it is not taken."""
+        with self._changed:
+            if self._owners.pop(key, None) is not None:
+                self._changed.notify_all()
+
+    def release_all(self, owner: object) -> None:
+        """Releases what a call holds: it ended without an answer."""
+        with self._changed:
+            keys = [key for key, holder in self._owners.items() if holder == owner]
+            for key in keys:
+                self.release(key)
 
 
 class EndpointCache:
-    """The answers of one endpoint, each asked for by one call at a time.
-
-    If several threads need the same missing answer, the first one asks and the others
-    wait until it is put, or until the call of the first ends without.
-    """
+    """The answers of one endpoint, each asked for by one call at a time."""
 
     cache_key = Cache.cache_key
 
@@ -44,8 +119,7 @@ class EndpointCache:
         """The kept answer, or None to the one who is to ask for it."""
         key = self._key(request, ignored)
         answer = self._read(key)
-        if answer is None and _sent.get() is not None:
-            # as earlier versions kept it
+        if answer is None:  # or as earlier versions kept it
             answer = self._read(self.cache_key(request, ignored))
         if answer is None and self.flight.take(key):
             answer = self._read(key)
@@ -66,13 +140,13 @@ class EndpointCache:
             with _failures_stop(self.folder):
                 self.answers.put(key, value)
         except TypeError as error:
-            raise _unkept(self.folder, f"no data: {error}") from error
+            raise _unwritten(self.folder, f"no data: {error}") from error
         self.flight.release(key)
 
     def _key(self, request: dict[str, Any], ignored: list[str] | None) -> str:
-        sent = _sent.get()
-        if sent is not None:
-            request, ignored = sent, None
+        call = _current_call.get()
+        if call is not None and call.sent is not None:
+            return str(self.cache_key(call.sent))
         return str(self.cache_key(request, ignored))
 
     def _read(self, key: str) -> Any:
@@ -94,7 +168,7 @@ def _readable(answer: Any) -> bool:
 class ResponseCache:
     """Routes each request to the cache of the endpoint that it is meant for.
 
-    Stands in `dspy.cache`. Requests of LMs that are not ours go to the cache that
+    Stands in `dspy.cache`. Requests outside of a metered call go to the cache that
     stood there before.
     """
 
@@ -104,14 +178,14 @@ class ResponseCache:
         self._lock = threading.Lock()
 
     def _current(self) -> Any:
-        folder = _folder.get()
-        if folder is None:
+        call = _current_call.get()
+        if call is None:
             return self.other
         with self._lock:
-            if folder not in self._caches:
-                with _failures_stop(folder):
-                    self._caches[folder] = EndpointCache(folder)
-            return self._caches[folder]
+            if call.folder not in self._caches:
+                with _failures_stop(call.folder):
+                    self._caches[call.folder] = EndpointCache(call.folder)
+            return self._caches[call.folder]
 
     def get(self, request: dict[str, Any], ignored: list[str] | None = None) -> Any:
         """The kept answer, or None.
@@ -119,8 +193,8 @@ class ResponseCache:
         Raises:
             WriteFailed: The folder cannot be read or made.
         """
-        cache = self._current()
-        with _failures_stop(_folder.get()):
+        call, cache = _current_call.get(), self._current()
+        with _failures_stop(call.folder if call else None):
             return cache.get(request, ignored)
 
     def put(self, request: dict[str, Any], value: Any, *args: Any) -> None:
@@ -131,11 +205,11 @@ class ResponseCache:
         """DSPy's key of a request."""
         return str(self._current().cache_key(*args))
 
-    def end_call(self) -> None:
-        """Lets others ask for what this thread's call has no answer to."""
-        cache = self._caches.get(_folder.get() or Path())
+    def end_call(self, call: _Call) -> None:
+        """Lets others ask for what the call has no answer to."""
+        cache = self._caches.get(call.folder)
         if cache is not None:
-            cache.flight.release_mine()
+            cache.flight.release_all(call)
 
     def __getattr__(self, name: str) -> Any:
         """Everything else that DSPy's cache offers, as it was there before."""
@@ -150,34 +224,11 @@ def _failures_stop(folder: Path | None) -> Iterator[None]:
     except (OSError, sqlite3.Error) as error:
         if folder is None:
             raise
-        raise _unkept(folder, str(error)) from error
+        raise _unwritten(folder, str(error)) from error
 
 
-def _unkept(folder: Path, problem: str) -> WriteFailed:
+def _unwritten(folder: Path, problem: str) -> WriteFailed:
     return WriteFailed("the response cache", str(folder), problem)
-
-
-@contextmanager
-def endpoint(folder: Path) -> Iterator[None]:
-    """Sends the LM call of this block to one endpoint's cache folder."""
-    router = _installed()
-    token = _folder.set(folder)
-    with one_asker():
-        try:
-            yield
-        finally:
-            router.end_call()
-            _folder.reset(token)
-
-
-@contextmanager
-def keyed_by(sent: dict[str, Any] | None) -> Iterator[None]:
-    """In the block an answer's key is what was sent for it; None: DSPy's own key."""
-    token = _sent.set(sent)
-    try:
-        yield
-    finally:
-        _sent.reset(token)
 
 
 def _installed() -> ResponseCache:
@@ -187,6 +238,3 @@ def _installed() -> ResponseCache:
             dspy.cache = ResponseCache(dspy.cache)
         router: ResponseCache = dspy.cache
         return router
-
-
-_install_lock = threading.Lock()

@@ -165,15 +165,23 @@ class Meter:
     )
 
     @contextmanager
-    def call(self, lm: LMIdentity) -> Iterator[None]:
+    def call(
+        self, lm: LMIdentity, *, sent: dict[str, Any] | None = None, waits: bool = True
+    ) -> Iterator[None]:
         """One call of an LM, all its attempts; one that asked nobody is a cache hit.
+
+        Args:
+            lm: Which LM is asked.
+            sent: What is sent, as the answer's key; None: DSPy's own key.
+            waits: For another call that asks the same at the moment.
 
         Raises:
             LMUnreachable: There is no answer, after all attempts.
         """
         _retry_after.set(0.0)
+        cached = endpoint(lm.cache_folder, sent=sent, waits=waits)
         try:
-            with self._flying(), _inner_layer() as layer, endpoint(lm.cache_folder):
+            with self._flying(), _inner_layer() as layer, cached:
                 yield
                 self._record(layer, lm.slug, CallUsage(), paid=False)
         except StopRun as stop:

@@ -25,10 +25,8 @@ from dspy.clients.errors import error_boundary
 from dspy.lm15 import Request, Response
 
 from po_optimizer.lms import uncached
-from po_optimizer.lms.cache import keyed_by
 from po_optimizer.lms.meter import CallUsage, LMIdentity, Meter, meter_of_run
 from po_optimizer.lms.program_threads import ProcessWide
-from po_optimizer.lms.single_flight import asked_alone
 
 # LiteLLM fetches a price map from the network at import unless told not to
 os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
@@ -75,7 +73,7 @@ def _meter(lm: Any) -> Meter | None:
 
 def _metered(lm: Any, call: Any) -> Any:
     if getattr(lm, "meters_itself", False):
-        with lm.meter.call(lm.identity), keyed_by(_sent(lm, call)):
+        with lm.meter.call(lm.identity, sent=_sent(lm, call)):
             return _execute(lm, call)
     meter = _meter(lm)
     if meter is None:
@@ -92,7 +90,7 @@ async def _ametered(lm: Any, call: Any) -> Any:
     meter = _meter(lm)
     if meter is None:
         return await _aexecute(lm, call)
-    with meter.call(identify(lm, meter, call.legacy)), asked_alone():
+    with meter.call(identify(lm, meter, call.legacy), waits=False):
         request = uncached.numbered_request(lm, call, awaited=True)
         answer = uncached.load_answer(request)
         return answer or uncached.keep_answer(request, await _aexecute(lm, call))

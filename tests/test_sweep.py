@@ -44,8 +44,14 @@ def context_of(runtime_params):
 
 
 def session_of(task):
-    """A session that is not run."""
-    return SimpleNamespace(load_context=lambda: context_of(task.runtime_params))
+    """A session that is not run; its parameters are checked."""
+
+    def load_context():
+        context = context_of(task.runtime_params)
+        context.config_loader.checked_parameters()
+        return context
+
+    return SimpleNamespace(load_context=load_context)
 
 
 def tasks_of(*configurations):

@@ -49,12 +49,7 @@ from po_optimizer.errors import (
 from po_optimizer.lms import Interrupted, StopRun, stop_requested, stop_servers
 from po_optimizer.lms.meter import meters_in_use
 from po_optimizer.lms.selection import prompt_lm_params, task_lm_params
-from po_optimizer.params import (
-    DataPrepParams,
-    OptimizeParams,
-    SweepConfiguration,
-    SweepParams,
-)
+from po_optimizer.params import SweepConfiguration, SweepParams
 
 logger = logging.getLogger(__name__)
 
@@ -208,10 +203,7 @@ def _check_parameters(tasks: Sequence[SessionTask]) -> None:
     errors = {}
     for task in tasks:
         try:
-            context = task.session().load_context()
-            parameters = context.config_loader["parameters"]
-            DataPrepParams.model_validate(parameters.get("data_prep") or {})
-            OptimizeParams.model_validate(parameters.get("optimize") or {})
+            parameters = task.session().load_context().config_loader["parameters"]
             task_lm_params(parameters)
             prompt_lm_params(parameters)
         except (ValidationError, PoOptimizerError) as error:

@@ -90,6 +90,7 @@ def swept(tmp_path_factory):
                 "--pipeline=sweep",
                 f"--params={SMALL},{lm},sweep.scheduler={address}",
                 base_url=url,
+                most_seconds=900,
             )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     return project, done.stdout + done.stderr, asked
@@ -182,7 +183,7 @@ def test_ctrl_c_ends_the_workers_in_order(tmp_path):
         in_the_middle(run, lambda: len(asked) >= 8)
         processes = psutil.Process(run.pid).children(recursive=True)
         press_ctrl_c(run)  # the workers get it too
-        out, err = run.communicate(timeout=60)
+        out, err = run.communicate(timeout=120)
         calls = len(asked)
         time.sleep(1)
     assert run.returncode == InterruptedRunError.exit_code, out + err

@@ -3,7 +3,6 @@
 import os
 from contextlib import ExitStack
 from functools import partial
-from logging import getLogger
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +14,8 @@ from kedro.io import CatalogProtocol, MemoryDataset
 from kedro.pipeline import Pipeline
 
 from po_optimizer.config_loader import ProjectConfigLoader
-from po_optimizer.console.summary import (
-    escape_logs,
-    show_summary,
-    tolerate_log_failure,
-    warn_of_what_stands,
-)
+from po_optimizer.console.logs import escape_logs, tolerate_log_failure
+from po_optimizer.console.summary import show_summary, warn_of_kept_outputs
 from po_optimizer.datasets import DSPyProgramDataset, LMDataset
 from po_optimizer.errors import ExecutionStopError, SettingError
 from po_optimizer.lms import (
@@ -37,9 +32,7 @@ from po_optimizer.roles import make_program
 # LiteLLM fetches a price map from the network at import unless told not to
 os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
 
-logger = getLogger(__name__)
-
-_TOLD = (
+_BOUND = (
     "task_lm",
     "prompt_lm",
     "candidate_program",
@@ -96,8 +89,8 @@ class RunHooks:
         run_id = f"{save_version} {chosen.get('sweep_folder', '')}".strip()
         if self._context is not None:
             catalog["context"] = MemoryDataset(self._context, copy_mode="assign")
-        for name in _TOLD:
-            dataset = _ours(catalog, name)
+        for name in _BOUND:
+            dataset = _own_dataset(catalog, name)
             if isinstance(dataset, LMDataset):
                 dataset.bind(chosen, run_id)
             if isinstance(dataset, DSPyProgramDataset):
@@ -117,7 +110,7 @@ class RunHooks:
             SettingError: `program_from` names no program, or the run would make one.
         """
         if run_params.get("only_missing_outputs"):
-            warn_of_what_stands(pipeline, catalog)
+            warn_of_kept_outputs(pipeline, catalog)
         check_program_from(catalog.load("parameters"), pipeline, catalog)
 
     @hook_impl
@@ -174,7 +167,7 @@ def _check_layout(catalog: CatalogProtocol[Any, Any], role: str) -> None:
         SettingError: An LM's folder lies where earlier versions put it.
     """
     for entry in ("trials", "baseline_predictions", "score_report"):
-        dataset = _ours(catalog, entry)
+        dataset = _own_dataset(catalog, entry)
         folder = Path(str(getattr(dataset, "_filepath", ""))).parent
         earlier = folder.parent.parent / folder.name
         if role != PRODUCT_OWNER or folder.parent.name != role or folder.is_dir():
@@ -185,7 +178,7 @@ def _check_layout(catalog: CatalogProtocol[Any, Any], role: str) -> None:
             raise SettingError("role", role, problem, f"Move it, or remove it: {move}")
 
 
-def _ours(catalog: Any, entry: str) -> Any:
+def _own_dataset(catalog: Any, entry: str) -> Any:
     """The dataset of that name if it is of this package; others are not even made.
 
     An entry that no node of the run uses may need a package that is not installed.
@@ -200,13 +193,13 @@ class InterruptHooks:
     """Ctrl-C in any node, those that run in threads too, which no signal reaches."""
 
     def __init__(self) -> None:
-        self._around = ExitStack()
+        self._signals = ExitStack()
 
     @hook_impl
     def before_pipeline_run(self) -> None:
         """Ends the LM calls of all threads in order on the first Ctrl-C."""
-        self._around.close()  # Kedro tells no hook of a second one, in a notebook say
-        self._around.enter_context(orderly_interrupt(stop_lms_in_use))
+        self._signals.close()  # Kedro tells no hook of a second one, in a notebook say
+        self._signals.enter_context(orderly_interrupt(stop_lms_in_use))
 
     @hook_impl
     def before_node_run(self) -> None:
@@ -226,12 +219,12 @@ class InterruptHooks:
             InterruptedRunError: A Ctrl-C came in the last node: a script that goes on
                 after a success must not.
         """
-        asked = stop_requested.is_set()
-        self._around.close()
-        if asked:
+        interrupted = stop_requested.is_set()
+        self._signals.close()
+        if interrupted:
             raise Interrupted().as_error()
 
     @hook_impl
     def on_pipeline_error(self) -> None:
         """Gives the signals back."""
-        self._around.close()
+        self._signals.close()

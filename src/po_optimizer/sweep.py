@@ -38,8 +38,8 @@ from kedro.framework.session import KedroSession
 from omegaconf import OmegaConf
 from pydantic import ValidationError
 
+from po_optimizer.console.logs import name_log_lines
 from po_optimizer.console.messages import explain
-from po_optimizer.console.summary import name_log_lines
 from po_optimizer.errors import (
     ExecutionStopError,
     PoOptimizerError,

@@ -1,5 +1,6 @@
 import io
 import logging
+from dataclasses import replace
 
 from rich.console import Console
 
@@ -68,12 +69,13 @@ def test_a_terminal_gets_a_live_display(monkeypatch):
 def test_time_left_follows_the_pace(tmp_path):
     """Before a tenth is done the forecast tells, afterwards the pace."""
     view = LiveView(Console(file=io.StringIO()))
-    view.start("gepa", 2, None, lambda: SPENT)
+    begun = Started("gepa", trials=2, resumed=0, forecast=None, spent=lambda: SPENT)
+    view(begun)
     assert view._lines()["time left"] == "unknown"
     lm = world.lm(tmp_path, seconds_per_example=60.0)
-    view.start("gepa", 2, forecast(world.job(lm)), lambda: SPENT)
+    view(replace(begun, forecast=forecast(world.job(lm))))
     assert view._lines()["time left"].startswith("at most ")
-    view.add(trial(1, 0.25))
+    view(Scored(trial(1, 0.25)))
     assert view._lines()["time left"] == "about 0 s"
 
 

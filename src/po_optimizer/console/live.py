@@ -3,7 +3,7 @@
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
 
@@ -23,8 +23,7 @@ from po_optimizer.optimization.events import (
     Started,
     log_event,
 )
-from po_optimizer.optimization.forecast import Forecast, between
-from po_optimizer.optimization.journal import Trial
+from po_optimizer.optimization.forecast import between
 
 _BARS = "▁▂▃▄▅▆▇█"
 _POLL_SECONDS = 1.0
@@ -40,13 +39,9 @@ class LiveView:
     """
 
     def __init__(self, console: Console) -> None:
-        self.phase = "start"
-        self._optimizer = ""
-        self._trials: list[Trial] = []
-        self._n_replayed = 0
-        self._planned = 0
-        self._forecast: Forecast | None = None
-        self._spent: Callable[[], Usage] | None = None
+        self._phase = "start"
+        self._run: Started | None = None
+        self._trials: list[Scored] = []
         self._clock = time.monotonic()
         self._polled: tuple[float, Usage | None] = (0.0, None)
         self._live = Live(
@@ -56,6 +51,18 @@ class LiveView:
             redirect_stdout=False,
             redirect_stderr=False,
         )
+
+    def __call__(self, event: Event) -> None:
+        """Takes what the optimization tells."""
+        match event:
+            case Started():
+                self._run, self._clock = event, time.monotonic()
+            case Phase():
+                self._phase = event.name
+            case Scored():
+                self._trials.append(event)
+            case Ended():  # the last figures, whatever their age
+                self._phase, self._polled = event.ended, (0.0, None)
 
     def __enter__(self) -> "LiveView":
         """Starts the display."""
@@ -71,69 +78,51 @@ class LiveView:
         """Leaves the last state on the terminal."""
         self._live.__exit__(kind, error, trace)
 
-    def start(
-        self,
-        optimizer: str,
-        planned: int,
-        forecast: Forecast | None,
-        spent: Callable[[], Usage],
-    ) -> None:
-        """Takes what is known before the first call."""
-        self._optimizer, self._planned = optimizer, planned
-        self._forecast = forecast
-        self._spent, self._clock = spent, time.monotonic()
-
-    def add(self, trial: Trial, *, replayed: bool = False) -> None:
-        """Adds a trial's score."""
-        self._trials.append(trial)
-        self._n_replayed += replayed
-
-    def end(self, how: str) -> None:
-        """Shows the last figures whatever their age."""
-        self.phase, self._polled = how, (0.0, None)
-
     def render(self) -> RenderableType:
         """The panel at this moment."""
         table = Table.grid(padding=(0, 2))
         for name, value in self._lines().items():
             table.add_row(f"[bold]{name}", value)
-        return Panel(table, title=f"optimize: {self._optimizer}", expand=False)
+        optimizer = self._run.optimizer if self._run else ""
+        return Panel(table, title=f"optimize: {optimizer}", expand=False)
 
     def _lines(self) -> dict[str, str]:
-        spent = self._poll()
-        replayed = f", {self._n_replayed} replayed" if self._n_replayed else ""
+        n_replayed = sum(event.replayed for event in self._trials)
+        replayed = f", {n_replayed} replayed" if n_replayed else ""
+        planned = self._run.trials if self._run else 0
+        scores = [event.trial.score for event in self._trials]
         lines = {
-            "stage": self.phase,
-            "trial": f"{len(self._trials)} of {self._planned}{replayed}",
-            "scores": sparkline([trial.score for trial in self._trials]),
-            "best": f"{self._trials[-1].best:.4f}" if self._trials else "-",
+            "stage": self._phase,
+            "trial": f"{len(scores)} of {planned}{replayed}",
+            "scores": sparkline(scores),
+            "best": f"{self._trials[-1].trial.best:.4f}" if scores else "-",
         }
-        if spent is not None:
-            expected = between(self._forecast.calls) if self._forecast else "?"
+        if (spent := self._poll()) is not None:
+            forecast = self._run.forecast if self._run else None
+            expected = between(forecast.calls) if forecast else "?"
             cost = "unknown" if spent.cost_usd is None else f"{spent.cost_usd:.4f} USD"
             lines["LM calls"] = (
                 f"{spent.paid} paid, {spent.cached} cached, {expected} expected"
             )
             lines["tokens, cost"] = f"{spent.tokens}, {cost}"
-        lines["time left"] = self._time_left()
+        lines["time left"] = self._time_left(planned - n_replayed, n_replayed)
         return lines
 
     def _poll(self) -> Usage | None:
         polled, spent = self._polled
-        if self._spent is not None and time.monotonic() - polled >= _POLL_SECONDS:
-            spent = self._spent()
+        if self._run is not None and time.monotonic() - polled >= _POLL_SECONDS:
+            spent = self._run.spent()
             self._polled = (time.monotonic(), spent)
         return spent
 
-    def _time_left(self) -> str:
+    def _time_left(self, n_to_score: int, n_replayed: int) -> str:
         """By the trials so far once a tenth is done, before that by the forecast."""
         elapsed = time.monotonic() - self._clock
-        n_scored = len(self._trials) - self._n_replayed
-        done = n_scored / max(1, self._planned - self._n_replayed)
+        done = (len(self._trials) - n_replayed) / max(1, n_to_score)
         if done >= 0.1:  # noqa: PLR2004
             return f"about {minutes(max(0.0, elapsed / done - elapsed))}"
-        if self._forecast is not None:
-            return f"at most {minutes(max(0.0, self._forecast.seconds - elapsed))}"
+        if self._run is not None and self._run.forecast is not None:
+            return f"at most {minutes(max(0.0, self._run.forecast.seconds - elapsed))}"
         return "unknown"
 
 
@@ -163,25 +152,9 @@ def show_progress(console: Console | None = None) -> Iterator[Progress]:
         return
     try:
         with LiveView(console) as view:
-
-            def show(event: Event) -> None:
-                _to_view(view, event)
-
-            yield show
+            yield view
     finally:
         _display.release()
 
 
 _display = threading.Lock()
-
-
-def _to_view(view: LiveView, event: Event) -> None:
-    match event:
-        case Started():
-            view.start(event.optimizer, event.trials, event.forecast, event.spent)
-        case Phase():
-            view.phase = event.name
-        case Scored():
-            view.add(event.trial, replayed=event.replayed)
-        case Ended():
-            view.end(event.ended)

@@ -1,0 +1,91 @@
+"""Log lines that say what they are about and steer no terminal; a lost log file."""
+
+import logging
+import sys
+from contextlib import suppress
+from contextvars import ContextVar
+from pathlib import Path
+
+from po_optimizer.errors import refusal
+from po_optimizer.lms.visible import visible
+
+logger = logging.getLogger(__name__)
+
+_subject: ContextVar[str] = ContextVar("po_log_subject", default="")
+
+
+class _Named(logging.Filter):
+    """Puts what a line is about before it."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """True; the record's message is changed once."""
+        subject = _subject.get()
+        if subject and not hasattr(record, "named"):
+            record.msg, record.named = f"{subject}: {record.msg}", True
+        return True
+
+
+def name_log_lines(subject: str) -> None:
+    """Log lines of this context from here on begin with their subject; "": none.
+
+    Of several optimizations at a time each has its own context.
+    """
+    _subject.set(subject)
+    for handler in logging.getLogger("po_optimizer").handlers:
+        _add_once(handler, _Named)
+
+
+class _Visible(logging.Filter):
+    """Spells out what would steer the terminal that shows a line, or its log file."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """True; message and traceback of the record are changed once."""
+        with suppress(TypeError, ValueError, KeyError):  # logging says so itself
+            message = record.getMessage()
+            if (escaped := visible(message)) != message:
+                record.msg, record.args = escaped, None
+        if record.exc_info and not record.exc_text:
+            trace = logging.Formatter().formatException(record.exc_info)
+            record.exc_text = visible(trace)
+        return True
+
+
+def escape_logs() -> None:
+    """No handler that is configured passes on what others sent as it is."""
+    loggers = [logging.getLogger(), *logging.Logger.manager.loggerDict.values()]
+    for configured in loggers:
+        for handler in getattr(configured, "handlers", ()):
+            _add_once(handler, _Visible)
+
+
+def _add_once(handler: logging.Handler, kind: type[logging.Filter]) -> None:
+    if not any(isinstance(present, kind) for present in handler.filters):
+        handler.addFilter(kind())
+
+
+class _LostLog:
+    """Warns once that a log file cannot be written; logging traces each line's loss."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._warned = False
+
+    def __call__(self, record: logging.LogRecord) -> None:
+        """Takes the place of the handler's `handleError`, in its `except` block."""
+        if self._warned:
+            return
+        self._warned = True
+        error = sys.exc_info()[1]
+        problem = refusal(error) if isinstance(error, OSError) else error
+        text = "the log %s cannot be written: %s. The run goes on without it."
+        logger.warning(text, self._path, problem)
+
+
+def tolerate_log_failure() -> None:
+    """A log file that cannot be written costs one warning."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.FileHandler):
+            with suppress(OSError):  # warned of when the first line is lost
+                Path(handler.baseFilename).parent.mkdir(parents=True, exist_ok=True)
+            lost = _LostLog(handler.baseFilename)
+            handler.handleError = lost  # type: ignore[method-assign]

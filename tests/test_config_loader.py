@@ -230,3 +230,34 @@ def test_results_of_another_lms_program_lie_apart():
     """They never replace the LM's own."""
     assert results_folder("x", "x") == "x"
     assert results_folder("x", "y/sweep/a") == "x/from-y-sweep-a"
+
+
+@pytest.mark.parametrize(
+    ("source", "file", "folder", "results"),
+    [
+        ("ollama-m/sweep/a", "data/06_models/product_owner/ollama-m/sweep/a", "", ""),
+        ("other/p.json", "other/p.json", "other", "from-other-p.json"),
+        ("a/program.json/v1/program.json", "a/program.json/v1/program.json", "a", ""),
+    ],
+)
+def test_program_may_come_from_a_folder_or_a_document(
+    conf, source, file, folder, results
+):
+    """What is known of its optimization lies beside it; results never do."""
+    catalog = loader(conf, program_from=source)["catalog"]
+    program = catalog["optimized_program"]["filepath"]
+    assert program == file if folder else program == f"{file}/program.json"
+    assert catalog["trials"]["filepath"] == f"{folder or file}/trials.json"
+    assert catalog["trials"]["optional"] is bool(folder)
+    assert results in catalog["score_report"]["filepath"]
+
+
+def test_document_that_is_a_file_has_no_versions(conf, tmp_path):
+    """A folder of versions is one, too: its newest is looked at."""
+    path = tmp_path / "program.json"
+    for make, versioned in ((path.mkdir, True), (path.touch, False)):
+        make()
+        entry = loader(conf, program_from=str(path))["catalog"]["optimized_program"]
+        assert entry["versioned"] is versioned
+        if versioned:
+            path.rmdir()

@@ -240,10 +240,30 @@ def results_folder(slug: str, program: str) -> str:
 
     Args:
         slug: Folder of the LM that runs the program.
-        program: Folder in data/06_models that the program comes from.
+        program: Folder in data/06_models that the program comes from, or a document.
     """
     own = program == slug
-    return slug if own else f"{slug}/from-{program.replace('/', '-')}"
+    name = program.strip("./").replace("/", "-")
+    return slug if own else f"{slug}/from-{name}"
+
+
+def is_document(program: str) -> bool:
+    """Whether `program_from` names a document, not a folder of data/06_models."""
+    return program.endswith(".json")
+
+
+def program_folder(role: str, program: str) -> str:
+    """Where lies what came of a program's optimization: beside it, versions apart.
+
+    Args:
+        role: Folder of the role.
+        program: Folder in the role's, or the path of a document.
+    """
+    if not is_document(program):
+        return f"data/06_models/{role}/{program}"
+    path = Path(program)
+    versioned = path.parent.parent.name == path.name
+    return str(path.parents[2] if versioned else path.parent)
 
 
 def _parse(where: str, read: Callable[[], bytes]) -> DictConfig:

@@ -474,7 +474,9 @@ class Parameters(BaseModel):
     sweep: SweepParams = SweepParams()
     folder_suffix: str = ""  # of the LM's folder: results of the same LM apart
     sweep_folder: str = ""  # of a configuration, set by the sweep
-    program_from: str | None = None  # folder in data/06_models; null: this LM's own
+    program_from: str | None = (
+        None  # folder in data/06_models, or a document; null: own
+    )
     raw_records: str | None = None  # file of records; null: the role's
     concept: str | None = None  # what the product is
     requirements: str | None = None  # file; null: the example

@@ -14,6 +14,7 @@ from kedro.pipeline import Pipeline
 from kedro.utils import find_kedro_project
 
 from po_optimizer import pipelines as pipelines_package
+from po_optimizer.config_loader import is_document
 from po_optimizer.errors import PoOptimizerError, SettingError, listed
 from po_optimizer.params import RoleParams
 from po_optimizer.pipelines import (
@@ -139,12 +140,12 @@ def check_program_from(
         raise SettingError("program_from", source, problem, remedy)
     programs = {"optimized_program", "champion_program"}
     if programs & pipeline.inputs() and not catalog.exists("optimized_program"):
-        stored = listed(_stored_programs(catalog, source))
+        stored = "" if is_document(source) else listed(_stored(catalog, source))
         remedy = f"Choose one of: {stored or 'none is stored yet'}."
         raise SettingError("program_from", source, "no program is stored there", remedy)
 
 
-def _stored_programs(catalog: CatalogProtocol[Any, Any], source: str) -> list[str]:
+def _stored(catalog: CatalogProtocol[Any, Any], source: str) -> list[str]:
     """The folders that `program_from` may name."""
     program = Path(str(getattr(catalog.get("optimized_program"), "_filepath", "")))
     models = program.parents[len(Path(source).parts)]

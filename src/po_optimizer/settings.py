@@ -2,9 +2,15 @@
 
 import os
 import sys
+from pathlib import Path
 
 try:  # the second that these imports take is before any command that could say it
-    from po_optimizer.config_loader import ProjectConfigLoader, results_folder
+    from po_optimizer.config_loader import (
+        ProjectConfigLoader,
+        is_document,
+        program_folder,
+        results_folder,
+    )
     from po_optimizer.hooks import InterruptHooks, RunHooks
     from po_optimizer.lms import lm_slug
 except KeyboardInterrupt:
@@ -21,6 +27,12 @@ CONFIG_LOADER_ARGS = {
     "custom_resolvers": {
         "lm_slug": lm_slug,
         "results_folder": results_folder,
+        "program_folder": program_folder,
+        "program_file": lambda folder, program: (
+            program if is_document(program) else f"{folder}/program.json"
+        ),
+        "is_document": is_document,
+        "is_versioned": lambda program: not Path(program).is_file(),
         "either": lambda value, default: default if value is None else value,
         "is_empty": lambda value: not value,
         "from_env": lambda name, default: os.environ.get(name) or default,

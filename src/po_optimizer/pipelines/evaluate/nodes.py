@@ -124,7 +124,7 @@ def compare_programs(
     champion_program: dspy.Module | None,
     champion: dict[str, Any] | None,
     testset: RecordStream,
-    trials: list[dict[str, Any]],
+    trials: list[dict[str, Any]] | None,
     lm_usage: dict[str, Any],
     role: RoleParams,
     promotion: PromotionParams,
@@ -151,7 +151,7 @@ def compare_programs(
             program=role.program,
         ),
         usage=usage,
-        trials=trials,
+        trials=trials or [],
         promotion=promotion,
         judged=judged_programs / "judged.jsonl",
     )
@@ -169,7 +169,7 @@ def draw_figures(
     score_report: dict[str, Any],
     baseline_predictions: RecordStream,
     optimized_predictions: RecordStream,
-    trials: list[dict[str, Any]],
+    trials: list[dict[str, Any]] | None,
     lm_usage: dict[str, Any],
 ) -> dict[str, go.Figure]:
     """The report's figures, each a catalog entry that kedro-viz shows."""
@@ -177,7 +177,7 @@ def draw_figures(
         ScoreReport.model_validate(score_report),
         Predictions(baseline_predictions),
         Predictions(optimized_predictions),
-        trials,
+        trials or [],
         RunUsage.model_validate(lm_usage).stages,
     )
     return {f"{name}_figure": figure for name, figure in figures.items()}
@@ -188,9 +188,9 @@ def write_report(
     promotion: dict[str, Any],
     baseline_predictions: RecordStream,
     optimized_predictions: RecordStream,
-    trials: list[dict[str, Any]],
-    preflight_report: dict[str, Any],
-    optimization_report: dict[str, Any],
+    trials: list[dict[str, Any]] | None,
+    preflight_report: dict[str, Any] | None,
+    optimization_report: dict[str, Any] | None,
     optimized_program: dspy.Module,
     prompt_diff: str,
     lm_usage: dict[str, Any],
@@ -215,20 +215,20 @@ def write_report(
         Predictions(optimized_predictions),
         {name.removesuffix("_figure"): figure for name, figure in figures.items()},
         title=title,
-        trials=trials,
+        trials=trials or [],
         stages=usage.stages,
         prompt_diff=prompt_diff,
-        preflight=preflight_report["checks"],
+        preflight=(preflight_report or {}).get("checks", []),
         settings=provenance,
     )
-    spent = Usage.model_validate(optimization_report["spent"])
+    spent = Usage.model_validate((optimization_report or {}).get("spent", {}))
     summary = RunSummary.of(report, decision, usage, provenance, spent)
     files = {
         "report.html": page,
         "prompt_diff.html": prompt_diff,
         "score_report.json": json.dumps(score_report),
         "promotion.json": json.dumps(promotion),
-        "trials.json": json.dumps(trials),
+        "trials.json": json.dumps(trials or []),
         "program.json": json.dumps(extract_program_components(optimized_program)),
         "run.json": summary.model_dump_json(),
     }

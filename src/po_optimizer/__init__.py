@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         get_provenance,
         load_program,
         load_program_from_components,
+        load_promoted,
         save_program,
     )
     from po_optimizer.roles.score import Score
@@ -32,6 +33,7 @@ __all__ = [
     "get_provenance",
     "load_program",
     "load_program_from_components",
+    "load_promoted",
     "optimize",
     "save_program",
 ]

@@ -205,5 +205,5 @@ def test_a_tiny_p_is_not_shown_as_zero() -> None:
     worn = Judgement.at(20, 1, 0.05)
     found = decide(report([0.3] * 40, [0.95] * 40, judgement=worn), QUICK)
     assert found.decision == "promote"
-    assert "p=1e-05" in found.reasons[0]
+    assert "p=6e-07" in found.reasons[0]
     assert "the 20th program" in " ".join(found.reasons)

@@ -1,7 +1,12 @@
 """Champion against challenger through Kedro: real nodes, real files, scripted LM."""
 
 import json
+import os
+import shutil
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import dspy
 import pytest
@@ -22,8 +27,7 @@ from tests.scripted import scripted_lm
 from tests.small_role import Labeler
 from tests.test_small_role import ROLE
 
-RIGHT = {"strong": 95, "weak": 70}  # of 100 answers; the baseline has none
-PLACE = "embedded-smollm2-135m-instruct"
+RIGHT = {"strong": 95, "weak": 45}  # of 100 answers; the baseline has none
 QUICK = PromotionParams(num_resamples=1000, target_rubric=0.0)
 
 
@@ -43,21 +47,20 @@ def program(word: str) -> dspy.Module:
     return labeler
 
 
-@pytest.fixture
-def lm(tmp_path, monkeypatch):
-    """A scripted LM; the working directory is a folder of its own."""
-    monkeypatch.chdir(tmp_path)
-    return scripted_lm(answer, tmp_path / "lm", num_threads=2)
-
-
-def catalog_of(lm, run: str, n: int = 60) -> DataCatalog:
-    """The project's catalog in one run; its files lie in the working directory."""
+@cache
+def entries() -> dict[str, Any]:
+    """The project's catalog without credentials; to verify in a process takes long."""
     loader = ProjectConfigLoader(str(CONF), env="base", **CONFIG_LOADER_ARGS)
-    entries = loader["catalog"]
-    for entry in entries.values():
+    found: dict[str, Any] = loader["catalog"]
+    for entry in found.values():
         entry.pop("credentials", None)
-    entries["optimized_program"]["verify"] = "inline"
-    catalog = DataCatalog.from_config(entries, save_version=run)
+    found["optimized_program"]["verify"] = "inline"
+    return found
+
+
+def catalog_of(lm, run: str, n: int = 30) -> DataCatalog:
+    """The project's catalog in one run; its files lie in the working directory."""
+    catalog = DataCatalog.from_config(deepcopy(entries()), save_version=run)
     lm.meter.run_id = run
     given = {
         "task_lm": lm,
@@ -76,7 +79,7 @@ def catalog_of(lm, run: str, n: int = 60) -> DataCatalog:
     return catalog
 
 
-def judge(lm, run: str, word: str, n: int = 60) -> DataCatalog:
+def judge(lm, run: str, word: str, n: int = 30) -> DataCatalog:
     """One run that released this program and evaluated it."""
     catalog = catalog_of(lm, run, n)
     catalog.save("optimized_program", program(word))
@@ -97,74 +100,126 @@ def running(lm, run: str = "later") -> str:
     return instructions if choice["program"] == "optimized" else ""
 
 
-def test_worse_challenger_does_not_replace_the_champion(lm):
-    """The first run is promoted, the second is better than the baseline, no more."""
-    first = judge(lm, "run-1", "strong")
-    assert first.load("promotion")["decision"] == "promote"
-    paid = lm.meter.ledger.totals().paid
-    second = judge(lm, "run-2", "weak")
-    decision, report = second.load("promotion"), second.load("score_report")
-    assert decision["decision"] == "keep_champion"
-    assert "not better than the promoted program" in decision["reasons"][0]
-    assert report["uplift"]["score"]["mean"] > 0.3
-    assert report["champion"]["score"]["mean"] > report["optimized"]["score"]["mean"]
-    assert lm.meter.ledger.totals().paid - paid == 60  # the challenger's answers alone
-    assert running(lm) == "Name it, strong hand."
+def scripted(folder: Path):
+    """The scripted LM of a folder; it has its ledger and its answers there."""
+    return scripted_lm(answer, folder / "lm", num_threads=2)
 
 
-def test_better_challenger_replaces_the_champion(lm):
-    """The other order: both are promoted, the second over the first."""
-    judge(lm, "run-1", "weak")
-    assert running(lm) == "Name it, weak hand."
-    second = judge(lm, "run-2", "strong")
-    assert second.load("promotion")["decision"] == "promote"
-    assert "over the promoted program" in second.load("promotion")["reasons"][0]
-    assert second.load("new_champion")["run"] == "run-2"
-    assert running(lm) == "Name it, strong hand."
-
-
-def test_champion_judged_again_stays(lm):
-    """To run evaluate again asks the LM nothing and takes nothing back."""
-    judge(lm, "run-1", "strong")
-    paid = lm.meter.ledger.totals().paid
-    again = judge(lm, "run-2", "strong")
-    assert lm.meter.ledger.totals().paid == paid
-    assert "It is the promoted program" in " ".join(again.load("promotion")["reasons"])
-    assert again.load("new_champion")["run"] == "run-1"
-
-
-def test_champion_is_measured_on_the_testset_of_today(lm):
-    """On other examples the champion answers anew: old scores would not compare."""
-    judge(lm, "run-1", "strong", n=40)
-    report = judge(lm, "run-2", "weak", n=60).load("score_report")
-    assert report["champion"]["n_examples"] == 60
-
-
-def test_champion_that_is_not_there_is_an_error(lm, tmp_path):
-    """A lost version is never taken for "none is promoted"."""
-    judge(lm, "run-1", "strong")
-    (document,) = tmp_path.rglob("program.json/run-1/program.json")
-    document.unlink()
-    with pytest.raises(DatasetError, match="not among the versions"):
-        running(lm)
-    with pytest.raises(ArtifactError, match="not among the versions"):
-        load_promoted(document.parents[3].name, PLACE)
-
-
-def test_champion_of_before_there_was_a_champion_file_is_found(lm, tmp_path):
-    """Its promotion.json names it, and a worse program does not replace it."""
-    judge(lm, "run-1", "strong")
-    (champion,) = tmp_path.rglob("champion.json")
-    champion.unlink()
-    assert running(lm) == "Name it, strong hand."
-    second = judge(lm, "run-2", "weak")
-    assert second.load("promotion")["decision"] == "keep_champion"
-    assert running(lm) == "Name it, strong hand."
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory):
+    """Folders in which two programs were judged, by their order."""
+    folders, before = {}, Path.cwd()
+    for order in (("strong", "weak"), ("weak", "strong")):
+        folder = tmp_path_factory.mktemp("-".join(order))
+        os.chdir(folder)
+        lm = scripted(folder)
+        for number, word in enumerate(order, start=1):
+            judge(lm, f"run-{number}", word)
+        folders[order] = folder
+    os.chdir(before)
+    return folders
 
 
 @pytest.fixture
-def command():
+def strong_first(judged, tmp_path, monkeypatch):
+    """A copy in which the weak program challenged the strong one; the LM in it."""
+    return copied(judged["strong", "weak"], tmp_path / "copy", monkeypatch)
+
+
+@pytest.fixture
+def weak_first(judged, tmp_path, monkeypatch):
+    """A copy in which the strong program challenged the weak one; the LM in it."""
+    return copied(judged["weak", "strong"], tmp_path / "copy", monkeypatch)
+
+
+def copied(folder, copy, monkeypatch):
+    """The LM of a copy that is the working directory."""
+    shutil.copytree(folder, copy)
+    monkeypatch.chdir(copy)
+    return scripted(copy)
+
+
+def stored(name: str) -> dict[str, Any]:
+    """A JSON document that the last run left."""
+    (path,) = (p for p in Path("data").rglob(name) if "runs" not in p.parts)
+    document: dict[str, Any] = json.loads(path.read_text())
+    return document
+
+
+def test_worse_challenger_does_not_replace_the_champion(strong_first):
+    """The first run was promoted; the second is better than the baseline, no more."""
+    decision, report = stored("promotion.json"), stored("score_report.json")
+    assert decision["decision"] == "keep_champion"
+    assert "not better than the promoted program" in decision["reasons"][0]
+    assert report["uplift"]["score"]["mean"] > 0.1
+    assert report["champion"]["score"]["mean"] > report["optimized"]["score"]["mean"]
+    assert running(strong_first) == "Name it, strong hand."
+
+
+def test_champion_is_compared_for_nothing(strong_first):
+    """Its answers are kept: each of three programs was asked 30 times."""
+    assert strong_first.meter.ledger.totals().paid == 90
+
+
+def test_better_challenger_replaces_the_champion(weak_first):
+    """The other order: both are promoted, the second over the first."""
+    decision = stored("promotion.json")
+    assert decision["decision"] == "promote"
+    assert "over the promoted program" in decision["reasons"][0]
+    assert stored("champion.json")["run"] == "run-2"
+    assert running(weak_first) == "Name it, strong hand."
+
+
+def test_champion_judged_again_stays(weak_first):
+    """To run evaluate again asks the LM nothing and takes nothing back."""
+    paid = weak_first.meter.ledger.totals().paid
+    judge(weak_first, "run-3", "strong")
+    assert weak_first.meter.ledger.totals().paid == paid
+    assert "It is the promoted program" in " ".join(stored("promotion.json")["reasons"])
+    assert stored("champion.json")["run"] == "run-2"
+
+
+def test_champion_is_measured_on_the_testset_of_today(strong_first, command):
+    """On other examples it answers anew; a run judged on the old ones is refused."""
+    report = judge(strong_first, "run-3", "weak", n=20).load("score_report")
+    assert report["champion"]["n_examples"] == 20
+    code, said = command("promote", "run-1")
+    assert (code, "another testset" in said) == (1, True)
+
+
+def test_champion_that_is_not_there_is_an_error(strong_first):
+    """A lost version is never taken for "none is promoted"."""
+    (document,) = Path("data").rglob("program.json/run-1/program.json")
+    document.unlink()
+    with pytest.raises(DatasetError, match="not among the versions"):
+        running(strong_first)
+    lm, role = document.parts[-4], document.parts[-5]
+    with pytest.raises(ArtifactError, match="not among the versions"):
+        load_promoted(role, lm)
+
+
+def test_champion_of_before_there_was_a_champion_file_is_found(weak_first):
+    """Its promotion.json names it, and a worse program does not replace it."""
+    (champion,) = Path("data").rglob("champion.json")
+    champion.unlink()
+    assert running(weak_first) == "Name it, strong hand."
+    judge(weak_first, "run-3", "weak")
+    assert stored("promotion.json")["decision"] == "keep_champion"
+    assert running(weak_first) == "Name it, strong hand."
+
+
+def test_damaged_champion_file_is_an_error(strong_first):
+    """What cannot be read does not say that there is no champion."""
+    (champion,) = Path("data").rglob("champion.json")
+    champion.write_text("{")
+    with pytest.raises(DatasetError, match=r"champion\.json"):
+        running(strong_first)
+
+
+@pytest.fixture
+def command(monkeypatch):
     """`po-optimizer runs ...`, and what it says."""
+    monkeypatch.setenv("COLUMNS", "200")
 
     def invoke(*words: str) -> tuple[int, str]:
         done = CliRunner().invoke(runs, words)
@@ -173,65 +228,63 @@ def command():
     return invoke
 
 
-def test_rolling_back_is_one_command_and_asks_nothing(lm, command):
+def test_rolling_back_is_one_command_and_asks_nothing(weak_first, command):
     """Run 2 replaced run 1; run 1's program runs again without an evaluation."""
-    judge(lm, "run-1", "weak")
-    judge(lm, "run-2", "strong")
-    paid = lm.meter.ledger.totals().paid
+    paid = weak_first.meter.ledger.totals().paid
     code, said = command("promote", "run-1")
     assert (code, "run-1 is promoted" in said) == (0, True)
-    assert running(lm) == "Name it, weak hand."
-    assert lm.meter.ledger.totals().paid == paid
+    assert running(weak_first) == "Name it, weak hand."
+    assert weak_first.meter.ledger.totals().paid == paid
 
 
-def test_run_that_was_not_promoted_needs_a_name(lm, command):
+def test_run_that_was_not_promoted_needs_a_name(strong_first, command):
     """Against the measurement a person decides, and is named."""
-    judge(lm, "run-1", "strong")
-    judge(lm, "run-2", "weak")
     code, said = command("promote", "run-2")
     assert (code, "keep_champion" in said, "--by NAME" in said) == (1, True, True)
     assert command("promote", "run-2", "--by", "Ada")[0] == 0
-    assert running(lm) == "Name it, weak hand."
+    assert "by hand of Ada" in stored("champion.json")["reason"]
+    assert running(strong_first) == "Name it, weak hand."
     assert command("demote", "run-2", "--by", "Ada")[0] == 0
-    assert running(lm) == ""
+    assert running(strong_first) == ""
 
 
-def test_run_on_another_testset_is_judged_again(lm, command):
-    """Scores of other examples do not compare, so no roll-back without evaluating."""
-    judge(lm, "run-1", "strong", n=40)
-    judge(lm, "run-2", "strong", n=60)
-    code, said = command("promote", "run-1")
-    assert (code, "another testset" in said) == (1, True)
-
-
-def test_runs_are_listed_compared_and_pruned(lm, command, monkeypatch):
-    """Each run kept its report, scores, trials and prompts; the champion's stays."""
-    monkeypatch.setenv("COLUMNS", "200")
-    judge(lm, "run-1", "strong")
-    for number in (2, 3):
-        judge(lm, f"run-{number}", "weak")
+def test_runs_are_listed_the_newest_first(strong_first, command):
+    """A line a run, with what it reached and cost; the promoted one is marked."""
     _, said = command()
-    assert [said.index(f"run-{number}") for number in (3, 2, 1)] == sorted(
-        said.index(f"run-{number}") for number in (3, 2, 1)
-    )
-    assert "run-1 *" in said
+    assert said.index("run-2") < said.index("run-1 *")
+    assert "keep_champion" in said
+
+
+def test_two_runs_stand_side_by_side(strong_first, command):
+    """Scores and prompts of both; an unknown run is an error that names the others."""
     _, said = command("diff", "run-1", "run-2")
     assert "Name it, strong hand." in said
     assert "Name it, weak hand." in said
-    kept = {path.name for path in next(Path().rglob("runs/run-1")).iterdir()}
+    code, said = command("diff", "run-1", "run-9")
+    assert (code, "no run begins so" in said, "run-2" in said) == (1, True, True)
+
+
+def test_pruning_keeps_the_champions_run(strong_first, command):
+    """Of two runs the older one is the champion's: none can go."""
+    assert "0 runs deleted" in command("prune", "--keep", "1")[1]
+    assert "1 runs deleted" in command("prune", "--keep", "0")[1]
+    (folder,) = Path("data").rglob("runs/*")
+    kept = {path.name for path in folder.iterdir()}
+    assert folder.name == "run-1"
     assert {"report.html", "score_report.json", "trials.json", "program.json"} <= kept
-    code, said = command("prune", "--keep", "1")
-    assert (code, "1 runs deleted" in said, "run-2" in said) == (0, True, True)
-    assert command("promote", "run-9")[0] == 1
 
 
-def test_promoted_program_is_loaded_from_python(lm, tmp_path):
+def test_no_run_is_said_in_a_sentence(tmp_path, command):
+    """A folder without runs names the command that makes one."""
+    assert "kedro run" in command("--reporting", str(tmp_path))[1]
+
+
+def test_promoted_program_is_loaded_from_python(strong_first):
     """`load_promoted` gives what integrate runs; where none is, an error."""
-    judge(lm, "run-1", "strong")
-    (champion,) = tmp_path.rglob("champion.json")
-    role, place = champion.parts[-3], champion.parts[-2]
-    loaded = load_promoted(role, place, allowed_packages=["dspy", "tests"])
+    (champion,) = Path("data").rglob("champion.json")
+    role, lm = champion.parts[-3], champion.parts[-2]
+    loaded = load_promoted(role, lm, allowed_packages=["dspy", "tests"])
     assert loaded.label.signature.instructions == "Name it, strong hand."
     champion.write_text('{"program": null}')
     with pytest.raises(ArtifactError, match="no program is promoted"):
-        load_promoted(role, place)
+        load_promoted(role, lm)

@@ -8,6 +8,7 @@ from po_optimizer.persistence.components import (
     load_program_from_components,
     missing_parts,
 )
+from po_optimizer.persistence.promoted import load_promoted
 from po_optimizer.persistence.scripted_call import compare_calls
 from po_optimizer.persistence.store import SavedProgram, load_program, save_program
 
@@ -20,6 +21,7 @@ __all__ = [
     "get_provenance",
     "load_program",
     "load_program_from_components",
+    "load_promoted",
     "missing_parts",
     "save_program",
 ]

@@ -1,6 +1,8 @@
-"""Kills whole runs, raw records to evaluation, at random moments; then resumes them.
+"""Kills whole runs at random moments, then resumes them.
 
-python -m tests.pipelines.kill_rounds 60
+python -m tests.pipelines.kill_rounds 60 [miprov2 | gepa | python]
+
+Raw records to evaluation by the Kedro stages, or `optimize` and `evaluate` from Python.
 """
 
 import json
@@ -11,12 +13,16 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+import dspy
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.io.core import generate_timestamp
 from kedro.runner import SequentialRunner
 
+from po_optimizer import evaluate, optimize
 from po_optimizer.params import (
     DataPrepParams,
     EvaluateParams,
@@ -25,12 +31,15 @@ from po_optimizer.params import (
 )
 from po_optimizer.pipeline_registry import make_pipelines
 from po_optimizer.settings import CONFIG_LOADER_ARGS, CONFIG_LOADER_CLASS
+from tests import test_api
 from tests.datasets.kill_rounds import leftovers
 from tests.pipelines.evaluating import CONF
 from tests.pipelines.test_stages import KINDS, answer
-from tests.scripted import scripted_lm
+from tests.scripted import ScriptedEngine, scripted_lm
 from tests.small_role import raw_record
 from tests.test_small_role import ROLE
+
+Run = Callable[[Path], None]
 
 PARAMETERS = {
     "role": ROLE,
@@ -41,7 +50,7 @@ PARAMETERS = {
 }
 
 
-def run(folder: Path) -> None:
+def run_stages(folder: Path, optimizer: str) -> None:
     """One `kedro run --pipeline=evaluate`, without Kedro's start, in that folder."""
     os.chdir(folder)
     loader = CONFIG_LOADER_CLASS(str(CONF), env="base", **CONFIG_LOADER_ARGS)
@@ -53,13 +62,32 @@ def run(folder: Path) -> None:
     entries["raw_records"]["filepath"] = "raw.jsonl"
     catalog = DataCatalog.from_config(entries, save_version=generate_timestamp())
     lm = scripted_lm(answer, folder / "lm", provider="embedded")
-    given = {f"params:{name}": value for name, value in PARAMETERS.items()}
+    chosen = PARAMETERS["optimize"].model_copy(update={"optimizer": optimizer})
+    parameters = {**PARAMETERS, "optimize": chosen}
+    given = {f"params:{name}": value for name, value in parameters.items()}
     for name, value in {**given, "task_lm": lm, "prompt_lm": lm}.items():
         catalog[name] = MemoryDataset(value, copy_mode="assign")
     SequentialRunner().run(make_pipelines()["evaluate"], catalog)
 
 
-def child(folder: Path, seconds: float | None) -> bool:
+def run_python(folder: Path) -> None:
+    """The same from Python, in one folder."""
+    lm = dspy.LM("openai/scripted", engine=ScriptedEngine(test_api.answer))
+    place = folder / "data/06_models/api/run"
+    shared = {"metric": test_api.exact, "lm": lm, "folder": place}
+    rows, student = test_api.ROWS, test_api.Answering()
+    run = optimize(student, trainset=rows[:8], valset=rows[8:16], **shared)
+    evaluate(student, run.program, testset=rows[16:], **shared)
+
+
+RUNS = {
+    "miprov2": partial(run_stages, optimizer="miprov2"),
+    "gepa": partial(run_stages, optimizer="gepa"),
+    "python": run_python,
+}
+
+
+def child(run: Run, folder: Path, seconds: float | None) -> bool:
     """A run in a process that is killed after that time; False if it was done."""
     pid = os.fork()
     if pid == 0:
@@ -87,11 +115,11 @@ def staged(folder: Path) -> list[str]:
     return [str(p.relative_to(folder)) for p in (*hidden, *empty)]
 
 
-def main(rounds: int) -> dict[str, int]:
+def main(rounds: int, kind: str) -> dict[str, int]:
     """The counts; a round is killed up to three times."""
     dice = random.Random(9)  # noqa: S311 no secret
     names = ("rounds", "kills", "with_leftovers", "versions", "most_versions")
-    counts = dict.fromkeys(names, 0)
+    counts, run = dict.fromkeys(names, 0), RUNS[kind]
     with tempfile.TemporaryDirectory() as name:
         lines = [json.dumps(raw_record(n, KINDS[n % 3])) for n in range(12)]
         span = 0.0
@@ -100,14 +128,15 @@ def main(rounds: int) -> dict[str, int]:
             folder.mkdir()
             (folder / "raw.jsonl").write_text("\n".join(lines))
             for _ in range(dice.randint(1, 3) if number else 0):
-                counts["kills"] += child(folder, dice.uniform(0.0, 1.3) * span)
+                counts["kills"] += child(run, folder, dice.uniform(0.0, 1.3) * span)
             started = time.perf_counter()
-            child(folder, None)
+            child(run, folder, None)
             span = span or time.perf_counter() - started
             if not number:
                 continue
             models = next((folder / "data/06_models").glob("*/*"))
-            n_versions = len(list((models / "program.json").glob("*/program.json")))
+            n_versions = len(list(models.glob("program.json/*/program.json")))
+            n_versions += (models / "program.json").is_file()
             left = [p for p in leftovers(models) if "program.json/" in p]
             counts["with_leftovers"] += bool(left or staged(folder / "data"))
             counts["versions"] += n_versions
@@ -118,4 +147,6 @@ def main(rounds: int) -> dict[str, int]:
 
 if __name__ == "__main__":
     logging.disable(logging.ERROR)
-    sys.stdout.write(json.dumps(main(int(sys.argv[1]))) + "\n")
+    sys.stdout.write(
+        json.dumps(main(int(sys.argv[1]), *sys.argv[2:] or ["miprov2"])) + "\n"
+    )

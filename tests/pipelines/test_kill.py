@@ -10,9 +10,10 @@ from tests.faces.project import ROOT
 
 
 @pytest.mark.exhaustive
-def test_killed_runs_release_once(tmp_path):
-    """Raw records to evaluation, killed up to three times, then run to the end."""
-    command = [sys.executable, "-m", "tests.pipelines.kill_rounds", "30"]
+@pytest.mark.parametrize("kind", ["miprov2", "gepa", "python"])
+def test_killed_runs_release_once(kind):
+    """Whole runs, killed up to three times, then run to the end."""
+    command = [sys.executable, "-m", "tests.pipelines.kill_rounds", "30", kind]
     done = subprocess.run(  # noqa: S603 our own module
         command, cwd=ROOT, capture_output=True, text=True, check=True
     )

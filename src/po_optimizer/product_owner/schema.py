@@ -46,35 +46,27 @@ class Document(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     @classmethod
-    def from_yaml(cls: type[D], text: str, document: str | None = None) -> D:
+    def from_yaml(
+        cls: type[D], text: str | Mapping[str, Any], document: str | None = None
+    ) -> D:
         """The document that a YAML text holds.
 
         Args:
-            text: YAML, in Markdown fences or not.
+            text: YAML, in Markdown fences or not, or the mapping that was read of it.
             document: What the error calls it (a file, say); the class by default.
 
         Raises:
             DocumentError: No readable YAML, or fields that are missing or wrong.
         """
         name = document or cls.__name__
-        fields = read_yaml(text, name)
+        fields = read_yaml(text, name) if isinstance(text, str) else text
         try:
             return cls.model_validate(fields)
         except ValidationError as error:
-            place = place_of(text, error.errors()[0]["loc"]) or (None, None)
+            path = error.errors()[0]["loc"]
+            place = place_of(text, path) if isinstance(text, str) else None
             problems = "; ".join(field_problems(error))
-            raise DocumentError(name, problems, *place) from error
-
-    @classmethod
-    def from_mapping(
-        cls: type[D], fields: Mapping[str, Any], document: str | None = None
-    ) -> D:
-        """The document that a mapping holds; arguments and errors as `from_yaml`."""
-        name = document or cls.__name__
-        try:
-            return cls.model_validate(fields)
-        except ValidationError as error:
-            raise DocumentError(name, "; ".join(field_problems(error))) from error
+            raise DocumentError(name, problems, *(place or (None, None))) from error
 
     def to_yaml(self) -> str:
         """The document as YAML, keys in the order of the fields."""
@@ -137,10 +129,12 @@ class Requirements(Document):
             for position, requirement in enumerate(getattr(self, name)):
                 place = f"{name}[{position}].id"
                 places.setdefault(requirement.id.casefold(), []).append(place)
-        twice = {one: where for one, where in places.items() if len(where) > 1}
-        if twice:
-            told = (f"{one} ({listed(where)})" for one, where in sorted(twice.items()))
-            msg = f"ids stand twice: {listed(told)}"
+        repeated = {name: where for name, where in places.items() if len(where) > 1}
+        if repeated:
+            places_of = (
+                f"{name} ({listed(where)})" for name, where in sorted(repeated.items())
+            )
+            msg = f"ids stand twice: {listed(places_of)}"
             raise ValueError(msg)
         return self
 

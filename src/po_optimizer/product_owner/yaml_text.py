@@ -171,7 +171,7 @@ def place_of(text: str, path: Iterable[int | str]) -> tuple[int, int] | None:
         node = yaml.compose(_without_fences(text), Loader=_TextLoader)
     except yaml.YAMLError:  # libyaml read it, and is the more lenient one
         return None
-    found = None
+    place = None
     for step in path:
         inside = list(node.value) if isinstance(node, yaml.CollectionNode) else []
         if isinstance(node, yaml.MappingNode):
@@ -180,8 +180,8 @@ def place_of(text: str, path: Iterable[int | str]) -> tuple[int, int] | None:
             inside = inside[step : step + 1]
         if not inside:
             break
-        node = found = inside[0]
-    return found and (found.start_mark.line + 1, found.start_mark.column + 1)
+        node = place = inside[0]
+    return place and (place.start_mark.line + 1, place.start_mark.column + 1)
 
 
 def _load(text: str) -> Any:

@@ -118,7 +118,7 @@ def _make(target: Any, role: RoleParams) -> Any:
         raise
     except Exception as error:
         problem = f"making it raised {type(error).__name__}: {error}"
-        remedy = "Correct the program, or role.program_args in parameters_role.yml."
+        remedy = "Correct the program, or role.program_args in the role's file."
         raise SettingError("role.program", path, problem, remedy) from error
 
 
@@ -135,7 +135,7 @@ def _refused(role: RoleParams, problem: str) -> SettingError:
         "role.program_args",
         dict(role.program_args),
         f"{role.program} refuses them ({problem})",
-        "Correct role.program_args in parameters_role.yml.",
+        "Correct role.program_args in the role's file.",
     )
 
 
@@ -214,7 +214,7 @@ def bind_metric(path: str, args: Mapping[str, Any]) -> Metric:
             "role.metric_args",
             dict(args),
             f"{path} refuses them ({error})",
-            "Correct role.metric_args in parameters_role.yml.",
+            "Correct role.metric_args in the role's file.",
         ) from error
     problem = metric_problem(bound)
     if problem:

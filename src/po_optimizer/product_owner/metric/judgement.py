@@ -56,7 +56,7 @@ STEM_LENGTH = 6  # so that loan and loans, member and membership meet
 
 
 @dataclass(frozen=True)
-class Finding:
+class Component:
     """One component of the judgement, in [0, 1], and why it is not 1.0."""
 
     name: str
@@ -69,8 +69,8 @@ def judge_by_reference(
     vision: Fields,
     review: Fields,
     reference: ProductOwnerReview,
-) -> tuple[Finding, ...]:
-    """The findings in the order of `JUDGED_NAMES`."""
+) -> tuple[Component, ...]:
+    """The components in the order of `JUDGED_NAMES`."""
     ids = RequirementIds(requirements)
     coherence = coherence_of(ids, requirements, review, reference)
     return (
@@ -82,13 +82,13 @@ def judge_by_reference(
         _existing_ids(ids, requirements, review),
         _consistency(review, coherence),
         _grounding(requirements, vision),
-        Finding("coherence", coherence.value, coherence.feedback),
+        Component("coherence", coherence.value, coherence.feedback),
     )
 
 
 def _verdict(
     review: Fields, reference: ProductOwnerReview, coherence: Coherence
-) -> Finding:
+) -> Component:
     """Whether the status is right; without reasons it is a guess, and counts half."""
     status = text_of(review.get("status"))
     missed = []
@@ -97,12 +97,12 @@ def _verdict(
         wanted = f"the reference says {reference.status}"
         missed.append(f"status is {status or 'missing'}, {wanted}")
         if status not in STATUSES:
-            return Finding("verdict", 0.0, tuple(missed))
+            return Component("verdict", 0.0, tuple(missed))
         steps = abs(STATUSES.index(status) - STATUSES.index(reference.status))
     if coherence.reasoned < 1.0:
         missed.append("gaps and conflicts do not give the reasons for the status")
     value = (1.0, ONE_STEP_OFF, 0.0)[steps]
-    return Finding("verdict", value * (1 + coherence.reasoned) / 2, tuple(missed))
+    return Component("verdict", value * (1 + coherence.reasoned) / 2, tuple(missed))
 
 
 def _named(
@@ -112,7 +112,7 @@ def _named(
     reference: ProductOwnerReview,
     *,
     written: float,
-) -> Finding:
+) -> Component:
     """F1 of the ids named with a reason in one list, corrected for chance."""
     entries = entries_of(alignment_of(review).get(name))
     expected_entries: list[str] = getattr(reference.requirements_alignment, name)
@@ -121,7 +121,7 @@ def _named(
         return _without_ids(name, entries, expected_entries)
     reasons = Reasons(ids, expected_entries).supported(entries)
     named = frozenset(reasons) | ids.invented_in(entries)
-    hits = written * sum(reasons.get(one, 0.0) for one in expected)
+    hits = written * sum(reasons.get(named_id, 0.0) for named_id in expected)
     value = _above_chance(hits, len(reasons), len(named), len(expected), len(ids))
     missed = [
         f'{ids.described(lost)} not named; the reference: "{entry}"'
@@ -130,12 +130,12 @@ def _named(
     ]
     if surplus := named - expected:
         missed.append(f"{ids.described(surplus)} named, not so in the reference")
-    if weak := [one for one in expected & named if reasons[one] < 1.0]:
+    if weak := [named_id for named_id in expected & named if reasons[named_id] < 1.0]:
         missed.append(
             f"{ids.described(weak)} named, but the entry says too little of it and of "
             "what is wrong with it"
         )
-    return Finding(name, value, tuple(missed))
+    return Component(name, value, tuple(missed))
 
 
 def _above_chance(
@@ -157,36 +157,36 @@ def _above_chance(
     return max(0.0, (f1 - by_chance) / (1.0 - by_chance))
 
 
-def _without_ids(name: str, entries: list[str], expected: list[str]) -> Finding:
+def _without_ids(name: str, entries: list[str], expected: list[str]) -> Component:
     """The reference names no id: whether there is anything, and of the same matter."""
     if not entries and not expected:
-        return Finding(name, 1.0)
+        return Component(name, 1.0)
     if not expected:
-        return Finding(name, 0.0, (f"{len(entries)} listed, the reference has none",))
+        return Component(name, 0.0, (f"{len(entries)} listed, the reference has none",))
     if not entries:
-        return Finding(name, 0.0, (f'none listed; the reference: "{expected[0]}"',))
+        return Component(name, 0.0, (f'none listed; the reference: "{expected[0]}"',))
     matter = content_of(expected)
     value = max(speaks(content_words(entry), matter) for entry in entries)
     missed = f'what is listed is beside the reference\'s: "{expected[0]}"'
-    return Finding(name, value, () if value == 1.0 else (missed,))
+    return Component(name, value, () if value == 1.0 else (missed,))
 
 
 def _existing_ids(
     ids: RequirementIds, requirements: Requirements, review: Fields
-) -> Finding:
+) -> Component:
     """The share of the cited ids that exist; nothing cited is nothing traceable."""
     entries = review_entries(review)
     named, invented = ids.named_in(entries), ids.invented_in(entries)
     if not named and not invented:
         if not requirements.every:
-            return Finding("ids", 1.0)
-        return Finding("ids", 0.0, ("no requirement is cited by its id",))
+            return Component("ids", 1.0)
+        return Component("ids", 0.0, ("no requirement is cited by its id",))
     value = len(named) / (len(named) + len(invented))
     missed = (f"no requirement is called {', '.join(sorted(invented))}",)
-    return Finding("ids", value, missed if invented else ())
+    return Component("ids", value, missed if invented else ())
 
 
-def _consistency(review: Fields, coherence: Coherence) -> Finding:
+def _consistency(review: Fields, coherence: Coherence) -> Component:
     """Whether the status follows from what the review lists and gives reasons for."""
     status = text_of(review.get("status"))
     alignment = alignment_of(review)
@@ -200,12 +200,12 @@ def _consistency(review: Fields, coherence: Coherence) -> Finding:
     if not contradiction:
         weak = "what gaps and conflicts list is not a reason for the status"
         value = coherence.reasoned
-        return Finding("consistency", value, () if value == 1.0 else (weak,))
+        return Component("consistency", value, () if value == 1.0 else (weak,))
     missed = f"status is {status or 'missing'}, but {contradiction}"
-    return Finding("consistency", 0.0, (missed,))
+    return Component("consistency", 0.0, (missed,))
 
 
-def _grounding(requirements: Requirements, vision: Fields) -> Finding:
+def _grounding(requirements: Requirements, vision: Fields) -> Component:
     """Whether the vision is about the requirements' product, in words of its own."""
     texts, sources = list(_vision_texts(vision)), requirements.texts
     said = _stems(texts)
@@ -223,7 +223,7 @@ def _grounding(requirements: Requirements, vision: Fields) -> Finding:
         missed.append(f"{copied:.0%} of the vision is copied from the requirements")
     if (written := written_share(texts)) < 1.0:
         missed.append("the vision is not written in sentences")
-    return Finding("grounding", value * own * written, tuple(missed))
+    return Component("grounding", value * own * written, tuple(missed))
 
 
 def _vision_texts(vision: Fields) -> Iterator[str]:

@@ -65,9 +65,13 @@ def score_outputs(
     if expected is None:
         feedback = "\n".join(rubric.feedback)
         return Score(rubric.value, rubric.components, rubric.value, feedback)
-    findings = judge_by_reference(requirements, vision, review, expected)
-    judged = {finding.name: finding.value for finding in findings}
-    reasons = [f"{one.name}: {why}" for one in findings for why in one.feedback]
+    judged_components = judge_by_reference(requirements, vision, review, expected)
+    judged = {component.name: component.value for component in judged_components}
+    reasons = [
+        f"{component.name}: {why}"
+        for component in judged_components
+        for why in component.feedback
+    ]
     return Score(
         _weighted_mean({"rubric": rubric.value, **judged}, shares),
         {**rubric.components, **judged},
@@ -123,11 +127,10 @@ def _ours(cls: type[D], document: Any) -> D:
     """A document of the data set: not to be able to read it is our error."""
     if isinstance(document, cls):
         return document
-    text = document if isinstance(document, str) else None
-    if text is None and not isinstance(document, Mapping):
-        kind = type(document).__name__
-        raise DocumentError(cls.__name__, f"YAML text is wanted, got {kind}")
-    return cls.from_yaml(text) if text is not None else cls.from_mapping(document)
+    if isinstance(document, str | Mapping):
+        return cls.from_yaml(document)
+    kind = type(document).__name__
+    raise DocumentError(cls.__name__, f"YAML text is wanted, got {kind}")
 
 
 def _reference_review(reference: Any) -> Any:

@@ -61,46 +61,48 @@ class Reasons:
 
     def __init__(self, ids: RequirementIds, reference: Sequence[str]) -> None:
         self._ids = ids
-        self._own = {one: content_words(text) for one, text in ids.descriptions.items()}
-        self._said: dict[str, list[Words]] = {one: [] for one in self._own}
+        self._own = {
+            name: content_words(text) for name, text in ids.descriptions.items()
+        }
+        self._said: dict[str, list[Words]] = {name: [] for name in self._own}
         self._beside: dict[str, Words] = dict.fromkeys(self._own, Words())
         for entry in reference:
             named, words = ids.named_in([entry]), content_words(entry)
-            theirs = Words().union(*(self._own[one] for one in named))
-            for one in named:
-                self._said[one].append(words)
-                self._beside[one] |= theirs - self._own[one]
+            theirs = Words().union(*(self._own[name] for name in named))
+            for name in named:
+                self._said[name].append(words)
+                self._beside[name] |= theirs - self._own[name]
 
     def spoken(self, entry: str, matter: Words) -> float:
         """How far an entry speaks of what it names, else of the matter, in [0, 1]."""
         words = content_words(entry)
         named = self._ids.named_in([entry])
-        subjects = [self._subject(one) for one in named] or [matter]
+        subjects = [self._subject(name) for name in named] or [matter]
         return sum(speaks(words, subject) for subject in subjects) / len(subjects)
 
-    def support(self, entry: str, one: str) -> float:
+    def support(self, entry: str, name: str) -> float:
         """How far an entry that names a requirement gives a reason, in [0, 1]."""
         words = content_words(entry)
-        spoken = speaks(words, self._subject(one))
-        own = self._own[one]
-        if words & (self._subject(one) - own) or any(
-            said <= own for said in self._said[one]
+        spoken = speaks(words, self._subject(name))
+        own = self._own[name]
+        if words & (self._subject(name) - own) or any(
+            said <= own for said in self._said[name]
         ):
             return spoken
         return ONE_SIDE_ONLY * spoken
 
-    def _subject(self, one: str) -> Words:
+    def _subject(self, name: str) -> Words:
         """The requirement's own words, and those of what the reference sees in it."""
-        return self._own[one].union(*self._said[one], self._beside[one])
+        return self._own[name].union(*self._said[name], self._beside[name])
 
     def supported(self, entries: Sequence[str]) -> dict[str, float]:
         """The requirements that the entries name, each with its best reason."""
         repeated = repetitions(entries)
         best: dict[str, float] = {}
         for place, entry in enumerate(entries):
-            for one in self._ids.named_in([entry]):
-                support = 0.0 if place in repeated else self.support(entry, one)
-                best[one] = max(best.get(one, 0.0), support)
+            for name in self._ids.named_in([entry]):
+                support = 0.0 if place in repeated else self.support(entry, name)
+                best[name] = max(best.get(name, 0.0), support)
         return best
 
 
@@ -122,8 +124,8 @@ def repetitions(entries: Sequence[str]) -> frozenset[int]:
     )
 
 
-def _alike(one: Words, other: Words) -> bool:
-    return len(one & other) >= REPEATED * max(1, len(one | other))
+def _alike(words: Words, others: Words) -> bool:
+    return len(words & others) >= REPEATED * max(1, len(words | others))
 
 
 # The same requirements and references are read at each scoring.

@@ -14,7 +14,10 @@ class RequirementIds:
 
     def __init__(self, requirements: Requirements) -> None:
         self._known: dict[str, str] = {}
-        self.descriptions = {one.id: one.description for one in requirements.every}
+        self.descriptions = {
+            requirement.id: requirement.description
+            for requirement in requirements.every
+        }
         literal, prefixes = [], set(_ALWAYS_AN_ID)
         for requirement in requirements.every:
             numbered = _NUMBERED.fullmatch(requirement.id)
@@ -35,20 +38,21 @@ class RequirementIds:
     def named_in(self, entries: Iterable[str]) -> frozenset[str]:
         """The ids of existing requirements in the entries, in their own spelling."""
         cited = map(_canonical, self._cited(entries))
-        return frozenset(self._known[one] for one in cited if one in self._known)
+        return frozenset(self._known[name] for name in cited if name in self._known)
 
     def invented_in(self, entries: Iterable[str]) -> frozenset[str]:
         """The ids in the entries that no requirement has, in capitals."""
         cited = self._cited(entries)
         return frozenset(
-            one.upper() for one in cited if _canonical(one) not in self._known
+            name.upper() for name in cited if _canonical(name) not in self._known
         )
 
     def described(self, ids: Iterable[str]) -> str:
         """The ids, each with its requirement's description where there is one."""
+        known = self.descriptions
         return ", ".join(
-            f'{one} ("{self.descriptions[one]}")' if one in self.descriptions else one
-            for one in sorted(ids)
+            f'{name} ("{known[name]}")' if name in known else name
+            for name in sorted(ids)
         )
 
     def _cited(self, entries: Iterable[str]) -> list[str]:
@@ -57,11 +61,11 @@ class RequirementIds:
         ]
 
 
-def _canonical(one: str) -> str:
+def _canonical(name: str) -> str:
     """An id without letter case, separator before the number and leading zeros."""
-    numbered = _NUMBERED.fullmatch(one)
+    numbered = _NUMBERED.fullmatch(name)
     if not numbered:
-        return one.casefold()
+        return name.casefold()
     numbers = (number.lstrip("0") or "0" for number in numbered[2].split("."))
     return f"{numbered[1].casefold()} {'.'.join(numbers)}"
 

@@ -49,7 +49,7 @@ _WORD = re.compile(r"[^\W_]+")
 
 
 @dataclass(frozen=True)
-class Check:
+class RubricItem:
     """Points earned of those possible; what is missing when some are lost."""
 
     earned: float
@@ -59,15 +59,15 @@ class Check:
 
 @dataclass(frozen=True)
 class Part:
-    """A part of the rubric: the sum of its checks, at most 30 points."""
+    """A part of the rubric: the sum of its items, at most 30 points."""
 
     name: str
-    checks: tuple[Check, ...]
+    items: tuple[RubricItem, ...]
 
     @property
     def value(self) -> float:
         """The share of the part's 30 points, in [0, 1]."""
-        earned = sum(check.earned for check in self.checks)
+        earned = sum(item.earned for item in self.items)
         return min(PART_POINTS, earned) / PART_POINTS
 
     @property
@@ -75,8 +75,8 @@ class Part:
         """What the lost points were lost for; nothing when the part is full."""
         if self.value >= 1.0:
             return []
-        lost = (check for check in self.checks if check.earned < check.possible)
-        return [f"{self.name}: {check.missing}" for check in lost]
+        lost = (item for item in self.items if item.earned < item.possible)
+        return [f"{self.name}: {item.missing}" for item in lost]
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Rubric:
 
     @property
     def feedback(self) -> list[str]:
-        """Why the rubric is not 1.0, a sentence a lost check."""
+        """Why the rubric is not 1.0, a sentence for each lost item."""
         return [sentence for part in self.parts for sentence in part.feedback]
 
 
@@ -115,53 +115,53 @@ def judge_by_rubric(
     )
 
 
-def _schema_check(passed: bool, missing: str) -> Check:
+def _schema_item(passed: bool, missing: str) -> RubricItem:
     points = PART_POINTS / 16
-    return Check(points if passed else 0.0, points, missing)
+    return RubricItem(points if passed else 0.0, points, missing)
 
 
-def _vision_schema(vision: Fields) -> Iterable[Check]:
-    yield _schema_check(bool(text_of(vision.get("product_name"))), "no product_name")
-    yield _schema_check(
+def _vision_schema(vision: Fields) -> Iterable[RubricItem]:
+    yield _schema_item(bool(text_of(vision.get("product_name"))), "no product_name")
+    yield _schema_item(
         len(text_of(vision.get("product_summary"))) >= MIN_TEXT,
         f"product_summary is shorter than {MIN_TEXT} characters",
     )
     for name in VISION_LISTS:
         filled = bool(entries_of(vision.get(name)))
-        yield _schema_check(filled, f"{name} is not a list with an entry")
+        yield _schema_item(filled, f"{name} is not a list with an entry")
     is_list = isinstance(vision.get("non_goals"), list | tuple)
-    yield _schema_check(is_list, "non_goals is not a list")
+    yield _schema_item(is_list, "non_goals is not a list")
     updated = text_of(vision.get("last_updated"))
-    yield _schema_check(is_iso_8601(updated), "last_updated is not ISO 8601")
+    yield _schema_item(is_iso_8601(updated), "last_updated is not ISO 8601")
 
 
-def _review_schema(review: Fields) -> Iterable[Check]:
+def _review_schema(review: Fields) -> Iterable[RubricItem]:
     status = review.get("status")
     known = isinstance(status, str) and status in STATUSES
-    yield _schema_check(known, f"status is none of {', '.join(STATUSES)}")
+    yield _schema_item(known, f"status is none of {', '.join(STATUSES)}")
     filled = bool(entries_of(review.get("summary")))
-    yield _schema_check(filled, "summary is not a list with an entry")
+    yield _schema_item(filled, "summary is not a list with an entry")
     alignment = review.get("requirements_alignment")
     is_mapping = hasattr(alignment, "keys")
-    yield _schema_check(is_mapping, "requirements_alignment is not a mapping")
+    yield _schema_item(is_mapping, "requirements_alignment is not a mapping")
     for name in ALIGNMENT_LISTS:
         is_list = isinstance(alignment_of(review).get(name), list | tuple)
-        yield _schema_check(is_list, f"{name} is not a list")
+        yield _schema_item(is_list, f"{name} is not a list")
     filled = bool(entries_of(review.get("recommended_actions")))
-    yield _schema_check(filled, "recommended_actions is not a list with an entry")
-    yield _schema_check(
+    yield _schema_item(filled, "recommended_actions is not a list with an entry")
+    yield _schema_item(
         len(text_of(review.get("narrative"))) >= MIN_TEXT,
         f"narrative is shorter than {MIN_TEXT} characters",
     )
 
 
-def _steps(name: str, size: int, few: int, many: int, points: float) -> Check:
+def _steps(name: str, size: int, few: int, many: int, points: float) -> RubricItem:
     """All points from `many`, half of them from `few`."""
     earned = points if size >= many else points / 2 if size >= few else 0.0
-    return Check(earned, points, f"{name} has {size}, all points from {many}")
+    return RubricItem(earned, points, f"{name} has {size}, all points from {many}")
 
 
-def _completeness(vision: Fields) -> Iterable[Check]:
+def _completeness(vision: Fields) -> Iterable[RubricItem]:
     for name in VISION_LISTS:
         n_entries = len(entries_of(vision.get(name)))
         yield _steps(f"entries: {name}", n_entries, 1, 2, 6.0)
@@ -169,7 +169,7 @@ def _completeness(vision: Fields) -> Iterable[Check]:
     yield _steps("characters: product_summary", length, 60, 120, 6.0)
 
 
-def _specificity(review: Fields) -> Iterable[Check]:
+def _specificity(review: Fields) -> Iterable[RubricItem]:
     yield _steps("entries: summary", len(entries_of(review.get("summary"))), 1, 2, 6.0)
     n_actions = len(entries_of(review.get("recommended_actions")))
     yield _steps("entries: recommended_actions", n_actions, 1, 2, 12.0)
@@ -177,7 +177,7 @@ def _specificity(review: Fields) -> Iterable[Check]:
         value = alignment_of(review).get(name)
         for_none = 2.0 if isinstance(value, list | tuple) else 0.0
         earned = 6.0 if entries_of(value) else for_none
-        yield Check(earned, 6.0, f"{name} names nothing")
+        yield RubricItem(earned, 6.0, f"{name} names nothing")
     length = len(text_of(review.get("narrative")))
     yield _steps("characters: narrative", length, 80, 160, 6.0)
 
@@ -193,23 +193,25 @@ def review_entries(review: Fields) -> list[str]:
     ]
 
 
-def _alignment(requirements: Requirements, review: Fields) -> Iterable[Check]:
+def _alignment(requirements: Requirements, review: Fields) -> Iterable[RubricItem]:
     every = requirements.every
     if not every:
-        yield Check(0.0, PART_POINTS, "there are no requirements to review")
+        yield RubricItem(0.0, PART_POINTS, "there are no requirements to review")
         return
     entries = review_entries(review)
-    uncovered = [one.id for one in every if not _is_covered(one, entries)]
+    uncovered = [
+        requirement.id for requirement in every if not _is_covered(requirement, entries)
+    ]
     earned = coverage_points((len(every) - len(uncovered)) / len(every))
-    yield Check(earned, 22.0, f"nothing is said about {', '.join(uncovered)}")
+    yield RubricItem(earned, 22.0, f"nothing is said about {', '.join(uncovered)}")
     alignment = alignment_of(review)
     n_aligned = len(entries_of(alignment.get("aligned")))
     share = min(1.0, n_aligned / len(every))
     missing = f"{n_aligned} entries in aligned for {len(every)} requirements"
-    yield Check(8.0 * share, 8.0, missing)
+    yield RubricItem(8.0 * share, 8.0, missing)
     for name in ("gaps", "conflicts"):
         earned = 3.0 if entries_of(alignment.get(name)) else 0.0
-        yield Check(earned, 3.0, f"{name} is empty")
+        yield RubricItem(earned, 3.0, f"{name} is empty")
 
 
 def coverage_points(coverage: float) -> float:

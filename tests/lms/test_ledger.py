@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from pydantic import ValidationError
@@ -181,26 +182,13 @@ def test_killed_process_keeps_every_row_that_it_reported(tmp_path):
     assert last <= len(recorded) <= last + 1
 
 
-OPENER = """
-import sys
-from po_optimizer.lms.ledger import Ledger
-print("ready", flush=True)
-sys.stdin.readline()
-print(Ledger(sys.argv[1]).totals().paid)
-"""
+def test_all_who_open_a_new_ledger_at_once_have_it(tmp_path):
+    """8 at a time: the one that makes it does not lock the others out."""
+    barrier = threading.Barrier(8, timeout=20)
 
+    def opened(number):
+        barrier.wait()
+        return Ledger(tmp_path / "new.sqlite").totals().paid
 
-def test_processes_that_open_a_new_ledger_at_once_all_have_it(tmp_path):
-    """4 at a time: the one that makes it does not lock the others out."""
-    command = [sys.executable, "-c", OPENER, str(tmp_path / "new.sqlite")]
-    pipe = subprocess.PIPE
-    openers = [
-        subprocess.Popen(command, stdin=pipe, stdout=pipe)  # noqa: S603
-        for _ in range(4)
-    ]
-    for opener in openers:
-        assert opener.stdout.readline() == b"ready\n"
-    for opener in openers:
-        opener.stdin.write(b"go\n")
-        opener.stdin.flush()
-    assert [opener.communicate()[0] for opener in openers] == [b"0\n"] * 4
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(opened, range(8))) == [0] * 8

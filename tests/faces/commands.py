@@ -43,7 +43,7 @@ EXEMPT = {
     'pip install "po-optimizer[dask]"': "`make install` brings it",
     'pip install "po-optimizer[vertex]"': "`make install` brings it",
     "pip install 'po-optimizer[vertex]'": "`make install` brings it",
-    "pip install po-optimizer ": "the environment of the tests has it",
+    "pip install po-optimizer": "the environment of the tests has it",
     "pip install 'po-optimizer[report]'": "`make install` brings it",
     "pip install 'po-optimizer[hub]'": "`make install` brings it",
 }

@@ -1,5 +1,6 @@
 """Every error owns a sentence that names the value and what to do."""
 
+import importlib
 import inspect
 import pickle
 import re
@@ -8,7 +9,12 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from po_optimizer import errors
-from po_optimizer.errors import PoOptimizerError, field_problems, listed
+from po_optimizer.errors import (
+    PoOptimizerError,
+    field_problems,
+    listed,
+    needs_extra,
+)
 
 CLASSES = [
     cls
@@ -104,3 +110,16 @@ def test_field_problems_have_paths():
         Whole(part={"numbers": [1, "x"]})
     (problem,) = field_problems(raised.value)
     assert problem.startswith("part.numbers[1]: Input should be a valid integer")
+
+
+def test_a_missing_package_names_the_extra_that_brings_it():
+    """In one sentence; a package that is there is imported."""
+    with needs_extra("report", "the page of a report"):
+        importlib.import_module("json")
+    words = r"the page of a report needs the extra report \(no_such_package is not"
+    with (
+        pytest.raises(PoOptimizerError, match=words) as missing,
+        needs_extra("report", "the page of a report"),
+    ):
+        importlib.import_module("no_such_package")
+    assert "pip install 'po-optimizer[report]'" in str(missing.value)

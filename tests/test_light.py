@@ -12,7 +12,7 @@ from tests.faces.project import ROOT
 
 HEAVY = {
     *("kedro", "kedro_datasets", "xllamacpp", "plotly", "litellm", "optuna"),
-    *("pandas", "scipy", "numpy", "rich", "jinja2", "omegaconf", "distributed"),
+    *("dspy", "pandas", "scipy", "numpy", "rich", "jinja2", "omegaconf", "distributed"),
 }
 
 
@@ -36,8 +36,11 @@ def loaded(code: str, *arguments: str) -> set[str]:
     ("code", "allowed"),
     [
         ("import po_optimizer", set()),
-        ("from po_optimizer import load_program; load_program(sys.argv[1])", set()),
-        ("from po_optimizer import optimize", {"rich", "numpy", "scipy", "pandas"}),
+        ("from po_optimizer import load_program; load_program(sys.argv[1])", {"dspy"}),
+        (
+            "from po_optimizer import optimize",
+            {"dspy", "rich", "numpy", "scipy", "pandas"},
+        ),
     ],
     ids=["import", "load", "optimize"],
 )
@@ -46,3 +49,12 @@ def test_what_is_not_used_is_not_loaded(code, allowed, tmp_path):
     path = tmp_path / "program.json"
     save_program(dspy.Predict("question -> answer"), path, dill="off", verify="off")
     assert loaded(code, str(path)) <= allowed
+
+
+def test_help_loads_no_command():
+    """What one can do is shown at once; Kedro alone takes a second."""
+    code = (
+        "from po_optimizer.__main__ import main\n"
+        "main(['--help'], standalone_mode=False)"
+    )
+    assert loaded(code) == set()

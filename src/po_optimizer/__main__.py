@@ -4,17 +4,23 @@ Kedro's convention for packaged projects is kept: `po-optimizer --env=ollama` ru
 pipelines, `main(["--env", "ollama"])` does it from a scheduler.
 """
 
+import importlib
 import os
 import sys
 from pathlib import Path
 from typing import Any
 
 import click
-from kedro.framework.project import configure_project
 
 from po_optimizer import __version__
-from po_optimizer.cli import new, run, show
-from po_optimizer.console.runs import runs
+
+COMMANDS = {
+    "run": ("po_optimizer.cli", "Run the pipelines."),
+    "show": ("po_optimizer.cli", "Show what a stored program asks, field by field."),
+    "runs": ("po_optimizer.console.runs", "List, compare and remove finished runs."),
+    "new": ("po_optimizer.cli", "Write the files of something new that runs."),
+}
+"""Each command, the module that is loaded when it is called, and a line on it."""
 
 _NAME = "po-optimizer"
 
@@ -34,8 +40,41 @@ PIPELINES = {
 """What `po-optimizer run --pipeline=<name>` takes, each with one line."""
 
 
-class _RunByDefault(click.Group):
-    """A group that takes bare options for `run`'s, as packaged Kedro projects do."""
+class _Commands(click.Group):
+    """Commands whose modules load when they are called: Kedro takes a second.
+
+    Bare options are `run`'s, as in packaged Kedro projects.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command; None if there is none of this name.
+
+        Raises:
+            click.ClickException: Kedro is not installed.
+        """
+        if cmd_name not in COMMANDS:
+            return None
+        try:
+            from kedro.framework.project import configure_project  # noqa: PLC0415
+        except ModuleNotFoundError as error:
+            install = f"pip install '{_NAME}[kedro]'"
+            msg = f"the command line needs the extra kedro. Install it: {install}"
+            raise click.ClickException(msg) from error
+        configure_project(Path(__file__).parent.name)
+        module = importlib.import_module(COMMANDS[cmd_name][0])
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def format_commands(
+        self, ctx: click.Context, formatter: click.HelpFormatter
+    ) -> None:
+        """Their lines, without loading them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Puts `run` before options that are not the group's own."""
@@ -49,7 +88,7 @@ class _RunByDefault(click.Group):
             formatter.write_dl(list(PIPELINES.items()))
 
 
-@click.group(cls=_RunByDefault)
+@click.group(cls=_Commands)
 @click.version_option(__version__, prog_name=_NAME)
 def group() -> None:
     """Optimize a DSPy program, store it whole, measure it honestly, use it.
@@ -58,16 +97,9 @@ def group() -> None:
     """
 
 
-group.add_command(run, name="run")
-group.add_command(show, name="show")
-group.add_command(runs, name="runs")
-group.add_command(new, name="new")
-
-
 def main(*args: Any, **kwargs: Any) -> Any:
     """The commands; arguments are click's."""
     os.environ.setdefault("DO_NOT_TRACK", "true")  # no .telemetry outside the project
-    configure_project(Path(__file__).parent.name)
     kwargs.setdefault("standalone_mode", not hasattr(sys, "ps1"))
     kwargs.setdefault("prog_name", _NAME)
     return group(*args, **kwargs)

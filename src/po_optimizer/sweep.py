@@ -19,6 +19,7 @@ from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
 from typing import Any, cast
+from uuid import uuid4
 
 import rich
 from distributed import (
@@ -65,7 +66,7 @@ class SessionTask:
 
     Args:
         name: Of the configuration.
-        sweep: What the configurations of one sweep have in common, and no others.
+        sweep: No other run of a sweep has this name.
         package: Of the Kedro project.
         project_path: Folder of the project, the same on every machine.
         env: Kedro's environment; None: the default one.
@@ -135,7 +136,9 @@ def run_sweep(sweep: SweepParams, context: KedroContext) -> dict[str, Any]:
         errors = {name: str(end.error) for name, end in failed.items()}
         raise _failure(errors, len(ends), codes.pop() if len(codes) == 1 else 1)
     return {
-        "ended_early": [f"{e.name}: {e.ended_early}" for e in ends if e.ended_early],
+        "ended_early": [
+            f"{end.name}: {end.ended_early}" for end in ends if end.ended_early
+        ],
         "configurations": [{"name": end.name, "seconds": end.seconds} for end in ends],
     }
 
@@ -151,13 +154,16 @@ def make_tasks(sweep: SweepParams, context: KedroContext) -> list[SessionTask]:
         raise SettingError(
             "sweep.configurations", "[]", "there is none to run", "List at least one."
         )
-    listing = json.dumps([one.model_dump() for one in sweep.configurations])
-    sweep_id = f"sweep-{sha256(listing.encode()).hexdigest()[:16]}"
-    loader = context.config_loader
+    listing = json.dumps(sweep.model_dump()["configurations"])
+    judged = {
+        "num_compared": len(sweep.configurations),
+        # a sweep that is run again goes on with its share of the testset's alpha
+        "compared_in": f"sweep-{sha256(listing.encode()).hexdigest()[:16]}",
+    }
+    loader, sweep_id = context.config_loader, f"sweep-{uuid4().hex}"
     tasks = []
     for configuration in sweep.configurations:
         _check_same_testset(configuration)
-        judged = {"num_compared": len(sweep.configurations), "compared_in": sweep_id}
         own = {
             **configuration.model_dump(exclude={"name"}, exclude_none=True),
             "promotion": judged,
@@ -346,7 +352,6 @@ class SessionPlugin(WorkerPlugin):
         project.configure_project(self._package)
         project.validate_settings()  # else a missing settings module is passed over
         logging.getLogger(self._package).handlers.clear()
-        _stopped_sweeps.discard(self.name)
 
     def transition(self, key: str, start: str, finish: str, **_: object) -> None:
         """Dask releases the tasks of a client that is gone while they run."""

@@ -47,14 +47,14 @@ def test_stop_that_reaches_the_command_is_told():
 def test_exit_code_is_the_errors_own():
     """CI tells a missed bound from a broken run."""
     with pytest.raises(RunError) as ended:
-        failing(BelowBoundError("evaluate.fail_below.rubric", 0.9, 0.5))()
+        failing(BelowBoundError("rubric=0.9 is not met"))()
     assert ended.value.exit_code == BelowBoundError.exit_code != 1
 
 
 def test_exit_code_is_found_below_kedros_error():
     """What ends a stream of predictions arrives as the cause of a dataset's error."""
     error = DatasetError("predictions: Failed while saving data")
-    error.__cause__ = BelowBoundError("evaluate.fail_below.rubric", 0.9, 0.5)
+    error.__cause__ = BelowBoundError("rubric=0.9 is not met")
     with pytest.raises(RunError, match=r"rubric=0.9 is not met") as ended:
         failing(error)()
     assert ended.value.exit_code == BelowBoundError.exit_code

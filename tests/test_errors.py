@@ -77,12 +77,6 @@ def test_document_error_is_a_value_error():
     assert "at line 3, column 4" in str(errors.DocumentError("v", "p", 3, 4))
 
 
-def test_unmeasured_bound_is_told_as_such():
-    """A bound on what was not measured is not a zero."""
-    error = errors.BelowBoundError("evaluate.fail_below.rubric", 0.9, None)
-    assert "was not measured" in str(error)
-
-
 @pytest.mark.parametrize(
     ("names", "shown"),
     [([], ""), (["a", "b"], "a, b"), (range(12), "0, 1, 2 and 9 more")],

@@ -11,15 +11,14 @@ from pydantic import BaseModel
 
 from po_optimizer import params
 
-_GROUPS = {
-    "role": params.RoleParams,
+_GROUPS: dict[str, type[BaseModel]] = {
     "lm": params.LMParams,
-    "data_prep": params.DataPrepParams,
-    "optimize": params.OptimizeParams,
-    "evaluate": params.EvaluateParams,
-    "promotion": params.PromotionParams,
-    "features": params.FeaturesParams,
-    "sweep": params.SweepParams,
+    **{
+        name: field.annotation
+        for name, field in params.Parameters.model_fields.items()
+        if inspect.isclass(field.annotation)
+        and issubclass(field.annotation, params.Params)
+    },
     "sweep.configurations": params.SweepConfiguration,
 }
 _FILES = sorted(Path("conf/base").glob("parameters*.yml"))

@@ -83,8 +83,10 @@ def with_plain_errors(command: Callable[..., Any]) -> Callable[..., Any]:
             sentence = _unknown_name(options) or explain(error)
             if sentence is None:
                 raise
-            ours = (e for e in causes(error) if isinstance(e, PoOptimizerError))
-            raise RunError(sentence, next((e.exit_code for e in ours), 1)) from error
+            codes = (
+                e.exit_code for e in causes(error) if isinstance(e, PoOptimizerError)
+            )
+            raise RunError(sentence, next(codes, 1)) from error
         finally:
             ended.set()
             if force_exit.is_set():
@@ -106,8 +108,8 @@ def _unknown_name(options: dict[str, Any]) -> str | None:
         remedy = f"Choose {listed(_RUNNERS)}, or the dotted path of another one."
         return str(SettingError("runner", runner, problem, remedy))
     for option, names in _names_there_are().items():
-        asked = options.get(option) or ()
-        for name in [asked] if isinstance(asked, str) else asked:
+        values = options.get(option) or ()
+        for name in [values] if isinstance(values, str) else values:
             if name not in names:
                 setting = option.replace("_", "-").replace("node-names", "nodes")
                 problem = f"there is none of this name{nearest(name, names)}"
@@ -119,15 +121,14 @@ def _unknown_name(options: dict[str, Any]) -> str | None:
 def _names_there_are() -> dict[str, list[str]]:
     """What the options of `kedro run` may name, by option."""
     stages = [name for name in sorted(pipelines) if name != "__default__"]
-    whole = [pipeline for pipeline in pipelines.values() if pipeline]
-    nodes = sorted({node.name for pipeline in whole for node in pipeline.nodes})
-    datasets = sorted({name for pipeline in whole for name in pipeline.datasets()})
-    tags = sorted({tag for pipeline in whole for n in pipeline.nodes for tag in n.tags})
+    nodes = [node for stage in stages for node in pipelines[stage].nodes]
+    names = sorted({node.name for node in nodes})
+    datasets = {name for stage in stages for name in pipelines[stage].datasets()}
     return {
         **dict.fromkeys(("pipeline", "pipelines"), stages),
-        **dict.fromkeys(("node_names", "from_nodes", "to_nodes"), nodes),
-        **dict.fromkeys(("from_inputs", "to_outputs"), datasets),
-        "tags": tags,
+        **dict.fromkeys(("node_names", "from_nodes", "to_nodes"), names),
+        **dict.fromkeys(("from_inputs", "to_outputs"), sorted(datasets)),
+        "tags": sorted({tag for node in nodes for tag in node.tags}),
     }
 
 

@@ -89,19 +89,19 @@ class ProjectConfigLoader(OmegaConfigLoader):
             PoOptimizerError: Nothing reads a name, or a value cannot be used.
         """
         values = self["parameters"]
-        ours = set(Parameters.model_fields)
-        theirs = {str(name) for file in self._files for name in file} - ours
-        unknown = {*(self.runtime_params or {})} - ours - theirs
+        models = set(Parameters.model_fields)
+        own = {str(name) for file in self._files for name in file} - models
+        unknown = {*(self.runtime_params or {})} - models - own
         if unknown and (unread := sorted(unknown - self._names_that_catalogs_ask())):
-            known = sorted(ours | theirs)
+            names = sorted(models | own)
             raise PoOptimizerError(
                 f"--params {unread[0]}: nothing reads a parameter of this name"
-                f"{nearest(unread[0], known)}. There are {listed(known, 30)}."
+                f"{nearest(unread[0], names)}. There are {listed(names, 30)}."
             )
-        for name in sorted(theirs):
-            if meant := nearest(name, ours, likeness=0.8):
+        for name in sorted(own):
+            if question := nearest(name, models, likeness=0.8):
                 logger.warning(
-                    "conf: po_optimizer reads no parameter %s%s", name, meant
+                    "conf: po_optimizer reads no parameter %s%s", name, question
                 )
         return checked(Parameters, values)
 

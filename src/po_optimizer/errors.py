@@ -105,19 +105,6 @@ class BelowBoundError(PoOptimizerError):
 
     exit_code = 4
 
-    def __init__(self, bound: str, allowed: float, measured: float | None) -> None:
-        found = (
-            "was not measured (nothing was scored, or every answer was cached)"
-            if measured is None
-            else f"is {measured:.4f}"
-        )
-        name = bound.rpartition(".")[2]
-        super().__init__(
-            f"{bound}={allowed:g} is not met: the {name} on the testset {found}. "
-            "The report is written; relax the bound or improve the program."
-        )
-        self.bound = bound
-
 
 class PreflightError(PoOptimizerError):
     """The optimization cannot succeed as it is configured.
@@ -127,10 +114,10 @@ class PreflightError(PoOptimizerError):
     """
 
     def __init__(self, failures: Iterable[str], report: object) -> None:
-        every = list(failures)
-        lines = "".join(f"\n- {failure}" for failure in every)
+        failures = list(failures)
+        lines = "".join(f"\n- {failure}" for failure in failures)
         super().__init__(
-            f"the preflight found {len(every)} setting(s) that cannot work; nothing "
+            f"the preflight found {len(failures)} setting(s) that cannot work; nothing "
             f"was started:{lines}"
         )
         self.report = report
@@ -158,7 +145,6 @@ class NotStorableError(ArtifactError):
             f"{where} cannot be stored: {problem}. Demos, signatures and configs are "
             "stored as values, enums, dataclasses and pydantic models: replace it."
         )
-        self.where = where
 
 
 class SaveError(ArtifactError):
@@ -176,7 +162,6 @@ class SaveError(ArtifactError):
             f"path={path!r}: the program was not saved: {problem.rstrip('.')}. "
             f"{state} {rescue}"
         )
-        self.problem = problem
 
 
 class DamagedArtifactError(ArtifactError):
@@ -219,9 +204,9 @@ def causes(error: BaseException | None) -> Iterator[BaseException]:
 
 def listed(names: Iterable[str], limit: int = 10) -> str:
     """Names as they stand in an error: comma-separated, cut after `limit`."""
-    every = [str(name) for name in names]
-    shown = ", ".join(every[:limit])
-    return shown + (f" and {len(every) - limit} more" if len(every) > limit else "")
+    texts = [str(name) for name in names]
+    more = f" and {len(texts) - limit} more" if len(texts) > limit else ""
+    return ", ".join(texts[:limit]) + more
 
 
 _LONGEST_NAME = 60  # characters; what is longer is no misspelt name
@@ -237,8 +222,8 @@ def nearest(word: object, known: Iterable[str], likeness: float = 0.6) -> str:
     """
     text = str(word)[:_LONGEST_NAME]
     names = {name.casefold(): name for name in known}
-    found = difflib.get_close_matches(text.casefold(), names, n=1, cutoff=likeness)
-    return f" (did you mean {names[found[0]]}?)" if found else ""
+    likely = difflib.get_close_matches(text.casefold(), names, n=1, cutoff=likeness)
+    return f" (did you mean {names[likely[0]]}?)" if likely else ""
 
 
 _REMEDIES = {
@@ -256,8 +241,8 @@ def refusal(error: OSError) -> str:
     problem, remedy = error.strerror or str(error), _REMEDIES.get(error.errno or 0)
     if remedy is None:
         return problem
-    wanted = (error.filename or "it") if remedy.endswith(" ") else ""
-    return f"{problem}: {remedy}{wanted}"
+    name = (error.filename or "it") if remedy.endswith(" ") else ""
+    return f"{problem}: {remedy}{name}"
 
 
 def field_problems(error: ValidationError) -> list[str]:

@@ -87,7 +87,7 @@ def checked(model: type[Model], values: Mapping[str, Any], group: str = "") -> M
         return model.model_validate(values)
     except ValidationError as error:
         start = f"{group}." if group else ""
-        problems = "; ".join(f"{start}{one}" for one in field_problems(error))
+        problems = "; ".join(start + problem for problem in field_problems(error))
         msg = (
             f"the parameters cannot be used: {problems}. Correct it in conf/ or in "
             "--params."

@@ -35,11 +35,24 @@ def check_fail_below(
     for name, value in lowest.items():
         bound = getattr(fail_below, name)
         if bound is not None and (value is None or value < bound):
-            raise BelowBoundError(f"evaluate.fail_below.{name}", bound, value)
+            raise _missed(f"evaluate.fail_below.{name}", bound, value)
     for name, value in highest.items():
         bound = getattr(fail_above, name)
         if bound is not None and (value is None or value > bound):
-            raise BelowBoundError(f"evaluate.fail_above.{name}", bound, value)
+            raise _missed(f"evaluate.fail_above.{name}", bound, value)
+
+
+def _missed(bound: str, allowed: float, measured: float | None) -> BelowBoundError:
+    result = (
+        "was not measured (nothing was scored, or every answer was cached)"
+        if measured is None
+        else f"is {measured:.4f}"
+    )
+    name = bound.rpartition(".")[2]
+    return BelowBoundError(
+        f"{bound}={allowed:g} is not met: the {name} on the testset {result}. The "
+        "report is written; relax the bound or improve the program."
+    )
 
 
 def _tokens_per_call(usage: Usage | None) -> float | None:

@@ -83,6 +83,10 @@ ARGUMENTS = {
         "runner='ThreadRuner'|(did you mean ThreadRunner?)|SequentialRunner",
     ),
     "unknown runner's module": (["--runner=nosuch.Runner"], "runner='nosuch.Runner'"),
+    "unknown parameter of a runner": (
+        ["--runner=ThreadRunner", "--runner-params=nosuch=1"],
+        "unexpected keyword argument 'nosuch'",
+    ),
     "unknown parameter": (
         ["--params=optimise.seed=1"],
         "--params optimise: nothing reads|(did you mean optimize?)",
@@ -122,7 +126,7 @@ ARGUMENTS = {
     ),
     "value for a group": (
         ["--params=lm=ollama"],
-        "lm: it is a group of parameters: name one|--params lm.model=...",
+        "lm: it is a group of parameters: name one|--params lm.model=",
     ),
     "list for a group": (
         ["--params=optimize=[1]"],

@@ -489,5 +489,5 @@ class Parameters(BaseModel):
         """A model's name is not a group; a group without a line is an empty one."""
         if value is None or isinstance(value, Mapping):
             return value or {}
-        text = "it is a group of parameters: name one, as in --params lm.model=..."
+        text = "it is a group of parameters: name one, as in --params lm.model=NAME"
         raise PydanticCustomError("group", text)

@@ -48,8 +48,10 @@ def _is_of_kedro(error: BaseException) -> bool:
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
-    raised_in = str(trace.tb_frame.f_globals["__name__"]) if trace else ""
-    return isinstance(error, KeyError | ValueError) and raised_in.startswith("kedro.")
+    module = str(trace.tb_frame.f_globals["__name__"]) if trace else ""
+    if module.startswith("kedro.framework.cli."):  # a runner's arguments, for one
+        return True
+    return isinstance(error, KeyError | ValueError) and module.startswith("kedro.")
 
 
 def _failed_dataset(error: DatasetError) -> str | None:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 STEPS = ("predict_programs", "compare_programs", "draw_figures", "write_report")
+BETWEEN = ("count_calls", "compare_prompts")  # after the first; too short to measure
 
 
 class NotKept(list):
@@ -51,6 +52,8 @@ def measure(n: int, characters: int) -> None:
         clock = time.perf_counter()
         evaluating.evaluate(catalog, only=f"evaluate.{step}_node")
         seconds.append((time.perf_counter() - clock) / n * 1000)
+        for node in BETWEEN if step == STEPS[0] else ():
+            evaluating.evaluate(catalog, only=f"evaluate.{node}_node")
     written = sum(one.stat().st_size for one in Path("data").rglob("*.jsonl")) / 1e6
     columns = "".join(f"{each:10.2f}" for each in seconds)
     print(f"{n:8d}{written:9.0f}{before:11.0f}{peak_mb():9.0f}{columns}", flush=True)

@@ -153,8 +153,14 @@ class Shell:
         yield "memory.py", "memory.py --sizes 9"
         yield "--repeats 3", "--repeats 1"
         yield "dask_sweep", "dask_sweep --seconds 0 --workers 1 --configurations 1"
+        yield "promote <run>", f"promote {self._latest_run()} --by Ada"
+        yield "<run>", self._latest_run()
         for example in ("<version>", "2026-01-01T00.00.00.000Z"):
             yield example, self._first_version()
+
+    def _latest_run(self) -> str:
+        reporting = self.folder / f"data/08_reporting/product_owner/{EMBEDDED}"
+        return max((path.name for path in reporting.glob("runs/*")), default="")
 
     def _first_version(self) -> str:
         stored = self.folder / f"data/06_models/product_owner/{EMBEDDED}/program.json"

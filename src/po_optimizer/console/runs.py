@@ -106,9 +106,8 @@ def _show(kept_runs: list[KeptRun], reporting: Path) -> None:
         click.echo(f"no run is kept in {reporting}: kedro run --pipeline=evaluate")
         return
     table = Table()
-    for name in ("run", "optimizer", "sizes", "score", "uplift", "decision", "calls"):
+    for name in ("run", *_facts(kept_runs[:1])):
         table.add_column(name, overflow="fold")
-    table.add_column("US dollars", justify="right")
     for kept in kept_runs:
         facts = _facts([kept])
         mark = " *" if kept.is_champion() else ""
@@ -121,8 +120,8 @@ def _show(kept_runs: list[KeptRun], reporting: Path) -> None:
 def _facts(pair: list[KeptRun]) -> dict[str, list[str]]:
     summaries = [kept.summary for kept in pair]
     return {
-        "optimizer": [one.optimizer or "-" for one in summaries],
-        "sizes": ["/".join(map(str, one.sizes.values())) or "-" for one in summaries],
+        "optimizer": [summary.optimizer or "-" for summary in summaries],
+        "train/val/test": [_sizes(summary.sizes) for summary in summaries],
         "score": [_estimate(one.score, "{:.3f}") for one in summaries],
         "uplift": [_estimate(one.uplift, "{:+.3f}") for one in summaries],
         "decision": [one.decision for one in summaries],
@@ -132,6 +131,11 @@ def _facts(pair: list[KeptRun]) -> dict[str, list[str]]:
             for one in summaries
         ],
     }
+
+
+def _sizes(sizes: dict[str, int]) -> str:
+    names = ("trainset", "valset", "testset")
+    return "/".join(str(sizes.get(name, "?")) for name in names) if sizes else "-"
 
 
 def _prompts(kept: KeptRun) -> dict[str, str]:

@@ -29,7 +29,7 @@ def tabulate(*streams: Iterable[PredictionRecord]) -> list[pd.DataFrame]:
         PoOptimizerError: They are not of the same examples in the same order.
     """
     parts: list[list[pd.DataFrame]] = [[] for _ in streams]
-    rows = ([_row(one) for one in records] for records in side_by_side(*streams))
+    rows = ([_row(record) for record in group] for group in side_by_side(*streams))
     while chunk := list(islice(rows, _ROWS)):
         for part, mine in zip(parts, zip(*chunk, strict=True), strict=True):
             part.append(pd.DataFrame(list(mine)))
@@ -47,7 +47,8 @@ def side_by_side(
     sizes = [0] * len(streams)
     difference = ""
     for records in zip_longest(*streams):
-        sizes = [n + (one is not None) for n, one in zip(sizes, records, strict=True)]
+        pairs = zip(sizes, records, strict=True)
+        sizes = [n + (record is not None) for n, record in pairs]
         difference = difference or _difference(records)
         if not difference:
             yield records
@@ -62,13 +63,13 @@ def side_by_side(
 
 
 def _difference(records: Sequence[PredictionRecord | None]) -> str:
-    known = [one for one in records if one is not None]
-    if len(known) < len(records):
+    present = [record for record in records if record is not None]
+    if len(present) < len(records):
         return "which is not the same number"
-    first = known[0]
-    for one in known:
-        if (one.index, one.example_id) != (first.index, first.example_id):
-            return f"first {first.example_id!r} beside {one.example_id!r}"
+    first = present[0]
+    for record in present:
+        if (record.index, record.example_id) != (first.index, first.example_id):
+            return f"first {first.example_id!r} beside {record.example_id!r}"
     return ""
 
 

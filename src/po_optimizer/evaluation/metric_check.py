@@ -130,16 +130,18 @@ def metric_report(
         n_examples=len(examples),
         seed=seed,
         families=measured,
-        gamed_by=_above_honest([one for one in measured if one.name in played]),
+        gamed_by=_above_honest(
+            [family for family in measured if family.name in played]
+        ),
     )
 
 
 def _above_honest(played: Sequence[Family]) -> list[str]:
-    honest = next((one.mean for one in played if one.name == HONEST), None)
+    means = {family.name: family.mean for family in played}
+    honest = means.pop(HONEST, None)
     if honest is None:  # no output has a list to halve
         return []
-    others = [one for one in played if one.name != HONEST]
-    return [one.name for one in others if one.mean is not None and one.mean > honest]
+    return [name for name, mean in means.items() if mean is not None and mean > honest]
 
 
 def _outputs(example: dspy.Example, types: Types) -> Outputs:

@@ -40,8 +40,8 @@ def noise_floor(
         return expected_maximum(max(num_candidates, num_tried)) * sd / math.sqrt(n)
     rng = np.random.default_rng(0)
     whole = rng.normal(0.0, 1.0 / math.sqrt(n), (_ROUNDS, num_tried))
-    rest = rng.normal(0.0, math.sqrt(1.0 / n_minibatch - 1.0 / n), whole.shape)
-    first = np.argsort(-(whole + rest), axis=1)[:, :sent]
+    noise = rng.normal(0.0, math.sqrt(1.0 / n_minibatch - 1.0 / n), whole.shape)
+    first = np.argsort(-(whole + noise), axis=1)[:, :sent]
     baseline = rng.normal(0.0, 1.0 / math.sqrt(n), (_ROUNDS, 1))
     best = np.hstack([np.take_along_axis(whole, first, axis=1), baseline]).max(axis=1)
     return sd * float(best.mean())

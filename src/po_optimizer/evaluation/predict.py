@@ -187,10 +187,10 @@ def _await_first(window: Collection[Future[PredictionRecord]]) -> None:
     """Returns once the first is done; raises what any raised before that."""
     first = next(iter(window))
     while not first.done():
-        wait([one for one in window if not one.done()], return_when=FIRST_COMPLETED)
-        for one in window:
-            if one.done():
-                one.result()
+        wait([f for f in window if not f.done()], return_when=FIRST_COMPLETED)
+        for future in window:
+            if future.done():
+                future.result()
 
 
 def _answer(

@@ -214,14 +214,14 @@ def _about_the_champion(report: ScoreReport) -> list[str]:
         ]
     if report.champion is None:
         return []
-    means = [one.score.mean or 0.0 for one in (report.champion, report.baseline)]
+    champion, baseline = report.champion.score.mean, report.baseline.score.mean
     if report.incumbent is report.champion:
         over = report.uplift.score.mean
         shown = "not measured" if over is None else f"{over:+.3f}"
         return [f"Over the baseline its uplift is {shown}, for information."]
     return [
-        f"On this testset the promoted program scores {means[0]:.3f}, below the "
-        f"baseline's {means[1]:.3f}: so the baseline is what must be beaten."
+        f"On this testset the promoted program scores {champion or 0.0:.3f}, below the "
+        f"baseline's {baseline or 0.0:.3f}: so the baseline is what must be beaten."
     ]
 
 

@@ -45,5 +45,5 @@ def _reason(answers: Sequence[PredictionRecord]) -> str:
 
 
 def _total(counts: Sequence[int | None]) -> int | None:
-    known = [count for count in counts if count is not None]
-    return sum(known) if known else None
+    reported = [count for count in counts if count is not None]
+    return sum(reported) if reported else None

@@ -29,16 +29,16 @@ def choose_cases(
     Raises:
         PoOptimizerError: The records are not of the same examples.
     """
-    known = [
+    pairs = [
         (_difference(before, after), position, {before.status, after.status} != {"ok"})
         for position, (before, after) in enumerate(side_by_side(baseline, optimized))
     ]
-    wanted = {position for _, position, _ in known}
-    if len(known) > MOST_SHOWN:
-        scored = [(d, position) for d, position, _ in known if d is not None]
-        losses = nsmallest(LOSSES, [one for one in scored if one[0] < 0.0])
-        gains = nlargest(GAINS, [one for one in scored if one[0] > 0.0])
-        not_ok = [position for _, position, found in known if found][:NOT_OK]
+    wanted = {position for _, position, _ in pairs}
+    if len(pairs) > MOST_SHOWN:
+        scored = [(d, position) for d, position, _ in pairs if d is not None]
+        losses = nsmallest(LOSSES, [pair for pair in scored if pair[0] < 0.0])
+        gains = nlargest(GAINS, [pair for pair in scored if pair[0] > 0.0])
+        not_ok = [position for _, position, bad in pairs if bad][:NOT_OK]
         wanted = {position for _, position in losses + gains} | set(not_ok)
     cases = [
         Case(before=before, after=after, difference=_difference(before, after))

@@ -1,6 +1,6 @@
-"""The report's figures: plotly, one style, legible on light and on dark ground."""
+"""The figures of a report."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -13,13 +13,18 @@ from po_optimizer.evaluation.score_report import ScoreReport
 from po_optimizer.evaluation.statistics import Estimate
 from po_optimizer.lms.usage import Usage
 from po_optimizer.reporting.examples import Case, choose_cases, describe_choice
-
-# Okabe and Ito's palette: told apart without red-green vision, on white and on black.
-BASELINE, OPTIMIZED = "#8f8f8f", "#2f8fd0"
-BETTER, WORSE, EQUAL = "#009e73", "#d55e00", "#8f8f8f"
-INK, GRID = "#808080", "rgba(128,128,128,0.25)"
-COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-ROW = 34  # pixels
+from po_optimizer.reporting.style import (
+    BASELINE,
+    BETTER,
+    EQUAL,
+    INK,
+    OPTIMIZED,
+    WORSE,
+    add_dots,
+    name_rows,
+    new_figure,
+    style_figure,
+)
 
 
 class TrialRow(Result):
@@ -73,18 +78,19 @@ def uplift_figure(report: ScoreReport) -> go.Figure:
     if report.over_champion is not None:
         rows.append(("over the promoted program", report.over_champion.score))
     for field, groups in report.uplift.strata.items():
-        rows += [(f"{field}: {value}", found) for value, found in groups.items()]
-    rows = [(name, found) for name, found in rows if found.mean is not None]
+        rows += [(f"{field}: {value}", mean) for value, mean in groups.items()]
+    rows = [(name, mean) for name, mean in rows if mean.mean is not None]
+    means = [mean for _, mean in rows]
     figure = new_figure(len(rows), legend=False)
     figure.add_vline(x=0.0, line={"color": INK, "width": 1.5})
-    colors = [_color(found.mean or 0.0) for _, found in rows]
-    names = [f"{escape(name)} (n={found.n})" for name, found in rows]
-    _add_dots(figure, names, [found for _, found in rows], "uplift", color=colors)
+    colors = [_color(mean.mean or 0.0) for mean in means]
+    names = [f"{escape(name)} (n={mean.n})" for name, mean in rows]
+    add_dots(figure, names, means, "uplift", color=colors)
     figure.update_xaxes(
         title_text=f"uplift, {report.confidence:.0%} interval",
-        range=_span(found for _, found in rows),
+        range=_span(means),
     )
-    return _name_rows(figure, names)
+    return name_rows(figure, names)
 
 
 def components_figure(report: ScoreReport) -> go.Figure:
@@ -92,7 +98,7 @@ def components_figure(report: ScoreReport) -> go.Figure:
     before, after = _measures(report.baseline), _measures(report.optimized)
     names = [escape(name) for name in before]
     figure = new_figure(len(names) * 1.3)
-    _add_dots(
+    add_dots(
         figure,
         names,
         list(before.values()),
@@ -101,7 +107,7 @@ def components_figure(report: ScoreReport) -> go.Figure:
         symbol="circle-open",
         offset=-0.15,
     )
-    _add_dots(
+    add_dots(
         figure, names, list(after.values()), "optimized", color=OPTIMIZED, offset=0.15
     )
     if report.optimized.rubric is not None:
@@ -113,7 +119,7 @@ def components_figure(report: ScoreReport) -> go.Figure:
         title_text=f"mean on the testset, n={report.optimized.score.n} (0 to 1)",
         range=[-0.02, 1.02],
     )
-    return _name_rows(figure, names)
+    return name_rows(figure, names)
 
 
 def slope_figure(cases: Iterable[Case]) -> go.Figure:
@@ -129,14 +135,14 @@ def slope_figure(cases: Iterable[Case]) -> go.Figure:
         "equal": (EQUAL, [pair for pair in pairs if pair[2] == 0]),
         "worse": (WORSE, [pair for pair in pairs if pair[2] < 0]),
     }
-    for name, (color, found) in groups.items():
-        points = [_slope(a, b) for a, b, _ in found]
+    for name, (color, group) in groups.items():
+        points = [_slope(before, after) for before, after, _ in group]
         figure.add_scatter(
-            x=["baseline", "optimized", None] * len(found),
+            x=["baseline", "optimized", None] * len(group),
             y=[y for point in points for y in point[0]],
             text=[text for point in points for text in point[1]],
-            customdata=[a.index for a, _, _ in found for _ in range(3)],
-            name=f"{name} ({len(found)})",
+            customdata=[before.index for before, _, _ in group for _ in range(3)],
+            name=f"{name} ({len(group)})",
             mode="lines+markers",
             line={"color": color, "width": 1.5},
             marker={"size": 8},
@@ -158,12 +164,12 @@ def history_figure(trials: Sequence[Mapping[str, Any]]) -> go.Figure:
         "baseline": ("square", WORSE),
     }
     for kind, (symbol, color) in looks.items():
-        found = [row for row in rows if row.kind == kind]
-        if found:
+        trials_of = [row for row in rows if row.kind == kind]
+        if trials_of:
             figure.add_scatter(
-                x=[row.trial for row in found],
-                y=[row.score for row in found],
-                text=[_trial_text(row) for row in found],
+                x=[row.trial for row in trials_of],
+                y=[row.score for row in trials_of],
+                text=[_trial_text(row) for row in trials_of],
                 name=kind,
                 mode="markers",
                 marker={
@@ -221,105 +227,10 @@ def usage_figure(stages: Mapping[str, Usage]) -> go.Figure:
             look = {"marker": {"color": color, "line_width": 0}, "orientation": "h"}
             figure.add_bar(x=values, y=names, name=name, row=number, col=1, **look)
         figure.update_xaxes(title_text=title, rangemode="tozero", row=number, col=1)
-    _style(figure, 3 * (len(names) + 2.2))
+    style_figure(figure, 3 * (len(names) + 2.2))
     figure.update_layout(barmode="stack")
     figure.update_yaxes(autorange="reversed", type="category")
     return figure
-
-
-def new_figure(rows: float, *, legend: bool = True) -> go.Figure:
-    """An empty figure in the report's style, `rows` lines of text high."""
-    figure = go.Figure()
-    _style(figure, rows)
-    figure.update_layout(showlegend=legend)
-    return figure
-
-
-def before_and_after(
-    names: Sequence[str],
-    before: Sequence[Estimate],
-    after: Sequence[Estimate],
-    title: str,
-) -> go.Figure:
-    """A row a name with two means in [0, 1] and their intervals.
-
-    Args:
-        names: HTML, two lines at most.
-        before: The baseline's means, in the names' order.
-        after: The optimized programs' means.
-        title: Of the axis.
-    """
-    figure = new_figure(len(names) * 1.6)
-    _add_dots(figure, names, before, "baseline", color=BASELINE, offset=-0.15)
-    _add_dots(figure, names, after, "optimized", color=OPTIMIZED, offset=0.15)
-    figure.update_xaxes(title_text=title, range=[-0.02, 1.02])
-    return _name_rows(figure, names)
-
-
-def _style(figure: go.Figure, rows: float) -> None:
-    figure.update_layout(
-        height=int(120 + ROW * rows),
-        margin={"l": 8, "r": 12, "t": 36, "b": 8},
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        font={"color": INK, "size": 13, "family": "system-ui, sans-serif"},
-        legend={
-            "orientation": "h",
-            "x": 0,
-            "y": 1,
-            "yanchor": "bottom",
-            "traceorder": "normal",
-        },
-        hoverlabel={"align": "left"},
-    )
-    figure.update_xaxes(gridcolor=GRID, zeroline=False, automargin=True)
-    figure.update_yaxes(gridcolor=GRID, zeroline=False, automargin=True)
-
-
-def _name_rows(figure: go.Figure, names: Sequence[str]) -> go.Figure:
-    rows = list(range(len(names)))
-    span = [len(names) - 0.4, -0.6]  # from the top down
-    figure.update_yaxes(tickvals=rows, ticktext=names, range=span, autorange=False)
-    return figure
-
-
-def _add_dots(
-    figure: go.Figure,
-    names: Sequence[str],
-    found: Sequence[Estimate],
-    label: str,
-    *,
-    color: str | Sequence[str],
-    symbol: str = "circle",
-    offset: float = 0.0,
-) -> None:
-    spans = [one.interval for one in found]
-    means = [one.mean for one in found]
-    bars = [
-        (span.high - (mean or 0.0), (mean or 0.0) - span.low) if span else (0.0, 0.0)
-        for span, mean in zip(spans, means, strict=True)
-    ]
-    figure.add_scatter(
-        x=means,
-        y=[row + offset for row in range(len(names))],
-        customdata=names,
-        name=label,
-        mode="markers",
-        marker={
-            "color": color,
-            "symbol": symbol,
-            "size": 10,
-            "line": {"width": 2, "color": color},
-        },
-        error_x={
-            "array": [up for up, _ in bars],
-            "arrayminus": [down for _, down in bars],
-            "color": color if isinstance(color, str) else INK,
-            "thickness": 2,
-        },
-        text=[_estimate_text(one) for one in found],
-        hovertemplate=f"%{{customdata}}<br>{label} %{{text}}<extra></extra>",
-    )
 
 
 def _measures(program: Any) -> dict[str, Estimate]:
@@ -327,19 +238,12 @@ def _measures(program: Any) -> dict[str, Estimate]:
     return {"score": program.score, **rubric, **program.components}
 
 
-def _estimate_text(found: Estimate) -> str:
-    if found.mean is None:
-        return found.note
-    text = f"{found.mean:.3f}, n={found.n}"
-    span = found.interval
-    return f"{text}<br>{span.low:.3f} to {span.high:.3f}" if span else text
-
-
-def _span(found: Iterator[Estimate]) -> list[float]:
+def _span(estimates: Sequence[Estimate]) -> list[float]:
     reach = 0.05
-    for one in found:
-        ends = [one.interval.low, one.interval.high] if one.interval else []
-        reach = max([reach, abs(one.mean or 0.0), *(abs(end) for end in ends)])
+    for estimate in estimates:
+        span = estimate.interval
+        ends = [span.low, span.high] if span else []
+        reach = max([reach, abs(estimate.mean or 0.0), *(abs(end) for end in ends)])
     return [-1.1 * reach, 1.1 * reach]
 
 

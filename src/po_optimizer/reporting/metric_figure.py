@@ -5,7 +5,7 @@ from html import escape
 import plotly.graph_objects as go
 
 from po_optimizer.evaluation.metric_check import MetricReport
-from po_optimizer.reporting.figures import OPTIMIZED, new_figure
+from po_optimizer.reporting.style import OPTIMIZED, new_figure
 
 
 def metric_figure(report: MetricReport) -> go.Figure:

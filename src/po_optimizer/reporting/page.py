@@ -127,8 +127,8 @@ def _measures(report: ScoreReport) -> list[Measure]:
     before, after, uplift = report.baseline, report.optimized, report.uplift
     rows = [("score", before.score, after.score, uplift.score)]
     if before.rubric is not None and after.rubric is not None:
-        found = uplift.rubric or Estimate(mean=None, n=0)
-        rows.append(("rubric", before.rubric, after.rubric, found))
+        difference = uplift.rubric or Estimate(mean=None, n=0)
+        rows.append(("rubric", before.rubric, after.rubric, difference))
     rows += [
         (name, before.components[name], after.components[name], uplift.components[name])
         for name in before.components

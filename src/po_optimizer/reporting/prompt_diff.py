@@ -66,14 +66,14 @@ def prompt_changes(before: dspy.Module, after: dspy.Module) -> list[PredictorCha
 def environment() -> Environment:
     """Jinja that escapes for every template, controls too: the text is not ours."""
     loader = PackageLoader("po_optimizer.reporting", "templates")
-    made = Environment(
+    templates = Environment(
         loader=loader,
         autoescape=True,
         undefined=StrictUndefined,
         finalize=lambda value: visible(value) if type(value) is str else value,
     )
-    made.filters["readable"] = readable
-    return made
+    templates.filters["readable"] = readable
+    return templates
 
 
 def readable(value: Any) -> str:
@@ -88,7 +88,7 @@ def readable(value: Any) -> str:
 def _change(name: str, before: Any, after: Any) -> PredictorChange:
     texts = [p.signature.instructions if p else "" for p in (before, after)]
     demos = [[_fields(d) for d in p.demos] if p else [] for p in (before, after)]
-    keys = [{_key(fields) for fields, _ in found} for found in demos]
+    keys = [{_key(fields) for fields, _ in side} for side in demos]
     changes = [
         DemoChange(
             change="kept" if _key(fields) in keys[0] else "added",

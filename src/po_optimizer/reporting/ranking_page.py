@@ -7,9 +7,9 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from po_optimizer.evaluation.ranking import RankedRun, Ranking
-from po_optimizer.reporting.figures import COLORS, before_and_after, new_figure
 from po_optimizer.reporting.page import embedded
 from po_optimizer.reporting.prompt_diff import environment
+from po_optimizer.reporting.style import COLORS, before_and_after, new_figure
 
 
 def ranking_table(ranking: Ranking) -> str:

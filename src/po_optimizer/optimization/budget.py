@@ -39,8 +39,8 @@ class Budget:
     def paid_in(self, trial: int) -> int:
         """Calls paid for in one trial."""
         identity = self.optimization_id
-        every = [led.rows(optimization_id=identity) for led in self._ledgers]
-        return sum(row.paid and row.trial == trial for rows in every for row in rows)
+        rows = [r for led in self._ledgers for r in led.rows(optimization_id=identity)]
+        return sum(row.paid and row.trial == trial for row in rows)
 
     @property
     def wall_seconds(self) -> float:

@@ -1,4 +1,4 @@
-"""Which instructions and which demos a candidate has, as numbers to speak of."""
+"""Numbers for the instructions and demos of a candidate, as reports name them."""
 
 import hashlib
 import inspect
@@ -49,13 +49,13 @@ def unpatched_copy(program: dspy.Module, student: dspy.Module) -> dspy.Module:
     """
     copied = program.deepcopy()
     evaluated = {id(module) for _, module in program.named_sub_modules()}
-    own = {path: vars(module) for path, module in student.named_sub_modules()}
+    attributes = {path: vars(module) for path, module in student.named_sub_modules()}
     for path, module in list(copied.named_sub_modules()):
         if id(module) in evaluated:
             continue  # DSPy could not copy it
         for name, value in list(vars(module).items()):
             shadows = inspect.isroutine(value) and hasattr(type(module), name)
-            if shadows and name not in own.get(path, {}):
+            if shadows and name not in attributes.get(path, {}):
                 del vars(module)[name]
     return copied
 
@@ -78,7 +78,7 @@ def _digest(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _number(known: list[str], value: str) -> int:
-    if value not in known:
-        known.append(value)
-    return known.index(value)
+def _number(values: list[str], value: str) -> int:
+    if value not in values:
+        values.append(value)
+    return values.index(value)

@@ -1,4 +1,4 @@
-"""What a running optimization tells: one event, and where it goes."""
+"""The events of a running optimization, and their log lines."""
 
 import logging
 from collections.abc import Callable
@@ -74,17 +74,17 @@ def describe(event: Event) -> str:
     """The event in one line."""
     match event:
         case Started():
-            again = f", resumed after trial {event.resumed}" if event.resumed else ""
-            foretold = f"; {event.forecast.describe()}" if event.forecast else ""
+            resumed = f", resumed after trial {event.resumed}" if event.resumed else ""
+            forecast = f"; {event.forecast.describe()}" if event.forecast else ""
             return (
-                f"optimize: {event.optimizer}, {event.trials} trials{again}{foretold}"
+                f"optimize: {event.optimizer}, {event.trials} trials{resumed}{forecast}"
             )
         case Phase():
             return f"optimize: {event.name}"
         case Scored(trial=t):
-            again = " (replayed)" if event.replayed else ""
+            replayed = " (replayed)" if event.replayed else ""
             return (
-                f"trial {t.trial} {t.kind}{again}: score={t.score:.4f} n={t.n} "
+                f"trial {t.trial} {t.kind}{replayed}: score={t.score:.4f} n={t.n} "
                 f"failed={t.n_failed} best={t.best:.4f} "
                 f"instruction={t.instruction} demo_set={t.demo_set} "
                 f"calls={t.calls_paid} paid, {t.calls_cached} cached, {t.seconds:.1f} s"

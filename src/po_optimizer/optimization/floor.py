@@ -36,7 +36,7 @@ def stop_at_floor(job: Job, baseline: Trial, results: list[Any]) -> None:
     above = max(scores) > floor
     if not params.floor_stop or (usable >= params.floor_usable and above):
         return
-    found = (
+    problem = (
         f"{baseline.n_failed} of {baseline.n} outputs of the baseline program are "
         f"unusable (optimize.floor_usable={params.floor_usable})"
         if usable < params.floor_usable
@@ -44,12 +44,12 @@ def stop_at_floor(job: Job, baseline: Trial, results: list[Any]) -> None:
         f"output may have (n={baseline.n})"
     )
     example = next((e for e, _, s in results if is_failed(s)), results[0][0])
-    again = attempt(job.student, example, job.metric)  # answered by the cache
-    feedback = again.score.feedback if again.score is not None else ""
-    reason = again.unusable or feedback or "it scores no more than nothing at all"
+    repeated = attempt(job.student, example, job.metric)  # answered by the cache
+    feedback = repeated.score.feedback if repeated.score is not None else ""
+    reason = repeated.unusable or feedback or "it scores no more than nothing at all"
     raise PoOptimizerError(
-        f"{found}; an optimizer cannot tell candidates apart on that. One of the "
-        f"outputs could not be used because: {reason}. It reads: {again.raw!r}. "
+        f"{problem}; an optimizer cannot tell candidates apart on that. One of the "
+        f"outputs could not be used because: {reason}. It reads: {repeated.raw!r}. "
         "Correct the program, the metric or the LM "
         "(optimize.floor_stop=false goes on regardless)."
     )

@@ -125,8 +125,9 @@ class Forecast(BaseModel):
 
 def between(calls: CallRange) -> str:
     """One number, or two where they differ."""
-    same = calls.lower == calls.upper
-    return f"{calls.upper}" if same else f"{calls.lower} to {calls.upper}"
+    if calls.lower == calls.upper:
+        return f"{calls.upper}"
+    return f"{calls.lower} to {calls.upper}"
 
 
 def _between(most: float | None, share: float, unit: str, digits: int = 0) -> str:

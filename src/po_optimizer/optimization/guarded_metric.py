@@ -32,7 +32,8 @@ class GuardedMetric:
         metric: Any callable that DSPy's optimizers take.
         check: Called before each scoring, so that an ended run ends although all
             its answers come from the cache.
-        stop: Told the StopRun before it is raised, so that other threads end too.
+        stop: Called with the StopRun before it is raised, so that other threads
+            end too.
     """
 
     def __init__(
@@ -88,7 +89,7 @@ class FeedbackMetric:
 def empty_scores(
     metric: Metric, example: dspy.Example, outputs: Collection[str]
 ) -> list[float]:
-    """What outputs without content score; a metric that raises at one has told it.
+    """What outputs without content score; one that the metric raises at has no score.
 
     Args:
         metric: Any callable that DSPy's optimizers take.

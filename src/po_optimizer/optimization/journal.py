@@ -58,7 +58,7 @@ class Trial(BaseModel):
     seconds: float
 
     def same_as(self, other: "Trial") -> bool:
-        """True if both tell the same, whatever it took to find out."""
+        """True if both have the same result, whatever it took to get it."""
         effort = {"calls_paid", "calls_cached", "seconds"}
         return self.model_dump(exclude=effort) == other.model_dump(exclude=effort)
 

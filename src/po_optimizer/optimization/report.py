@@ -33,7 +33,7 @@ class OptimizationReport(BaseModel):
 
     Args:
         ended: Why it ended.
-        reason: The same in words; "" if it simply completed.
+        reason: The same as a sentence; "" if it simply completed.
         baseline: The unoptimized program on the valset.
         best: The trial that won; equal to `baseline` if nothing was better.
         instructions: The winner's, per predictor.

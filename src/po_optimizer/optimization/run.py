@@ -108,7 +108,7 @@ def _budget(job: Job, control: Control, identity: str) -> Budget:
 def _carry_out(
     job: Job, recorder: Recorder, progress: Progress, forecast: Forecast | None
 ) -> tuple[str, EndedHow]:
-    """Why the search ended, in words and as a word, with its first and last event."""
+    """Why the search ended, as a sentence and as a word."""
     clock, ended = time.monotonic(), "failed"
     progress(_started(job, recorder, forecast))
     try:

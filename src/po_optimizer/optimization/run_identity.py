@@ -104,8 +104,8 @@ def _example(example: dspy.Example) -> list[Any]:
 def _sources(student: dspy.Module) -> list[str]:
     modules = [student, *(module for _, module in student.named_sub_modules())]
     classes = {type(module) for module in modules}
-    own = [cls for cls in classes if not cls.__module__.startswith("dspy.")]
-    return sorted(_source(cls) for cls in own)
+    defined = [cls for cls in classes if not cls.__module__.startswith("dspy.")]
+    return sorted(_source(cls) for cls in defined)
 
 
 def _signatures(student: dspy.Module) -> list[Any]:
@@ -152,9 +152,9 @@ def _source(thing: Any) -> str:
 
 
 def _lm(name: str, lm: MeteredLM) -> dict[str, str]:
-    told = lm.params.model_dump(mode="json", exclude=_PACE)
+    params = lm.params.model_dump(mode="json", exclude=_PACE)
     weights = {f"{name}.weights": lm.weights} if lm.weights else {}
-    return {f"{name}.slug": lm.slug, **weights, **_flat(name, told)}
+    return {f"{name}.slug": lm.slug, **weights, **_flat(name, params)}
 
 
 def _flat(prefix: str, values: Mapping[str, Any]) -> dict[str, str]:

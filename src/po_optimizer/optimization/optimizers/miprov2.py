@@ -17,8 +17,8 @@ from po_optimizer.optimization.optimizers.base import (
     Sizes,
 )
 from po_optimizer.optimization.optimizers.miprov2_parallel import (
-    bootstrap_ahead,
-    propose_ahead,
+    bootstrap_in_parallel,
+    propose_in_parallel,
 )
 from po_optimizer.optimization.optimizers.miprov2_plan import (
     AUTO,
@@ -60,24 +60,24 @@ class ObservedMIPROv2(MIPROv2):
 
     def _bootstrap_fewshot_examples(self, *args: Any, **kwargs: Any) -> Any:
         self._announce("bootstrap demos")
-        bootstrap_ahead(self._job, self._plan, self.rng)
-        found = super()._bootstrap_fewshot_examples(*args, **kwargs)
-        for predictor, demo_sets in (found or {}).items():
-            self._candidates.name_demo_sets(predictor, demo_sets)
-        return found
+        bootstrap_in_parallel(self._job, self._plan, self.rng)
+        demo_sets = super()._bootstrap_fewshot_examples(*args, **kwargs)
+        for predictor, sets in (demo_sets or {}).items():
+            self._candidates.name_demo_sets(predictor, sets)
+        return demo_sets
 
     def _propose_instructions(
         self, program: Any, trainset: Any, demo_sets: Any, *args: Any, **kwargs: Any
     ) -> Any:
         self._announce("propose instructions")
-        propose_ahead(self._job, self._plan, self.rng, demo_sets)
-        found = super()._propose_instructions(
+        propose_in_parallel(self._job, self._plan, self.rng, demo_sets)
+        proposals = super()._propose_instructions(
             program, trainset, demo_sets, *args, **kwargs
         )
-        for predictor, instructions in found.items():
+        for predictor, instructions in proposals.items():
             self._candidates.name_instructions(predictor, instructions)
         self._announce("trials")
-        return found
+        return proposals
 
     def _optimize_prompt_parameters(
         self,
@@ -190,15 +190,15 @@ class Miprov2:
         """The data summary's batch, and the proposal with code and three demos."""
         lengths = sorted((len(repr(example)) for example in trainset), reverse=True)
         code = len(get_dspy_source_code(student))
-        found: dict[str, int] = {}
+        longest: dict[str, int] = {}
         if self._params.data_aware_proposer:
             batch = sum(lengths[: self._params.view_data_batch_size])
-            found["optimize.miprov2.view_data_batch_size"] = batch + _PROPOSER_TEXT
+            longest["optimize.miprov2.view_data_batch_size"] = batch + _PROPOSER_TEXT
         if self._params.program_aware_proposer or self._params.fewshot_aware_proposer:
             demos = sum(lengths[:_DEMOS_SHOWN])
-            found["optimize.miprov2.fewshot_aware_proposer"] = (
+            longest["optimize.miprov2.fewshot_aware_proposer"] = (
                 code * self._params.program_aware_proposer
                 + demos * self._params.fewshot_aware_proposer
                 + _PROPOSER_TEXT
             )
-        return found
+        return longest

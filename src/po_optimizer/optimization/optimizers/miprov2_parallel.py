@@ -1,9 +1,9 @@
-"""MIPROv2's one-at-a-time calls, made ahead and together.
+"""MIPROv2's calls that DSPy makes one after the other, made in parallel before it.
 
-DSPy bootstraps demos and proposes instructions one call after the other. Here the same
-calls are made before, as many at a time as the LM answers; then DSPy's own code runs as
-ever and finds the answers in the response cache, so that its result is the one of a
-sequential run. Only calls that the sequential run makes for certain are made.
+DSPy bootstraps demos and proposes instructions one call at a time. Here the same calls
+are made first, as many at a time as the LM answers. Then DSPy's own code runs unchanged
+and finds the answers in the response cache, so that its result is that of a sequential
+run. Only calls that the sequential run is certain to make are made.
 
 References:
     dspy/teleprompt/utils.py (create_n_fewshot_demo_sets), teleprompt/bootstrap.py and
@@ -30,7 +30,7 @@ from po_optimizer.optimization.quiet import PatientExecutor
 Call = Callable[[], Any]
 
 
-def bootstrap_ahead(job: Job, plan: Plan, rng: random.Random) -> None:
+def bootstrap_in_parallel(job: Job, plan: Plan, rng: random.Random) -> None:
     """Asks for the demos of all sets, and meanwhile for the summary of the data.
 
     Args:
@@ -41,10 +41,10 @@ def bootstrap_ahead(job: Job, plan: Plan, rng: random.Random) -> None:
     threads = job.task_lm.num_threads
     if threads == 1:
         return
-    sets = list(_demo_sets(job, plan, _same(rng)))
+    sets = list(_demo_sets(job, plan, _copy(rng)))
     beside = _summary(job, plan)
-    while due := [partial(each.attempt, e) for each in sets for e in each.due()]:
-        _together(threads, [*beside, *due])
+    while due := [partial(s.attempt, e) for s in sets for e in s.due()]:
+        _call_in_parallel(threads, [*beside, *due])
         beside = []
 
 
@@ -72,9 +72,9 @@ class _DemoSet(BootstrapFewShot):
 
     def attempt(self, example: dspy.Example) -> None:
         """DSPy's attempt, on a teacher of its own: DSPy changes it on the way."""
-        once = copy.copy(self)
-        once.teacher = self.teacher.deepcopy()
-        if once._bootstrap_one_example(example):
+        attempt = copy.copy(self)
+        attempt.teacher = self.teacher.deepcopy()
+        if attempt._bootstrap_one_example(example):
             with self.error_lock:
                 self._missing -= 1
 
@@ -109,7 +109,7 @@ def _summary(job: Job, plan: Plan) -> list[Call]:
     return [partial(create_dataset_summary, job.trainset, batch, prompt_model=lm)]
 
 
-def propose_ahead(
+def propose_in_parallel(
     job: Job, plan: Plan, rng: random.Random, demo_sets: dict[int, list[list[Any]]]
 ) -> None:
     """Asks for all proposed instructions; each takes one call, or three in a row.
@@ -123,7 +123,7 @@ def propose_ahead(
     params, threads = plan.params, job.prompt_lm.num_threads
     if threads == 1:
         return
-    proposer = _Rehearsal(
+    proposer = _ProposalList(
         prompt_model=job.prompt_lm,
         program=job.student,
         trainset=job.trainset,
@@ -135,7 +135,7 @@ def propose_ahead(
         set_tip_randomly=params.tip_aware_proposer,
         use_instruct_history=False,
         set_history_randomly=False,
-        rng=_same(rng),
+        rng=_copy(rng),
         init_temperature=params.init_temperature,
     )
     proposer.propose_instructions_for_program(
@@ -145,10 +145,10 @@ def propose_ahead(
         trial_logs={},
         N=plan.instructions,
     )
-    _together(threads, proposer.due)
+    _call_in_parallel(threads, proposer.due)
 
 
-class _Rehearsal(GroundedProposer):
+class _ProposalList(GroundedProposer):
     """Goes through the proposals with DSPy's draws, and only notes their calls."""
 
     def __init__(self, **kwargs: Any) -> None:
@@ -157,22 +157,22 @@ class _Rehearsal(GroundedProposer):
 
     def propose_instruction_for_predictor(self, **kwargs: Any) -> str:
         """Notes one proposal, as the proposer now is."""
-        once = copy.copy(self)
-        once.rng = _same(self.rng)
-        self.rng.randint(0, 10**9)  # the rollout's number, which `once` will draw
-        ask = super(_Rehearsal, once).propose_instruction_for_predictor
+        proposer = copy.copy(self)
+        proposer.rng = _copy(self.rng)
+        self.rng.randint(0, 10**9)  # the rollout's number, which the copy will draw
+        ask = super(_ProposalList, proposer).propose_instruction_for_predictor
         self.due.append(partial(ask, **kwargs))
         return ""
 
 
-def _together(threads: int, calls: list[Call]) -> None:
+def _call_in_parallel(threads: int, calls: list[Call]) -> None:
     """Makes the calls; one that raises will raise again where DSPy makes it."""
     executor = PatientExecutor(num_threads=threads, max_errors=NEVER_GIVE_UP)
     executor.execute(lambda call: call(), calls)
 
 
-def _same(rng: random.Random) -> random.Random:
-    """Another one that draws the same."""
-    twin = random.Random()  # noqa: S311
-    twin.setstate(rng.getstate())
-    return twin
+def _copy(rng: random.Random) -> random.Random:
+    """Another generator that draws the same."""
+    copied = random.Random()  # noqa: S311
+    copied.setstate(rng.getstate())
+    return copied

@@ -14,7 +14,7 @@ from dspy.evaluate.evaluate import EvaluationResult
 from dspy.utils.callback import with_callbacks
 
 BLOCK = 8
-"""Examples between two looks; the same for any number of threads, as results are."""
+"""Examples between two comparisons; for any number of threads, as results are."""
 _LEVEL = 0.95
 _plain: Any = dspy.Evaluate.__call__.__wrapped__  # without callbacks
 
@@ -49,7 +49,7 @@ class RacingEvaluate(dspy.Evaluate):
             rows += _plain(self, program, metric, block, **more).results
             scores = [float(row[-1]) for row in rows]
             if len(rows) < len(examples) and is_hopeless(scores, self._best):
-                behind = fmean(_over(scores, self._best))
+                behind = fmean(_differences(scores, self._best))
                 return _result(fmean(self._best) + behind, rows)
         if not self._best or fmean(scores) > fmean(self._best):
             self._best = scores
@@ -65,15 +65,15 @@ def is_hopeless(scores: list[float], best: list[float]) -> bool:
     """
     if not best:
         return False
-    differences = _over(scores, best)
+    differences = _differences(scores, best)
     if len(set(differences)) == 1:
         return differences[0] < 0
     interval = scipy.stats.ttest_1samp(differences, 0.0).confidence_interval(_LEVEL)
     return bool(interval.high < 0)
 
 
-def _over(scores: list[float], best: list[float]) -> list[float]:
-    return [own - other for own, other in zip(scores, best, strict=False)]
+def _differences(scores: list[float], best: list[float]) -> list[float]:
+    return [score - reference for score, reference in zip(scores, best, strict=False)]
 
 
 def _result(score: float, rows: list[Any]) -> EvaluationResult:

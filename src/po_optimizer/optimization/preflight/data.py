@@ -6,7 +6,7 @@ from po_optimizer.lms.check import Check, check
 from po_optimizer.optimization.run_identity import canonical
 
 
-def split_checks(splits: dict[str, list[dspy.Example]]) -> list[Check]:
+def check_splits(splits: dict[str, list[dspy.Example]]) -> list[Check]:
     """The trainset and the valset are filled, and no two splits share an example."""
     unmarked = [n for n, split in splits.items() if any(map(_unmarked, split))]
     marked = check(

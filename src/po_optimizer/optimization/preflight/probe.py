@@ -82,7 +82,7 @@ class Prober:
         self._lm = lm
         self._id = optimization_id
         self._before = len(self._rows())
-        self._heard = len(lm.history)
+        self._history_start = len(lm.history)
 
     def run(self, job: Job) -> Probe:
         """Runs the student on the first examples, as the baseline's evaluation will."""
@@ -106,11 +106,11 @@ class Prober:
         if probe.attempts and not probe.broken:
             probe.refused |= all(attempt.score is None for attempt in probe.attempts)
         probe.paid = self._paid()
-        read = [pair for pair in self._read() if not holds_media(pair[0])]
-        if read:
-            sent = sum(characters([prompt]) for prompt, _ in read)
-            probe.chars_per_token = sent / sum(tokens for _, tokens in read)
-        prompts = [call["messages"] for call in self._said()]
+        texts = [pair for pair in self._reported() if not holds_media(pair[0])]
+        if texts:
+            sent = sum(characters([prompt]) for prompt, _ in texts)
+            probe.chars_per_token = sent / sum(tokens for _, tokens in texts)
+        prompts = [call["messages"] for call in self._history()]
         probe.longest = max(prompts, key=lambda p: characters([p]), default=[])
         if probe.refused:
             probe.schema_refused = self._answers_without_schema(student, valset[0])
@@ -120,7 +120,7 @@ class Prober:
 
     def _varies(self) -> bool | None:
         """Whether the LM answers the first prompt in another way the second time."""
-        first = next(iter(self._said()), None)
+        first = next(iter(self._history()), None)
         if first is None:  # an LM of one's own was asked
             return None
         try:
@@ -141,16 +141,17 @@ class Prober:
         metric: GuardedMetric,
         probe: Probe,
     ) -> None:
-        rows, said, asked = len(self._rows()), len(self._said()), len(probe.trace)
+        n_rows, n_calls = len(self._rows()), len(self._history())
+        n_traced = len(probe.trace)
         clock = time.monotonic()
         with dspy.context(trace=probe.trace):
             probe.attempts.append(attempt(student, example, metric))
         # An LM's copies have their own history, a cached call of n answers one row;
         # a predictor with an LM of its own stands in the trace only, and optimizers
         # may run it on this one.
-        answers = sum(len(_answers(call)) for call in self._said()[said:])
-        asked = len(probe.trace) - asked
-        probe.calls.append(max(answers, len(self._rows()) - rows, asked))
+        answers = sum(len(_answers(call)) for call in self._history()[n_calls:])
+        traced = len(probe.trace) - n_traced
+        probe.calls.append(max(answers, len(self._rows()) - n_rows, traced))
         logger.info(
             "preflight: %s, example %d, %.1f s",
             self._lm.slug,
@@ -227,18 +228,18 @@ class Prober:
     def _paid(self) -> int:
         return sum(row.paid for row in self._rows()[self._before :])
 
-    def _said(self) -> list[dict[str, Any]]:
-        return list(self._lm.history[self._heard :])
+    def _history(self) -> list[dict[str, Any]]:
+        return list(self._lm.history[self._history_start :])
 
-    def _read(self) -> list[tuple[Messages, int]]:
+    def _reported(self) -> list[tuple[Messages, int]]:
         """Each prompt that was sent, with the tokens that the LM said it read.
 
         An answer of the response cache holds what was said when it was paid for, so
         that a preflight that refused refuses again.
         """
-        first = [(call["messages"], _answers(call)[0]) for call in self._said()]
-        read = [(messages, _prompt_tokens(answer)) for messages, answer in first]
-        return [(messages, tokens) for messages, tokens in read if messages and tokens]
+        first = [(call["messages"], _answers(call)[0]) for call in self._history()]
+        pairs = [(messages, _prompt_tokens(answer)) for messages, answer in first]
+        return [(messages, tokens) for messages, tokens in pairs if messages and tokens]
 
 
 def _answers(call: dict[str, Any]) -> Sequence[Any]:

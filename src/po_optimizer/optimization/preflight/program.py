@@ -21,7 +21,7 @@ _LONG_INSTRUCTIONS = "Weigh every requirement; mañana, 日本 and \N{SNOWMAN} t
 _BYTES_PER_MB = 1_000_000
 
 
-def survival_check(student: dspy.Module, trainset: list[dspy.Example]) -> Check:
+def check_survival(student: dspy.Module, trainset: list[dspy.Example]) -> Check:
     """The student with long instructions and demos renders the same after a load."""
     program = student.deepcopy()
     for predictor in program.predictors():
@@ -29,14 +29,14 @@ def survival_check(student: dspy.Module, trainset: list[dspy.Example]) -> Check:
         predictor.demos = trainset[:2]
     try:
         document = extract_program_components(program)
-        back = load_program_from_components(document, program=student)
-        again = extract_program_components(back)
-        same = again["fingerprint"] == document["fingerprint"]
-        problem = "" if same else "What was loaded renders other prompts."
-        missing = missing_parts(back)
+        loaded = load_program_from_components(document, program=student)
+        fingerprint = extract_program_components(loaded)["fingerprint"]
+        unchanged = fingerprint == document["fingerprint"]
+        problem = "" if unchanged else "What was loaded renders other prompts."
+        missing = missing_parts(loaded)
         if missing:
             problem = f"Another program of the role lacks {describe_missing(missing)}."
-        problem = problem or _difference(program, back, trainset)
+        problem = problem or _difference(program, loaded, trainset)
     except (PoOptimizerError, TypeError, ValueError, AttributeError) as error:
         problem = f"{type(error).__name__}: {error}"
     return check(
@@ -50,17 +50,17 @@ def survival_check(student: dspy.Module, trainset: list[dspy.Example]) -> Check:
 
 
 def _difference(
-    program: dspy.Module, back: dspy.Module, trainset: list[dspy.Example]
+    program: dspy.Module, loaded: dspy.Module, trainset: list[dspy.Example]
 ) -> str:
     """How a scripted call of the loaded program differs; "" where it does not."""
     probes = [example.inputs().toDict() for example in trainset[:2]]
     try:
-        return compare_calls(program, back, probes) or ""
+        return compare_calls(program, loaded, probes) or ""
     except ValueError:
         return ""  # the program answers the same question in another way each time
 
 
-def predictors_check(student: dspy.Module) -> Check:
+def check_predictors(student: dspy.Module) -> Check:
     """There is a prompt to optimize."""
     names = ", ".join(name for name, _ in student.named_predictors())
     return check(
@@ -74,7 +74,7 @@ def predictors_check(student: dspy.Module) -> Check:
     )
 
 
-def package_checks(optimizer: Optimizer) -> list[Check]:
+def check_packages(optimizer: Optimizer) -> list[Check]:
     """What the optimizer imports late is installed."""
     return [
         check(
@@ -89,7 +89,7 @@ def package_checks(optimizer: Optimizer) -> list[Check]:
     ]
 
 
-def disk_check(path: Path, least_mb: float) -> Check:
+def check_disk(path: Path, least_mb: float) -> Check:
     """The disk has room for answers, journal and programs."""
     existing = next(folder for folder in [path, *path.parents] if folder.exists())
     free = shutil.disk_usage(existing).free / _BYTES_PER_MB

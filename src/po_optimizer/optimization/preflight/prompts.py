@@ -25,11 +25,11 @@ def rendered(
     adapter = dspy.settings.adapter or dspy.ChatAdapter()
     prompts = []
     for predictor in program.predictors():
-        known = {**longest_call(predictor, calls), **dict(example.items())}
+        values = {**longest_call(predictor, calls), **dict(example.items())}
         names = predictor.signature.input_fields
-        values = {name: known.get(name, f"<{name}>") for name in names}
+        inputs = {name: values.get(name, f"<{name}>") for name in names}
         try:
-            prompts.append(adapter.format(predictor.signature, predictor.demos, values))
+            prompts.append(adapter.format(predictor.signature, predictor.demos, inputs))
         except _CANNOT_RENDER:
             continue  # its type takes no text, and no call shows what it takes
     return prompts
@@ -38,12 +38,12 @@ def rendered(
 def longest_call(predictor: Any, calls: Sequence[Call]) -> dict[str, Any]:
     """Inputs and outputs of the longest call of a predictor with the same fields."""
     fields = list(predictor.signature.fields)
-    own = [
+    calls_of_it = [
         {**inputs, **dict(prediction.items())}
         for asked, inputs, prediction in calls
         if list(asked.signature.fields) == fields
     ]
-    return max(own, key=lambda values: len(repr(values)), default={})
+    return max(calls_of_it, key=lambda values: len(repr(values)), default={})
 
 
 def characters(prompts: list[Messages]) -> int:

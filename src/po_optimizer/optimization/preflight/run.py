@@ -19,7 +19,7 @@ from po_optimizer.optimization.optimizers import (
     sizes_of,
 )
 from po_optimizer.optimization.preflight.context import ContextChecks
-from po_optimizer.optimization.preflight.data import split_checks
+from po_optimizer.optimization.preflight.data import check_splits
 from po_optimizer.optimization.preflight.metric import (
     check_before_probe,
     check_on_probe,
@@ -27,10 +27,10 @@ from po_optimizer.optimization.preflight.metric import (
 )
 from po_optimizer.optimization.preflight.probe import Probe, Prober
 from po_optimizer.optimization.preflight.program import (
-    disk_check,
-    package_checks,
-    predictors_check,
-    survival_check,
+    check_disk,
+    check_packages,
+    check_predictors,
+    check_survival,
 )
 from po_optimizer.optimization.quiet import quiet_dspy
 from po_optimizer.optimization.run_identity import optimization_id, run_fingerprint
@@ -98,12 +98,12 @@ def preflight(
     probe, identity = Probe(), ""
     with quiet_dspy():
         splits = {"trainset": job.trainset, "valset": job.valset}
-        checks = split_checks({**splits, "testset": list(testset)})
+        checks = check_splits({**splits, "testset": list(testset)})
         # examples without marked inputs cannot be told apart
         if checks[0].passed:
             checks += _without_lm(job, target_rubric)
             identity = optimization_id(run_fingerprint(job))
-        checks.append(disk_check(disk_path, job.params.preflight.min_free_disk_mb))
+        checks.append(check_disk(disk_path, job.params.preflight.min_free_disk_mb))
         for lm in (job.task_lm, job.prompt_lm):
             # two roles of one server have the same to say
             checks += [c for c in lm.check_provider() if c not in checks]
@@ -135,15 +135,15 @@ def _paid(job: Job, identity: str) -> int:
 
 def _without_lm(job: Job, target_rubric: float | None) -> list[Check]:
     optimizer = make_optimizer(job.params)
-    predictors = predictors_check(job.student)
+    predictors = check_predictors(job.student)
     if not predictors.passed:
         return [predictors]
     checks = [
         predictors,
-        *package_checks(optimizer),
+        *check_packages(optimizer),
         *optimizer.checks(sizes_of(job)),
         *check_before_probe(job),
-        survival_check(job.student, job.trainset),
+        check_survival(job.student, job.trainset),
         _cost_is_known(job, optimizer),
     ]
     graded = any(c.name == "metric_on_references" and c.value for c in checks)

@@ -1,9 +1,41 @@
 """What the tests of one optimization share."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
 
 import pytest
+
+from po_optimizer.optimization import OptimizationReport, Trial
+from tests.optimization import world
+
+
+class Whole(NamedTuple):
+    """An optimization of the small world that nothing interrupted."""
+
+    folder: Path
+    document: str
+    report: OptimizationReport
+    trials: list[Trial]
+    prompts: list[str]
+
+
+@pytest.fixture(scope="session")
+def whole_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Whole]:
+    """By optimizer: what the others are compared with, made once and only read."""
+
+    @cache
+    def run(optimizer: str = "miprov2") -> Whole:
+        folder = tmp_path_factory.mktemp(optimizer)
+        lm = world.lm(folder)
+        result = world.run(folder, lm, world.settings(optimizer))
+        document = world.document(result.program)
+        prompts = list(lm.scripted.prompts)
+        return Whole(folder, document, result.report, result.trials, prompts)
+
+    return run
 
 
 @pytest.fixture

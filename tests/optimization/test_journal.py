@@ -112,10 +112,9 @@ def test_journal_in_another_encoding_is_replayed(tmp_path):
 
 
 HOLD = """
-import sys
-from pathlib import Path
-from po_optimizer.optimization.journal import sole_run
-with sole_run(Path(sys.argv[1])):
+import fcntl, sys
+with open(sys.argv[1], "a") as file:
+    fcntl.flock(file, fcntl.LOCK_EX)
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -124,8 +123,8 @@ with sole_run(Path(sys.argv[1])):
 @pytest.mark.skipif(sys.platform == "win32", reason="has no such locks")
 def test_second_process_at_the_same_run_is_refused(tmp_path):
     """It would leave each trial twice; a killed process is in nobody's way."""
-    path = tmp_path / "a" / "trials.jsonl"
-    command = [sys.executable, "-c", HOLD, str(path)]
+    path = tmp_path / "trials.jsonl"
+    command = [sys.executable, "-c", HOLD, str(path.with_suffix(".lock"))]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe) as other:  # noqa: S603
         assert other.stdout.readline() == b"held\n"

@@ -22,7 +22,7 @@ def play(rounds, optimizer, threads):
 
 @pytest.mark.parametrize(
     ("optimizer", "threads", "rounds"),
-    [("miprov2", 1, 5), ("miprov2", 8, 5), ("gepa", 1, 2), ("gepa", 8, 3)],
+    [("miprov2", 1, 2), ("miprov2", 8, 3), ("gepa", 8, 2)],
 )
 def test_killed_optimizations_resume_to_the_same_result(optimizer, threads, rounds):
     """Rounds of kill -9: same program, score and journal; no answer paid twice."""

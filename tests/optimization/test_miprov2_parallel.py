@@ -4,7 +4,6 @@ import dspy
 import pytest
 
 from po_optimizer.lms import Interrupted
-from po_optimizer.optimization import read_journal
 from tests.optimization import world
 
 CONFIGURATIONS = [
@@ -48,18 +47,17 @@ class Gathering:
 @pytest.mark.parametrize("miprov2", CONFIGURATIONS)
 def test_ahead_or_not_the_same_calls_are_paid(tmp_path, miprov2):
     """Same prompts, each paid once, same program, same journal as one at a time."""
-    params = world.settings(miprov2=miprov2)
-    found = []
+    params = world.settings(miprov2={"num_trials": 1, **miprov2})
+    outcomes = []
     for threads in (1, 8):
         folder = tmp_path / str(threads)
         lm = world.lm(folder, num_threads=threads)
         result = world.run(folder, lm, params, n_train=12)
-        trials = read_journal(folder / "trials.jsonl")
-        told = [(t.instruction, t.demo_set, t.score) for t in trials]
-        found.append(
-            (sorted(lm.scripted.prompts), world.document(result.program), told)
+        scores = [(t.instruction, t.demo_set, t.score) for t in result.trials]
+        outcomes.append(
+            (sorted(lm.scripted.prompts), world.document(result.program), scores)
         )
-    assert found[0] == found[1]
+    assert outcomes[0] == outcomes[1]
 
 
 @pytest.mark.parametrize("bad", [world.GARBAGE, '{"answer": "none"}'])
@@ -111,7 +109,7 @@ def test_proposals_are_asked_together(tmp_path, threads, together):
     assert answer.most <= threads
 
 
-@pytest.mark.parametrize("most", [9, 12, 16, 19])
+@pytest.mark.parametrize("most", [9, 16])
 def test_a_budget_ends_it_in_order(tmp_path, most):
     """In the midst of the calls made ahead: the baseline is kept, a rerun goes on."""
     miprov2 = {**CONFIGURATIONS[0], "num_trials": 3}

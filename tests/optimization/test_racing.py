@@ -31,11 +31,11 @@ def search(folder, *, racing, respond=by_variant):
     return world.run(folder, lm, params, n_val=N_VAL)
 
 
-@pytest.fixture
-def raced(tmp_path):
+@pytest.fixture(scope="module")
+def raced(tmp_path_factory):
     """A search with racing and its journal."""
-    result = search(tmp_path / "raced", racing=True)
-    return result, read_journal(tmp_path / "raced" / "trials.jsonl")
+    result = search(tmp_path_factory.mktemp("raced"), racing=True)
+    return result, result.trials
 
 
 def test_it_is_off_unless_asked_for():

@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import dspy
 import pytest
@@ -12,45 +13,42 @@ OPTIMIZERS = ["miprov2", "gepa", "bootstrap_random_search"]
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_every_optimizer_gives_the_journals_best(tmp_path, optimizer):
+def test_every_optimizer_gives_the_journals_best(whole_run, optimizer):
     """The program that is returned is the best whole-valset trial of the journal."""
-    result = world.run(tmp_path, world.lm(tmp_path), world.settings(optimizer))
-    trials = read_journal(tmp_path / "trials.jsonl")
-    wholes = [t for t in trials if t.kind != "minibatch"]
-    assert result.report.best.score == max(t.score for t in wholes)
-    assert result.report.ended == "completed"
+    whole = whole_run(optimizer)
+    trials = read_journal(whole.folder / "trials.jsonl")
+    assert trials == whole.trials
+    best = max(t.score for t in trials if t.kind != "minibatch")
+    assert whole.report.best.score == best
+    assert whole.report.ended == "completed"
     assert [t.trial for t in trials] == list(range(1, len(trials) + 1))
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_same_result_with_8_threads(tmp_path, optimizer):
+def test_same_result_with_8_threads(tmp_path, whole_run, optimizer):
     """The number of threads changes neither the program nor the journal."""
-    one, eight = tmp_path / "1", tmp_path / "8"
-    params = world.settings(optimizer)
-    first = world.run(one, world.lm(one, num_threads=1), params)
-    second = world.run(eight, world.lm(eight, num_threads=8), params)
-    assert world.document(first.program) == world.document(second.program)
-    trials = [read_journal(folder / "trials.jsonl") for folder in (one, eight)]
-    assert all(a.same_as(b) for a, b in zip(*trials, strict=True))
+    single, lm = whole_run(optimizer), world.lm(tmp_path, num_threads=8)
+    parallel = world.run(tmp_path, lm, world.settings(optimizer))
+    assert world.document(parallel.program) == single.document
+    pairs = zip(parallel.trials, single.trials, strict=True)
+    assert all(a.same_as(b) for a, b in pairs)
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_second_run_pays_nothing(tmp_path, optimizer):
+def test_second_run_pays_nothing(tmp_path, whole_run, optimizer):
     """The same command again is answered by the cache and gives the same program."""
-    first_lm = world.lm(tmp_path)
-    first = world.run(tmp_path, first_lm, world.settings(optimizer))
-    lines = (tmp_path / "trials.jsonl").read_text()
-    again_lm = world.lm(tmp_path)
-    again = world.run(tmp_path, again_lm, world.settings(optimizer))
-    assert again_lm.scripted.prompts == []
-    assert world.document(again.program) == world.document(first.program)
-    assert (tmp_path / "trials.jsonl").read_text() == lines
+    first = whole_run(optimizer)
+    folder = shutil.copytree(first.folder, tmp_path / "same")
+    lines, lm = (folder / "trials.jsonl").read_text(), world.lm(folder)
+    second = world.run(folder, lm, world.settings(optimizer))
+    assert lm.scripted.prompts == []
+    assert world.document(second.program) == first.document
+    assert (folder / "trials.jsonl").read_text() == lines
 
 
-def test_baseline_is_evaluated_first_and_once(tmp_path):
+def test_baseline_is_evaluated_first_and_once(whole_run):
     """Trial 1 is the student; MIPROv2's own evaluation of it is not recorded again."""
-    world.run(tmp_path, world.lm(tmp_path))
-    trials = read_journal(tmp_path / "trials.jsonl")
+    trials = whole_run("miprov2").trials
     assert [t.kind for t in trials] == ["baseline"] + ["full_eval"] * 3
     assert trials[0].calls_paid == 8
 

@@ -132,7 +132,7 @@ print(optimization_id(run_fingerprint(job)))
 
 def test_every_process_finds_the_same_identity(tmp_path):
     """Neither addresses nor the order of sets get into it: a resume finds its run."""
-    found = set()
+    identities = set()
     for seed in ("1", "2"):
         done = subprocess.run(  # noqa: S603 -- our own script
             [sys.executable, "-c", PRINT_IDENTITY, str(tmp_path)],
@@ -142,8 +142,8 @@ def test_every_process_finds_the_same_identity(tmp_path):
             text=True,
             check=True,
         )
-        found.add(done.stdout.strip())
-    assert len(found) == 1
+        identities.add(done.stdout.strip())
+    assert len(identities) == 1
 
 
 def test_other_weights_under_one_name_are_a_change(tmp_path):
@@ -151,7 +151,7 @@ def test_other_weights_under_one_name_are_a_change(tmp_path):
     prints = []
     for digest in ("a" * 64, "b" * 64):
         lm = world.lm(tmp_path)
-        lm._weights = lambda digest=digest: digest
+        lm.provider.weights = lambda folder, digest=digest: digest
         prints.append(run_fingerprint(world.job(lm, n_train=4, n_val=4)))
     assert names(*prints) == ["task_lm.weights", "prompt_lm.weights"]
     assert optimization_id(prints[0]) != optimization_id(prints[1])

@@ -41,7 +41,7 @@ from po_optimizer.lms import MeteredLM, make_lm, stop_servers, use_lm
 from po_optimizer.lms.embedded.server import serve
 from po_optimizer.params import DecodingBounds, LMParams
 from po_optimizer.product_owner.program import ProductOwner
-from po_optimizer.product_owner.schema import ProductOwnerRecord
+from po_optimizer.product_owner.record import ProductOwnerRecord
 
 RECORDS = Path(__file__).parents[1] / "data" / "01_raw" / "product_owner.jsonl"
 PARAMS = LMParams(

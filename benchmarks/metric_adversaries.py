@@ -14,7 +14,8 @@ from benchmarks.metric_families import read_records, report
 
 from po_optimizer.product_owner.metric import score_outputs
 from po_optimizer.product_owner.metric.requirement_ids import RequirementIds
-from po_optimizer.product_owner.schema import STATUSES, ProductOwnerRecord, Requirement
+from po_optimizer.product_owner.record import ProductOwnerRecord
+from po_optimizer.product_owner.schema import STATUSES, Requirement
 
 Answer = tuple[dict[str, Any], dict[str, Any]]
 """Vision and review."""

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from po_optimizer.product_owner.metric import score_outputs
-from po_optimizer.product_owner.schema import ProductOwnerRecord
+from po_optimizer.product_owner.record import ProductOwnerRecord
 from po_optimizer.roles.score import Score
 
 RECORDS = Path(__file__).parents[1] / "data" / "01_raw" / "product_owner.jsonl"

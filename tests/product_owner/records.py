@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from po_optimizer.params import RoleParams
-from po_optimizer.product_owner.schema import ProductOwnerRecord
+from po_optimizer.product_owner.record import ProductOwnerRecord
 
 PRODUCT_OWNER = RoleParams(
     program="po_optimizer.product_owner.program.ProductOwner",
     metric="po_optimizer.product_owner.metric.product_owner_metric",
-    record="po_optimizer.product_owner.schema.ProductOwnerRecord",
+    record="po_optimizer.product_owner.record.ProductOwnerRecord",
 )
 """The role as `conf/base/roles/product_owner.yml` names it."""
 

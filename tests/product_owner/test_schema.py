@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from po_optimizer.errors import DocumentError, field_problems
 from po_optimizer.product_owner.metric import product_owner_metric
 from po_optimizer.product_owner.program import WriteVisionAndReview
+from po_optimizer.product_owner.record import ProductOwnerRecord
 from po_optimizer.product_owner.schema import (
-    ProductOwnerRecord,
     ProductOwnerReview,
     ProductVision,
     Requirements,

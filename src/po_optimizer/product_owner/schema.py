@@ -1,12 +1,9 @@
-"""The Product Owner's documents and records: requirements, vision, review."""
+"""The Product Owner's documents: requirements, vision, review."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
-import dspy
 from pydantic import (
-    AfterValidator,
-    AliasChoices,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -14,7 +11,6 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
-from pydantic.fields import FieldInfo
 
 from po_optimizer.errors import DocumentError, field_problems, listed
 from po_optimizer.product_owner.fields import (
@@ -27,8 +23,6 @@ from po_optimizer.product_owner.fields import (
     Text,
     Timestamp,
     Written,
-    as_text,
-    is_iso_8601,
     size,
 )
 from po_optimizer.product_owner.yaml_text import place_of, read_yaml, write_yaml
@@ -168,149 +162,3 @@ class ProductOwnerReview(Document):
     requirements_alignment: RequirementsAlignment
     recommended_actions: Annotated[list[Entry], size(1, 5)]
     narrative: Narrative
-
-
-def _yaml(document: str) -> BeforeValidator:
-    """YAML text is read, a mapping is taken as it is."""
-    return BeforeValidator(
-        lambda value: read_yaml(value, document) if isinstance(value, str) else value
-    )
-
-
-def _readable_vision(text: str) -> str:
-    if text.strip():
-        read_yaml(text, "existing_vision")
-    return text
-
-
-class RecordInput(BaseModel):
-    """What the Product Owner is given, with what the splits are balanced over."""
-
-    concept_id: Written | None = None
-    concept: Written
-    requirements_yaml: str
-    existing_vision: Annotated[str, AfterValidator(_readable_vision)] = ""
-    tier: Literal["simple", "medium", "corporate", "unknown"] = "unknown"
-    language: Annotated[str, Field(pattern="^([a-z]{2}|unknown)$")] = "unknown"
-    # The same text once more, read: problems in it are named by their field.
-    requirements: Annotated[Requirements, _yaml("requirements_yaml")] = Field(
-        validation_alias=AliasChoices("requirements_yaml"), exclude=True
-    )
-
-
-class RecordOutput(BaseModel):
-    """The reference: what a careful Product Owner wrote."""
-
-    product_vision: Annotated[ProductVision, _yaml("product_vision")]
-    product_owner_review: Annotated[ProductOwnerReview, _yaml("product_owner_review")]
-    warnings: tuple[str, ...] = Field(default=(), exclude=True)  # what is missing
-
-    @model_validator(mode="before")
-    @classmethod
-    def _completed(cls, given: Any) -> Any:
-        """The documents with an empty text or list for what is missing in them.
-
-        The metric can read such a reference; only its status must be there.
-        """
-        documents: dict[str, type[Document]] = {
-            "product_vision": ProductVision,
-            "product_owner_review": ProductOwnerReview,
-        }
-        if not isinstance(given, Mapping) or not documents.keys() <= given.keys():
-            return given
-        completed: dict[str, Any] = {}
-        warnings: list[str] = []
-        for name, model in documents.items():
-            fields = _fields_of(given[name], name)
-            completed[name] = _complete(fields, model, name, warnings)
-        vision = completed["product_vision"]
-        updated = vision.get("last_updated") if isinstance(vision, Mapping) else ""
-        if updated and not is_iso_8601(str(as_text(updated))):
-            warnings.append(f"product_vision.last_updated={updated!r} is not ISO 8601")
-        return {**completed, "warnings": tuple(warnings)}
-
-
-def _fields_of(document: Any, name: str) -> Any:
-    """The mapping that a YAML text holds; what cannot be read is told by its field."""
-    try:
-        return read_yaml(document, name) if isinstance(document, str) else document
-    except DocumentError:
-        return document
-
-
-def _complete(
-    fields: Any, model: type[Document], name: str, warnings: list[str]
-) -> Any:
-    """The fields of a document; a warning for each that is not as it should be."""
-    if not isinstance(fields, Mapping):
-        return fields
-    completed = dict(fields)
-    for key, field in model.model_fields.items():
-        value, where = completed.get(key), f"{name}.{key}"
-        if field.annotation is RequirementsAlignment:
-            completed[key] = _complete(
-                value or {}, RequirementsAlignment, where, warnings
-            )
-        elif key == "status" or (value is not None and not _is_bare(value, field)):
-            continue
-        else:
-            is_list = get_origin(field.annotation) is list
-            completed[key] = ([] if value is None else [value]) if is_list else ""
-            problem = "is missing" if value is None else "is a text, not a list"
-            warnings.append(f"{where} {problem}")
-    return completed
-
-
-def _is_bare(value: Any, field: FieldInfo) -> bool:
-    """Whether a text stands where a list of texts should."""
-    return get_origin(field.annotation) is list and isinstance(value, str)
-
-
-class RecordMetadata(BaseModel):
-    """Where the record comes from; further keys are kept."""
-
-    model_config = ConfigDict(extra="allow")
-
-    domain: str = "unknown"
-    origin: str = "unknown"
-
-
-class ProductOwnerRecord(BaseModel):
-    """One line of the data set (`data/01_raw/README.md`)."""
-
-    input: RecordInput
-    output: RecordOutput
-    metadata: RecordMetadata = RecordMetadata()
-
-    def to_example(self) -> dspy.Example:
-        """The record as an example; its reference is typed, so that demos render."""
-        given = self.input
-        return dspy.Example(
-            concept=given.concept,
-            requirements_yaml=given.requirements_yaml,
-            existing_vision=given.existing_vision,
-            product_vision=self.output.product_vision,
-            product_owner_review=self.output.product_owner_review,
-            **({"concept_id": given.concept_id} if given.concept_id else {}),
-            tier=given.tier,
-            language=given.language,
-            domain=self.metadata.domain,
-        ).with_inputs("concept", "requirements_yaml", "existing_vision")
-
-    def warnings(self) -> tuple[str, ...]:
-        """What is missing in the reference; the metric reads it as empty."""
-        return self.output.warnings
-
-    def stratum(self) -> tuple[str, str]:
-        """Tier and language: the splits have the same share of each."""
-        return self.input.tier, self.input.language
-
-    def identity(self) -> tuple[str, ...]:
-        """The record's own texts, without the YAML that all records share."""
-        requirements = self.input.requirements
-        return (
-            self.input.concept,
-            requirements.title,
-            requirements.description,
-            *(requirement.description for requirement in requirements.every),
-        )

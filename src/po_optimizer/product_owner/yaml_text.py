@@ -53,6 +53,8 @@ class _TextLoader(yaml.SafeLoader):
         event = self.peek_event()  # type: ignore[no-untyped-call]
         before = self._n_nodes
         self._depth += 1
+        if self._depth > MAX_DEPTH and isinstance(event, yaml.CollectionStartEvent):
+            raise _refusal(f"it is nested deeper than {MAX_DEPTH} levels", event)
         node = super().compose_node(parent, index)
         self._depth -= 1
         if isinstance(event, yaml.AliasEvent):
@@ -65,22 +67,6 @@ class _TextLoader(yaml.SafeLoader):
         if self._n_nodes > MAX_NODES:
             raise _refusal(f"it expands to more than {MAX_NODES} nodes", event)
         return node
-
-    def compose_sequence_node(self, anchor: Any) -> Any:
-        """A list, if it is not nested too deep."""
-        self._check_depth()
-        return super().compose_sequence_node(anchor)
-
-    def compose_mapping_node(self, anchor: Any) -> Any:
-        """A mapping, if it is not nested too deep."""
-        self._check_depth()
-        return super().compose_mapping_node(anchor)
-
-    def _check_depth(self) -> None:
-        if self._depth > MAX_DEPTH:
-            msg = f"it is nested deeper than {MAX_DEPTH} levels"
-            event = self.peek_event()  # type: ignore[no-untyped-call]
-            raise _refusal(msg, event)
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         """A mapping whose keys are all different."""

@@ -1,6 +1,7 @@
 """A few real calls: does the LM answer, what does it read, can it be used."""
 
 import time
+import warnings
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -124,7 +125,9 @@ class Prober:
         if first is None:  # an LM of one's own was asked
             return None
         try:
-            with self._asking():
+            with self._asking(), warnings.catch_warnings():
+                # the very call again: DSPy will have requests from 3.5 on
+                warnings.simplefilter("ignore", DeprecationWarning)
                 outputs = self._lm(
                     messages=first["messages"], cache=False, **first["kwargs"]
                 )

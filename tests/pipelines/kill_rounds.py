@@ -13,6 +13,7 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -98,6 +99,8 @@ def child(run: Run, folder: Path, seconds: float | None) -> bool:
             run(folder)
             code = 0
         finally:
+            if code:
+                traceback.print_exc()
             os._exit(code)
     if seconds is not None:
         time.sleep(seconds)

@@ -105,8 +105,9 @@ def preflight(
             identity = optimization_id(run_fingerprint(job))
         checks.append(check_disk(disk_path, job.params.preflight.min_free_disk_mb))
         for lm in (job.task_lm, job.prompt_lm):
+            # an LM that somebody made has the parts of a MeteredLM, not its class;
             # two roles of one server have the same to say
-            checks += [c for c in lm.check_provider() if c not in checks]
+            checks += [c for c in MeteredLM.check_provider(lm) if c not in checks]
         if all(check.passed for check in checks):
             probe = Prober(job.task_lm, identity).run(job)
             checks += _with_lm(job, list(testset), identity, probe)

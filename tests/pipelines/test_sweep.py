@@ -146,16 +146,16 @@ def test_program_of_a_sweep_is_judged_and_used_on_another_lm(swept):
     project, _, _ = swept
     before = Ledger(project / LEDGER).totals()
     with answering(product_owner_answers(project), model="other") as url:
-        for stage in ("evaluate", "integrate"):
-            done = kedro(
-                project,
-                *RUN,
-                f"--pipeline={stage}",
-                f"--params={SMALL},program_from={SLUG}/sweep/seed_9",
-                base_url=url,
-                PO_LM_MODEL="other",
-            )
-            assert done.returncode == 0, done.stderr[-2000:]
+        done = kedro(
+            project,
+            *RUN,
+            "--pipelines=evaluate,integrate",
+            f"--params={SMALL},program_from={SLUG}/sweep/seed_9",
+            base_url=url,
+            most_seconds=900,
+            PO_LM_MODEL="other",
+        )
+    assert done.returncode == 0, done.stderr[-2000:]
     results = (
         project / f"data/08_reporting/{ROLE}/openai-other/from-{SLUG}-sweep-seed_9"
     )

@@ -128,3 +128,13 @@ def test_predictions_of_another_evaluation_are_not_compared(scores):
     """Gone, or replaced by a run that did not come to its report."""
     run = finished("a", better(0.3)).model_copy(update={"scores": scores})
     assert not rank([run]).runs[0].ranked
+
+
+def test_examples_of_a_group_are_one_together():
+    """Ten examples tell the two apart; two groups of five do not."""
+    runs = [finished("high", better(0.4)), finished("low", better(0.1))]
+    assert not rank(runs).runs[1].tied
+    groups = ["a"] * 5 + ["b"] * 5
+    grouped = [run.model_copy(update={"groups": groups}) for run in runs]
+    assert rank(grouped).runs[1].p_behind == 0.5
+    assert rank(grouped).runs[1].tied

@@ -76,24 +76,28 @@ class RunsDataset(AbstractDataset[None, list[FinishedRun]]):
             lm = path.parent.parent
         provenance = _provenance(models) if program_of is None else {}
         promotion = _read(folder, "promotion.json") or {}
+        predictions = self._predictions(path)
         return FinishedRun(
             name=str(path),
             lm=lm.name,
             program_of=program_of,
             report=_read(folder, _SCORES),
-            scores=self._scores(path),
+            scores=[record["score"] for record in predictions],
+            groups=[record["group"] for record in predictions],
             decision=promotion.get("decision"),
             search=_read(models, "optimization_report.json"),
             splits=provenance.get("splits") or {},
             usage=self._usage(lm, provenance.get("task_lm")),
         )
 
-    def _scores(self, path: PurePosixPath) -> list[float | None]:
-        predictions = self._output / path / "optimized_predictions.jsonl"
-        if not predictions.is_file():
+    def _predictions(self, path: PurePosixPath) -> list[dict[str, Any]]:
+        """Score and group of each answer; a long testset is not held whole."""
+        file = self._output / path / "optimized_predictions.jsonl"
+        if not file.is_file():
             return []
-        with predictions.open(encoding="utf-8") as lines:
-            return [json.loads(line)["score"] for line in lines]
+        with file.open(encoding="utf-8") as lines:
+            records = map(json.loads, lines)
+            return [{"score": r["score"], "group": r.get("group")} for r in records]
 
     def _usage(self, lm: PurePosixPath, slug: str | None) -> dict[str, Usage]:
         """By stage; an environment's folder may be named after its LM and more."""

@@ -41,6 +41,7 @@ class FinishedRun(Result):
         program_of: Folder of the LM that the program was optimized on, if another.
         scores: The optimized program's objective on each testset example, in the
             testset's order; None: unscored. Empty: no longer there.
+        groups: Of each example; None: it stands alone. Empty: all do.
         decision: Of the promotion; None: not decided.
         search: Its optimization report; None for another LM's program.
         splits: Number of examples by split, as the program's provenance says.
@@ -52,6 +53,7 @@ class FinishedRun(Result):
     program_of: str | None = None
     report: ScoreReport
     scores: list[float | None] = Field(default_factory=list)
+    groups: list[str | None] = Field(default_factory=list)
     decision: Decision | None = None
     search: dict[str, Any] | None = None
     splits: dict[str, int] = Field(default_factory=dict)
@@ -194,30 +196,36 @@ def rank(
 
 
 def _places(ordered: Sequence[FinishedRun]) -> list[dict[str, Any]]:
-    """What tells each run from the first one."""
+    """What tells each run from the first one; examples of a group are one together."""
     if not ordered:
         return []
     best = ordered[0].report
     scores = pd.DataFrame([run.scores for run in ordered], dtype=float).T
+    labels = ordered[0].groups or [None] * len(scores)
+    groups = np.array([label or f"alone {n}" for n, label in enumerate(labels)])
+    scored = scores.dropna()
+    sums = scored.groupby(groups[scored.index]).sum().to_numpy()
     params = PromotionParams(num_resamples=best.num_resamples, seed=best.seed)
-    tests = pairwise_tests(scores.dropna().to_numpy(), params)[0]
-    places: list[dict[str, Any]] = [{"ranked": True}]
+    tests = pairwise_tests(sums, params)[0]
     alpha = round(1.0 - best.confidence, 12)
     losses = answers_to_pay(alpha) * max(0.0, best.optimized.score.mean or 0.0)
+    places: list[dict[str, Any]] = [{"ranked": True}]
     for column in range(1, len(ordered)):
-        differences = (scores[0] - scores[column]).dropna().tolist()
-        behind, p = value_range(differences), float(tests[column])
-        differs = p <= alpha and behind.n * (behind.mean or 0.0) > losses
+        differences = (scores[0] - scores[column]).dropna()
+        behind, p = value_range(differences.tolist()), float(tests[column])
+        n_independent = len(set(groups[differences.index]))
+        differs = p <= alpha and n_independent * (behind.mean or 0.0) > losses
         place = {"behind": behind, "p_behind": p, "ranked": True, "tied": not differs}
         places.append(place)
     return places
 
 
 def _noise_floor(ordered: Sequence[FinishedRun]) -> float | None:
-    sd = ordered[0].report.uplift.score.sd if ordered else None
-    if sd is None:
+    if not ordered:
         return None
-    return noise_floor(len(ordered), len(ordered[0].scores), sd)
+    uplift = ordered[0].report.uplift.score
+    sd = uplift.sd if uplift.n_groups is None else uplift.sd_groups
+    return None if sd is None else noise_floor(len(ordered), uplift.n_independent, sd)
 
 
 def _row(run: FinishedRun, durations: list[Duration]) -> RankedRun:

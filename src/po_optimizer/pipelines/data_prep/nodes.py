@@ -73,10 +73,10 @@ def split_checked_records(
         for name, table in tables.items()
         if table is not None
     }
-    for one in checked.values():
-        _warn_of(one)
-    of_files = [record for one in checked.values() for record in one.rejected]
-    given = {name: one.records for name, one in checked.items()}
+    for split in checked.values():
+        _warn_of(split)
+    of_files = [record for split in checked.values() for record in split.rejected]
+    given = {name: split.records for name, split in checked.items()}
     splits = split_records(checked_records, record_type, data_prep, given)
     rejected = [*rejected_records, *(record.model_dump() for record in of_files)]
     duplicates = [record.model_dump() for record in splits.rejected]

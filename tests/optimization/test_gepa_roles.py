@@ -26,7 +26,7 @@ def lines(path):
 
 
 def desk():
-    """The support desk of the examples."""
+    """The support desk, a role of its own."""
     role = {"program": "Triage", "metric": "triage_metric"}
     named = {part: f"support_desk.role.{name}" for part, name in role.items()}
     return RoleParams(**named), lines("roles/support_desk/records.jsonl")
@@ -56,7 +56,7 @@ def answers(examples):
 @pytest.mark.parametrize("name", ROLES)
 def test_gepa_improves_the_role(tmp_path, monkeypatch, name):
     """The better instruction is found, stored, and answers after a load."""
-    monkeypatch.setattr(sys, "path", [str(REPO / "examples"), *sys.path])
+    monkeypatch.setattr(sys, "path", [str(REPO / "roles"), *sys.path])
     role, records = ROLES[name]()
     examples = to_examples(records[:8], load_record_type(role))
     lm = world.lm(tmp_path, answers(examples))

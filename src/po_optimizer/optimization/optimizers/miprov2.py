@@ -35,6 +35,15 @@ _DEMOS_SHOWN = 3
 _PROPOSER_TEXT = 3000
 """Characters of the proposer's own instructions and of what it summarized before."""
 _EXHAUSTED = "No valid program found"
+_OF_THE_OPTIMIZER = {
+    "max_bootstrapped_demos",
+    "max_labeled_demos",
+    "auto",
+    "num_candidates",
+    "init_temperature",
+    "metric_threshold",
+}
+"""Parameters that MIPROv2 takes when it is made; `compile` takes the others."""
 
 
 class ObservedMIPROv2(MIPROv2):
@@ -111,7 +120,12 @@ class Miprov2:
         """Searches; a search that runs out of candidates ends well."""
         try:
             optimizer = self._optimizer(job, candidates, announce)
-            optimizer.compile(job.student, **self._compile_args(job))
+            optimizer.compile(
+                job.student,
+                trainset=job.trainset,
+                valset=job.valset,
+                **self._params.model_dump(exclude={*_OF_THE_OPTIMIZER, "racing"}),
+            )
         except ValueError as error:
             # raised when every tried combination has had its full evaluation
             if _EXHAUSTED not in str(error):
@@ -132,32 +146,11 @@ class Miprov2:
             metric=job.metric,
             prompt_model=job.prompt_lm,
             task_model=job.task_lm,
-            max_bootstrapped_demos=params.max_bootstrapped_demos,
-            max_labeled_demos=params.max_labeled_demos,
-            auto=params.auto,
-            num_candidates=params.num_candidates,
             num_threads=job.task_lm.num_threads,
             max_errors=NEVER_GIVE_UP,
             seed=self._seed,
-            init_temperature=params.init_temperature,
-            metric_threshold=params.metric_threshold,
+            **params.model_dump(include=_OF_THE_OPTIMIZER),
         )
-
-    def _compile_args(self, job: Job) -> dict[str, Any]:
-        params = self._params
-        return {
-            "trainset": job.trainset,
-            "valset": job.valset,
-            "num_trials": params.num_trials,
-            "minibatch": params.minibatch,
-            "minibatch_size": params.minibatch_size,
-            "minibatch_full_eval_steps": params.minibatch_full_eval_steps,
-            "program_aware_proposer": params.program_aware_proposer,
-            "data_aware_proposer": params.data_aware_proposer,
-            "view_data_batch_size": params.view_data_batch_size,
-            "tip_aware_proposer": params.tip_aware_proposer,
-            "fewshot_aware_proposer": params.fewshot_aware_proposer,
-        }
 
     def choose_valset(self, valset: list[dspy.Example]) -> list[dspy.Example]:
         """All of it, or as many examples as `auto` looks at, drawn by the seed."""

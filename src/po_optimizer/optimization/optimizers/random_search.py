@@ -46,10 +46,7 @@ class BootstrapRandomSearch:
         stop_at = params.stop_at_score
         optimizer = BootstrapFewShotWithRandomSearch(
             metric=job.metric,
-            max_bootstrapped_demos=params.max_bootstrapped_demos,
-            max_labeled_demos=params.max_labeled_demos,
-            max_rounds=params.max_rounds,
-            num_candidate_programs=params.num_candidate_programs,
+            **params.model_dump(exclude={"stop_at_score"}),
             num_threads=job.task_lm.num_threads,
             max_errors=NEVER_GIVE_UP,
             # DSPy compares percentages

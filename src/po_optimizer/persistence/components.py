@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import dspy
-import pydantic
 import pydantic_core
 
 from po_optimizer.errors import (
@@ -37,17 +36,19 @@ from po_optimizer.persistence.codec.modules import (
     RebuiltProgram,
     predictors,
 )
-from po_optimizer.persistence.codec.values import ABSENT, Decoder, Encoder, NotStored
+from po_optimizer.persistence.codec.values import (
+    ABSENT,
+    FAILURES,
+    Decoder,
+    Encoder,
+    NotStored,
+)
 from po_optimizer.persistence.hand_made import fill_program, hand_made
 from po_optimizer.persistence.prompts import prompt_hashes
 
 logger = logging.getLogger(__name__)
 
-_MALFORMED = (
-    *(LookupError, TypeError, ValueError, AttributeError, ArithmeticError),
-    *(RecursionError, NameError, SyntaxError, OSError, re.error),
-    *(pydantic.PydanticUserError, pydantic_core.SchemaError),
-)
+_MALFORMED = (*FAILURES, re.error, pydantic_core.SchemaError)
 
 
 def attach_provenance(

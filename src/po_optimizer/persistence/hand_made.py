@@ -15,8 +15,11 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from po_optimizer.errors import ArtifactError, field_problems, listed
+from po_optimizer.files import read_whole
+from po_optimizer.persistence import format as fmt
 from po_optimizer.persistence.codec.modules import predictors
 
+_HEAD = 200  # bytes, in which a document of ours says so
 _PARTS = {"inputs", "outputs", "input", "output"}
 _THOUGHT = {"reasoning", "rationale"}  # no label has it, and older DSPy named it so
 
@@ -26,7 +29,10 @@ def hand_made(path_or_document: Any) -> Mapping[str, Any] | None:
     document = path_or_document
     if not isinstance(document, Mapping):
         try:
-            document = json.loads(Path(path_or_document).read_bytes())
+            data = read_whole(Path(path_or_document).expanduser(), fmt.MAX_BYTES)
+            if fmt.FORMAT.encode() in data[:_HEAD]:
+                return None
+            document = json.loads(data)
         except (OSError, ValueError, RecursionError):
             return None
     is_ours = not isinstance(document, Mapping) or "format_version" in document

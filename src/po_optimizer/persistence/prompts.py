@@ -8,9 +8,8 @@ import orjson
 from pydantic import BaseModel
 
 from po_optimizer.persistence.codec.modules import predictors
+from po_optimizer.persistence.codec.values import FAILURES
 from po_optimizer.persistence.format import sha256
-
-_BROKEN = (TypeError, ValueError, AttributeError, LookupError, RuntimeError)
 
 
 def prompt_hashes(program: Any) -> dict[str, str]:
@@ -30,7 +29,7 @@ def render(predictor: dspy.Predict) -> bytes:
         try:
             signature = predictor.signature
             messages[name] = adapter.format(signature, demos, _probes(signature))
-        except _BROKEN as error:  # the program itself cannot render: it may not later
+        except FAILURES as error:  # the program itself cannot render: it may not later
             messages[name] = type(error).__name__
     try:
         return orjson.dumps(messages, default=str, option=orjson.OPT_NON_STR_KEYS)

@@ -27,19 +27,17 @@ from po_optimizer.persistence.codec.imports import Imports
 from po_optimizer.persistence.codec.modules import PROVENANCE, SEARCH_HISTORY
 from po_optimizer.persistence.codec.rebuilt_classes import decode_class
 from po_optimizer.persistence.codec.signatures import class_variables, rebuild_signature
-from po_optimizer.persistence.codec.values import Decoder, Encoder, NotStored, is_secret
+from po_optimizer.persistence.codec.values import (
+    FAILURES,
+    Decoder,
+    Encoder,
+    NotStored,
+    is_secret,
+)
 from po_optimizer.persistence.prompts import prompt_hashes
 
 MAX_BYTES = 2**31
-CANNOT_PICKLE = (
-    *(pickle.PicklingError, TypeError, AttributeError, ValueError, LookupError),
-    *(RecursionError, RuntimeError, OSError, ImportError, AssertionError),
-)
-CANNOT_UNPICKLE = (
-    *(pickle.UnpicklingError, EOFError, ImportError, TypeError, AttributeError),
-    *(ValueError, LookupError, RecursionError, RuntimeError, OSError, NameError),
-    *(SyntaxError, ArithmeticError, AssertionError),
-)
+CANNOT_PICKLE = (*FAILURES, pickle.PickleError, ImportError, EOFError)
 
 
 class ProgramPickler(dill.Pickler):
@@ -202,7 +200,7 @@ def load(folder: Folder, document: fmt.Document) -> Any:
     data = _checked_bytes(folder, document.get("snapshot") or {})
     try:
         program = loads(data)
-    except CANNOT_UNPICKLE as error:
+    except CANNOT_PICKLE as error:
         raise UnusableSnapshotError(f"{type(error).__name__}: {error}") from error
     if prompt_hashes(program) != document["fingerprint"]:
         raise UnusableSnapshotError("it renders other prompts than the document")

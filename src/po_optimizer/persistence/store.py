@@ -24,7 +24,7 @@ from po_optimizer.persistence import snapshot
 from po_optimizer.persistence.codec.arguments import encode_arguments
 from po_optimizer.persistence.codec.imports import DEFAULT_ALLOWED, Imports
 from po_optimizer.persistence.codec.modules import predictors
-from po_optimizer.persistence.codec.values import Decoder, Encoder
+from po_optimizer.persistence.codec.values import FAILURES, Decoder, Encoder
 from po_optimizer.persistence.components import (
     compare,
     decode,
@@ -49,11 +49,6 @@ from po_optimizer.persistence.verify import (
 )
 
 logger = logging.getLogger(__name__)
-
-_FAILURES = (  # of ours, of the disk, and of a program's own serializers
-    *(ArtifactError, OSError, TypeError, ValueError, LookupError, AttributeError),
-    *(RuntimeError, ArithmeticError),
-)
 
 DillMode = Literal["off", "write", "load"]
 VerifyMode = Literal["process", "inline", "off"]
@@ -193,7 +188,7 @@ class Saving:
                 document, calls = self._compare_calls(program, document, encoder)
                 data = self._snapshot_bytes(program)
                 saved = self._publish(document, data, calls, verifier, stack)
-            except _FAILURES as error:
+            except FAILURES as error:
                 rescue = self._rescue(program)
                 problem = getattr(error, "problem", str(error))
                 if isinstance(error, OSError):
@@ -307,7 +302,7 @@ class Saving:
         name = f"{self.name}.{secrets.token_hex(4)}.rescue.json"
         try:
             data = fmt.file_bytes(encode(Encoder(rescue=True), program))
-        except _FAILURES as error:
+        except FAILURES as error:
             logger.warning("the rescue file holds texts only: %s", error)
             data = _texts_of(program)
         for folder in (self.folder, LocalFolder(Path(tempfile.gettempdir()))):
@@ -355,7 +350,7 @@ def is_stored(
     try:
         stored = fmt.read(folder, name)
         document = encode(Encoder(), program, arguments)
-    except _FAILURES:
+    except FAILURES:
         return False
     same: bool = _lasting(document) == _lasting({k: stored.get(k) for k in document})
     return same

@@ -138,7 +138,7 @@ def read_back_inline(
         return Findings(problem)
     try:
         prompts = prompt_hashes(snapshot.loads(snapshot_file.read_bytes()))
-    except snapshot.CANNOT_UNPICKLE as error:
+    except snapshot.CANNOT_PICKLE as error:
         return Findings(None, f"it does not load ({type(error).__name__}: {error})")
     return Findings(None, _differences(prompts, expected))
 

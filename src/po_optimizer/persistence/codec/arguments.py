@@ -11,9 +11,7 @@ from typing import Any
 import dspy
 
 from po_optimizer.persistence.codec.imports import Imports
-from po_optimizer.persistence.codec.values import Decoder, Encoder
-
-Node = dict[str, Any]
+from po_optimizer.persistence.codec.values import Decoder, Encoder, Node
 
 
 def encode_arguments(program: Any, given: Mapping[str, Any] | None) -> Node:

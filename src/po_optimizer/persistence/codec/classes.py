@@ -38,10 +38,9 @@ from po_optimizer.persistence.codec.rebuilt_classes import (
 )
 from po_optimizer.persistence.codec.values import (
     Encoder,
+    Node,
     encodes,
 )
-
-Node = dict[str, Any]
 
 _ACTING = frozenset(
     {

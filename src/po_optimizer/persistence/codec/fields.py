@@ -32,14 +32,13 @@ from po_optimizer.persistence.codec.annotations import (
 from po_optimizer.persistence.codec.values import (
     Decoder,
     Encoder,
+    Node,
     NotStored,
     class_path,
     decodes,
     encodes,
     placeholder,
 )
-
-Node = dict[str, Any]
 
 _TEXT, _FLAG = (str,), (bool,)
 _ALIAS = (str, AliasPath, AliasChoices)

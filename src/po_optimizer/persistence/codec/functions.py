@@ -13,12 +13,11 @@ from po_optimizer.persistence.codec.values import (
     ABSENT,
     Decoder,
     Encoder,
+    Node,
     decodes,
     encodes,
     placeholder,
 )
-
-Node = dict[str, Any]
 
 
 @encodes(

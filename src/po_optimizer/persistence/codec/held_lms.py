@@ -15,12 +15,11 @@ from po_optimizer.persistence.codec.values import (
     ABSENT,
     Decoder,
     Encoder,
+    Node,
     NotStored,
     decodes,
     encodes,
 )
-
-Node = dict[str, Any]
 
 _GENERATION = frozenset(
     {

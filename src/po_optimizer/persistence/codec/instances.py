@@ -23,6 +23,7 @@ from po_optimizer.persistence.codec.values import (
     ABSENT,
     Decoder,
     Encoder,
+    Node,
     check_public,
     class_path,
     decodes,
@@ -30,8 +31,6 @@ from po_optimizer.persistence.codec.values import (
     encodes,
     part,
 )
-
-Node = dict[str, Any]
 
 
 def _members(donor: Any) -> Any:

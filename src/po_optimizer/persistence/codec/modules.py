@@ -24,6 +24,7 @@ from po_optimizer.persistence.codec.values import (
     ABSENT,
     Decoder,
     Encoder,
+    Node,
     check_public,
     decodes,
     encodes,
@@ -31,7 +32,6 @@ from po_optimizer.persistence.codec.values import (
 )
 
 logger = logging.getLogger(__name__)
-Node = dict[str, Any]
 
 PROVENANCE = "_provenance"
 SEARCH_HISTORY = frozenset(

@@ -25,14 +25,13 @@ from po_optimizer.persistence.codec.annotations import BY_NAME
 from po_optimizer.persistence.codec.values import (
     Decoder,
     Encoder,
+    Node,
     class_path,
     decodes,
     encodes,
     is_unicode,
     part,
 )
-
-Node = dict[str, Any]
 
 Write = Callable[[Any], Any]
 Read = Callable[[Any], Any]

@@ -22,12 +22,11 @@ from po_optimizer.persistence.codec.fields import RefusingFactory, decode_field
 from po_optimizer.persistence.codec.imports import EXACT, KINDS, import_path
 from po_optimizer.persistence.codec.values import (
     Decoder,
+    Node,
     NotStored,
     decodes,
     placeholder,
 )
-
-Node = dict[str, Any]
 
 ENUM_BASES = {
     name: getattr(enum, name)

@@ -15,11 +15,10 @@ from po_optimizer.persistence.codec.values import (
     ABSENT,
     Decoder,
     Encoder,
+    Node,
     decodes,
     encodes,
 )
-
-Node = dict[str, Any]
 
 
 @encodes("dspy.signatures.signature.SignatureMeta")

@@ -20,8 +20,9 @@ from po_optimizer.errors import (
 from po_optimizer.persistence import format as fmt
 from po_optimizer.persistence.codec.imports import Imports
 
+Node = dict[str, Any]
 Encode = Callable[["Encoder", Any, str], Any]
-Decode = Callable[["Decoder", dict[str, Any], Any], Any]
+Decode = Callable[["Decoder", Node, Any], Any]
 
 ABSENT: Any = object()
 FAILURES = (  # of ours, and of what a program's own types do when they are read

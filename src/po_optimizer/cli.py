@@ -7,13 +7,17 @@ import re
 import sys
 import threading
 import warnings
+from argparse import ArgumentParser
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import click
+from kedro.framework.cli.hooks import cli_hook_impl, get_cli_hook_manager
 from kedro.framework.cli.project import run as kedro_run
 from kedro.framework.project import pipelines
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import ProjectMetadata
 from kedro.utils import find_kedro_project, load_obj
 from omegaconf import OmegaConf
 from rich.console import Console
@@ -52,6 +56,35 @@ class RunError(click.ClickException):
     def __init__(self, message: str, exit_code: int = 1) -> None:
         super().__init__(visible(message))
         self.exit_code = exit_code  # type: ignore[misc]  # click reads the instance
+
+
+class CommandHooks:
+    """Kedro's hook before each of its commands."""
+
+    @cli_hook_impl
+    def before_command_run(
+        self, project_metadata: ProjectMetadata | None, command_args: list[str]
+    ) -> None:
+        """Checks the configuration that `kedro viz` reads in another process.
+
+        That process would show a traceback and leave kedro-viz waiting for it.
+        """
+        needless = {"--help", "--load-file"} & set(command_args)
+        if project_metadata is None or command_args[:1] != ["viz"] or needless:
+            return
+        parser = ArgumentParser(add_help=False, allow_abbrev=False)
+        parser.add_argument("--env", "-e")
+        parser.add_argument("--params", default="", type=params_of)
+        options, _ = parser.parse_known_args(command_args)
+        session = KedroSession.create(
+            project_metadata.project_path,
+            env=options.env,
+            runtime_params=options.params,
+        )
+        session.load_context()
+
+
+get_cli_hook_manager().register(CommandHooks())
 
 
 @click.group(name="po_optimizer")
@@ -204,14 +237,20 @@ def role(name: str, inputs: str, outputs: str) -> None:
 
 
 def split_params(context: click.Context, option: click.Parameter, value: Any) -> Any:
-    """`--params` as a mapping; what has no `=` goes on with the value before it.
+    """`--params` as a mapping."""
+    return value if isinstance(value, dict) else params_of(str(value))
+
+
+def params_of(text: str) -> dict[str, Any]:
+    """`a.b=1,c=x` as a mapping; what has no `=` goes on with the value before it.
 
     Kedro splits at every comma, so that no file with one in its name could be given.
+
+    Raises:
+        click.BadParameter: A part is not of the form key=value.
     """
-    if isinstance(value, dict):
-        return value
     pairs: list[str] = []
-    for item in str(value).split(","):
+    for item in text.split(","):
         if "=" in item or not pairs:
             pairs.append(item.strip())
         elif item.strip():
@@ -222,7 +261,7 @@ def split_params(context: click.Context, option: click.Parameter, value: Any) ->
             raise click.BadParameter(f"{pair!r} is not of the form key=value")
     # or role=NAME and role.metric_args.x=1 could not be given together
     pairs = [re.sub(r"^role\s*=", "role.name=", pair) for pair in pairs]
-    return OmegaConf.to_container(OmegaConf.from_dotlist(pairs))
+    return cast(dict[str, Any], OmegaConf.to_container(OmegaConf.from_dotlist(pairs)))
 
 
 run = copy.copy(kedro_run)

@@ -64,7 +64,7 @@ def scripted_lm(answer: Answer, folder: Path, **params: Any) -> MeteredLM:
     provider = make_provider(settings)
     lm = MeteredLM(provider, engine, slug="scripted", folder=folder, where="scripted")
     lm.scripted = scripted
-    lm.check_provider = list  # no server is there to be looked at
+    provider.check_provider = list  # no server is there to be looked at
     return lm
 
 

@@ -563,7 +563,7 @@ def test_a_full_disk_is_refused(tmp_path):
 def test_a_provider_s_failed_check_is_one_of_the_preflight(tmp_path):
     """It stops the preflight before the LM is asked."""
     lm = world.lm(tmp_path)
-    lm.check_provider = lambda: [
+    lm.provider.check_provider = lambda: [
         Check(
             name="ollama_pulled",
             setting="lm.model",

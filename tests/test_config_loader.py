@@ -135,6 +135,21 @@ def test_make_hands_on_what_it_was_given(make):
     assert values == f"|{path}|v,1.yaml"
 
 
+@pytest.mark.skipif(shutil.which("make") is None, reason="no make")
+def test_make_po_goes_on_from_the_last_run(make, tmp_path):
+    """Its vision is the existing one of the next run, unless told otherwise."""
+    planning = tmp_path / "planning"
+    planning.mkdir()
+    for name in ("requirements.yaml", "product_vision.yaml"):
+        (planning / name).touch()
+    here = ("-f", str(PROJECT / "Makefile"), "-C", str(tmp_path))
+    assert make(*here)[1] == "||planning/product_vision.yaml"
+    assert make(*here, "VISION=none")[1] == "||"
+    assert make(*here, "VISION=other.yaml")[1] == "||other.yaml"
+    (planning / "existing_vision.yaml").touch()
+    assert make(*here)[1] == "||planning/existing_vision.yaml"
+
+
 def test_home_is_the_home_folder(tmp_path, monkeypatch):
     """Also where Kedro put the project's folder before it."""
     monkeypatch.setenv("HOME", str(tmp_path))

@@ -1,7 +1,6 @@
 """Examples as people have them in Python: `dspy.Example`s, dicts, a DataFrame."""
 
 import hashlib
-import inspect
 import json
 import logging
 import random
@@ -13,7 +12,7 @@ import dspy
 
 from po_optimizer.errors import SettingError, listed
 from po_optimizer.files import write_whole
-from po_optimizer.roles import Synchronous
+from po_optimizer.roles import input_names
 
 Rows = Any
 """A list of `dspy.Example` or of dicts, a DataFrame, or what gives rows of these."""
@@ -40,25 +39,6 @@ def examples_of(table: Rows, program: dspy.Module, name: str) -> list[dspy.Examp
     if not rows:
         raise SettingError(name, 0, "it has no example", "Give one or more.")
     return [_example(row, number, program, name) for number, row in enumerate(rows)]
-
-
-def input_names(program: dspy.Module) -> list[str]:
-    """What a program is called with: its forward's arguments, or a signature's inputs.
-
-    [] if neither says: a forward that takes anything, in front of several predictors.
-    """
-    if isinstance(program, Synchronous):
-        program = program.program
-    forwards = (getattr(type(program), way, None) for way in ("forward", "aforward"))
-    forward = next(filter(None, forwards))
-    parameters = list(inspect.signature(forward).parameters.values())[1:]
-    named = [
-        p.name for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
-    ]
-    if named:
-        return named
-    predictors = program.predictors()
-    return list(predictors[0].signature.input_fields) if len(predictors) == 1 else []
 
 
 def _split_off_valset(

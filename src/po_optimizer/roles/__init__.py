@@ -13,6 +13,7 @@ from po_optimizer.roles.record import (
     Record,
     RecordType,
     input_columns,
+    input_names,
     load_record_type,
     stratum_of,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "bind_metric",
     "import_object",
     "input_columns",
+    "input_names",
     "load_metric",
     "load_record_type",
     "make_program",

@@ -12,7 +12,12 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from po_optimizer.errors import SettingError
 from po_optimizer.params import RoleParams
-from po_optimizer.roles.build import IMPORTABLE, import_object, make_program
+from po_optimizer.roles.build import (
+    IMPORTABLE,
+    Synchronous,
+    import_object,
+    make_program,
+)
 
 
 @dataclass(frozen=True)
@@ -184,21 +189,11 @@ def _input_columns(role: RoleParams) -> tuple[tuple[str, ...], tuple[str, ...]]:
     target = import_object("role.program", role.program)
     if not isinstance(target, type | dspy.Module):
         target = make_program(role)
-    names = ("forward", "aforward")
-    methods = (inspect.getattr_static(target, name, None) for name in names)
-    forward = next(filter(callable, methods), None)
-    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    parameters = [
-        parameter
-        for parameter in (
-            inspect.signature(forward).parameters.values() if forward else ()
-        )
-        if parameter.kind in named and parameter.name != "self"
-    ]
+    parameters = _forward_parameters(target)
     if parameters:
         required = [p.name for p in parameters if p.default is p.empty]
         return tuple(p.name for p in parameters), tuple(required)
-    fields = tuple(_signature_inputs(make_program(role)))
+    fields = tuple(input_names(make_program(role)))
     if not fields:
         problem = f"the inputs of {role.program} stand in no signature"
         remedy = "Name the columns that it takes, as in role.inputs=[question]."
@@ -206,12 +201,31 @@ def _input_columns(role: RoleParams) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return fields, fields
 
 
-def _signature_inputs(program: dspy.Module) -> list[str]:
-    """Of a program whose forward takes anything: its own signature, or its first."""
-    own = getattr(program, "signature", None)
-    first = next((each.signature for each in program.predictors()), None)
-    signature = own if hasattr(own, "input_fields") else first
-    return list(signature.input_fields) if signature is not None else []
+def input_names(program: dspy.Module) -> list[str]:
+    """What a program is called with: its forward's arguments, or a signature's inputs.
+
+    [] if neither says: a forward that takes anything, in front of several predictors.
+    """
+    if isinstance(program, Synchronous):
+        program = program.program
+    names = [parameter.name for parameter in _forward_parameters(program)]
+    signatures: list[Any] = [getattr(program, "signature", None)]
+    predictors = program.predictors()
+    signatures += [predictors[0].signature] if len(predictors) == 1 else []
+    inputs = (s.input_fields for s in signatures if hasattr(s, "input_fields"))
+    return names or list(next(inputs, ()))
+
+
+def _forward_parameters(program: Any) -> list[inspect.Parameter]:
+    """The named parameters of a program's, or its class's, forward."""
+    # looked at statically: DSPy warns of a forward that is touched
+    methods = (
+        inspect.getattr_static(program, name, None) for name in ("forward", "aforward")
+    )
+    forward = next(filter(callable, methods), None)
+    parameters = inspect.signature(forward).parameters.values() if forward else ()
+    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return [p for p in parameters if p.kind in named and p.name != "self"]
 
 
 def _text(value: Any) -> str:

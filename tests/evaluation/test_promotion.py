@@ -202,8 +202,8 @@ def test_an_unmeasured_value_meets_no_bound() -> None:
 
 def test_a_tiny_p_is_not_shown_as_zero() -> None:
     """Four digits are not enough for what a worn testset asks."""
-    worn = Judgement.at(20, 1, 0.05)
+    worn = Judgement.at(8, 1, 0.05)
     found = decide(report([0.3] * 40, [0.95] * 40, judgement=worn), QUICK)
     assert found.decision == "promote"
-    assert "p=6e-07" in found.reasons[0]
-    assert "the 20th program" in " ".join(found.reasons)
+    assert "p=1e-05" in found.reasons[0]
+    assert "the 8th program" in " ".join(found.reasons)

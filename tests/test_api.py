@@ -4,6 +4,7 @@ import signal
 
 import dspy
 import pytest
+from dspy.utils.dummies import DummyLM
 
 from po_optimizer import (
     evaluate,
@@ -12,7 +13,11 @@ from po_optimizer import (
     optimize,
     save_program,
 )
-from po_optimizer.errors import InterruptedRunError, PoOptimizerError
+from po_optimizer.errors import (
+    InterruptedRunError,
+    PoOptimizerError,
+    PreflightError,
+)
 from po_optimizer.lms.stops import stop_requested
 from tests.scripted import ScriptedEngine
 
@@ -165,6 +170,7 @@ def test_a_stop_stores_the_best_and_raises(given, engine, monkeypatch):
         ({"folder": __file__}, "it is a file"),
         ({"optimizer": "mipro"}, "optimizer='mipro' cannot be used"),
         ({"budget": {"max_call": 1}}, "budget.max_call=1 cannot be used"),
+        ({"budget": 5}, "budget=5 cannot be used"),
         ({"num_trial": 3}, "num_trial=3 cannot be used"),
         ({"seed": "a"}, "seed='a' cannot be used"),
     ],
@@ -180,3 +186,11 @@ def test_what_is_no_program_is_refused(given):
     """By its type."""
     with pytest.raises(PoOptimizerError, match="program='function' cannot be used"):
         optimize(exact, **given)
+
+
+@pytest.mark.filterwarnings("ignore:Passing OpenAI-style")  # such a class knows no else
+def test_an_lm_of_ones_own_that_answers_nothing_readable_is_refused(given):
+    """Before anything is begun, in the words of the preflight."""
+    lm = DummyLM([{"other": "text"}] * 99)
+    with pytest.raises(PreflightError, match="outputs_usable"):
+        optimize(Answering(), **{**given, "lm": lm})

@@ -143,7 +143,7 @@ def optimize(
         PoOptimizerError: The LM stayed unreachable, the disk refused, and the like.
     """
     show_log()
-    chosen = {"seed": seed, "budget": dict(budget or {}), "on_change": on_change}
+    chosen = {"seed": seed, "budget": budget or {}, "on_change": on_change}
     params = _params(optimizer, {**chosen, **settings})
     student, place = check_program("program", program), _folder(folder)
     train, val = make_splits(trainset, valset, student, seed)

@@ -166,7 +166,7 @@ class Prober:
         self, student: dspy.Module, example: dspy.Example
     ) -> bool:
         """Whether the student runs if the LM is asked for plain JSON only."""
-        engine = self._lm.engine
+        engine: Any = getattr(self._lm, "engine", None)  # a class of one's own has none
         if not getattr(engine, "supports_response_schema", False):
             return False
         engine.supports_response_schema = False

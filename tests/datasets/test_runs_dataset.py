@@ -24,6 +24,7 @@ def data(tmp_path):
 
     for run in ("x-test", "x-test/from-y", "x-test/sweep/a", "role/z"):
         put(f"08_reporting/{run}/score_report.json", scores)
+    put("08_reporting/x-test/runs/2026/score_report.json", scores)  # kept, not latest
     put("08_reporting/metric_figure.json", {"no": "run"})
     put("08_reporting/run.log.1", {"no": "folder"})
     put("08_reporting/x-test/promotion.json", {"decision": "promote"})

@@ -15,7 +15,7 @@ from po_optimizer.files import Folder
 from po_optimizer.lms import Ledger, Usage
 
 _FILES = (".json", ".jsonl", ".html", ".csv", ".log")  # that lie beside folders
-_NO_RUNS = ("figures", "judged_programs")
+_NO_RUNS = ("figures", "judged_programs", "runs")  # "runs": those that were kept
 _PROGRAM_OF = "from-"
 _SWEEP = "sweep"
 _TOP = PurePosixPath()

@@ -59,6 +59,16 @@ def test_row_of_another_length_is_told():
     assert rows[1].value == {"a": "1", "b": "2"}
 
 
+class Frame:
+    """Gives its rows as polars' data frames do."""
+
+    columns = ("question", "n")
+
+    def to_dicts(self):
+        """The rows."""
+        return RECORDS
+
+
 @pytest.mark.parametrize(
     "raw",
     [
@@ -66,9 +76,10 @@ def test_row_of_another_length_is_told():
         RECORDS,
         iter(RECORDS),
         pd.DataFrame(RECORDS).astype({"n": "Int64"}),
+        Frame(),
         [dspy.Example(**record).with_inputs("question") for record in RECORDS],
     ],
-    ids=["text", "list", "iterator", "data frame", "examples"],
+    ids=["text", "list", "iterator", "data frame", "polars", "examples"],
 )
 def test_whatever_a_dataset_gives_is_rows(raw):
     """A catalog entry of any other package serves, too."""

@@ -57,7 +57,9 @@ def read_table(raw: Any, source: str = "raw_records") -> Table:
         return raw
     if isinstance(raw, str):
         return Table(source, list(_lines(raw)))
-    if hasattr(raw, "to_dict") and hasattr(raw, "columns"):  # pandas'
+    if hasattr(raw, "to_dicts"):  # polars'
+        raw = raw.to_dicts()
+    elif hasattr(raw, "to_dict") and hasattr(raw, "columns"):  # pandas'
         raw = raw.astype(object).where(raw.notna(), None).to_dict("records")
     return Table(source, rows_of(raw))
 

@@ -11,7 +11,7 @@ from kedro.io.core import Version
 
 from po_optimizer.config_loader import results_folder
 from po_optimizer.datasets import WholeTextDataset
-from po_optimizer.errors import SettingError
+from po_optimizer.errors import PoOptimizerError, SettingError
 from po_optimizer.settings import CONFIG_LOADER_ARGS, CONFIG_LOADER_CLASS
 
 PROJECT = Path(__file__).parents[1]
@@ -276,3 +276,23 @@ def test_document_that_is_a_file_has_no_versions(conf, tmp_path):
         assert entry["versioned"] is versioned
         if versioned:
             path.rmdir()
+
+
+def test_unknown_name_is_refused_in_a_project_without_credentials(conf):
+    """Neither its catalog nor anything else has a place for it."""
+    (conf / "base" / "credentials.yml").unlink()
+    with pytest.raises(PoOptimizerError, match="--params nosuch: nothing reads"):
+        loader(conf, nosuch=1).checked_parameters()
+
+
+def test_file_that_may_not_be_read_is_told(conf, monkeypatch):
+    """By its path, with what the system says."""
+    reading = loader(conf)
+
+    def refuse(*_args):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(reading._fs, "open", refuse)
+    monkeypatch.setattr(reading._fs, "cat_file", refuse)
+    with pytest.raises(PoOptimizerError, match=r"parameters_\w+\.yml: Permission den"):
+        reading["parameters"]

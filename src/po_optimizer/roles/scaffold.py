@@ -144,7 +144,8 @@ def _check_names(
     if folder.exists():
         remedy = "Choose another name, or remove that folder."
         raise SettingError("name", name, f"{folder} is there already", remedy)
-    if importlib.util.find_spec(name) is not None:
+    spec = importlib.util.find_spec(name)
+    if spec is not None and spec.origin is not None:  # a bare folder would not win
         problem = "Python has a package of that name, which would be imported instead"
         raise SettingError("name", name, problem, "Choose another one.")
     fields = [*inputs, *outputs]

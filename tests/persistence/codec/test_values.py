@@ -1,6 +1,7 @@
 """Any value, annotation or class goes into a document and comes back as it was."""
 
 import collections.abc
+import dataclasses
 import datetime
 import math
 import typing
@@ -198,6 +199,16 @@ def test_validator_comes_with_its_class_only() -> None:
     assert type(round_trip(Aliased(d="x"), ("tests",)))(e="ee", c=[]).e == "ee"
     with pytest.raises(NotStoredError, match="Aliased"):
         type(round_trip(Aliased(d="x"), ()))(e="ee", c=[])
+
+
+def test_function_named_like_a_builtin_is_no_builtin() -> None:
+    """Rebuilt, a dataclass makes no empty list where a function made its own."""
+    make.__name__ = "list"
+    factory = dataclasses.field(default_factory=make)
+    kind = dataclasses.make_dataclass("Own", [("a", list[int], factory)])
+    rebuilt = round_trip(kind)
+    with pytest.raises(NotStoredError):
+        rebuilt()
 
 
 @pytest.mark.parametrize("allowed", [(), ("tests",)])

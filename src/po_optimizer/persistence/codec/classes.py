@@ -5,6 +5,7 @@ too, so that a process without the defining module renders the same prompts. Its
 code (validators, methods) is not data: it comes back only with the import.
 """
 
+import builtins
 import dataclasses
 import enum
 import typing
@@ -231,7 +232,10 @@ def _dataclass_structure(encoder: Encoder, found: Any, where: str) -> Node:
             default = field.default  # pydantic's dataclasses keep a FieldInfo here
             node["default"] = encoder.encode(default, f"{where}.{field.name}")
         if field.default_factory is not dataclasses.MISSING:
-            node["factory"] = getattr(field.default_factory, "__name__", "")
+            factory = field.default_factory
+            name = getattr(factory, "__name__", "")
+            own = getattr(builtins, name, None) is not factory
+            node["factory"] = f"function {name}" if own else name
         if not field.init:
             node["init"] = False
         fields.append(node)

@@ -111,7 +111,7 @@ def _integration(role: RoleParams) -> Pipeline:
     """The role's own last pipeline; predict, if it has none.
 
     Raises:
-        ImportPathError: The package has no `create_pipeline`.
+        SettingError: The package has no `create_pipeline`.
     """
     if role.integration is None:
         return predict.create_pipeline()

@@ -12,6 +12,7 @@ import dspy
 
 from po_optimizer.errors import SettingError, listed
 from po_optimizer.files import write_whole
+from po_optimizer.records.reading import frame_records
 from po_optimizer.roles import input_names
 
 Rows = Any
@@ -67,10 +68,7 @@ def _split_off_valset(
 
 
 def _rows(table: Rows, name: str) -> list[Any]:
-    if hasattr(table, "to_dicts"):  # polars
-        return list(table.to_dicts())
-    if hasattr(table, "to_dict") and hasattr(table, "columns"):  # pandas
-        return list(table.to_dict("records"))
+    table = frame_records(table)
     if isinstance(table, Iterable) and not isinstance(table, str | Mapping):
         return list(table)
     raise SettingError(

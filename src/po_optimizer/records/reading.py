@@ -57,11 +57,16 @@ def read_table(raw: Any, source: str = "raw_records") -> Table:
         return raw
     if isinstance(raw, str):
         return Table(source, list(_lines(raw)))
-    if hasattr(raw, "to_dicts"):  # polars'
-        raw = raw.to_dicts()
-    elif hasattr(raw, "to_dict") and hasattr(raw, "columns"):  # pandas'
-        raw = raw.astype(object).where(raw.notna(), None).to_dict("records")
-    return Table(source, rows_of(raw))
+    return Table(source, rows_of(frame_records(raw)))
+
+
+def frame_records(table: Any) -> Any:
+    """A data frame's rows as mappings, missing cells as None; all else as it is."""
+    if hasattr(table, "to_dicts"):  # polars'
+        return table.to_dicts()
+    if hasattr(table, "to_dict") and hasattr(table, "columns"):  # pandas'
+        return table.astype(object).where(table.notna(), None).to_dict("records")
+    return table
 
 
 def rows_of(values: Iterable[Any]) -> list[Row]:

@@ -73,11 +73,14 @@ def test_new_role_runs_whole(project):
     ("name", "inputs", "outputs", "problem"),
     [
         ("json", ["a"], ["b"], "Python has a package of that name"),
-        ("My-Role", ["a"], ["b"], "a package of Python"),
-        ("class", ["a"], ["b"], "a package of Python"),
+        ("My-Role", ["a"], ["b"], "a role is a package"),
+        ("class", ["a"], ["b"], "a role is a package"),
         ("words", ["a"], ["a"], "each once"),
         ("words", ["a b"], ["c"], "names of Python"),
-        ("words", ["a"], [], "names of Python"),
+        ("words", ["a"], [], "one or more"),
+        ("words", ["_a"], ["b"], "not _a: .* without _ in front"),
+        ("words", ["a"], ["items"], "not items: "),
+        ("configured", ["a"], ["b"], "is there already"),
         ("there", ["a"], ["b"], "is there already"),
     ],
 )
@@ -85,6 +88,9 @@ def test_names_that_cannot_be_used_are_refused(
     tmp_path, name, inputs, outputs, problem
 ):
     """Nothing is written then."""
+    configured = tmp_path / "conf/base/roles/configured.yml"
+    configured.parent.mkdir(parents=True)
+    configured.touch()
     (tmp_path / "roles/there").mkdir(parents=True)
     with pytest.raises(SettingError, match=problem):
         write_role(tmp_path, name, inputs, outputs)

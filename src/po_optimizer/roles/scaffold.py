@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from string import Template
 
+import dspy
+
 from po_optimizer.errors import SettingError, listed
 from po_optimizer.files import write_whole
 
@@ -139,25 +141,36 @@ def _check_names(
 ) -> None:
     folder = project / "roles" / name
     if not _NAME.fullmatch(name) or keyword.iskeyword(name):
-        allowed = "it is a package of Python: lower-case letters, digits, underscores"
+        allowed = "a role is a package: lower-case letters, digits, underscores"
         raise SettingError("name", name, allowed, "Choose another one.")
-    if folder.exists():
-        remedy = "Choose another name, or remove that folder."
-        raise SettingError("name", name, f"{folder} is there already", remedy)
+    configured = project / "conf" / "base" / "roles" / f"{name}.yml"
+    for path in (folder, configured):
+        if path.exists():
+            remedy = "Choose another name, or remove what is there."
+            raise SettingError("name", name, f"{path} is there already", remedy)
     spec = importlib.util.find_spec(name)
     if spec is not None and spec.origin is not None:  # a bare folder would not win
         problem = "Python has a package of that name, which would be imported instead"
         raise SettingError("name", name, problem, "Choose another one.")
     fields = [*inputs, *outputs]
-    wrong = [f for f in fields if not f.isidentifier() or keyword.iskeyword(f)]
+    wrong = [f for f in fields if not _can_be_field(f)]
     wrong += sorted({f for f in fields if fields.count(f) > 1})
     if wrong or not inputs or not outputs:
         raise SettingError(
             "fields",
             f"{listed(inputs)} -> {listed(outputs)}",
-            "inputs and outputs are names of Python, each once",
+            f"not {listed(wrong)}: inputs and outputs are names of Python, each once, "
+            "without _ in front, and none that DSPy's examples have (items, keys, copy)"
+            if wrong
+            else "one or more inputs and outputs are needed",
             "Give them as in --inputs question,context --outputs answer.",
         )
+
+
+def _can_be_field(name: str) -> bool:
+    """Not what `example.name` and `forward(self, name)` mean already."""
+    taken = keyword.iskeyword(name) or name == "self" or hasattr(dspy.Example, name)
+    return name.isidentifier() and not name.startswith("_") and not taken
 
 
 def _files(

@@ -21,6 +21,7 @@ from po_optimizer.reporting.runs import (
 )
 
 REPORTING = Path("data/08_reporting")
+_WIDTH_OF_A_FILE = 200
 
 
 class _PlainErrors(click.Group):
@@ -65,7 +66,7 @@ def diff(reporting: Path, first: str, second: str) -> None:
     prompts = [_prompts(kept) for kept in pair]
     for path in dict.fromkeys(path for prompt in prompts for path in prompt):
         table.add_row(path, *(prompt.get(path, "-") for prompt in prompts))
-    Console(markup=False).print(table)
+    _print(table)
 
 
 @runs.command()
@@ -106,15 +107,24 @@ def _show(kept_runs: list[KeptRun], reporting: Path) -> None:
         click.echo(f"no run is kept in {reporting}: kedro run --pipeline=evaluate")
         return
     table = Table()
-    for name in ("run", *_facts(kept_runs[:1])):
+    table.add_column("run", no_wrap=True)  # it is copied from here
+    for name in _facts(kept_runs[:1]):
         table.add_column(name, overflow="fold")
     for kept in kept_runs:
         facts = _facts([kept])
         mark = " *" if kept.is_champion() else ""
         row = [cells[0] for cells in facts.values()]
         table.add_row(f"{_name(kept, reporting)}{mark}", *row)
-    Console(markup=False).print(table)
+    _print(table)
     click.echo("* promoted")
+
+
+def _print(table: Table) -> None:
+    """As wide as the terminal is; a file or a pipe has room."""
+    console = Console(markup=False)
+    if not console.is_terminal:
+        console.width = max(console.width, _WIDTH_OF_A_FILE)
+    console.print(table)
 
 
 def _facts(pair: list[KeptRun]) -> dict[str, list[str]]:

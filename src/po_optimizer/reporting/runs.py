@@ -137,20 +137,27 @@ def _read_runs(paths: Iterable[Path]) -> Iterator[KeptRun]:
 
 
 def find_run(reporting: Path, name: str) -> KeptRun:
-    """The run whose folder is or begins so.
+    """The run whose name is or begins so: its folder's, with or without what is above.
 
     Raises:
         SettingError: None is, or several are.
     """
-    runs = list_runs(reporting)
-    matches = [kept for kept in runs if kept.folder.name.startswith(name)]
-    matches = [kept for kept in matches if kept.folder.name == name] or matches
+    runs = {kept: _names(kept, reporting) for kept in list_runs(reporting)}
+    matches = [k for k, names in runs.items() if any(n.startswith(name) for n in names)]
+    matches = [kept for kept in matches if name in runs[kept]] or matches
     if len(matches) == 1:
         return matches[0]
     names = [str(kept.folder.relative_to(reporting)) for kept in matches or runs]
     problem = "several runs begin so" if matches else "no run begins so"
     remedy = f"Choose one of: {listed(names, 20) or 'none is kept yet'}."
     raise SettingError("run", name, problem, remedy)
+
+
+def _names(kept: KeptRun, reporting: Path) -> set[str]:
+    """What is shown of a run, and the paths that lead to it."""
+    place, folder = kept.reporting.relative_to(reporting), kept.folder
+    paths = (folder, folder.relative_to(reporting), place / folder.name)
+    return {folder.name, f"{place} {folder.name}", *map(str, paths)}
 
 
 def promote_run(kept: KeptRun, *, by: str | None = None) -> Champion:

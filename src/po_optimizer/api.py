@@ -6,7 +6,9 @@ one folder of the caller's.
 
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import cached_property, partial
@@ -19,6 +21,7 @@ from pydantic import BaseModel, ValidationError
 from po_optimizer.console.live import show_progress
 from po_optimizer.errors import (
     InterruptedRunError,
+    PoOptimizerError,
     SettingError,
     field_problems,
     listed,
@@ -61,6 +64,7 @@ from po_optimizer.records.in_memory import (
     make_splits,
     note_seen,
 )
+from po_optimizer.roles import Synchronous
 from po_optimizer.roles.metric import Metric
 from po_optimizer.roles.objects import check_metric, check_program, name_of
 
@@ -91,6 +95,22 @@ class Optimized:
     folder: Path
 
 
+_GROUPS = re.compile(
+    r"\b(role|optimize(\.(miprov2|gepa|bootstrap_random_search))?)\.(?=\w)"
+)
+
+
+@contextmanager
+def _names_of_arguments() -> Iterator[None]:
+    """Errors say what the caller wrote, `metric`; in a project it is `role.metric`."""
+    try:
+        yield
+    except PoOptimizerError as error:
+        error.args = (_GROUPS.sub("", str(error)),)
+        raise
+
+
+@_names_of_arguments()
 def optimize(
     program: dspy.Module,
     *,
@@ -166,7 +186,10 @@ def optimize(
     provenance = result.report.provenance(
         splits={"trainset": len(train), "valset": len(val)}, metric=name_of(metric)
     )
-    found = attach_provenance(result.program, provenance)
+    program = result.program
+    if isinstance(program, Synchronous):  # it was only for the optimizer
+        program = program.program
+    found = attach_provenance(program, provenance)
     save_program(found, place / "program.json")
     _write(place / "optimization_report.json", result.report)
     if result.report.ended == "interrupted":
@@ -241,6 +264,7 @@ class Verdict:
         return path
 
 
+@_names_of_arguments()
 def evaluate(
     baseline: dspy.Module,
     program: dspy.Module,
@@ -277,6 +301,7 @@ def evaluate(
             like.
     """
     show_log()
+    _check_count("repeats", repeats)
     promotion = _checked(PromotionParams, settings, "")
     pair = {
         "baseline": check_program("baseline", baseline),
@@ -446,13 +471,21 @@ def _folder(folder: Any) -> Path:
         raise SettingError(
             "folder", folder, problem, 'Name one, as in folder="runs/a".'
         )
-    path = Path(folder)
+    path = Path(folder).expanduser()
     if path.exists() and not path.is_dir():
         raise SettingError("folder", str(path), "it is a file", "Name a folder.")
     return path
 
 
+def _check_count(name: str, count: int | None) -> None:
+    if count is not None and (not isinstance(count, int) or count < 1):
+        raise SettingError(
+            name, count, "it is no whole number from 1 on", "Correct it."
+        )
+
+
 def _lm(name: str, lm: LM, folder: Path, num_threads: int | None) -> MeteredLM:
+    _check_count("num_threads", num_threads)
     now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H.%M.%S.%fZ")
     adapter = dspy.settings.adapter
     return lm_of(

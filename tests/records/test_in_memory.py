@@ -1,6 +1,9 @@
 """Examples from what people have in Python."""
 
+from datetime import datetime
+
 import dspy
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -115,3 +118,12 @@ def test_a_testset_that_the_optimizer_saw_is_refused(tmp_path):
         SettingError, match="1 of its examples were in the optimization's"
     ):
         check_unseen(examples[2:], tmp_path)
+
+
+def test_cells_of_a_frame_are_what_python_has():
+    """A date or an array could not be stored in a demo."""
+    day, vector = pd.Timestamp("2024-01-01"), np.ones(2)
+    frame = pd.DataFrame({"question": ["q"], "day": [day], "vector": [vector]})
+    (example,) = examples_of(frame, Asking(), "trainset")
+    assert example.day == datetime(2024, 1, 1)
+    assert (type(example.day), example.vector) == (datetime, [1.0, 1.0])

@@ -116,8 +116,14 @@ def save_program(
 
     Raises:
         SaveError: It could not be stored; what was there before still is.
+        SettingError: `program` is no program.
     """
-    path = Path(path)
+    if not isinstance(program, dspy.Module):
+        kind = type(program).__name__
+        raise SettingError(
+            "program", kind, "it is no dspy.Module", "Give a program, as run.program."
+        )
+    path = Path(path).expanduser()
     folder = LocalFolder(path.parent)
     return Saving(folder, path.name, dill, verify, arguments, probes).save(program)
 
@@ -146,7 +152,7 @@ def load_program(
     Raises:
         ArtifactError: It is missing, altered, unsafe or from a later version.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     folder = LocalFolder(path.parent)
     return load_from(
         folder, path.name, dill, allowed_packages, program=program, lms=lms

@@ -89,10 +89,18 @@ def _example(row: Any, number: int, program: dspy.Module, name: str) -> dspy.Exa
             "it is neither a dspy.Example nor a dict",
             "Give one of these.",
         )
-    example = dspy.Example(**dict(row.items()))
+    fields = dict(row.items())
+    if not all(isinstance(field, str) for field in fields):
+        raise SettingError(
+            f"{name}[{number}]",
+            sorted(map(str, fields)),
+            "names of fields are texts",
+            "Name the fields, or the columns of the DataFrame.",
+        )
+    example = dspy.Example(**fields)
     names = [field for field in input_names(program) if field in example]
     if not names:
-        wanted = listed(input_names(program)) or "any names"
+        wanted = listed(input_names(program)) or "any, so that it cannot tell"
         raise SettingError(
             f"{name}[{number}]",
             sorted(map(str, example.keys())),

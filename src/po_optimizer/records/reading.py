@@ -65,8 +65,17 @@ def frame_records(table: Any) -> Any:
     if hasattr(table, "to_dicts"):  # polars'
         return table.to_dicts()
     if hasattr(table, "to_dict") and hasattr(table, "columns"):  # pandas'
-        return table.astype(object).where(table.notna(), None).to_dict("records")
+        rows = table.astype(object).where(table.notna(), None).to_dict("records")
+        return [{k: _python_value(v) for k, v in row.items()} for row in rows]
     return table
+
+
+def _python_value(cell: Any) -> Any:
+    """A timestamp or an array of a data frame as Python has it."""
+    for conversion in ("to_pydatetime", "to_pytimedelta", "tolist"):
+        if hasattr(cell, conversion):
+            return getattr(cell, conversion)()
+    return cell
 
 
 def rows_of(values: Iterable[Any]) -> list[Row]:

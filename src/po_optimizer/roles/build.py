@@ -4,16 +4,18 @@ The parameters name them as package.module.Name or package.module:Name, so anoth
 role is added beside `product_owner` without a change elsewhere.
 """
 
+import asyncio
 import functools
 import importlib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from types import ModuleType
 from typing import Any
 
 import dspy
 import yaml
-from dspy.utils.syncify import run_async
 from pydantic import BaseModel
 
 from po_optimizer.errors import PoOptimizerError, SettingError
@@ -151,8 +153,18 @@ class Synchronous(dspy.Module):
         self.program = program
 
     def forward(self, **inputs: Any) -> Any:
-        """What the program gives, once it is there."""
-        return run_async(self.program.acall(**inputs))
+        """What the program gives, once it is there.
+
+        A thread of its own waits for it where a loop runs, as in a notebook.
+        """
+        with ThreadPoolExecutor(1) as pool:
+            call = functools.partial(self.program.acall, **inputs)
+            waiting = pool.submit(copy_context().run, _await, call)
+            return waiting.result()
+
+
+def _await(call: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+    return asyncio.run(call())
 
 
 def load_metric(role: RoleParams) -> Metric:

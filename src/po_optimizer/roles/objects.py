@@ -4,7 +4,7 @@ from typing import Any, cast
 
 import dspy
 
-from po_optimizer.errors import SettingError
+from po_optimizer.errors import PoOptimizerError, SettingError
 from po_optimizer.roles.build import with_forward
 from po_optimizer.roles.metric import Metric, metric_problem
 
@@ -17,10 +17,11 @@ def check_program(name: str, program: Any) -> dspy.Module:
         program: A program, or the class of one.
 
     Raises:
-        SettingError: It is neither, or has no forward.
+        SettingError: It is neither, has no forward, or its class cannot be called
+            without arguments.
     """
     if isinstance(program, type) and issubclass(program, dspy.Module):
-        program = program()
+        program = _instance(name, program)
     copy = program.deepcopy() if isinstance(program, dspy.Module) else None
     ready = None if copy is None else with_forward(copy)
     if ready is None:
@@ -32,6 +33,20 @@ def check_program(name: str, program: Any) -> dspy.Module:
         )
     ready._compiled = False  # DSPy's optimizers refuse what one of them gave
     return ready
+
+
+def _instance(name: str, program: type[dspy.Module]) -> Any:
+    try:
+        return program()
+    except PoOptimizerError:
+        raise
+    except Exception as error:
+        raise SettingError(
+            name,
+            program.__name__,
+            f"calling the class raised {type(error).__name__}: {error}",
+            "Give an instance of it.",
+        ) from error
 
 
 def check_metric(metric: Any) -> Metric:

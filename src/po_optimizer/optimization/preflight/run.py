@@ -66,11 +66,13 @@ class PreflightReport(BaseModel):
 
     def failures(self) -> list[str]:
         """One line per failed check, with its setting, value and remedy."""
-        return [
-            f"{c.setting}={c.value!r}: {c.name} needs {c.allowed}. {c.message}".strip()
-            for c in self.checks
-            if not c.passed
-        ]
+        return [_failure(check) for check in self.checks if not check.passed]
+
+
+def _failure(check: Check) -> str:
+    value = "" if check.value is None else f"={check.value!r}"
+    sentence = f"{check.setting}{value}: {check.name} needs {check.allowed}."
+    return f"{sentence} {check.message}".strip()
 
 
 def preflight(

@@ -199,6 +199,19 @@ def test_an_lm_of_ones_own_that_answers_nothing_readable_is_refused(given):
         optimize(Answering(), **{**given, "lm": lm})
 
 
+def test_a_stop_in_the_preflight_ends_in_order(given, engine, monkeypatch):
+    """The call in flight is kept, as later ones are; nothing is optimized yet."""
+
+    def stopping(prompt: str) -> str:
+        signal.raise_signal(signal.SIGINT)
+        return answer(prompt)
+
+    monkeypatch.setattr(engine, "answer", stopping)
+    with pytest.raises(InterruptedRunError):
+        optimize(Answering(), **given, num_threads=1)
+    assert len(engine.prompts) == 1
+
+
 class Demanding(Answering):
     """A class that nobody can call without an argument."""
 

@@ -179,7 +179,8 @@ def optimize(
     )
     _check_same_run(job, place)
     note_seen({"trainset": train, "valset": val}, place)
-    report = preflight(job, disk_path=place)
+    with orderly_interrupt(stop_lms_in_use):
+        report = preflight(job, disk_path=place)
     _write(place / "preflight_report.json", report)
     expected = forecast(job, report)
     result = search(job, place, expected)

@@ -187,6 +187,14 @@ def test_champion_is_measured_on_the_testset_of_today(strong_first, command):
     assert (code, "another testset" in said) == (1, True)
 
 
+def test_run_is_found_by_what_is_shown_of_it(strong_first, command):
+    """The list's names and the paths of errors are names of a run."""
+    (folder,) = Path("data/08_reporting").rglob("runs/run-1")
+    lm, role = folder.parts[-3], folder.parts[-4]
+    for name in (f"{role}/{lm} run-1", f"{role}/{lm}/runs/run-1", str(folder)):
+        assert command("diff", name, "run-2")[0] == 0
+
+
 def test_champion_that_is_not_there_is_an_error(strong_first):
     """A lost version is never taken for "none is promoted"."""
     (document,) = Path("data").rglob("program.json/run-1/program.json")

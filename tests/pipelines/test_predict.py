@@ -68,8 +68,9 @@ def answers(folder, raw, answer='{"answer": "yes"}'):
     return list(answer_inputs(make_program(SMALL), CHOICE, table, lm, SMALL)), lm
 
 
-def test_every_row_is_answered_with_what_made_the_answer(tmp_path):
+def test_every_row_is_answered_with_what_made_the_answer(tmp_path, caplog):
     """Inputs, outputs, program and LM stand in each line; other columns are kept."""
+    caplog.set_level("INFO", "po_optimizer")
     made, lm = answers(tmp_path, [{"question": "one", "id": 7}, {"question": "two"}])
     assert [line["inputs"] for line in made] == [
         {"question": "one", "id": 7},
@@ -81,6 +82,7 @@ def test_every_row_is_answered_with_what_made_the_answer(tmp_path):
     report = report_answers(made, CHOICE, lm)
     assert (report["n"], report["n_failed"], report["usage"]["paid"]) == (2, 0, 2)
     assert json.dumps([made, report])
+    assert "score=" not in caplog.text  # nobody judged them
 
 
 def test_row_that_cannot_be_answered_has_a_reason(tmp_path):

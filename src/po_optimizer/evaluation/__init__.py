@@ -5,7 +5,7 @@ from po_optimizer.evaluation.champion import Champion
 from po_optimizer.evaluation.judge import judge_programs
 from po_optimizer.evaluation.metric_check import MetricReport, metric_report
 from po_optimizer.evaluation.paired_scores import score_pairs
-from po_optimizer.evaluation.predict import predict_all, score_references
+from po_optimizer.evaluation.predict import predict_all, score_references, unjudged
 from po_optimizer.evaluation.predictions import PredictionRecord, Predictions
 from po_optimizer.evaluation.promotion import Promotion, decide
 from po_optimizer.evaluation.score_report import (
@@ -35,4 +35,5 @@ __all__ = [
     "predict_all",
     "score_pairs",
     "score_references",
+    "unjudged",
 ]

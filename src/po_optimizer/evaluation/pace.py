@@ -19,10 +19,12 @@ class Pace:
     Args:
         stage: What the lines begin with.
         positions: The examples' places in the testset.
+        judged: Whether the records' scores say something.
     """
 
-    def __init__(self, stage: str, positions: range) -> None:
+    def __init__(self, stage: str, positions: range, *, judged: bool = True) -> None:
         self._stage = stage
+        self._judged = judged
         self._n = len(positions)
         self._first = positions.start
         self._lock = threading.Lock()
@@ -32,7 +34,8 @@ class Pace:
     def tell(self, record: PredictionRecord) -> None:
         """Logs the record, or now and then how many there are."""
         if self._n <= MOST_LINES:
-            _tell_one(self._stage, record, record.index - self._first + 1, self._n)
+            place = f"example {record.index - self._first + 1} of {self._n}"
+            _tell_one(f"{self._stage}: {place}", record, judged=self._judged)
             return
         with self._lock:
             self._counts[record.status] += 1
@@ -58,17 +61,15 @@ class Pace:
         self._told = (done, now)
 
 
-def _tell_one(stage: str, record: PredictionRecord, number: int, n: int) -> None:
+def _tell_one(what: str, record: PredictionRecord, *, judged: bool) -> None:
     score = "none" if record.score is None else f"{record.score:.3f}"
     why = f" ({record.reason[:_REASON]})" if record.reason else ""
     logger.info(
-        "%s: example %d of %d, %s %s%s, score=%s, %.1f s",
-        stage,
-        number,
-        n,
+        "%s, %s %s%s%s, %.1f s",
+        what,
         record.example_id,
         record.status,
         why,
-        score,
+        f", score={score}" if judged else "",
         record.seconds,
     )

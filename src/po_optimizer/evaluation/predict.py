@@ -43,6 +43,11 @@ _OF_THE_PROMPT = (ContextWindowExceededError, LMInvalidRequestError)
 Answer = Callable[[int, dspy.Example, str | None], PredictionRecord]
 
 
+def unjudged(example: dspy.Example, prediction: Any) -> float:
+    """The metric of answers that nobody knows the right ones of."""
+    return 1.0
+
+
 def predict_all(
     program: dspy.Module,
     examples: Iterable[dspy.Example],
@@ -84,7 +89,7 @@ def predict_all(
         MetricError: The metric gave no score.
         PoOptimizerError: The LM stayed unreachable or a budget was reached.
     """
-    pace = Pace(stage, positions)
+    pace = Pace(stage, positions, judged=metric is not unjudged)
     reason: str | None = None
     n_scored = 0
     measure = Measure(metric)

@@ -8,7 +8,7 @@ from typing import Any
 import dspy
 
 from po_optimizer.errors import SettingError
-from po_optimizer.evaluation import predict_all
+from po_optimizer.evaluation import predict_all, unjudged
 from po_optimizer.lms import MeteredLM
 from po_optimizer.params import FeaturesParams, RoleParams
 from po_optimizer.persistence import extract_program_components, get_provenance
@@ -62,7 +62,7 @@ def answer_inputs(
     predictions = predict_all(
         chosen_program,
         (_example(row, columns) for row in rows),
-        _unjudged,
+        unjudged,
         task_lm,
         stage="predict",
         positions=range(len(rows)),
@@ -115,11 +115,6 @@ def _usable_rows(table: Table) -> Iterator[dict[str, Any]]:
 
 def _example(row: Mapping[str, Any], columns: Iterable[str]) -> dspy.Example:
     return dspy.Example(**row).with_inputs(*(name for name in columns if name in row))
-
-
-def _unjudged(example: dspy.Example, prediction: Any) -> float:
-    """Nothing says what the right answer is."""
-    return 1.0
 
 
 def _reason_for_the_baseline(

@@ -160,7 +160,7 @@ def _check_names(
             "fields",
             f"{listed(inputs)} -> {listed(outputs)}",
             f"not {listed(wrong)}: inputs and outputs are names of Python, each once, "
-            "without _ in front, and none that DSPy's examples have (items, keys, copy)"
+            "without _ in front, and no attributes of DSPy's examples or signatures"
             if wrong
             else "one or more inputs and outputs are needed",
             "Give them as in --inputs question,context --outputs answer.",
@@ -169,8 +169,10 @@ def _check_names(
 
 def _can_be_field(name: str) -> bool:
     """Not what `example.name` and `forward(self, name)` mean already."""
-    taken = keyword.iskeyword(name) or name == "self" or hasattr(dspy.Example, name)
-    return name.isidentifier() and not name.startswith("_") and not taken
+    taken = any(hasattr(place, name) for place in (dspy.Example, dspy.Signature))
+    if taken or keyword.iskeyword(name) or name == "self":
+        return False
+    return name.isidentifier() and not name.startswith("_")
 
 
 def _files(

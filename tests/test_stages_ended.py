@@ -34,7 +34,7 @@ STAGES = {
     "data_prep": "--pipeline=data_prep",
     "optimize": "--nodes=optimize.optimize_program_node",
     "persist": "--nodes=persist.release_program_node",
-    "evaluate": "--nodes=evaluate.predict_both_node",
+    "evaluate": "--nodes=evaluate.predict_programs_node",
     "integrate": "--pipeline=integrate",
 }
 BLOCKED = {

@@ -98,8 +98,10 @@ def checked(model: type[Model], values: Mapping[str, Any], group: str = "") -> M
 class RoleParams(Params):
     """The role: its program and metric, by import path, and what its records are."""
 
-    # of its folders; its file is conf/base/roles/<name>.yml or roles/<name>/role.yml
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")] = "product_owner"
+    # its file is conf/base/roles/<name>.yml or roles/<name>/role.yml
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")] = (
+        "product_owner"  # of its folders and of its file
+    )
     program: str = ""  # dspy.Module class, a function that makes one, or a program
     program_args: dict[str, Any] = Field(default_factory=dict)  # its arguments
     metric: str = ""  # of an output

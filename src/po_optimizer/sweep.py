@@ -367,10 +367,13 @@ class SessionPlugin(WorkerPlugin):
 
 def run_session(task: SessionTask) -> SessionEnd:
     """Prepares, optimizes, stores and evaluates one configuration, on a worker."""
-    begun = time.monotonic()
-    name_log_lines(task.name)
-    logger.info("begun by process %d", os.getpid())
+    with name_log_lines(task.name):
+        logger.info("begun by process %d", os.getpid())
+        return _run_session(task)
 
+
+def _run_session(task: SessionTask) -> SessionEnd:
+    begun = time.monotonic()
     if task.sweep in _stopped_sweeps:
         return SessionEnd(task.name, error=str(Interrupted()))
 

@@ -22,6 +22,7 @@ from po_optimizer.datasets import (
 from po_optimizer.errors import SettingError
 from po_optimizer.files import RemoteFolder
 from po_optimizer.persistence.prompts import prompt_hashes
+from tests.evaluation import scripted
 from tests.persistence import zoo
 
 boto3 = pytest.importorskip("boto3")
@@ -215,14 +216,15 @@ def test_finished_runs(credentials, tmp_path):
     report = WholeJSONDataset(
         filepath="s3://bucket/team/r/lm/score_report.json", credentials=credentials
     )
-    report.save({"n": 3})
+    scores = scripted.report([0.2, 0.4], [0.5, 0.6]).model_dump(mode="json")
+    report.save(scores)
     (run,) = RunsDataset(
         reporting={"filepath": "s3://bucket/team/r"},
         models={"filepath": "s3://bucket/team/m"},
         output={"filepath": str(tmp_path)},
         credentials=credentials,
     ).load()
-    assert run["score_report"] == {"n": 3}
+    assert run.report.n == 2
 
 
 @pytest.mark.parametrize(

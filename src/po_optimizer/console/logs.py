@@ -2,7 +2,8 @@
 
 import logging
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 
@@ -25,14 +26,19 @@ class _Named(logging.Filter):
         return True
 
 
-def name_log_lines(subject: str) -> None:
-    """Log lines of this context from here on begin with their subject; "": none.
+@contextmanager
+def name_log_lines(subject: str) -> Iterator[None]:
+    """Log lines of the block begin with their subject.
 
     Of several optimizations at a time each has its own context.
     """
-    _subject.set(subject)
+    token = _subject.set(subject)
     for handler in logging.getLogger("po_optimizer").handlers:
         _add_once(handler, _Named)
+    try:
+        yield
+    finally:
+        _subject.reset(token)
 
 
 class _Visible(logging.Filter):

@@ -166,6 +166,7 @@ def test_a_stop_stores_the_best_and_raises(given, engine, monkeypatch):
         ({"metric": 0.5}, "metric='float' cannot be used: not callable"),
         ({"metric": lambda x: 1}, "cannot be called as metric"),
         ({"lm": None}, "lm=None cannot be used: it is no LM"),
+        ({"lm": "nosuch"}, "lm='nosuch' cannot be used: it names no provider"),
         ({"lm": "openai/"}, "lm='openai/' cannot be used"),
         ({"folder": None}, "folder=None cannot be used"),
         ({"folder": __file__}, "it is a file"),

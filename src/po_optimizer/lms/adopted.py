@@ -65,6 +65,8 @@ def lm_of(
         place = Path(folder) / lm_slug(params.provider, params.model)
         return make_lm(params, place, run_id=run_id)
     if isinstance(lm, str):
+        if "/" not in lm:
+            raise _no_lm(name, lm, "it names no provider before a slash")
         try:
             lm = dspy.LM(lm)
         except ValueError as error:

@@ -230,8 +230,9 @@ def _write_examples(project: Path) -> None:
 
 
 def _replace_embedded(project: Path, address: str) -> None:
-    with (project / "src/po_optimizer/lms/embedded.py").open("a") as module:
-        module.write(f"\n\ndef serve(params, context_tokens): return {address!r}\n")
+    module = project / "src/po_optimizer/lms/embedded/server.py"
+    ours = f"\n\ndef serve(params, context_tokens): return {address!r}\n"
+    module.write_text(module.read_text() + ours)
 
 
 def _variables(project: Path, address: str) -> dict[str, str]:

@@ -12,7 +12,19 @@ pytestmark = pytest.mark.servers
 
 PACKAGE = commands("docs/how-to/elsewhere.md")
 CLUSTER = [one for one in commands("docs/how-to/sweep.md") if "10.0.0" in one.line]
-PROGRAM = 'import po_optimizer; program = po_optimizer.load_program("program.json")'
+PROGRAM = """
+import json, sys
+import po_optimizer
+sys.path.insert(0, "path/to/the/project/roles")
+from support_desk.role import Triage, triage_metric as metric
+program = po_optimizer.load_program("program.json")
+"""
+OWN = """
+with open("path/to/the/project/roles/support_desk/records.jsonl") as lines:
+    rows = list(map(json.loads, lines))
+program, train, val, test = Triage(), rows[:4], rows[4:8], rows[8:]
+"""
+"""What a reader has who optimizes a program."""
 TYPED = [one for one in GUIDE_STEPS if one not in {*PACKAGE, *CLUSTER}]
 
 
@@ -45,7 +57,10 @@ def test_python_blocks_run(shell, tmp_path, page):
     """The blocks of a page run as one, with the reader's program in a variable."""
     stored = shell.folder / f"data/06_models/product_owner/{EMBEDDED}/program.json"
     shutil.copy(next(stored.glob("*/program.json")), tmp_path)
-    text = "\n".join([PROGRAM, *blocks(page, "python")])
+    read = "\n".join(blocks(page, "python"))
+    text = "\n".join([PROGRAM, OWN if "trainset=train" in read else "", read])
+    address = f"api_base='{shell.server.address}/v1', api_key='none'"
+    text = text.replace('"openai/gpt-4o-mini"', f"'openai/my-model', {address}")
     text = text.replace("http://127.0.0.1:11434", shell.server.address)
     text = text.replace("path/to/the/project", str(shell.folder))
     (tmp_path / "blocks.py").write_text(text)

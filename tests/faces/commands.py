@@ -34,6 +34,7 @@ EXEMPT = {
     "pytest tests/persistence tests/datasets": "`make test` runs it",
     "PYTHONPATH=src python benchmarks/persistence.py": "takes a minute, has no size",
     "python benchmarks/embedded_throughput.py": "minutes of the real embedded LM",
+    "python -m benchmarks.mlflow_agreement": "MLflow is no dependency",
     "python -c": "imports two packages",
     "ollama serve": "a service of the user's machine",
     "ollama pull": "fetches a model of gigabytes",

@@ -144,7 +144,9 @@ class Shell:
         yield "val=34", "val=6"
         yield "{train: 60, val: 34}", "{train: 12, val: 6}"
         yield "--rounds 2000", "--rounds 2"
+        yield "--rounds 500", "--rounds 2"
         yield "--rounds 100", "--rounds 1"
+        yield "--worlds 200", "--worlds 8"
         yield "--repeats 5", "--repeats 1"
         yield "utilization.py", "utilization.py --repeats 1 --seconds 0.01"
         yield "large_evaluation.py", "large_evaluation.py --sizes 50"
@@ -206,7 +208,7 @@ def _add_what_git_has(project: Path) -> None:
     for name in ("constraints.txt", "mkdocs.yml"):
         shutil.copy(ROOT / name, project)
     leave = shutil.ignore_patterns("__pycache__", "aimock")
-    for name in ("tests", "benchmarks", "docs"):
+    for name in ("tests", "benchmarks", "docs", "scripts"):
         shutil.copytree(ROOT / name, project / name, ignore=leave)
 
 

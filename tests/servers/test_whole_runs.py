@@ -113,8 +113,8 @@ def test_whole_pipeline_runs_and_writes_no_key(server, project, monkeypatch, cas
     done = run(project, env, variables, base)
     assert done.returncode == 0, done.stderr.decode()[-2000:]
     for name in ("06_models", "07_model_output", "08_reporting"):
-        folders = {p.name for p in (project / "data" / name).iterdir() if p.is_dir()}
-        assert folders - {"judged_programs"} == {slug}
+        role = project / "data" / name / "product_owner"
+        assert {p.name for p in role.iterdir() if p.is_dir()} == {slug}
     assert (project / "planning/product_vision.yaml").exists()
     ledger = Ledger(
         project / "data/07_model_output/product_owner" / slug / "ledger.sqlite"

@@ -95,13 +95,14 @@ def checked(model: type[Model], values: Mapping[str, Any], group: str = "") -> M
         raise PoOptimizerError(msg) from error
 
 
+RoleName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+
+
 class RoleParams(Params):
     """The role: its program and metric, by import path, and what its records are."""
 
     # its file is conf/base/roles/<name>.yml or roles/<name>/role.yml
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")] = (
-        "product_owner"  # of its folders and of its file
-    )
+    name: RoleName = "product_owner"  # of its folders and of its file
     program: str = ""  # dspy.Module class, a function that makes one, or a program
     program_args: dict[str, Any] = Field(default_factory=dict)  # its arguments
     metric: str = ""  # of an output

@@ -224,7 +224,7 @@ def test_finished_runs(credentials, tmp_path):
         output={"filepath": str(tmp_path)},
         credentials=credentials,
     ).load()
-    assert run.report.n == 2
+    assert run.report.model_dump(mode="json") == scores
 
 
 @pytest.mark.parametrize(

@@ -123,6 +123,7 @@ def test_instructions_can_be_read(browser):
         ("product_vision", ".pipeline-metadata__preview-html", "key_capabilities"),
     ],
 )
-def test_what_is_stored_can_be_looked_at(browser, name, kind, word):
-    """Records are a table, a report is a tree, a figure is drawn, YAML is text."""
+def test_what_is_stored_can_be_looked_at(page, browser, name, kind, word):
+    """With the stages open: a table, a tree, a figure that is drawn, YAML as text."""
+    browser.get(f"{page}?expandAllPipelines=true")
     assert word in _preview_of(browser, name, kind)

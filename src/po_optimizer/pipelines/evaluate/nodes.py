@@ -198,10 +198,8 @@ def write_report(
     **figures: go.Figure,
 ) -> tuple[str, dict[str, str]]:
     """The whole result as one self-contained page, and what the run's folder keeps."""
-    usage, provenance = (
-        RunUsage.model_validate(lm_usage),
-        get_provenance(optimized_program),
-    )
+    usage = RunUsage.model_validate(lm_usage)
+    provenance = get_provenance(optimized_program)
     origin = provenance.get("task_lm", usage.lm)
     title = f"{re.split('[.:]', role.program)[-1]} on {usage.lm}"
     if origin != usage.lm:

@@ -129,7 +129,7 @@ def measured(scripted: World) -> tuple[bool, float, float, float, float]:
         chosen = {"num_candidates": 10, "num_trials": NUM_TRIALS}
         job = world.job(
             lm,
-            world.settings(miprov2=chosen, seed=scripted.seed),
+            world.settings(headroom=True, miprov2=chosen, seed=scripted.seed),
             n_train=N_TRAIN,
             n_val=N_VAL,
         )

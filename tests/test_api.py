@@ -93,6 +93,13 @@ def measured(given, testset):
     return {**kept, "testset": testset}
 
 
+def test_headroom_is_estimated_where_it_is_asked_for(given):
+    """The report's forecast says what the search was likely to gain."""
+    sizes = {"num_candidates": 10, "num_trials": 12}
+    run = optimize(Answering(), **given, headroom=True, **sizes)
+    assert run.report.forecast.headroom.gain > 0.0
+
+
 def test_program_is_optimized_and_stored(finished, tmp_path):
     """The student stays as it was; what is saved again is what was found."""
     given, run = finished

@@ -50,6 +50,7 @@ from po_optimizer.optimization import (
     forecast,
     preflight,
     read_journal,
+    with_headroom,
 )
 from po_optimizer.optimization import optimize as run_optimizer
 from po_optimizer.optimization.journal import changes_since
@@ -153,7 +154,8 @@ def optimize(
         num_threads: LM calls at a time; None: what the server can, else 8.
         on_change: "restart" begins anew in a folder that holds another optimization.
         settings: The optimizer's own, under DSPy's names (num_trials, auto ...), and
-            `floor_stop`, `floor_usable`, `preflight` as in parameters_optimize.yml.
+            `headroom`, `floor_stop`, `floor_usable`, `preflight`, as in
+            parameters_optimize.yml.
 
     Raises:
         SettingError: An argument cannot work, a row is no example of the program, or
@@ -182,7 +184,7 @@ def optimize(
     with orderly_interrupt(stop_lms_in_use):
         report = preflight(job, disk_path=place)
     _write(place / "preflight_report.json", report)
-    expected = forecast(job, report)
+    expected = with_headroom(job, forecast(job, report))
     result = search(job, place, expected)
     provenance = result.report.provenance(
         splits={"trainset": len(train), "valset": len(val)}, metric=name_of(metric)
@@ -424,9 +426,8 @@ def show_log() -> None:
         handler.setFormatter(logging.Formatter("%(message)s"))
         ours.addHandler(handler)
         ours.setLevel(logging.INFO)
-        ours.propagate = (
-            False  # or each line twice, once a library gives root a handler
-        )
+        # or each line would stand twice, once a library gives root a handler
+        ours.propagate = False
 
 
 _OPTIMIZE_KEYS = set(OptimizeParams.model_fields)

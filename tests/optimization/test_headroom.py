@@ -2,12 +2,14 @@
 
 import json
 import re
+import signal
 from pathlib import Path
 
+import dspy
 import numpy as np
 import pytest
 
-from po_optimizer.errors import PoOptimizerError
+from po_optimizer.errors import InterruptedRunError, PoOptimizerError
 from po_optimizer.optimization import Forecast, forecast, with_headroom
 from po_optimizer.optimization.headroom import SHARE, expected_gain
 from tests.optimization import world
@@ -32,7 +34,7 @@ def asked(
 ) -> Forecast:
     """A forecast with the headroom of the small world's search."""
     chosen = settings or LARGE
-    params = world.settings(optimizer, **{optimizer: chosen})
+    params = world.settings(optimizer, headroom=True, **{optimizer: chosen})
     job = world.job(world.lm(folder, answer), params, n_train=30, n_val=30)
     return with_headroom(job, forecast(job))
 
@@ -54,6 +56,47 @@ def test_takes_a_share_of_the_calls(tmp_path: Path) -> None:
     expected = asked(tmp_path, graded(+4))
     ledger = world.lm(tmp_path).meter.ledger
     assert 0 < ledger.totals(stage="headroom").calls <= SHARE * expected.calls.upper
+
+
+def test_takes_its_share_of_a_program_of_three_steps(tmp_path: Path) -> None:
+    """Instructions are rewritten for each step, and every rewrite is counted."""
+
+    class Three(dspy.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.steps = [dspy.Predict("question -> answer") for _ in range(3)]
+
+        def forward(self, question: str) -> dspy.Prediction:
+            return [step(question=question) for step in self.steps][-1]
+
+    params = world.settings(headroom=True, miprov2=LARGE)
+    lm = world.lm(tmp_path, graded(+4))
+    job = world.job(lm, params, n_train=30, n_val=30, student=Three())
+    expected = with_headroom(job, forecast(job))
+    assert expected.headroom is not None
+    calls = lm.meter.ledger.totals(stage="headroom").calls
+    assert 0 < calls <= SHARE * expected.calls.upper
+
+
+def test_ctrl_c_ends_it_in_order(tmp_path: Path) -> None:
+    """A run that is stopped here says so as everywhere, and resumes."""
+    begun = iter(range(1000))
+
+    def stopping(prompt: str) -> str:
+        if next(begun) == 20:
+            signal.raise_signal(signal.SIGINT)
+        return graded(+4)(prompt)
+
+    with pytest.raises(InterruptedRunError):
+        asked(tmp_path, stopping)
+
+
+def test_is_not_estimated_unasked(tmp_path: Path) -> None:
+    """A forecast that was not asked for its headroom makes no call."""
+    lm = world.lm(tmp_path)
+    job = world.job(lm, world.settings(miprov2=LARGE), n_train=30, n_val=30)
+    assert with_headroom(job, forecast(job)) == forecast(job)
+    assert lm.meter.ledger.totals().calls == 0
 
 
 def test_unreadable_rewrites_change_nothing(tmp_path: Path) -> None:

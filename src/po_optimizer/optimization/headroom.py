@@ -61,18 +61,19 @@ class RewriteInstructions(dspy.Signature):
 
 
 def with_headroom(job: Job, forecast: Forecast) -> Forecast:
-    """The forecast with its headroom, which takes LM calls.
+    """The forecast with its headroom, where `headroom` asks for it.
 
-    They are at most `SHARE` of the calls that the search is expected to take; where
+    That takes LM calls, `SHARE` of those that the search takes at most; where
     that is too few, the headroom stays unknown. Answers are kept, so that the search
     does not pay for the start's again.
 
     Raises:
         PoOptimizerError: The LM stayed unreachable, the metric gave no score.
     """
-    per_run = forecast.per_run.most if forecast.per_run else len(_predictors(job))
+    if not job.params.headroom:
+        return forecast
     bound = int(SHARE * (forecast.task.upper + forecast.prompt.upper))
-    candidates, examples = _design(bound, per_run, _writes(job), len(job.valset))
+    candidates, examples = _design(job, forecast, bound)
     if candidates < _FEWEST_CANDIDATES:
         return forecast
     control = Control(job.task_lm, job.prompt_lm)
@@ -87,9 +88,10 @@ def with_headroom(job: Job, forecast: Forecast) -> Forecast:
             raise stop.as_error() from stop
         except PoOptimizerError:
             raise
-        except Exception:
+        except Exception as error:
             # DSPy hears a Ctrl-C too and raises that it was cancelled
-            control.check()
+            if (reason := control.stopped()) is not None:
+                raise reason.as_error() from error
             raise
     gain, low, high, none = expected_gain(
         np.array(rows), forecast.trials - 1, len(job.valset), job.params.seed
@@ -162,18 +164,16 @@ def _variance(deviations: Values, freedom: int) -> float:
     return (squares + _WEIGHT * _SPREAD**2) / (freedom + _WEIGHT)
 
 
-def _design(bound: int, per_run: float, writes: bool, valset: int) -> tuple[int, int]:
+def _design(job: Job, forecast: Forecast, bound: int) -> tuple[int, int]:
     """Candidates and examples that so many LM calls pay for; (0, 0) if too few."""
+    predictors, valset = len(job.student.predictors()), len(job.valset)
+    per_run = forecast.per_run.most if forecast.per_run else predictors
     for candidates in range(_CANDIDATES, _FEWEST_CANDIDATES - 1, -1):
-        written = (candidates + 1) // 2 if writes else 0
-        examples = int((bound - written) / ((candidates + 1) * max(1.0, per_run)))
+        written = (candidates + 1) // 2 * predictors if _writes(job) else 0
+        examples = int((bound - written) / ((candidates + 1) * max(1, per_run)))
         if examples >= min(_FEWEST_EXAMPLES, valset):
             return candidates, min(examples, valset)
     return 0, 0
-
-
-def _predictors(job: Job) -> list[dspy.Predict]:
-    return list(job.student.predictors())
 
 
 def _writes(job: Job) -> bool:

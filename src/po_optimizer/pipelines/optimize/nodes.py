@@ -63,9 +63,7 @@ def make_forecast(
     job = _job(trainset, valset, task_lm, prompt_lm, role, optimize_params)
     report = PreflightReport.model_validate(preflight_report)
     n_evaluated = len(testset) * evaluate.repeats
-    expected = forecast(job, report, n_evaluated=n_evaluated)
-    if optimize_params.headroom:
-        expected = with_headroom(job, expected)
+    expected = with_headroom(job, forecast(job, report, n_evaluated=n_evaluated))
     return expected.model_dump(mode="json")
 
 

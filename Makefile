@@ -18,7 +18,7 @@ export DO_NOT_TRACK := true
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run po viz viz-build docs test test-browser test-exhaustive check format clean
+.PHONY: help install run po viz viz-build docs test test-docs test-servers test-browser test-exhaustive check format clean
 
 help:  ## list what one can do
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -47,11 +47,14 @@ viz-build: install  ## write that page into build/, without local paths
 	$(BIN)/python scripts/scrub_viz.py
 
 test: install  ## all tests, offline, under 10 minutes
-	$(BIN)/python -m pytest -m "not exhaustive and not live and not browser and not servers" --numprocesses 2 --dist loadfile --cov --cov-report=term --quiet
+	$(BIN)/python -m pytest -m "not exhaustive and not live and not browser and not servers and not docs" --numprocesses 2 --dist loadfile --cov --cov-report=term --quiet
 
-test-servers: install  ## whole runs on LM servers, also others' (npm); commands of the docs
+test-servers: install  ## whole runs on LM servers, also others' (npm); commands of the README
 	npm install --no-audit --no-fund --no-save --silent --prefix tests/servers/aimock @copilotkit/aimock@1.43.0
-	$(BIN)/python -m pytest tests/servers --numprocesses 2 --dist loadfile --quiet
+	$(BIN)/python -m pytest -m servers tests/servers --numprocesses 2 --dist loadfile --quiet
+
+test-docs: install  ## type every command of the guides and the reference
+	$(BIN)/python -m pytest -m docs tests/servers --numprocesses 2 --dist loadfile --quiet
 
 test-live: install  ## ask the real model of ENV=ollama, vertex, ... one example
 	PO_LIVE_ENV=$(or $(ENV),base) $(BIN)/python -m pytest tests/test_live.py --quiet

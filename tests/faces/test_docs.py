@@ -1,7 +1,7 @@
 """What README and docs tell people to type exists.
 
-Here lines are read only; `make test-servers` types them (tests/servers/test_guides.py
-and its neighbors).
+Here lines are read only; `make test-servers` and `make test-docs` type them
+(tests/servers/test_first_steps.py and its neighbors).
 """
 
 import os
@@ -107,7 +107,7 @@ def test_python_blocks_are_python(text):
 
 
 def test_each_command_is_typed_once_or_exempt():
-    """Four modules of `make test-servers` type all that is not exempt."""
+    """`make test-servers` and `make test-docs` type all that is not exempt."""
     typed = [*FIRST_STEPS, *GUIDE_STEPS, *LM_STEPS, *REFERENCE_STEPS]
     exempt = [command for command in commands(*PAGES) if command.is_exempt]
     assert sorted(map(str, [*typed, *exempt])) == sorted(map(str, commands(*PAGES)))

@@ -1,19 +1,35 @@
 """Tutorial, README and CONTRIBUTING: each command runs, in the pages' order.
 
 Then the tutorial is followed: what it says that one sees is there. What it types was
-typed already, so these tests look at what that printed and left behind.
+typed already, so these tests look at what that printed and left behind. The Python
+blocks of all pages run, too.
 """
 
 import json
+import shutil
+import sys
 
 import pytest
 
-from tests.faces.commands import FIRST_STEPS
-from tests.servers.shell import EMBEDDED
+from tests.faces.commands import FIRST_STEPS, PAGES, blocks
+from tests.servers.shell import EMBEDDED, Shell
 
 pytestmark = pytest.mark.servers
 
 VIZ = ("make viz", "kedro viz run")  # they go on until Ctrl-C
+PROGRAM = """
+import json, sys
+import po_optimizer
+sys.path.insert(0, "path/to/the/project/roles")
+from support_desk.role import Triage, triage_metric as metric
+program = po_optimizer.load_program("program.json")
+"""
+OWN = """
+with open("path/to/the/project/roles/support_desk/records.jsonl") as lines:
+    rows = list(map(json.loads, lines))
+program, train, val, test = Triage(), rows[:4], rows[4:8], rows[8:]
+"""
+"""What a reader has who optimizes a program."""
 TYPED = [one for one in FIRST_STEPS if one.line not in VIZ]
 
 
@@ -28,6 +44,21 @@ def test_page_is_served_until_ctrl_c(shell, line):
     """kedro-viz says where it is."""
     with shell.running(line, ready="http://127.0.0.1:"):
         pass
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")])
+def test_python_blocks_run(shell, tmp_path, page):
+    """The blocks of a page run as one, with the reader's program in a variable."""
+    stored = shell.folder / f"data/06_models/product_owner/{EMBEDDED}/program.json"
+    shutil.copy(next(stored.glob("*/program.json")), tmp_path)
+    read = "\n".join(blocks(page, "python"))
+    text = "\n".join([PROGRAM, OWN if "trainset=train" in read else "", read])
+    address = f"api_base='{shell.server.address}/v1', api_key='none'"
+    text = text.replace('"openai/gpt-4o-mini"', f"'openai/my-model', {address}")
+    text = text.replace("http://127.0.0.1:11434", shell.server.address)
+    text = text.replace("path/to/the/project", str(shell.folder))
+    (tmp_path / "blocks.py").write_text(text)
+    Shell(tmp_path, shell.server, shell.variables).shows(f"{sys.executable} blocks.py")
 
 
 def test_tutorial_looks_around(shell):
@@ -86,7 +117,7 @@ def test_tutorial_looks_at_the_result(shell):
 def test_tutorial_uses_the_program(shell):
     """Step 7: vision and review are in planning/, with which program and why."""
     shell.shows("po-optimizer runs demote <run> --by Ada")  # whom README promoted
-    shown = shell.shows('make po CONCEPT="A planner for repair cafes"')
+    shown = shell.shows('make po CONCEPT="A planner for tool libraries"')
     assert "planning/product_vision.yaml" in shown
     planning = shell.folder / "planning"
     assert (planning / "product_owner_review.yaml").is_file()

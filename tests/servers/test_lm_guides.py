@@ -4,7 +4,7 @@ import pytest
 
 from tests.faces.commands import LM_STEPS
 
-pytestmark = pytest.mark.servers
+pytestmark = pytest.mark.docs
 
 
 @pytest.mark.parametrize("command", LM_STEPS, ids=lambda one: one.line)

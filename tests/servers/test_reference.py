@@ -4,7 +4,7 @@ import pytest
 
 from tests.faces.commands import REFERENCE_STEPS
 
-pytestmark = pytest.mark.servers
+pytestmark = pytest.mark.docs
 
 
 @pytest.mark.parametrize("command", REFERENCE_STEPS, ids=lambda one: one.line)

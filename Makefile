@@ -68,7 +68,8 @@ test-browser: install  ## look at the built page with a headless browser (Debian
 
 docs: install  ## build the documentation into build/docs
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	$(BIN)/python scripts/parameters_table.py build/parameters_table.md
+	$(BIN)/zensical build --strict --clean
 
 check: install  ## format, lint, types, layers
 	$(BIN)/ruff format --check .

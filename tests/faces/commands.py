@@ -9,7 +9,7 @@ from tests.faces.project import ROOT
 START = ["docs/tutorial.md", "README.md", "CONTRIBUTING.md"]
 ROLE = "docs/how-to/own-role.md"  # its records take the place of the Product Owner's
 _DOCS = sorted(str(page.relative_to(ROOT)) for page in ROOT.glob("docs/**/*.md"))
-LM_GUIDES = [f"docs/how-to/{name}.md" for name in ("ollama", "own-lm", "vertex")]
+LM_GUIDES = ["docs/how-to/own-lm.md"]
 GUIDES = [
     page
     for page in _DOCS

@@ -205,7 +205,7 @@ def _answers(project: Path) -> Answer:
 def _add_what_git_has(project: Path) -> None:
     for name in ("README.md", "CONTRIBUTING.md", "LICENSE", "Makefile"):
         shutil.copy(ROOT / name, project)
-    for name in ("constraints.txt", "mkdocs.yml"):
+    for name in ("constraints.txt", "zensical.toml"):
         shutil.copy(ROOT / name, project)
     leave = shutil.ignore_patterns("__pycache__", "aimock")
     for name in ("tests", "benchmarks", "docs", "scripts"):

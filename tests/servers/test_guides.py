@@ -10,7 +10,7 @@ from tests.servers.shell import Shell
 pytestmark = pytest.mark.docs
 
 PACKAGE = commands("docs/how-to/elsewhere.md")
-CLUSTER = [one for one in commands("docs/how-to/sweep.md") if "10.0.0" in one.line]
+CLUSTER = [one for one in commands("docs/how-to/compare.md") if "10.0.0" in one.line]
 TYPED = [one for one in GUIDE_STEPS if one not in {*PACKAGE, *CLUSTER}]
 
 

@@ -1,8 +1,12 @@
-"""Puts the table of all parameters into the page that asks for it."""
+"""Writes the tables of all parameters, which a page of the docs includes.
+
+`python scripts/parameters_table.py build/parameters_table.md` is a step of `make docs`.
+"""
 
 import inspect
 import json
 import re
+import sys
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -23,11 +27,6 @@ _GROUPS: dict[str, type[BaseModel]] = {
 }
 _FILES = sorted(Path("conf/base").glob("parameters*.yml"))
 _CONF = "\n".join(path.read_text(encoding="utf-8") for path in _FILES)
-
-
-def on_page_markdown(markdown: str, **_: Any) -> str:
-    """The page with its marker replaced."""
-    return markdown.replace("<!-- parameters -->", tables())
 
 
 def tables() -> str:
@@ -61,14 +60,14 @@ def _rows(prefix: str, model: type[BaseModel]) -> list[tuple[str, ...]]:
 
 def _comment(name: str, text: str) -> str:
     """What stands behind a parameter in the models or in the configuration."""
-    found = re.search(rf"^ +{name}:[^#\n]*#\s*(.+)$", text, re.MULTILINE)
-    return found[1] if found else ""
+    comment = re.search(rf"^ +{name}:[^#\n]*#\s*(.+)$", text, re.MULTILINE)
+    return comment[1] if comment else ""
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:
-    for one in (annotation, *getattr(annotation, "__args__", ())):
-        if isinstance(one, type) and issubclass(one, BaseModel):
-            return one
+    for kind in (annotation, *getattr(annotation, "__args__", ())):
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            return kind
     return None
 
 
@@ -84,3 +83,9 @@ def _words(annotation: Any) -> str:
     if annotation is NoneType:
         return "null"
     return (get_origin(annotation) or annotation).__name__
+
+
+if __name__ == "__main__":
+    target = Path(sys.argv[1])
+    target.parent.mkdir(exist_ok=True)
+    target.write_text(tables(), encoding="utf-8")

@@ -5,6 +5,7 @@ of the old version into one of the new into `UPGRADES`, and keep a file saved by
 old version in tests/persistence/frozen. Every version ever released stays readable.
 """
 
+import functools
 import hashlib
 import importlib.metadata
 import platform
@@ -187,5 +188,8 @@ def _check_shape(document: Document, path: str) -> None:
 
 def versions() -> dict[str, str]:
     """What decides how a program renders and unpickles, by name and version."""
-    packages = {n: importlib.metadata.version(n) for n in ("dspy", "pydantic")}
+    packages = {name: _version(name) for name in ("dspy", "pydantic")}
     return {"python": ".".join(platform.python_version_tuple()[:2]), **packages}
+
+
+_version = functools.cache(importlib.metadata.version)  # which reads files

@@ -1,15 +1,57 @@
 """The prompts a program renders, as hashes: what a stored program is compared by."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import dspy
 import orjson
-from pydantic import BaseModel
+from dspy.adapters import utils
+from pydantic import BaseModel, TypeAdapter
 
 from po_optimizer.persistence.codec.modules import predictors
 from po_optimizer.persistence.codec.values import FAILURES
 from po_optimizer.persistence.format import sha256
+
+_PLAIN = (str, int, float, bool, list, dict, tuple, set, type(None))
+_SERIALIZERS: dict[type, TypeAdapter[Any]] = {k: TypeAdapter(k) for k in _PLAIN}
+
+
+class _Chat(dspy.ChatAdapter):
+    """Both adapters write the same of a demo's inputs: it is written once."""
+
+    def __init__(self, written: dict[Any, str]) -> None:
+        super().__init__()
+        self._written = written
+
+    def format_user_message_content(self, *args: Any, **options: Any) -> str:
+        """What the user says; of a demo (the second argument) as it was written."""
+        write = super().format_user_message_content
+        key = id(args[1]), options.get("prefix"), options.get("main_request")
+        if key not in self._written or options.get("main_request"):
+            self._written[key] = write(*args, **options)
+        return self._written[key]
+
+    def format_demos(self, signature: Any, demos: Any) -> Any:
+        """The demos as messages."""
+        return super().format_demos(_Fields(signature), demos)
+
+
+class _Fields:
+    """A signature whose fields are collected once, not for each demo."""
+
+    def __init__(self, signature: Any) -> None:
+        self._signature = signature
+        for name in ("fields", "input_fields", "output_fields"):
+            setattr(self, name, getattr(signature, name))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._signature, name)
+
+
+class _JSON(_Chat, dspy.JSONAdapter):
+    """The other one, which differs in the rest of the prompt."""
 
 
 def prompt_hashes(program: Any) -> dict[str, str]:
@@ -17,18 +59,38 @@ def prompt_hashes(program: Any) -> dict[str, str]:
 
     ChatAdapter and JSONAdapter, with the demos and a probe for every input.
     """
-    return {where: sha256(render(p)) for where, p in predictors(program).items()}
+    with _serializers_kept():
+        return {where: sha256(render(p)) for where, p in predictors(program).items()}
+
+
+@contextmanager
+def _serializers_kept() -> Iterator[None]:
+    """DSPy makes a serializer for each value of each demo: most of rendering's time.
+
+    A thread that asks for one meanwhile gets the same, so nothing has to wait.
+    """
+    utils.TypeAdapter = _serializer
+    try:
+        yield
+    finally:
+        utils.TypeAdapter = TypeAdapter
+
+
+def _serializer(kind: Any, **options: Any) -> TypeAdapter[Any]:
+    kept = None if options or type(kind) is not type else _SERIALIZERS.get(kind)
+    return kept or TypeAdapter(kind, **options)
 
 
 def render(predictor: dspy.Predict) -> bytes:
     """The messages that both adapters send for the probe inputs, as JSON."""
-    demos = [_ordered(demo) for demo in predictor.demos]
+    demos = [_ordered(getattr(demo, "_store", demo)) for demo in predictor.demos]
     messages = {}
-    for adapter in (dspy.ChatAdapter(), dspy.JSONAdapter()):
-        name = type(adapter).__name__
+    written: dict[Any, str] = {}
+    for name, kind in (("ChatAdapter", _Chat), ("JSONAdapter", _JSON)):
         try:
             signature = predictor.signature
-            messages[name] = adapter.format(signature, demos, _probes(signature))
+            probes = _probes(signature)
+            messages[name] = kind(written).format(signature, demos, probes)
         except FAILURES as error:  # the program itself cannot render: it may not later
             messages[name] = type(error).__name__
     try:
@@ -48,6 +110,8 @@ def _probes(signature: Any) -> dict[str, Any]:
 
 def _ordered(value: Any) -> Any:
     """The value with its sets in one order: hashing gives each process another."""
+    if type(value) is str:
+        return value
     if isinstance(value, set | frozenset):
         return sorted(map(_ordered, value), key=repr)
     if type(value) in (list, tuple):

@@ -1,8 +1,10 @@
 """Kills whole runs at random moments, then resumes them.
 
-python -m tests.pipelines.kill_rounds 60 [miprov2 | gepa | python]
+python -m tests.pipelines.kill_rounds 60 [miprov2 | gepa | python | embedded]
 
-Raw records to evaluation by the Kedro stages, or `optimize` and `evaluate` from Python.
+Raw records to evaluation by the Kedro stages, or `optimize` and `evaluate` from Python,
+on scripted LMs; or the command `kedro run --env=test` on the embedded LM, whose last
+stage writes the documents.
 """
 
 import json
@@ -34,6 +36,7 @@ from po_optimizer.pipeline_registry import make_pipelines
 from po_optimizer.settings import CONFIG_LOADER_ARGS, CONFIG_LOADER_CLASS
 from tests import test_api
 from tests.datasets.kill_rounds import leftovers
+from tests.faces.project import copy_project
 from tests.pipelines.evaluating import CONF
 from tests.pipelines.test_stages import KINDS, answer
 from tests.scripted import ScriptedEngine, scripted_lm
@@ -81,10 +84,19 @@ def run_python(folder: Path) -> None:
     evaluate(student, run.program, testset=rows[16:], **shared)
 
 
+def run_embedded(folder: Path) -> None:
+    """`kedro run --env=test` in the place of this process."""
+    os.chdir(folder)
+    os.environ["PYTHONPATH"] = str(folder / "src")
+    command = [sys.executable, "-m", "kedro", "run", "--env=test"]
+    os.execv(sys.executable, command)  # noqa: S606
+
+
 RUNS = {
     "miprov2": partial(run_stages, optimizer="miprov2"),
     "gepa": partial(run_stages, optimizer="gepa"),
     "python": run_python,
+    "embedded": run_embedded,
 }
 
 
@@ -128,7 +140,9 @@ def main(rounds: int, kind: str) -> dict[str, int]:
         span = 0.0
         for number in range(rounds + 1):
             folder = Path(name) / str(number)
-            folder.mkdir()
+            if kind == "embedded":
+                copy_project(folder)
+            folder.mkdir(exist_ok=True)
             (folder / "raw.jsonl").write_text("\n".join(lines))
             for _ in range(dice.randint(1, 3) if number else 0):
                 counts["kills"] += child(run, folder, dice.uniform(0.0, 1.3) * span)
@@ -141,7 +155,9 @@ def main(rounds: int, kind: str) -> dict[str, int]:
             n_versions = len(list(models.glob("program.json/*/program.json")))
             n_versions += (models / "program.json").is_file()
             left = [p for p in leftovers(models) if "program.json/" in p]
-            counts["with_leftovers"] += bool(left or staged(folder / "data"))
+            counts["with_leftovers"] += bool(
+                left or staged(folder / "data") or staged(folder / "planning")
+            )
             counts["versions"] += n_versions
             counts["most_versions"] = max(counts["most_versions"], n_versions)
             counts["rounds"] += 1

@@ -6,7 +6,6 @@ import pytest
 
 from po_optimizer import load_program
 from tests.faces.project import (
-    ROOT,
     SLUG,
     answering,
     copy_project,
@@ -60,9 +59,8 @@ def test_roles_never_write_into_one_anothers_folder(project):
     assert not (project / "planning").exists()
 
 
-def test_another_role_is_stored(project, monkeypatch):
+def test_another_role_is_stored(project):
     """Its program is released and loads as the class that it is."""
-    monkeypatch.syspath_prepend(str(ROOT / "roles"))
     folder = project / f"data/06_models/support_desk/{SLUG}/program.json"
     path = next(folder.glob("*/program.json"))
     program = load_program(path, allowed_packages=["dspy", "support_desk"])

@@ -4,9 +4,11 @@ Here lines are read only; `make test-servers` and `make test-docs` type them
 (tests/servers/test_first_steps.py and its neighbors).
 """
 
+import ast
 import re
 import runpy
 import shlex
+from pathlib import Path
 
 import click
 import pytest
@@ -145,3 +147,26 @@ def test_code_that_contributors_are_sent_to_is_there():
     bases = (ROOT, ROOT / "src/po_optimizer", ROOT / "src/po_optimizer/lms")
     assert len(paths) > 15
     assert [p for p in paths if not any((base / p).exists() for base in bases)] == []
+
+
+def _sentences(tree):
+    """Every text in a module, `…` where a value is filled in."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            parts = (
+                p.value if isinstance(p, ast.Constant) else "…" for p in node.values
+            )
+            yield "".join(map(str, parts))
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
+def test_troubleshooting_quotes_errors_that_there_are():
+    """Each error in the tables of that page stands in the code, word for word."""
+    page = (ROOT / "docs/troubleshooting.md").read_text()
+    quoted = re.findall(r"^\| `([^`]*[a-z] [^`]*)` \|", page, re.M)
+    modules = map(Path.read_text, (ROOT / "src").rglob("*.py"))
+    texts = {text for code in modules for text in _sentences(ast.parse(code))}
+    pieces = {piece.strip() for error in quoted for piece in error.split("…")}
+    assert len(quoted) > 40
+    assert [p for p in sorted(pieces) if not any(p in text for text in texts)] == []

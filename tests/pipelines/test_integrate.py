@@ -8,6 +8,7 @@ from dspy.utils.exceptions import LMInvalidRequestError, LMTransportError
 
 from po_optimizer.errors import PoOptimizerError
 from po_optimizer.pipelines.integrate.nodes import write_vision_and_review
+from po_optimizer.product_owner.fields import is_iso_8601
 from po_optimizer.product_owner.schema import ProductOwnerReview, ProductVision
 from po_optimizer.roles import make_program
 from tests.product_owner.records import PRODUCT_OWNER, REQUIREMENTS, review, vision
@@ -56,6 +57,7 @@ def test_report_tells_program_lm_verdict_and_usage(tmp_path):
     assert (report["lm"], report["status"]) == ("scripted", "needs_adjustment")
     assert report["conflicts"] == review()["requirements_alignment"]["conflicts"]
     assert report["usage"]["paid"] == 1
+    assert (report["warnings"], report["trust"]) == ([], None)
     assert json.dumps(report)
 
 
@@ -64,6 +66,32 @@ def test_warnings_reach_the_report(tmp_path):
     report = write(tmp_path, GOOD, concept="Something else")["integration_report"]
     assert report["concept"] == "Lend garden tools between neighbors"
     assert "CONCEPT differs" in report["warnings"][0]
+
+
+def test_date_is_that_of_the_run(tmp_path):
+    """No LM knows what day it is."""
+    old = {**vision(), "last_updated": "2023-04-01"}
+    made = write(
+        tmp_path, fixed_fields(product_vision=old, product_owner_review=review())
+    )
+    updated = ProductVision.from_yaml(made["product_vision"]).last_updated
+    assert is_iso_8601(updated)
+    assert not updated.startswith("2023")
+
+
+def test_documents_that_contradict_themselves_are_of_low_trust(tmp_path, caplog):
+    """Warned of on the terminal, in the report, and on top of both documents."""
+    answer = fixed_fields(
+        product_vision=vision(), product_owner_review={**review(), "status": "aligned"}
+    )
+    made = write(tmp_path, answer)
+    report = made["integration_report"]
+    assert report["warnings"] == ["The status is aligned, but conflicts are listed."]
+    assert report["warnings"][0] in caplog.text
+    assert report["trust"].startswith("Low trust: a warning in integration_report.json")
+    for name in ("product_vision", "product_owner_review"):
+        assert made[name].startswith(f"# {report['trust']}\n")
+    assert ProductOwnerReview.from_yaml(made["product_owner_review"]) is not None
 
 
 @pytest.mark.parametrize(

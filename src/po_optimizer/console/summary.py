@@ -168,6 +168,8 @@ def _with_interval(estimate: dict[str, Any]) -> str:
 
 def _show_integration(console: Console, report: dict[str, Any]) -> None:
     console.print(f"verdict: {report['status']}", style="bold")
+    if report.get("trust"):
+        console.print(f"  {report['trust']}", style="yellow")
     console.print(f"  by the {report['program']} program ({report['reason']})")
     for conflict in report["conflicts"]:
         console.print(f"  conflict: {conflict}")

@@ -17,10 +17,12 @@ class Request:
 
     Args:
         inputs: `concept`, `requirements_yaml`, `existing_vision`.
+        requirements: What `requirements_yaml` holds.
         warnings: What the user should know of how they came about.
     """
 
     inputs: dict[str, str]
+    requirements: Requirements
     warnings: list[str] = field(default_factory=list)
 
 
@@ -66,6 +68,7 @@ def read_request(
             "requirements_yaml": requirements.strip() or document.to_yaml(),
             "existing_vision": existing_vision.strip(),
         },
+        document,
         warnings,
     )
 

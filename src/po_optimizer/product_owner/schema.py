@@ -1,6 +1,7 @@
 """The Product Owner's documents: requirements, vision, review."""
 
 from collections.abc import Mapping
+from datetime import datetime, timezone
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import (
@@ -144,6 +145,11 @@ class ProductVision(Document):
     non_goals: EntriesOrNone
     success_metrics: Entries
     last_updated: Timestamp
+
+    def updated_now(self) -> "ProductVision":
+        """The same vision with the time (UTC) of today: an LM does not know it."""
+        now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        return self.model_copy(update={"last_updated": now})
 
 
 class RequirementsAlignment(Document):

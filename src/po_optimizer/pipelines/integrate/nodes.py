@@ -9,6 +9,7 @@ from dspy.utils.exceptions import AdapterParseError, LMInvalidRequestError
 
 from po_optimizer.errors import PoOptimizerError
 from po_optimizer.lms import MeteredLM, StopRun, use_lm
+from po_optimizer.product_owner.doubts import doubts_about
 from po_optimizer.product_owner.request import read_request
 
 logger = getLogger(__name__)
@@ -25,7 +26,8 @@ def write_vision_and_review(
     """Vision and review as YAML text made from the typed result, and the report.
 
     The two documents hold the schema's fields and nothing else: which program and LM
-    wrote them stands in a file beside them.
+    wrote them stands in a file beside them. What makes one doubt them is warned of, and
+    a comment on top of them says so.
     """
     request = read_request(requirements, concept, existing_vision)
     for warning in request.warnings:
@@ -34,7 +36,8 @@ def write_vision_and_review(
         with use_lm(task_lm, stage="integrate"):
             prediction = chosen_program(**request.inputs)
             task_lm.meter.check()  # a Ctrl-C came while it answered
-        vision, review = prediction.product_vision, prediction.product_owner_review
+        vision = prediction.product_vision.updated_now()
+        review = prediction.product_owner_review
         texts = {
             "product_vision": vision.to_yaml(),
             "product_owner_review": review.to_yaml(),
@@ -55,11 +58,21 @@ def write_vision_and_review(
         ) from error
     except StopRun as stop:
         raise stop.as_error() from stop
+    doubts = doubts_about(
+        request.inputs["concept"], request.requirements, vision, review
+    )
+    for doubt in doubts:
+        logger.warning("%s", doubt)
+    if doubts:
+        texts = {
+            name: f"# {_low_trust(doubts)}\n{text}" for name, text in texts.items()
+        }
     report = {
+        "trust": _low_trust(doubts) if doubts else None,
         **choice,
         "lm": task_lm.slug,
         "concept": request.inputs["concept"],
-        "warnings": request.warnings,
+        "warnings": [*request.warnings, *doubts],
         "status": review.status,
         "conflicts": review.requirements_alignment.conflicts,
         "gaps": review.requirements_alignment.gaps,
@@ -70,3 +83,8 @@ def write_vision_and_review(
     origin = {**choice, "lm": task_lm.slug, "concept": request.inputs["concept"]}
     provenance = yaml.safe_dump(origin, sort_keys=False, allow_unicode=True)
     return {**texts, "integration_report": report, "provenance": provenance}
+
+
+def _low_trust(doubts: list[str]) -> str:
+    warnings = "a warning" if len(doubts) == 1 else f"{len(doubts)} warnings"
+    return f"Low trust: {warnings} in integration_report.json, read before use."

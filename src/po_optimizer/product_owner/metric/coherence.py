@@ -97,6 +97,18 @@ def coherence_of(
     )
 
 
+def contradiction_of(review: Fields) -> str:
+    """What in the lists contradicts the status; "" if nothing does."""
+    alignment = alignment_of(review)
+    conflicts = entries_of(alignment.get("conflicts"))
+    gaps = entries_of(alignment.get("gaps"))
+    return {
+        "aligned": "conflicts are listed" if conflicts else "",
+        "needs_adjustment": "" if conflicts or gaps else "no gap or conflict is listed",
+        "misaligned": "" if conflicts else "no conflict is listed",
+    }.get(text_of(review.get("status")), "that is no status")
+
+
 def _texts(review: Fields) -> tuple[list[str], list[str]]:
     """Entries of gaps and conflicts, and what the review says besides its lists."""
     alignment = alignment_of(review)

@@ -7,7 +7,11 @@ well-formed answer copied from another product or from its own input earns littl
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from po_optimizer.product_owner.metric.coherence import Coherence, coherence_of
+from po_optimizer.product_owner.metric.coherence import (
+    Coherence,
+    coherence_of,
+    contradiction_of,
+)
 from po_optimizer.product_owner.metric.outputs import (
     Fields,
     alignment_of,
@@ -189,14 +193,7 @@ def _existing_ids(
 def _consistency(review: Fields, coherence: Coherence) -> Component:
     """Whether the status follows from what the review lists and gives reasons for."""
     status = text_of(review.get("status"))
-    alignment = alignment_of(review)
-    conflicts = entries_of(alignment.get("conflicts"))
-    gaps = entries_of(alignment.get("gaps"))
-    contradiction = {
-        "aligned": "conflicts are listed" if conflicts else "",
-        "needs_adjustment": "" if conflicts or gaps else "no gap or conflict is listed",
-        "misaligned": "" if conflicts else "no conflict is listed",
-    }.get(status, "that is no status")
+    contradiction = contradiction_of(review)
     if not contradiction:
         weak = "what gaps and conflicts list is not a reason for the status"
         value = coherence.reasoned
@@ -207,9 +204,8 @@ def _consistency(review: Fields, coherence: Coherence) -> Component:
 
 def _grounding(requirements: Requirements, vision: Fields) -> Component:
     """Whether the vision is about the requirements' product, in words of its own."""
-    texts, sources = list(_vision_texts(vision)), requirements.texts
-    said = _stems(texts)
-    share = len(said & _stems(sources)) / max(1, len(said))
+    texts, sources = list(vision_texts(vision)), requirements.texts
+    share = shared_words(texts, sources)
     value = min(1.0, max(0.0, (share - UNGROUNDED) / (GROUNDED - UNGROUNDED)))
     missed = []
     if value < 1.0:
@@ -226,7 +222,14 @@ def _grounding(requirements: Requirements, vision: Fields) -> Component:
     return Component("grounding", value * own * written, tuple(missed))
 
 
-def _vision_texts(vision: Fields) -> Iterator[str]:
+def shared_words(texts: Iterable[str], sources: Iterable[str]) -> float:
+    """The share of the texts' longer words that a source has, too, in [0, 1]."""
+    said = _stems(texts)
+    return len(said & _stems(sources)) / max(1, len(said))
+
+
+def vision_texts(vision: Fields) -> Iterator[str]:
+    """What a vision says: its summary and the entries of its lists."""
     yield text_of(vision.get("product_summary"))
     for name in (*VISION_LISTS, "non_goals"):
         yield from entries_of(vision.get(name))

@@ -18,7 +18,7 @@ export DO_NOT_TRACK := true
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run po viz viz-build docs test test-docs test-servers test-browser test-exhaustive check format clean
+.PHONY: help install lock run po viz viz-build docs test test-docs test-servers test-browser test-exhaustive check format clean
 
 help:  ## list what one can do
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -30,6 +30,12 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	touch $@
 
 install: $(VENV)/.installed  ## install into .venv
+
+# Pins that still hold stay; `pip install --require-hashes --no-deps -r requirements.txt`.
+UV_COMPILE := uv pip compile pyproject.toml --universal --python-version 3.10 --no-annotate --quiet
+lock:  ## pin the dependencies for Python 3.10 to 3.14, with hashes (needs uv)
+	$(UV_COMPILE) --all-extras --no-header --output-file constraints.txt
+	$(UV_COMPILE) $(addprefix --extra=,viz embedded dask hub vertex) --constraint constraints.txt --generate-hashes --custom-compile-command "make lock" --output-file requirements.txt
 
 run: install  ## run the whole pipeline (ENV=ollama for another model)
 	$(BIN)/kedro run $(WITH_ENV)

@@ -26,7 +26,7 @@ EXEMPT = {
     "make test-servers": "CI runs it",
     "make test-docs": "it types these",
     "make test-browser": "CI runs it",
-    "python scripts/hash_requirements.py": "needs the package index",
+    "make lock": "needs the package index and uv",
     "kedro run --env=litellm": "needs a provider's key",
     'pip install "dspy[deno]"': "changes what the other tests find",
     "lint-imports": "`make check` runs it",

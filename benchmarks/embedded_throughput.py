@@ -209,8 +209,7 @@ def _block(program: dspy.Module, given: list[dspy.Example], lm: MeteredLM) -> fl
         lambda example, prediction, trace=None: 1.0,
         lm,
         stage="benchmark",
-        positions=range(len(given)),
-        num_threads=lm.num_threads,
+        n=len(given),
     )
     assert len(list(made)) == len(given)
     return time.perf_counter() - clock

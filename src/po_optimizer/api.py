@@ -370,9 +370,8 @@ def _predict(
         metric,
         lm,
         stage=f"evaluate {which}",
-        positions=range(len(examples)),
+        n=len(examples),
         which=which,
-        num_threads=lm.num_threads,
         repeats=repeats,
     )
     records = list(answers)

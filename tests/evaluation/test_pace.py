@@ -19,10 +19,10 @@ def _told(
     caplog: pytest.LogCaptureFixture, n: int, clock: list[float], seconds: float
 ) -> list[str]:
     with caplog.at_level("INFO", logger="po_optimizer.evaluation"):
-        mine = Pace("evaluate baseline", range(n))
+        mine = Pace("evaluate baseline", n)
         for index in range(n):
             clock.append(clock[-1] + seconds)
-            mine.tell(record(index, None if index == 1 else 0.5))
+            mine.log(record(index, None if index == 1 else 0.5))
     return [one.getMessage() for one in caplog.records]
 
 
@@ -53,20 +53,11 @@ def test_pace_is_that_of_the_last_examples(
     caplog: pytest.LogCaptureFixture, clock: list[float]
 ) -> None:
     """After a restart the kept answers, which take no time, do not promise too much."""
-    mine = Pace("evaluate", range(1000))
+    mine = Pace("evaluate", 1000)
     with caplog.at_level("INFO", logger="po_optimizer.evaluation"):
         for index in range(1000):
             clock.append(clock[-1] + (0.0 if index < 500 else 15.0))
-            mine.tell(record(index, 0.5))
+            mine.log(record(index, 0.5))
     second = caplog.records[1].getMessage()
     assert second.startswith("evaluate: 504 of 1000 examples")
     assert "15.00 s per example, about 124 minutes left" in second
-
-
-def test_a_shard_counts_its_own_examples(
-    caplog: pytest.LogCaptureFixture, clock: list[float]
-) -> None:
-    """The first of 5 examples is the first, wherever the part begins."""
-    with caplog.at_level("INFO", logger="po_optimizer.evaluation"):
-        Pace("evaluate", range(100, 105)).tell(record(100, 0.5))
-    assert "example 1 of 5, E100" in caplog.records[0].getMessage()

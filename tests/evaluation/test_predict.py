@@ -42,9 +42,15 @@ def _right(prompt: str) -> str:
 
 
 def _run(
-    answer: Any, folder: Path, n: int = 3, metric: Any = _metric, **more: Any
+    answer: Any,
+    folder: Path,
+    n: int = 3,
+    metric: Any = _metric,
+    num_threads: int = 1,
+    **more: Any,
 ) -> Any:
-    return _predict(scripted_lm(answer, folder, num_retries=0), n, metric, **more)
+    lm = scripted_lm(answer, folder, num_retries=0, num_threads=num_threads)
+    return _predict(lm, n, metric, **more)
 
 
 def _predict(lm: Any, n: int, metric: Any = _metric, **more: Any) -> Any:
@@ -53,7 +59,7 @@ def _predict(lm: Any, n: int, metric: Any = _metric, **more: Any) -> Any:
 
 def _stream(lm: Any, examples: Any, n: int, metric: Any = _metric, **more: Any) -> Any:
     program = dspy.Predict("question -> answer")
-    more = {"stage": "evaluate", "positions": range(n), **more}
+    more = {"stage": "evaluate", "n": n, **more}
     return predict_all(program, examples, metric, lm, **more)
 
 
@@ -124,7 +130,7 @@ def test_an_unreachable_lm_stops_with_an_ordinary_error(tmp_path: Path) -> None:
 
 def test_a_stop_in_a_thread_ends_the_other_examples(tmp_path: Path) -> None:
     """With several threads a stop is not swallowed and no new example is begun."""
-    lm = scripted_lm(_right, tmp_path)
+    lm = scripted_lm(_right, tmp_path, num_threads=2)
     asked: list[int] = []
 
     def guard() -> None:
@@ -133,7 +139,7 @@ def test_a_stop_in_a_thread_ends_the_other_examples(tmp_path: Path) -> None:
 
     lm.meter.guards.append(guard)
     with pytest.raises(PoOptimizerError, match="max_calls"):
-        _predict(lm, 40, num_threads=2)
+        _predict(lm, 40)
     assert len(asked) == 1
 
 
@@ -158,7 +164,7 @@ def test_examples_are_drawn_no_further_than_the_window(tmp_path: Path) -> None:
             drawn.append(number)
             yield example
 
-    stream = _stream(scripted_lm(_right, tmp_path), watched(), 100, num_threads=2)
+    stream = _stream(scripted_lm(_right, tmp_path, num_threads=2), watched(), 100)
     assert drawn == []
     for record in stream:
         assert len(drawn) <= record.index + 2 * EXAMPLES_AHEAD
@@ -167,8 +173,8 @@ def test_examples_are_drawn_no_further_than_the_window(tmp_path: Path) -> None:
 
 def test_a_closed_stream_asks_no_more(tmp_path: Path) -> None:
     """Who cannot keep the records ends the threads that make them."""
-    lm = scripted_lm(_right, tmp_path)
-    stream = _stream(lm, _examples(100), 100, num_threads=2)
+    lm = scripted_lm(_right, tmp_path, num_threads=2)
+    stream = _stream(lm, _examples(100), 100)
     next(stream)
     stream.close()
     asked = len(lm.scripted.prompts)
@@ -180,12 +186,6 @@ def test_too_few_examples_are_noticed(tmp_path: Path) -> None:
     """The places in the testset and the examples are of one number."""
     with pytest.raises(ValueError, match="shorter"):
         list(_stream(scripted_lm(_right, tmp_path), _examples(2), 3))
-
-
-def test_records_know_their_place_in_the_testset(tmp_path: Path) -> None:
-    """A part of the testset counts on from where it begins."""
-    records = _run(_right, tmp_path, n=3, positions=range(7, 10))
-    assert [record.index for record in records] == [7, 8, 9]
 
 
 def test_prompts_are_not_kept_in_memory(tmp_path: Path) -> None:
@@ -203,8 +203,8 @@ def test_threads_see_the_stage(tmp_path: Path) -> None:
         names.append(threading.current_thread().name)
         return _right(prompt)
 
-    lm = scripted_lm(answer, tmp_path)
-    _predict(lm, 4, num_threads=2)
+    lm = scripted_lm(answer, tmp_path, num_threads=2)
+    _predict(lm, 4)
     assert lm.meter.ledger.totals(stage="evaluate").paid == 4
     assert "MainThread" not in names
 
@@ -241,9 +241,7 @@ class Gives(dspy.Module):
 
 def _given(make: Any, folder: Path, metric: Any = lambda example, given: 1.0) -> Any:
     lm = scripted_lm(_right, folder)
-    stream = predict_all(
-        Gives(make), _examples(2), metric, lm, stage="evaluate", positions=range(2)
-    )
+    stream = predict_all(Gives(make), _examples(2), metric, lm, stage="evaluate", n=2)
     return list(stream)
 
 

@@ -39,7 +39,7 @@ def test_each_repeat_is_asked_once_and_kept(tmp_path: Path, temperature: float) 
             metric,
             lm,
             stage="evaluate",
-            positions=range(2),
+            n=2,
             repeats=repeats,
         )
         return [one.score for one in found]

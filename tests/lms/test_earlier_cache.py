@@ -152,7 +152,6 @@ def test_pickle_that_names_code_is_not_followed(tmp_path, name):
         b"",
         b".",
         b"\x80\x04",
-        b"\x80\x04K\x01K\x02.",
         b"\x80\x04(.",
         b"\x80\x04]a.",
         b"\x80\x04}(K\x01u.",

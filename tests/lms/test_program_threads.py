@@ -48,7 +48,7 @@ def in_parallel(predict, question):
 @pytest.mark.parametrize("ask", [in_pool, in_thread, in_parallel])
 def test_a_program_s_own_threads_find_the_lm(tmp_path, ask):
     """Its calls stand in the ledger under the stage, example by example."""
-    lm = scripted_lm(fixed_fields(answer="x"), tmp_path)
+    lm = scripted_lm(fixed_fields(answer="x"), tmp_path, num_threads=4)
     examples = [
         dspy.Example(question=f"q{n}").with_inputs("question") for n in range(9)
     ]
@@ -58,8 +58,7 @@ def test_a_program_s_own_threads_find_the_lm(tmp_path, ask):
         lambda example, prediction: float(prediction.answer == "x"),
         lm,
         stage="evaluate",
-        positions=range(9),
-        num_threads=4,
+        n=9,
     )
     assert [record.score for record in records] == [1.0] * 9
     paid = 18 if ask is in_parallel else 9

@@ -1,12 +1,21 @@
+from types import SimpleNamespace
+
 from po_optimizer.lms import CallRow, Ledger
-from po_optimizer.optimization.budget import Budget, distinct, wall_seconds
+from po_optimizer.optimization.budget import Budget, wall_seconds
 from po_optimizer.params import BudgetParams
 
 
 def row(run_id, started, seconds, **more):
     """A paid call."""
-    told = {"stage": "optimize", "lm": "x", "paid": True, "optimization_id": "o"}
-    return CallRow(run_id=run_id, started=started, seconds=seconds, **told, **more)
+    fields = {"stage": "optimize", "lm": "x", "paid": True, "optimization_id": "o"}
+    fields |= {"run_id": run_id, "started": started, "seconds": seconds, **more}
+    return CallRow(**fields)
+
+
+def budget(*ledgers, **bounds):
+    """The budget of an optimization whose LMs write to these ledgers."""
+    lms = [SimpleNamespace(meter=SimpleNamespace(ledger=led)) for led in ledgers]
+    return Budget(BudgetParams(**bounds), lms, "o")
 
 
 def test_wall_time_is_summed_over_runs():
@@ -24,29 +33,28 @@ def test_one_ledger_is_counted_once(tmp_path):
     ledger = Ledger(tmp_path / "l.sqlite")
     ledger.record(row("a", "2026-01-01T00:00:00+00:00", 5.0, prompt_tokens=7))
     again = Ledger(tmp_path / "l.sqlite")
-    spent = Budget(BudgetParams(), [ledger, again], "o").spent()
+    spent = budget(ledger, again).spent()
     assert (spent.paid, spent.tokens) == (1, 7)
-    assert len(distinct([ledger, again])) == 1
 
 
 def test_an_unknown_cost_is_not_zero(tmp_path):
     """One paid call of unknown cost makes the sum unknown."""
     ledger = Ledger(tmp_path / "l.sqlite")
     ledger.record(row("a", "2026-01-01T00:00:00+00:00", 5.0, cost_usd=None))
-    assert Budget(BudgetParams(), [ledger], "o").spent().cost_usd is None
+    assert budget(ledger).spent().cost_usd is None
 
 
 def test_other_optimizations_do_not_count(tmp_path):
     """The budget is of one optimization, whatever else the ledger holds."""
     ledger = Ledger(tmp_path / "l.sqlite")
-    ledger.record(row("a", "2026-01-01T00:00:00+00:00", 5.0))
-    budget = Budget(BudgetParams(max_calls=1, max_minutes=0.01), [ledger], "other")
-    budget.check()
-    assert budget.spent().paid == 0
+    ledger.record(row("a", "2026-01-01T00:00:00+00:00", 5.0, optimization_id="other"))
+    own = budget(ledger, max_calls=1, max_minutes=0.01)
+    own.check()
+    assert own.spent().paid == 0
 
 
 def test_earlier_runs_count_for_the_minutes(tmp_path):
     """Wall time of the runs before is part of the bound."""
     ledger = Ledger(tmp_path / "l.sqlite")
     ledger.record(row("a", "2026-01-01T00:00:00+00:00", 90.0))
-    assert Budget(BudgetParams(), [ledger], "o").wall_seconds >= 90.0
+    assert budget(ledger).wall_seconds >= 90.0

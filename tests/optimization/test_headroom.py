@@ -78,6 +78,15 @@ def test_takes_its_share_of_a_program_of_three_steps(tmp_path: Path) -> None:
     assert 0 < calls <= SHARE * expected.calls.upper
 
 
+def test_counts_in_the_budget(tmp_path: Path) -> None:
+    """Its calls are the optimization's own: a bound that they reach ends it unknown."""
+    params = world.settings(headroom=True, miprov2=LARGE, budget={"max_calls": 9})
+    lm = world.lm(tmp_path, graded(+4))
+    job = world.job(lm, params, n_train=30, n_val=30)
+    assert with_headroom(job, forecast(job)).headroom is None
+    assert lm.meter.ledger.totals().paid == 9
+
+
 def test_ctrl_c_ends_it_in_order(tmp_path: Path) -> None:
     """A run that is stopped here says so as everywhere, and resumes."""
     begun = iter(range(1000))

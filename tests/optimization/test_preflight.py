@@ -9,7 +9,7 @@ from dspy.utils.exceptions import LMInvalidRequestError, LMTransportError
 from po_optimizer.errors import InterruptedRunError, PreflightError
 from po_optimizer.lms import Interrupted, stop_lms_in_use, use_lm
 from po_optimizer.optimization import Check, forecast, preflight
-from po_optimizer.optimization.preflight import program
+from po_optimizer.optimization.preflight import offline
 from po_optimizer.params import PreflightParams
 from po_optimizer.roles.score import Score
 from tests.optimization import world
@@ -301,7 +301,7 @@ def test_every_failure_is_in_one_error(tmp_path):
 
 def test_a_missing_optuna_is_known_beforehand(tmp_path, monkeypatch):
     """It is an extra of DSPy's, which imports it after paid calls."""
-    monkeypatch.setattr(program, "find_spec", lambda name: None)
+    monkeypatch.setattr(offline, "find_spec", lambda name: None)
     lm = world.lm(tmp_path)
     with pytest.raises(PreflightError, match="pip install optuna"):
         check(lm)
@@ -534,7 +534,7 @@ def test_a_student_that_cannot_be_stored_is_refused(tmp_path, monkeypatch):
     def forgetful(document, program=None):
         return world.student()
 
-    monkeypatch.setattr(program, "load_program_from_components", forgetful)
+    monkeypatch.setattr(offline, "load_program_from_components", forgetful)
     with pytest.raises(PreflightError, match="renders other prompts") as raised:
         check(world.lm(tmp_path))
     assert failed(raised) == ["student_survives_storage"]
@@ -547,7 +547,7 @@ def test_a_student_that_storage_refuses_is_named(tmp_path, monkeypatch):
         msg = "cannot encode demos[0]"
         raise ValueError(msg)
 
-    monkeypatch.setattr(program, "extract_program_components", refusing)
+    monkeypatch.setattr(offline, "extract_program_components", refusing)
     with pytest.raises(PreflightError, match=r"cannot encode demos\[0\]"):
         check(world.lm(tmp_path))
 
@@ -714,3 +714,11 @@ def test_a_refused_longest_prompt_is_a_failed_check(tmp_path):
 def test_a_server_that_gives_no_single_token_passes(tmp_path):
     """The longest prompt is then asked as the run asks it."""
     assert check(world.lm(tmp_path, refusing(1), provider="openai")).passed
+
+
+def test_the_probe_stays_within_the_budget(tmp_path):
+    """A bound of two calls is not passed by the preflight; that is no failed check."""
+    lm = world.lm(tmp_path)
+    report = check(lm, world.settings(budget={"max_calls": 2}))
+    assert report.passed
+    assert len(lm.scripted.prompts) == 2

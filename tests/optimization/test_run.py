@@ -264,13 +264,6 @@ def test_nothing_of_dspy_reaches_the_terminal(tmp_path, capfd):
     assert err == ""
 
 
-def test_the_report_says_whether_it_improved(tmp_path):
-    """A winner that is not the baseline is an improvement on the valset."""
-    params = world.settings("bootstrap_random_search")
-    report = world.run(tmp_path, world.lm(tmp_path), params).report
-    assert report.improved == (report.best.score > report.baseline.score)
-
-
 def _unfinished(folder):
     """A run that its budget ended after the baseline."""
     bounded = world.settings(budget={"max_calls": 12})

@@ -196,8 +196,7 @@ def _evaluate_stored(
             load_metric(role),
             lm,
             stage="evaluate optimized",
-            positions=range(len(examples)),
-            num_threads=threads,
+            n=len(examples),
         )
     )
     return [f"{r.status} {r.reason}" for r in records], [

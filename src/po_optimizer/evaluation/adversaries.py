@@ -5,19 +5,26 @@ None gives an answer that a person would accept; a metric that pays more for it 
 half of the reference can be gamed, and an optimizer will.
 """
 
-import enum
 import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import dspy
 
-from po_optimizer.evaluation.corruptions import ID, Outputs, Types, allowed, rebuilt
+from po_optimizer.evaluation.corruptions import (
+    ID,
+    INSIDE,
+    Change,
+    Outputs,
+    Types,
+    change_outputs,
+    in_texts,
+)
 
 HONEST = "half of the reference"
 """Every second entry of each list, the rest as it is: what a mediocre answer earns."""
 
-Change = Callable[[str], str]
+Texts = Callable[[str], str]
 Lists = Callable[[list[str]], list[str]]
 
 
@@ -31,14 +38,12 @@ def adversaries(
     rng = random.Random(seed)  # noqa: S311 (no secret)
     answers: dict[str, list[Outputs]] = {}
     for example, own in zip(examples, outputs, strict=True):
-        given = " ".join(map(str, dict(example.inputs().items()).values())).split()
-        ids = sorted(set(ID.findall(" ".join(given))))
-        for name, lists in _LISTS.items():
-            answers.setdefault(name, []).append(_in_lists(own, types, lists(ids, rng)))
-        for name, texts in _TEXTS.items():
-            answers.setdefault(name, []).append(
-                _in_texts(own, types, texts(given, rng))
-            )
+        words = " ".join(map(str, dict(example.inputs().items()).values())).split()
+        ids = sorted(set(ID.findall(" ".join(words))))
+        changes = {name: _in_lists(make(ids, rng)) for name, make in _LISTS.items()}
+        changes |= {name: in_texts(make(words, rng)) for name, make in _TEXTS.items()}
+        for name, change in changes.items():
+            answers.setdefault(name, []).append(change_outputs(own, types, change))
     answers["one answer for all"] = [outputs[0] for _ in outputs]
     return answers
 
@@ -67,7 +72,7 @@ def _swapped(entries: list[str]) -> list[str]:
 
 def _listed(ids: list[str], entries: list[str]) -> list[str]:
     text = _words(entries[0]) if entries else ""
-    return [f"{one}: {text}" for one in ids] or entries
+    return [f"{name}: {text}" for name in ids] or entries
 
 
 # What becomes of a list of texts, by the ids of the input.
@@ -83,41 +88,38 @@ _LISTS: dict[str, Callable[[list[str], random.Random], Lists]] = {
     ),
 }
 # What becomes of each text, by the words of the input.
-_TEXTS: dict[str, Callable[[list[str], random.Random], Change]] = {
-    "input copied": lambda given, rng: (
-        lambda text: _stretch(given, len(text.split()), rng)
+_TEXTS: dict[str, Callable[[list[str], random.Random], Texts]] = {
+    "input copied": lambda words, rng: (
+        lambda text: _stretch(words, len(text.split()), rng)
     ),
-    "input copied, ids kept": lambda given, rng: (
-        lambda text: f"{_ids(text)} {_stretch(given, len(text.split()), rng)}"
+    "input copied, ids kept": lambda words, rng: (
+        lambda text: f"{_ids(text)} {_stretch(words, len(text.split()), rng)}"
     ),
-    "input words shuffled": lambda given, rng: (
-        lambda text: _shuffled(given, len(text.split()), rng)
+    "input words shuffled": lambda words, rng: (
+        lambda text: _shuffled(words, len(text.split()), rng)
     ),
-    "input in fragments": lambda given, rng: (
+    "input in fragments": lambda words, rng: (
         lambda text: " for ".join(
-            _stretch(given, 3, rng) for _ in range(1 + len(text.split()) // 4)
+            _stretch(words, 3, rng) for _ in range(1 + len(text.split()) // 4)
         )
     ),
-    "words shuffled": lambda given, rng: (
+    "words shuffled": lambda words, rng: (
         lambda text: _shuffled(text.split(), len(text.split()), rng)
     ),
-    "words backwards": lambda given, rng: lambda text: " ".join(text.split()[::-1]),
-    "beside the point": lambda given, rng: (
+    "words backwards": lambda words, rng: lambda text: " ".join(text.split()[::-1]),
+    "beside the point": lambda words, rng: (
         lambda text: f"{_ids(text)} because bananas are yellow"
     ),
-    "ids only": lambda given, rng: lambda text: _ids(text) or text,
+    "ids only": lambda words, rng: lambda text: _ids(text) or text,
 }
 
 
-def _in_texts(value: Any, annotation: Any, change: Change) -> Any:
-    """The same with every text changed; closed sets are left alone."""
-    if isinstance(value, str) and not isinstance(value, enum.Enum):
-        return value if value in allowed(value, annotation) else change(value)
-    return rebuilt(value, lambda part, kind: _in_texts(part, kind, change), annotation)
+def _in_lists(change: Lists) -> Change:
+    """A change of every list of texts."""
 
+    def changed(value: Any, _annotation: Any) -> Any:
+        if isinstance(value, list) and all(isinstance(part, str) for part in value):
+            return change(value)
+        return INSIDE
 
-def _in_lists(value: Any, annotation: Any, change: Lists) -> Any:
-    """The same with every list of texts changed."""
-    if isinstance(value, list) and all(isinstance(part, str) for part in value):
-        return change(value)
-    return rebuilt(value, lambda part, kind: _in_lists(part, kind, change), annotation)
+    return changed

@@ -103,26 +103,25 @@ def metric_report(
     """
     types = output_types(program)
     outputs = [_outputs(example, types) for example in examples]
+    played = adversaries(examples, outputs, types, seed) if examples else {}
+    altered = {
+        SHUFFLED: _shuffled(outputs, seed),
+        **{
+            name: [corrupt(own, types) for own in outputs]
+            for name, corrupt in CORRUPTIONS.items()
+        },
+        **played,
+    }
     families: dict[str, list[Outputs | None]] = {
         "references": list(outputs),
         "empty output": [{} for _ in outputs],
-        SHUFFLED: _shuffled(outputs, seed),
     }
-    for name, corrupt in CORRUPTIONS.items():
-        spoiled = [corrupt(own, types) for own in outputs]
-        families[name] = [
-            None if new == own else new
-            for new, own in zip(spoiled, outputs, strict=True)
-        ]
-    played = adversaries(examples, outputs, types, seed) if examples else {}
-    for name, answers in played.items():
-        families[name] = [
-            None if new == own else new
-            for new, own in zip(answers, outputs, strict=True)
-        ]
-    own_scores = [_score(metric, *pair) for pair in zip(examples, outputs, strict=True)]
+    for name, answers in altered.items():
+        pairs = zip(answers, outputs, strict=True)
+        families[name] = [None if new == own else new for new, own in pairs]
+    references = [_score(metric, *pair) for pair in zip(examples, outputs, strict=True)]
     measured = [
-        _family(name, metric, examples, variants, own_scores)
+        _family(name, metric, examples, variants, references)
         for name, variants in families.items()
     ]
     return MetricReport(
@@ -130,9 +129,7 @@ def metric_report(
         n_examples=len(examples),
         seed=seed,
         families=measured,
-        gamed_by=_above_honest(
-            [family for family in measured if family.name in played]
-        ),
+        gamed_by=_above_honest([f for f in measured if f.name in played]),
     )
 
 
@@ -149,15 +146,12 @@ def _outputs(example: dspy.Example, types: Types) -> Outputs:
     return {name: labels[name] for name in types if name in labels} or labels
 
 
-def _shuffled(outputs: Sequence[Outputs], seed: int) -> list[Outputs | None]:
+def _shuffled(outputs: Sequence[Outputs], seed: int) -> list[Outputs]:
     # A rotation of a random order leaves no example with its own outputs.
     order = list(range(len(outputs)))
     random.Random(seed).shuffle(order)  # noqa: S311 (no secret)
-    others: list[Outputs | None] = [None] * len(outputs)
-    for place, index in enumerate(order):
-        other = outputs[order[(place + 1) % len(order)]]
-        others[index] = None if other == outputs[index] else other
-    return others
+    following = dict(zip(order, [*order[1:], *order[:1]], strict=True))
+    return [outputs[following[index]] for index in range(len(outputs))]
 
 
 def _score(metric: Metric, example: dspy.Example, outputs: Outputs) -> Score | str:

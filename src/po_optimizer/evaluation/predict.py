@@ -28,7 +28,6 @@ from po_optimizer.evaluation.repeats import mean_of_repeats
 from po_optimizer.lms.lm import LMAsked, no_lm_calls, use_lm
 from po_optimizer.lms.stops import StopRun
 from po_optimizer.roles.metric import JudgeUnreadableError, Measure, Metric, reference
-from po_optimizer.roles.score import Score
 
 ID_FIELDS = ("example_id", "record_id", "concept_id", "id")
 
@@ -54,10 +53,9 @@ def predict_all(
     metric: Metric,
     lm: Any,
     *,
+    n: int,
     stage: str,
-    positions: range,
     which: Literal["baseline", "optimized", "champion"] = "baseline",
-    num_threads: int = 1,
     repeats: int = 1,
     groups: Iterable[str | None] | None = None,
     strata: Sequence[str] = (),
@@ -67,18 +65,17 @@ def predict_all(
     An answer that cannot be used is failed: 0.0, counted; so is an example on which
     the program raises, whatever it raises. An example that the LM
     could not be asked about is unscored: no score, counted apart. The examples are
-    drawn as they are needed, at most `EXAMPLES_AHEAD * num_threads` in advance. Who
+    drawn as they are needed, at most `EXAMPLES_AHEAD * lm.num_threads` in advance. Who
     does not read to the end closes the iterator, and so ends the threads.
 
     Args:
         program: The program that answers.
-        examples: All of the testset or a part of it.
+        examples: Drawn one by one.
         metric: `(example, prediction) -> score`.
         lm: The `MeteredLM` that answers.
+        n: How many examples there are.
         stage: The ledger's name for these calls.
-        positions: The examples' places in the testset, as many as there are.
         which: The program's part in the comparison.
-        num_threads: Examples at a time, 1 or more.
         repeats: How often each example is asked; each time has answers of its own in
             the response cache, but for predictors with an LM of their own.
         groups: Of each example; None: each stands alone.
@@ -89,7 +86,7 @@ def predict_all(
         MetricError: The metric gave no score.
         PoOptimizerError: The LM stayed unreachable or a budget was reached.
     """
-    pace = Pace(stage, positions, judged=metric is not unjudged)
+    pace = Pace(stage, n, judged=metric is not unjudged)
     reason: str | None = None
     n_scored = 0
     measure = Measure(metric)
@@ -104,24 +101,23 @@ def predict_all(
             with dspy.context(lm=again):
                 answers.append(_answer(program, example, measure, blank))
         record = mean_of_repeats(answers).model_copy(update={"group": group})
-        pace.tell(record)
+        pace.log(record)
         return record
 
     try:
         # DSPy's history would keep the prompts of 10,000 calls
         with use_lm(lm, stage=stage), dspy.context(disable_history=True):
-            numbered = zip(
-                positions, examples, groups or repeat(None, len(positions)), strict=True
-            )
-            for record in _in_order(answer, numbered, num_threads):
+            of_group = groups or repeat(None, n)
+            numbered = zip(range(n), examples, of_group, strict=True)
+            for record in _in_order(answer, numbered, lm.num_threads):
                 n_scored += record.scored and not record.reason.startswith(REFUSED)
                 reason = record.reason if reason is None else reason
                 yield record
     except StopRun as stop:
         raise stop.as_error() from stop
-    if positions and not n_scored:
+    if n and not n_scored:
         raise PoOptimizerError(
-            f"evaluation of the {which} program: 0 of {len(positions)} examples could "
+            f"evaluation of the {which} program: 0 of {n} examples could "
             f"be scored, the first because of {reason or ''}. Nothing was counted as "
             "0.0; correct the lm parameters or the LM and run the same command again."
         )
@@ -252,9 +248,16 @@ def _scored(
     measure: Measure,
 ) -> PredictionRecord:
     try:
-        score = _score(measure, example, prediction, record.example_id)
+        score = measure(example, prediction)
     except JudgeUnreadableError as error:
         return _unscored(record, str(error))
+    except PoOptimizerError:
+        raise
+    except Exception as error:
+        problem = f"{type(error).__name__}: {error}"
+        name = record.example_id
+        msg = f"the metric gave no score for the example {name} ({problem})"
+        raise MetricError(msg) from error
     unusable = score.unusable is not None
     return PredictionRecord.model_validate(
         {
@@ -272,19 +275,6 @@ def _scored(
 
 def _unscored(record: PredictionRecord, reason: str) -> PredictionRecord:
     return record.model_copy(update={"status": "unscored", "reason": reason})
-
-
-def _score(
-    measure: Measure, example: dspy.Example, prediction: Any, name: str
-) -> Score:
-    try:
-        return measure(example, prediction)
-    except (PoOptimizerError, JudgeUnreadableError):
-        raise
-    except Exception as error:
-        problem = f"{type(error).__name__}: {error}"
-        msg = f"the metric gave no score for the example {name} ({problem})"
-        raise MetricError(msg) from error
 
 
 def _fields(prediction: Any) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""What must hold before anything is paid for, found by a provider or the preflight."""
+"""What must hold before anything is paid for: of providers and the preflight."""
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
@@ -6,12 +6,12 @@ from po_optimizer.errors import SettingError
 
 
 class Check(BaseModel):
-    """A setting, what it was found to be and what is allowed.
+    """A setting, its value and what is allowed.
 
     Args:
         name: Of the check, unique in a report.
         setting: The parameter that decides it.
-        value: What was found.
+        value: Of the setting, or what was measured.
         allowed: What would pass.
         passed: Whether it did.
         message: What to do if it did not, or what was seen.
@@ -31,6 +31,12 @@ class Check(BaseModel):
         allowed = f"it needs {self.allowed}"
         return SettingError(self.setting, self.value, allowed, self.message)
 
+    def describe(self) -> str:
+        """The failed check in a sentence, with its setting, value and remedy."""
+        value = "" if self.value is None else f"={self.value!r}"
+        sentence = f"{self.setting}{value}: {self.name} needs {self.allowed}."
+        return f"{sentence} {self.message}".strip()
+
 
 def check(
     name: str,
@@ -41,27 +47,28 @@ def check(
     passed: bool | None = None,
     problem: str = "",
     remedy: str = "",
+    note: str = "",
 ) -> Check:
-    """A check that says what is wrong and what to do only if it did not pass.
+    """A check whose message fits its outcome.
 
     Args:
         name: Of the check.
         setting: The parameter that decides it.
-        value: What was found.
+        value: Of the setting, or what was measured.
         allowed: What would pass.
-        passed: None: if there is no problem.
+        passed: None: it passes if there is no problem.
         problem: What is wrong, as a clause without a full stop.
-        remedy: What to do.
+        remedy: What to do if it did not pass.
+        note: What to say if it passed.
     """
     if passed is None:
         passed = not problem
-    sentences = [f"{problem[0].upper()}{problem[1:]}."] if problem else []
-    message = " ".join([*sentences, remedy]).strip()
+    sentence = f"{problem[0].upper()}{problem[1:]}. " if problem else ""
     return Check(
         name=name,
         setting=setting,
         value=value,
         allowed=allowed,
         passed=passed,
-        message="" if passed else message,
+        message=note if passed else f"{sentence}{remedy}".strip(),
     )

@@ -102,6 +102,19 @@ class Control:
         if stop is not None:
             raise stop
 
+    @contextmanager
+    def raising_stops(self) -> Iterator[None]:
+        """A stop leaves the block as itself, whatever DSPy makes of it.
+
+        DSPy hears a Ctrl-C too, and raises that it was cancelled.
+        """
+        try:
+            yield
+        except Exception as error:
+            if (reason := self.stopped()) is not None:
+                raise reason from error
+            raise
+
     def wait_until_idle(self) -> None:
         """Lets calls in flight end: DSPy leaves its threads running when stopped."""
         for meter in self.meters:

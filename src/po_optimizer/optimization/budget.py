@@ -1,9 +1,11 @@
 """The budget: checked before each paid call, counted over all restarts."""
 
 import time
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from po_optimizer.lms.ledger import CallRow, Ledger
+from po_optimizer.lms import MeteredLM
+from po_optimizer.lms.ledger import CallRow
 from po_optimizer.lms.stops import BudgetReached
 from po_optimizer.lms.usage import Usage
 from po_optimizer.params import BudgetParams
@@ -14,26 +16,30 @@ class Budget:
 
     Args:
         params: The bounds; None is no bound.
-        ledgers: Of the task LM and the prompt LM, which may be one.
+        lms: The task LM and the prompt LM, which may be one or share a ledger.
         optimization_id: What all restarts share.
     """
 
     def __init__(
-        self, params: BudgetParams, ledgers: list[Ledger], optimization_id: str
+        self, params: BudgetParams, lms: Sequence[MeteredLM], optimization_id: str
     ) -> None:
+        ledgers = [lm.meter.ledger for lm in lms]
         self._params = params
-        self._ledgers = distinct(ledgers)
+        self._ledgers = list({led.path.resolve(): led for led in ledgers}.values())
         self.optimization_id = optimization_id
         self._started = time.monotonic()
-        self.earlier_seconds = sum(
-            wall_seconds(ledger.rows(optimization_id=optimization_id))
-            for ledger in self._ledgers[:1]
+        first = self._ledgers[0]
+        self._earlier_seconds = wall_seconds(
+            first.rows(optimization_id=optimization_id)
         )
 
-    def spent(self) -> Usage:
-        """What the ledgers say so far."""
+    def spent(self, stage: str | None = None) -> Usage:
+        """What the ledgers say so far, of one stage or of all."""
         identity = self.optimization_id
-        usages = (led.totals(optimization_id=identity) for led in self._ledgers)
+        usages = (
+            ledger.totals(stage=stage, optimization_id=identity)
+            for ledger in self._ledgers
+        )
         return sum(usages, start=Usage())
 
     def paid_in(self, trial: int) -> int:
@@ -45,7 +51,7 @@ class Budget:
     @property
     def wall_seconds(self) -> float:
         """Wall time of this optimization, earlier runs of it included."""
-        return self.earlier_seconds + time.monotonic() - self._started
+        return self._earlier_seconds + time.monotonic() - self._started
 
     def check(self) -> None:
         """Lets a paid call pass.
@@ -65,11 +71,6 @@ class Budget:
             identity = self.optimization_id
             spent_usd = sum(led.known_cost_usd(identity) for led in self._ledgers)
             _refuse_from("max_cost_usd", bounds.max_cost_usd, spent_usd)
-
-
-def distinct(ledgers: list[Ledger]) -> list[Ledger]:
-    """The ledgers without repetition: one file is counted once."""
-    return list({ledger.path.resolve(): ledger for ledger in ledgers}.values())
 
 
 def wall_seconds(rows: list[CallRow]) -> float:

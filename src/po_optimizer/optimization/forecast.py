@@ -33,6 +33,7 @@ class Headroom(BaseModel):
         probability_none: That no candidate of the search is better by `WORTH`.
         candidates: Tried, the start not counted.
         examples: Of the valset, answered by each of them.
+        calls: LM calls that it took, beside those that the search needs too.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -43,6 +44,7 @@ class Headroom(BaseModel):
     probability_none: float
     candidates: int
     examples: int
+    calls: int = 0
 
     def describe(self) -> str:
         """One sentence for the terminal and the log."""
@@ -93,9 +95,9 @@ class Forecast(BaseModel):
 
     @property
     def calls(self) -> CallRange:
-        """Of the optimization, preflight included, if every answer can be parsed."""
-        extra = CallRange(lower=self.preflight, upper=self.preflight)
-        return self.task + self.prompt + extra
+        """Of the optimization, if every answer can be parsed, with what came before."""
+        before = self.preflight + (self.headroom.calls if self.headroom else 0)
+        return self.task + self.prompt + CallRange(lower=before, upper=before)
 
     def describe(self) -> str:
         """One sentence for the terminal and the log."""

@@ -6,23 +6,28 @@ search will lie, and so what the best of them is likely to be worth.
 """
 
 import contextlib
+from dataclasses import replace
 from itertools import cycle
+from logging import getLogger
+from typing import SupportsFloat
 
 import dspy
 import numpy as np
 from dspy.utils.exceptions import AdapterParseError
 from numpy.typing import NDArray
 
-from po_optimizer.errors import PoOptimizerError
 from po_optimizer.lms import StopRun, orderly_interrupt, use_lm
 from po_optimizer.lms.interrupt import Control
+from po_optimizer.lms.stops import BudgetReached
+from po_optimizer.optimization.budget import Budget
 from po_optimizer.optimization.forecast import WORTH, Forecast, Headroom
 from po_optimizer.optimization.guarded_metric import GuardedMetric
 from po_optimizer.optimization.job import Job
 from po_optimizer.optimization.optimizers import make_optimizer
-from po_optimizer.optimization.optimizers.base import NEVER_GIVE_UP
 from po_optimizer.optimization.quiet import quiet_dspy
-from po_optimizer.roles.score import Score
+from po_optimizer.optimization.run_identity import optimization_id, run_fingerprint
+
+logger = getLogger(__name__)
 
 SHARE = 0.15
 """Most LM calls of the estimate, as a share of the calls of the search."""
@@ -63,9 +68,9 @@ class RewriteInstructions(dspy.Signature):
 def with_headroom(job: Job, forecast: Forecast) -> Forecast:
     """The forecast with its headroom, where `headroom` asks for it.
 
-    That takes LM calls, `SHARE` of those that the search takes at most; where
-    that is too few, the headroom stays unknown. Answers are kept, so that the search
-    does not pay for the start's again.
+    That takes LM calls of the optimization's budget, `SHARE` of those that the search
+    takes at most; where that is too few, the headroom stays unknown. Answers are kept,
+    so that the search does not pay for the start's again.
 
     Raises:
         PoOptimizerError: The LM stayed unreachable, the metric gave no score.
@@ -76,26 +81,32 @@ def with_headroom(job: Job, forecast: Forecast) -> Forecast:
     candidates, examples = _design(job, forecast, bound)
     if candidates < _FEWEST_CANDIDATES:
         return forecast
-    control = Control(job.task_lm, job.prompt_lm)
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(quiet_dspy())
-        stack.enter_context(use_lm(job.task_lm, stage="headroom"))
-        stack.enter_context(orderly_interrupt(control.stop))
-        try:
-            programs = [job.student, *_candidates(job, candidates)]
-            rows = [_scores(job, program, examples, control) for program in programs]
-        except StopRun as stop:
-            raise stop.as_error() from stop
-        except PoOptimizerError:
-            raise
-        except Exception as error:
-            # DSPy hears a Ctrl-C too and raises that it was cancelled
-            if (reason := control.stopped()) is not None:
-                raise reason.as_error() from error
-            raise
-    gain, low, high, none = expected_gain(
-        np.array(rows), forecast.trials - 1, len(job.valset), job.params.seed
+    identity, control = optimization_id(run_fingerprint(job)), Control(*job.lms)
+    budget = Budget(job.params.budget, job.lms, identity)
+    tried = replace(
+        job,
+        valset=job.valset[:examples],
+        metric=GuardedMetric(job.metric, control.check, control.stop),
     )
+    try:
+        with (
+            quiet_dspy(),
+            use_lm(job.task_lm, stage="headroom", optimization_id=identity),
+            control.guarded(budget.check),
+            orderly_interrupt(control.stop),
+            control.raising_stops(),
+        ):
+            start = _scores(tried, job.student)
+            rows = [_scores(tried, program) for program in _candidates(job, candidates)]
+    except BudgetReached as stop:
+        logger.info("headroom: %s", stop)
+        return forecast
+    except StopRun as stop:
+        raise stop.as_error() from stop
+    gain, low, high, none = expected_gain(
+        np.array([start, *rows]), forecast.trials - 1, len(job.valset), job.params.seed
+    )
+    of_start = examples * (forecast.per_run.least if forecast.per_run else 1)
     headroom = Headroom(
         gain=gain,
         low=low,
@@ -103,6 +114,7 @@ def with_headroom(job: Job, forecast: Forecast) -> Forecast:
         probability_none=none,
         candidates=candidates,
         examples=examples,
+        calls=max(0, budget.spent("headroom").paid - of_start),
     )
     return forecast.model_copy(update={"headroom": headroom})
 
@@ -213,18 +225,6 @@ def _rewrite(predictor: dspy.Predict, advice: str, job: Job) -> None:
         predictor.signature = signature.with_instructions(written.new_instruction)
 
 
-def _scores(
-    job: Job, program: dspy.Module, examples: int, control: Control
-) -> list[float]:
-    evaluate = dspy.Evaluate(
-        devset=job.valset[:examples],
-        metric=GuardedMetric(job.metric, control.check, control.stop),
-        num_threads=job.task_lm.num_threads,
-        max_errors=NEVER_GIVE_UP,
-        failure_score=0.0,
-    )
-    return [_value(result) for _, _, result in evaluate(program).results]
-
-
-def _value(result: Score | float) -> float:
-    return result.value if isinstance(result, Score) else float(result)
+def _scores(job: Job, program: dspy.Module) -> list[float]:
+    scores = (score for _, _, score in job.evaluate(program))
+    return [float(s) if isinstance(s, SupportsFloat) else 0.0 for s in scores]

@@ -8,6 +8,9 @@ from po_optimizer.lms import MeteredLM
 from po_optimizer.params import OptimizeParams
 from po_optimizer.roles.metric import Metric
 
+NEVER_GIVE_UP = 10**9
+"""DSPy's `max_errors`: a failed example is 0.0; what must stop a run is a StopRun."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -30,3 +33,21 @@ class Job:
     task_lm: MeteredLM
     prompt_lm: MeteredLM
     params: OptimizeParams
+
+    @property
+    def lms(self) -> tuple[MeteredLM, MeteredLM]:
+        """The task LM and the prompt LM, which may be one."""
+        return self.task_lm, self.prompt_lm
+
+    def evaluate(
+        self, program: dspy.Module
+    ) -> list[tuple[dspy.Example, object, object]]:
+        """DSPy's evaluation on the valset: example, prediction and score of each."""
+        evaluation = dspy.Evaluate(
+            devset=self.valset,
+            metric=self.metric,
+            num_threads=self.task_lm.num_threads,
+            max_errors=NEVER_GIVE_UP,
+            failure_score=0.0,
+        )(program)
+        return list(evaluation.results)

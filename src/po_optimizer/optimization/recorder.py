@@ -76,7 +76,6 @@ class Recorder(BaseCallback):
         on_trial: Callable[[Trial], None],
     ) -> None:
         self.best: Best | None = None
-        self.first_results: list[Any] = []
         self.journal = journal
         self.control = control
         self.budget = budget
@@ -179,7 +178,6 @@ class Recorder(BaseCallback):
         kind = running.kind
         if self._baseline_key is None:
             kind, self._baseline_key = "baseline", running.key
-            self.first_results = list(outputs.results)
         score = round(float(outputs.score) / 100, 4)
         instruction, demo_set = self.candidates.describe(running.program)
         number = len(self.journal.trials) + 1

@@ -62,11 +62,6 @@ class OptimizationReport(BaseModel):
     forecast_against_actual: ForecastAccuracy | None
     fingerprint: dict[str, str]
 
-    @property
-    def improved(self) -> bool:
-        """True if a candidate scored above the baseline."""
-        return self.best.trial != self.baseline.trial
-
     def provenance(self, **more: Any) -> dict[str, Any]:
         """How the program came about, to be stored with it; `more` stands first."""
         return {

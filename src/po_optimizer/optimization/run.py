@@ -1,12 +1,8 @@
 """One optimization, from the baseline to the best program found."""
 
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-
-import dspy
 
 from po_optimizer.errors import (
     ExecutionStopError,
@@ -36,7 +32,6 @@ from po_optimizer.optimization.guarded_metric import GuardedMetric
 from po_optimizer.optimization.job import Job
 from po_optimizer.optimization.journal import mark_complete, open_journal, sole_run
 from po_optimizer.optimization.optimizers import make_optimizer, sizes_of
-from po_optimizer.optimization.optimizers.base import NEVER_GIVE_UP
 from po_optimizer.optimization.quiet import quiet_dspy
 from po_optimizer.optimization.recorder import Recorder, SaveBest
 from po_optimizer.optimization.report import (
@@ -81,17 +76,18 @@ def optimize(
     path = workspace / "trials.jsonl"
     with sole_run(path):
         journal = open_journal(path, run_fingerprint(job), job.params.on_change)
-        control = Control(job.task_lm, job.prompt_lm)
+        control = Control(*job.lms)
         chosen = replace(
             job,
             valset=make_optimizer(job.params).choose_valset(job.valset),
             metric=GuardedMetric(job.metric, control.check, control.stop),
         )
+        identity = optimization_id(journal.fingerprint)
         recorder = Recorder(
             chosen,
             journal=journal,
             control=control,
-            budget=_budget(job, control, optimization_id(journal.fingerprint)),
+            budget=Budget(job.params.budget, job.lms, identity),
             save_best=save_best,
             on_trial=lambda trial: progress(Scored(trial, journal.held_before(trial))),
         )
@@ -99,10 +95,6 @@ def optimize(
         if how == "completed":
             mark_complete(path)
         return _result(job, recorder, how=how, remark=remark, forecast=forecast)
-
-
-def _budget(job: Job, control: Control, identity: str) -> Budget:
-    return Budget(job.params.budget, [m.ledger for m in control.meters], identity)
 
 
 def _carry_out(
@@ -125,26 +117,38 @@ def _search(job: Job, recorder: Recorder, progress: Progress) -> tuple[str, Ende
     def announce(phase: str) -> None:
         progress(Phase(phase))
 
-    optimizer = make_optimizer(job.params)
-    with _surroundings(job, recorder):
+    optimizer, control = make_optimizer(job.params), recorder.control
+    with (
+        quiet_dspy(),
+        use_lm(
+            job.task_lm,
+            stage="optimize",
+            optimization_id=recorder.budget.optimization_id,
+            callbacks=[recorder],
+        ),
+        control.guarded(recorder.budget.check),
+        orderly_interrupt(control.stop),
+    ):
         try:
-            announce("baseline")
-            _evaluate_baseline(job, recorder)
-            return optimizer.compile(job, recorder.candidates, announce), "completed"
+            with control.raising_stops():
+                announce("baseline")
+                results = job.evaluate(job.student)
+                stop_at_floor(job, recorder.journal.trials[0], results)
+                remark = optimizer.compile(job, recorder.candidates, announce)
+                return remark, "completed"
         except StopRun as stop:
             return _stopped(stop)
         except PoOptimizerError:
             raise
         except Exception as error:
-            # DSPy hears a Ctrl-C too and raises that it was cancelled
-            if (reason := recorder.control.stopped()) is not None:
-                return _stopped(reason)
             problem = f"{type(error).__name__}: {error}"
             raise PoOptimizerError(
                 f"optimize.optimizer={job.params.optimizer!r} failed: {problem}. "
                 "The best program so far and every LM answer are kept: correct the "
                 "cause, then the same command resumes."
             ) from error
+        finally:
+            control.wait_until_idle()
 
 
 def _stopped(stop: StopRun) -> tuple[str, EndedHow]:
@@ -153,37 +157,6 @@ def _stopped(stop: StopRun) -> tuple[str, EndedHow]:
     if isinstance(stop, Interrupted):
         return str(stop), "interrupted"
     raise stop.as_error() from stop
-
-
-@contextmanager
-def _surroundings(job: Job, recorder: Recorder) -> Iterator[None]:
-    control = recorder.control
-    with ExitStack() as stack:
-        stack.enter_context(quiet_dspy())
-        stack.enter_context(
-            use_lm(
-                job.task_lm,
-                stage="optimize",
-                optimization_id=recorder.budget.optimization_id,
-                callbacks=[recorder],
-            )
-        )
-        stack.enter_context(control.guarded(recorder.budget.check))
-        stack.enter_context(orderly_interrupt(control.stop))
-        stack.callback(control.wait_until_idle)
-        yield
-
-
-def _evaluate_baseline(job: Job, recorder: Recorder) -> None:
-    evaluate = dspy.Evaluate(
-        devset=job.valset,
-        metric=job.metric,
-        num_threads=job.task_lm.num_threads,
-        max_errors=NEVER_GIVE_UP,
-        failure_score=0.0,
-    )
-    evaluate(job.student)
-    stop_at_floor(job, recorder.journal.trials[0], recorder.first_results)
 
 
 def _started(job: Job, recorder: Recorder, forecast: Forecast | None) -> Started:

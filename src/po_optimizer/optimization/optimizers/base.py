@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar
 
 import dspy
 from pydantic import BaseModel, ConfigDict
@@ -11,9 +11,6 @@ from po_optimizer.lms.check import Check
 from po_optimizer.optimization.candidates import CandidateIndex
 from po_optimizer.optimization.job import Job
 from po_optimizer.params import OptimizeParams
-
-NEVER_GIVE_UP = 10**9
-"""DSPy's `max_errors`: a failed example is 0.0; what must stop a run is a StopRun."""
 
 
 class CallRange(BaseModel):
@@ -84,20 +81,28 @@ class Calls(BaseModel):
     prompt: CallRange
 
 
-class Optimizer(Protocol):
+class Optimizer:
     """An optimizer of DSPy's behind the run control.
 
-    `compile` returns nothing: every candidate passes through DSPy's `Evaluate`, where
-    the journal sees it and keeps the best, so that a run that ends early gives its
-    result in the same way as one that is completed.
+    `compile` returns no program: every candidate passes through DSPy's `Evaluate`,
+    where the journal sees it and keeps the best, so that a run that ends early gives
+    its result in the same way as one that is completed.
+
+    Attributes:
+        packages: What it imports late.
+        proposes: Whether the prompt LM is asked for instructions.
+
+    Args:
+        params: Of the optimization; the optimizer's own are in its group.
     """
 
-    packages: ClassVar[tuple[str, ...]]
-    proposes: ClassVar[bool]
-    """Whether the prompt LM is asked for instructions."""
+    packages: ClassVar[tuple[str, ...]] = ()
+    proposes: ClassVar[bool] = True
+    _params: Any
 
     def __init__(self, params: OptimizeParams) -> None:
-        """Takes its own part of the parameters."""
+        self._params = getattr(params, params.optimizer)
+        self._seed = params.seed
 
     def compile(
         self, job: Job, candidates: CandidateIndex, announce: Callable[[str], None]
@@ -109,30 +114,30 @@ class Optimizer(Protocol):
             candidates: Numbers the instructions and demo sets that it draws from.
             announce: Called with what it is about to do, in a word or two.
         """
-        ...
+        raise NotImplementedError
 
     def choose_valset(self, valset: list[dspy.Example]) -> list[dspy.Example]:
-        """The part of the valset that it evaluates on."""
-        ...
+        """The part of the valset that it evaluates on: all of it."""
+        return valset
 
     def calls(self, sizes: Sizes) -> Calls:
         """Bounds of the LM calls, by formula."""
-        ...
+        raise NotImplementedError
 
     def evaluations(self, sizes: Sizes) -> int:
         """Trials that the journal will hold, the baseline included."""
-        ...
+        raise NotImplementedError
 
     def checks(self, sizes: Sizes) -> list[Check]:
         """Whether its arguments fit each other and the splits."""
-        ...
+        raise NotImplementedError
 
     def max_demos(self) -> int:
         """Most demos in one prompt."""
-        ...
+        return 0
 
     def prompt_lm_characters(
         self, student: dspy.Module, trainset: list[dspy.Example]
     ) -> dict[str, int]:
         """Characters of the longest prompts to the prompt LM, by what decides them."""
-        ...
+        return {}

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from typing import ClassVar
 
 import dspy
 
@@ -13,9 +12,10 @@ from po_optimizer.optimization.job import Job
 from po_optimizer.optimization.optimizers.base import (
     CallRange,
     Calls,
+    Optimizer,
     Sizes,
 )
-from po_optimizer.params import OptimizeParams
+from po_optimizer.params import GepaParams
 
 _HERE = "optimize.gepa"
 _AUTO_CANDIDATES = {"light": 6, "medium": 12, "heavy": 18}
@@ -25,25 +25,20 @@ _ACCEPTED = 0.5
 """Share of proposals that earn a full evaluation, for the likely number only."""
 
 
-class Gepa:
+class Gepa(Optimizer):
     """Rewrites instructions from the metric's feedback, keeping a Pareto front.
 
     Its own `log_dir` is not used: resuming from it gives another result and unpickles
     its state. The response cache resumes it as it does the others.
     """
 
-    packages: ClassVar[tuple[str, ...]] = ("gepa",)
-    proposes: ClassVar[bool] = True
-
-    def __init__(self, params: OptimizeParams) -> None:
-        self._params = params.gepa
-        self._seed = params.seed
+    packages = ("gepa",)
+    _params: GepaParams
 
     def compile(
         self, job: Job, candidates: CandidateIndex, announce: Callable[[str], None]
     ) -> str:
         """Searches until its own count of scorings is used up."""
-        del candidates
         announce("trials")
         optimizer = dspy.GEPA(
             metric=FeedbackMetric(job.metric),
@@ -54,10 +49,6 @@ class Gepa:
         )
         optimizer.compile(job.student, trainset=job.trainset, valset=job.valset)
         return ""
-
-    def choose_valset(self, valset: list[dspy.Example]) -> list[dspy.Example]:
-        """All of it."""
-        return valset
 
     def scorings(self, sizes: Sizes) -> int:
         """Scorings after which it stops; the iteration under way is finished."""
@@ -118,15 +109,10 @@ class Gepa:
             ),
         ]
 
-    def max_demos(self) -> int:
-        """None: GEPA changes instructions only."""
-        return 0
-
     def prompt_lm_characters(
         self, student: dspy.Module, trainset: list[dspy.Example]
     ) -> dict[str, int]:
         """One reflection: the longest minibatch with outputs, and its feedback."""
-        del student
         lengths = sorted((len(repr(example)) for example in trainset), reverse=True)
         batch = self._params.reflection_minibatch_size
         chars = sum(lengths[:batch]) + batch * _FEEDBACK_TEXT + _REFLECTION_TEXT

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 import dspy
 from dspy.propose.utils import get_dspy_source_code
@@ -10,10 +10,10 @@ from dspy.teleprompt import MIPROv2
 
 from po_optimizer.lms.check import Check
 from po_optimizer.optimization.candidates import CandidateIndex
-from po_optimizer.optimization.job import Job
+from po_optimizer.optimization.job import NEVER_GIVE_UP, Job
 from po_optimizer.optimization.optimizers.base import (
-    NEVER_GIVE_UP,
     Calls,
+    Optimizer,
     Sizes,
 )
 from po_optimizer.optimization.optimizers.miprov2_parallel import (
@@ -29,7 +29,7 @@ from po_optimizer.optimization.optimizers.miprov2_plan import (
     task_calls,
 )
 from po_optimizer.optimization.optimizers.racing import RacingEvaluate
-from po_optimizer.params import OptimizeParams
+from po_optimizer.params import Miprov2Params
 
 _DEMOS_SHOWN = 3
 _PROPOSER_TEXT = 3000
@@ -104,15 +104,11 @@ class ObservedMIPROv2(MIPROv2):
         )
 
 
-class Miprov2:
+class Miprov2(Optimizer):
     """Chooses among proposed instructions and bootstrapped demo sets."""
 
-    packages: ClassVar[tuple[str, ...]] = ("optuna",)
-    proposes: ClassVar[bool] = True
-
-    def __init__(self, params: OptimizeParams) -> None:
-        self._params = params.miprov2
-        self._seed = params.seed
+    packages = ("optuna",)
+    _params: Miprov2Params
 
     def compile(
         self, job: Job, candidates: CandidateIndex, announce: Callable[[str], None]

@@ -22,8 +22,7 @@ from dspy.propose import GroundedProposer
 from dspy.propose.dataset_summary_generator import create_dataset_summary
 from dspy.teleprompt import BootstrapFewShot
 
-from po_optimizer.optimization.job import Job
-from po_optimizer.optimization.optimizers.base import NEVER_GIVE_UP
+from po_optimizer.optimization.job import NEVER_GIVE_UP, Job
 from po_optimizer.optimization.optimizers.miprov2_plan import Plan
 from po_optimizer.optimization.quiet import PatientExecutor
 

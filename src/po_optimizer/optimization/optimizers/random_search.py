@@ -2,45 +2,38 @@
 
 import random
 from collections.abc import Callable
-from typing import ClassVar
 
-import dspy
 from dspy.teleprompt import BootstrapFewShotWithRandomSearch
 
 from po_optimizer.lms.check import Check, check
 from po_optimizer.optimization.candidates import CandidateIndex
-from po_optimizer.optimization.job import Job
+from po_optimizer.optimization.job import NEVER_GIVE_UP, Job
 from po_optimizer.optimization.optimizers.base import (
-    NEVER_GIVE_UP,
     CallRange,
     Calls,
+    Optimizer,
     Sizes,
 )
-from po_optimizer.params import OptimizeParams
+from po_optimizer.params import BootstrapRandomSearchParams
 
 _HERE = "optimize.bootstrap_random_search"
 _FIXED_CANDIDATES = 3
 
 
-class BootstrapRandomSearch:
+class BootstrapRandomSearch(Optimizer):
     """Tries demo sets: none, labeled only, bootstrapped in order, then shuffled.
 
     DSPy's class takes no seed (its candidates are its seeds); the seed of the
     optimization shuffles the trainset instead.
     """
 
-    packages: ClassVar[tuple[str, ...]] = ()
-    proposes: ClassVar[bool] = False
-
-    def __init__(self, params: OptimizeParams) -> None:
-        self._params = params.bootstrap_random_search
-        self._seed = params.seed
+    proposes = False
+    _params: BootstrapRandomSearchParams
 
     def compile(
         self, job: Job, candidates: CandidateIndex, announce: Callable[[str], None]
     ) -> str:
         """Searches over all candidates, or up to `stop_at_score`."""
-        del candidates
         announce("trials")
         params = self._params
         stop_at = params.stop_at_score
@@ -57,10 +50,6 @@ class BootstrapRandomSearch:
         optimizer.compile(job.student, trainset=trainset, valset=job.valset)
         return ""
 
-    def choose_valset(self, valset: list[dspy.Example]) -> list[dspy.Example]:
-        """All of it."""
-        return valset
-
     def calls(self, sizes: Sizes) -> Calls:
         """Evaluations of distinct candidates, and attempts to bootstrap."""
         params = self._params
@@ -74,7 +63,6 @@ class BootstrapRandomSearch:
 
     def evaluations(self, sizes: Sizes) -> int:
         """One per candidate, the one without demos being the baseline."""
-        del sizes
         return self._params.num_candidate_programs + _FIXED_CANDIDATES
 
     def checks(self, sizes: Sizes) -> list[Check]:
@@ -96,10 +84,3 @@ class BootstrapRandomSearch:
     def max_demos(self) -> int:
         """As its parameters say."""
         return self._params.max_demos
-
-    def prompt_lm_characters(
-        self, student: dspy.Module, trainset: list[dspy.Example]
-    ) -> dict[str, int]:
-        """None: it has no prompt LM."""
-        del student, trainset
-        return {}

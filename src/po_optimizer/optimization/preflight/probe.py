@@ -2,8 +2,8 @@
 
 import time
 import warnings
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from logging import getLogger
 from typing import Any
@@ -13,7 +13,9 @@ from dspy.lm15 import request_from_openai_chat
 from dspy.utils.exceptions import LMError, LMInvalidRequestError
 
 from po_optimizer.lms import CallRow, Interrupted, MeteredLM, StopRun, use_lm
-from po_optimizer.lms.stops import MetricBroken
+from po_optimizer.lms.interrupt import Control
+from po_optimizer.lms.stops import BudgetReached, MetricBroken
+from po_optimizer.optimization.budget import Budget
 from po_optimizer.optimization.floor import Attempt, attempt
 from po_optimizer.optimization.guarded_metric import GuardedMetric
 from po_optimizer.optimization.job import Job
@@ -45,8 +47,7 @@ class Probe:
         chars_per_token: Of the prompts, by what the LM reported; None: it reported
             nothing, or every answer was cached.
         lost: Why the LM could not be asked; None: it answered.
-        refused: The server is there, but it gave no run an answer.
-        schema_refused: It gave one when it was asked without a JSON schema.
+        schema_refused: Without a JSON schema it answers, with one it does not.
         broken: Why the metric gave no score; None: it gave one each time.
         calls: LM calls of each run, cached ones included.
         trace: What the predictors were asked and what they answered.
@@ -59,7 +60,6 @@ class Probe:
     paid: int = 0
     chars_per_token: float | None = None
     lost: str | None = None
-    refused: bool = False
     schema_refused: bool = False
     broken: str | None = None
     calls: list[int] = field(default_factory=list)
@@ -77,53 +77,107 @@ class Probe:
 
 
 class Prober:
-    """Asks an LM in the stage `preflight`, for one optimization's account."""
+    """Asks an LM in the stage `preflight`, for one optimization's account.
 
-    def __init__(self, lm: MeteredLM, optimization_id: str) -> None:
+    Args:
+        job: Whose budget ends the asking when it is reached.
+        lm: One of its LMs.
+        optimization_id: What all restarts of the optimization share.
+    """
+
+    def __init__(self, job: Job, lm: MeteredLM, optimization_id: str) -> None:
+        self._job = job
         self._lm = lm
-        self._id = optimization_id
+        self._budget = Budget(job.params.budget, job.lms, optimization_id)
         self._before = len(self._rows())
         self._history_start = len(lm.history)
 
-    def run(self, job: Job) -> Probe:
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        """The block's calls; at the end of the budget it is left without an error.
+
+        Raises:
+            InterruptedRunError: Ctrl-C.
+        """
+        identity = self._budget.optimization_id
+        try:
+            with (
+                use_lm(self._lm, stage="preflight", optimization_id=identity),
+                Control(self._lm).guarded(self._budget.check),
+            ):
+                yield
+        except BudgetReached as stop:
+            logger.info("preflight: %s", stop)
+        except Interrupted as stop:
+            raise stop.as_error() from stop
+
+    def run(self) -> Probe:
         """Runs the student on the first examples, as the baseline's evaluation will."""
-        probe, student = Probe(), job.student
+        job, probe, refused = self._job, Probe(), False
         valset = make_optimizer(job.params).choose_valset(job.valset)
         guarded = GuardedMetric(job.metric, lambda: None, lambda stop: None)
-        n_predictors = len(student.predictors())
+        n_predictors = len(job.student.predictors())
         try:
             with self._asking():
                 for example in valset[:_MOST_RUNS]:
                     if not probe.wants_more(n_predictors):
                         break
-                    self._run_once(student, example, guarded, probe)
+                    self._run_once(example, guarded, probe)
         except MetricBroken as broken:
             probe.broken = str(broken)
-        except Interrupted as stop:
-            raise stop.as_error() from stop
         except StopRun as stop:
             probe.lost = str(stop)
-            probe.refused = getattr(stop.__cause__, "status", None) in _REFUSALS
+            refused = getattr(stop.__cause__, "status", None) in _REFUSALS
         if probe.attempts and not probe.broken:
-            probe.refused |= all(attempt.score is None for attempt in probe.attempts)
-        probe.paid = self._paid()
-        texts = [pair for pair in self._reported() if not holds_media(pair[0])]
-        if texts:
-            sent = sum(characters([prompt]) for prompt, _ in texts)
-            probe.chars_per_token = sent / sum(tokens for _, tokens in texts)
+            refused |= all(attempt.score is None for attempt in probe.attempts)
+        probe.paid = sum(row.paid for row in self._rows()[self._before :])
+        probe.chars_per_token = self._chars_per_token()
         prompts = [call["messages"] for call in self._history()]
-        probe.longest = max(prompts, key=lambda p: characters([p]), default=[])
-        if probe.refused:
-            probe.schema_refused = self._answers_without_schema(student, valset[0])
+        probe.longest = max(prompts, key=characters, default=[])
+        if refused:
+            probe.schema_refused = self._answers_without_schema(valset[0])
         elif probe.lost is None and probe.paid:
             probe.varies = self._varies()
         return probe
+
+    def _run_once(
+        self, example: dspy.Example, metric: GuardedMetric, probe: Probe
+    ) -> None:
+        n_rows, n_calls = len(self._rows()), len(self._history())
+        n_traced, clock = len(probe.trace), time.monotonic()
+        with dspy.context(trace=probe.trace):
+            probe.attempts.append(attempt(self._job.student, example, metric))
+        # An LM's copies have their own history, a cached call of n answers one row;
+        # a predictor with an LM of its own stands in the trace only, and optimizers
+        # may run it on this one.
+        answers = sum(len(_answers(call)) for call in self._history()[n_calls:])
+        traced = len(probe.trace) - n_traced
+        probe.calls.append(max(answers, len(self._rows()) - n_rows, traced))
+        seconds, n = time.monotonic() - clock, len(probe.attempts)
+        logger.info("preflight: %s, example %d, %.1f s", self._lm.slug, n, seconds)
+
+    def _chars_per_token(self) -> float | None:
+        """Of all prompts without media, by what the answers say was read.
+
+        An answer of the response cache holds what was said when it was paid for, so
+        that a preflight that refused refuses again.
+        """
+        reported = [
+            (characters(call["messages"]), tokens)
+            for call in self._history()
+            if call["messages"] and not holds_media(call["messages"])
+            if (tokens := _prompt_tokens(_answers(call)[0]))
+        ]
+        if not reported:
+            return None
+        return sum(n for n, _ in reported) / sum(tokens for _, tokens in reported)
 
     def _varies(self) -> bool | None:
         """Whether the LM answers the first prompt in another way the second time."""
         first = next(iter(self._history()), None)
         if first is None:  # an LM of one's own was asked
             return None
+        outputs = None
         try:
             with self._asking(), warnings.catch_warnings():
                 # the very call again: DSPy will have requests from 3.5 on
@@ -131,61 +185,32 @@ class Prober:
                 outputs = self._lm(
                     messages=first["messages"], cache=False, **first["kwargs"]
                 )
-        except Interrupted as stop:
-            raise stop.as_error() from stop
         except (StopRun, LMError):
             return None
-        return bool(outputs != first["outputs"])
+        return None if outputs is None else bool(outputs != first["outputs"])
 
-    def _run_once(
-        self,
-        student: dspy.Module,
-        example: dspy.Example,
-        metric: GuardedMetric,
-        probe: Probe,
-    ) -> None:
-        n_rows, n_calls = len(self._rows()), len(self._history())
-        n_traced = len(probe.trace)
-        clock = time.monotonic()
-        with dspy.context(trace=probe.trace):
-            probe.attempts.append(attempt(student, example, metric))
-        # An LM's copies have their own history, a cached call of n answers one row;
-        # a predictor with an LM of its own stands in the trace only, and optimizers
-        # may run it on this one.
-        answers = sum(len(_answers(call)) for call in self._history()[n_calls:])
-        traced = len(probe.trace) - n_traced
-        probe.calls.append(max(answers, len(self._rows()) - n_rows, traced))
-        logger.info(
-            "preflight: %s, example %d, %.1f s",
-            self._lm.slug,
-            len(probe.attempts),
-            time.monotonic() - clock,
-        )
-
-    def _answers_without_schema(
-        self, student: dspy.Module, example: dspy.Example
-    ) -> bool:
+    def _answers_without_schema(self, example: dspy.Example) -> bool:
         """Whether the student runs if the LM is asked for plain JSON only."""
         engine: Any = getattr(self._lm, "engine", None)  # a class of one's own has none
         if not getattr(engine, "supports_response_schema", False):
             return False
         engine.supports_response_schema = False
+        answered = False
         try:
             with self._asking():
-                outcome = attempt(student, example, lambda *given: Score(0.0))
-                return outcome.score is not None
+                outcome = attempt(self._job.student, example, lambda *_: Score(0.0))
+                answered = outcome.score is not None
         except StopRun:
             return False
         finally:
             engine.supports_response_schema = True
+        return answered
 
     def ping(self) -> str | None:
         """Why the LM gives no answer; None: it gave one."""
         try:
             with self._asking():
                 self._lm(_PING)
-        except Interrupted as stop:
-            raise stop.as_error() from stop
         except StopRun as stop:
             return str(stop)
         except LMError as error:
@@ -197,6 +222,7 @@ class Prober:
 
         A server that cuts long prompts without a word gives itself away here.
         """
+        response = None
         with self._asking():
             try:
                 response = self._ask(messages, max_tokens=1, cache=cache)
@@ -221,28 +247,12 @@ class Prober:
         words = self._lm.meter.describe_error(error, 300)
         return f"{self._lm.slug} refuses the prompt: {words}"
 
-    def _asking(self) -> AbstractContextManager[None]:
-        return use_lm(self._lm, stage="preflight", optimization_id=self._id)
-
     def _rows(self) -> list[CallRow]:
         meter = self._lm.meter  # other runs may write to the same ledger meanwhile
         return meter.ledger.rows(run_id=meter.run_id, stage="preflight")
 
-    def _paid(self) -> int:
-        return sum(row.paid for row in self._rows()[self._before :])
-
     def _history(self) -> list[dict[str, Any]]:
         return list(self._lm.history[self._history_start :])
-
-    def _reported(self) -> list[tuple[Messages, int]]:
-        """Each prompt that was sent, with the tokens that the LM said it read.
-
-        An answer of the response cache holds what was said when it was paid for, so
-        that a preflight that refused refuses again.
-        """
-        first = [(call["messages"], _answers(call)[0]) for call in self._history()]
-        pairs = [(messages, _prompt_tokens(answer)) for messages, answer in first]
-        return [(messages, tokens) for messages, tokens in pairs if messages and tokens]
 
 
 def _answers(call: dict[str, Any]) -> Sequence[Any]:

@@ -46,25 +46,27 @@ def longest_call(predictor: Any, calls: Sequence[Call]) -> dict[str, Any]:
     return max(calls_of_it, key=lambda values: len(repr(values)), default={})
 
 
-def characters(prompts: list[Messages]) -> int:
-    """Characters of the longest of several prompts."""
-    return max(sum(map(_length, prompt)) for prompt in prompts)
+def characters(prompt: Messages) -> int:
+    """Characters of a prompt; a part that is no text counts as `_MEDIA_CHARACTERS`."""
+    return sum(
+        _MEDIA_CHARACTERS if _is_media(part) else len(str(part.get("text", "")))
+        for part in _parts(prompt)
+    )
 
 
 def holds_media(prompt: Messages) -> bool:
     """Whether there is an image, a sound or a file in it."""
-    return any(_media(message) for message in prompt)
+    return any(map(_is_media, _parts(prompt)))
 
 
-def _length(message: dict[str, Any]) -> int:
-    content = message["content"]
-    if not isinstance(content, list):
-        return len(str(content))
-    text = sum(len(str(part.get("text", ""))) for part in content)
-    return text + _MEDIA_CHARACTERS * len(_media(message))
+def _parts(prompt: Messages) -> list[dict[str, Any]]:
+    parts: list[dict[str, Any]] = []
+    for message in prompt:
+        content = message["content"]
+        is_list = isinstance(content, list)
+        parts += content if is_list else [{"type": "text", "text": str(content)}]
+    return parts
 
 
-def _media(message: dict[str, Any]) -> list[Any]:
-    content = message["content"]
-    parts = content if isinstance(content, list) else []
-    return [part for part in parts if part.get("type") != "text"]
+def _is_media(part: dict[str, Any]) -> bool:
+    return part.get("type") != "text"

@@ -11,30 +11,25 @@ from pydantic import BaseModel, ConfigDict
 from po_optimizer.errors import PreflightError
 from po_optimizer.lms import MeteredLM
 from po_optimizer.lms.check import Check, check
-from po_optimizer.optimization.budget import distinct
+from po_optimizer.optimization.budget import Budget
 from po_optimizer.optimization.job import Job
-from po_optimizer.optimization.optimizers import (
-    Optimizer,
-    make_optimizer,
-    sizes_of,
-)
-from po_optimizer.optimization.preflight.context import ContextChecks
-from po_optimizer.optimization.preflight.data import check_splits
+from po_optimizer.optimization.optimizers import make_optimizer, sizes_of
+from po_optimizer.optimization.preflight.context import check_context
 from po_optimizer.optimization.preflight.metric import (
     check_before_probe,
     check_on_probe,
-    check_target,
 )
-from po_optimizer.optimization.preflight.probe import Probe, Prober
-from po_optimizer.optimization.preflight.program import (
+from po_optimizer.optimization.preflight.offline import (
+    check_cost,
     check_disk,
     check_packages,
     check_predictors,
-    check_survival,
+    check_splits,
+    check_storage,
 )
+from po_optimizer.optimization.preflight.probe import Probe, Prober
 from po_optimizer.optimization.quiet import quiet_dspy
 from po_optimizer.optimization.run_identity import optimization_id, run_fingerprint
-from po_optimizer.params import OptimizeParams
 from po_optimizer.roles.metric import RAISED
 
 logger = getLogger(__name__)
@@ -64,16 +59,6 @@ class PreflightReport(BaseModel):
         """True if every check did."""
         return all(check.passed for check in self.checks)
 
-    def failures(self) -> list[str]:
-        """One line per failed check, with its setting, value and remedy."""
-        return [_failure(check) for check in self.checks if not check.passed]
-
-
-def _failure(check: Check) -> str:
-    value = "" if check.value is None else f"={check.value!r}"
-    sentence = f"{check.setting}{value}: {check.name} needs {check.allowed}."
-    return f"{sentence} {check.message}".strip()
-
 
 def preflight(
     job: Job,
@@ -97,164 +82,141 @@ def preflight(
         PreflightError: A check failed; its `report` holds all of them.
     """
     clock = time.monotonic()
-    probe, identity = Probe(), ""
+    probe, identity, extra = Probe(), "", 0
     with quiet_dspy():
-        splits = {"trainset": job.trainset, "valset": job.valset}
-        checks = check_splits({**splits, "testset": list(testset)})
-        # examples without marked inputs cannot be told apart
-        if checks[0].passed:
-            checks += _without_lm(job, target_rubric)
-            identity = optimization_id(run_fingerprint(job))
-        checks.append(check_disk(disk_path, job.params.preflight.min_free_disk_mb))
-        for lm in (job.task_lm, job.prompt_lm):
-            # an LM that somebody made has the parts of a MeteredLM, not its class;
-            # two roles of one server have the same to say
-            checks += [c for c in MeteredLM.check_provider(lm) if c not in checks]
+        checks = list(_without_lm(job, testset, target_rubric, disk_path))
         if all(check.passed for check in checks):
-            probe = Prober(job.task_lm, identity).run(job)
-            checks += _with_lm(job, list(testset), identity, probe)
+            identity = optimization_id(run_fingerprint(job))
+            probe = Prober(job, job.task_lm, identity).run()
+            checks += _with_lm(job, testset, identity, probe)
             if not any(c.name.startswith("metric_on_ref") for c in checks):
-                checks += check_on_probe(job, probe, identity)
+                checks += check_on_probe(job, probe, identity, target_rubric)
+            paid = Budget(job.params.budget, job.lms, identity).spent("preflight").paid
+            extra = max(0, paid - sum(probe.calls))
     report = PreflightReport(
         optimization_id=identity,
         checks=checks,
         seconds=round(time.monotonic() - clock, 2),
         calls_per_run=probe.calls,
-        extra_calls=max(0, _paid(job, identity) - sum(probe.calls)),
+        extra_calls=extra,
     )
     if not report.passed:
-        raise PreflightError(report.failures(), report)
+        failures = [check.describe() for check in checks if not check.passed]
+        raise PreflightError(failures, report)
     return report
 
 
-def _paid(job: Job, identity: str) -> int:
-    """Calls that the preflights of this optimization have paid for."""
-    ledgers = distinct([lm.meter.ledger for lm in (job.task_lm, job.prompt_lm)])
-    usages = (
-        led.totals(stage="preflight", optimization_id=identity) for led in ledgers
-    )
-    return sum(usage.paid for usage in usages)
+def _without_lm(
+    job: Job,
+    testset: Sequence[dspy.Example],
+    target_rubric: float | None,
+    disk_path: Path,
+) -> Iterator[Check]:
+    splits = {"trainset": job.trainset, "valset": job.valset, "testset": list(testset)}
+    of_splits = check_splits(splits)
+    yield from of_splits
+    if of_splits[0].name == "splits_filled":
+        yield from _of_program(job, target_rubric)
+    yield check_disk(disk_path, job.params.preflight.min_free_disk_mb)
+    # an LM that somebody made has the parts of a MeteredLM, not its class; two roles
+    # of one server have the same to say
+    of_lms = [c for lm in job.lms for c in MeteredLM.check_provider(lm)]
+    yield from {c.model_dump_json(): c for c in of_lms}.values()
 
 
-def _without_lm(job: Job, target_rubric: float | None) -> list[Check]:
+def _of_program(job: Job, target_rubric: float | None) -> Iterator[Check]:
     optimizer = make_optimizer(job.params)
     predictors = check_predictors(job.student)
-    if not predictors.passed:
-        return [predictors]
-    checks = [
-        predictors,
-        *check_packages(optimizer),
-        *optimizer.checks(sizes_of(job)),
-        *check_before_probe(job),
-        check_survival(job.student, job.trainset),
-        _cost_is_known(job, optimizer),
-    ]
-    graded = any(c.name == "metric_on_references" and c.value for c in checks)
-    if graded and target_rubric is not None and all(c.passed for c in checks):
-        checks += check_target(job, target_rubric)
-    return checks
-
-
-def _cost_is_known(job: Job, optimizer: Optimizer) -> Check:
-    bound = job.params.budget.max_cost_usd
-    lms = [job.task_lm, *([job.prompt_lm] if optimizer.proposes else [])]
-    unknown = sorted({lm.slug for lm in lms if not lm.knows_cost})
-    return check(
-        "cost_is_known",
-        "optimize.budget.max_cost_usd",
-        bound,
-        "a known cost of each call, or the bound would never be reached",
-        passed=bound is None or not unknown,
-        remedy=f"That of {', '.join(unknown)} is unknown: set lm.price (of another LM "
-        "for the prompts: prompt_lm.price), or bound max_calls or max_tokens.",
-    )
+    yield predictors
+    if predictors.passed:
+        yield from check_packages(optimizer)
+        yield from optimizer.checks(sizes_of(job))
+        yield from check_before_probe(job, target_rubric)
+        yield check_storage(job.student, job.trainset)
+        yield check_cost(job, optimizer)
 
 
 def _with_lm(
-    job: Job, testset: list[dspy.Example], identity: str, probe: Probe
+    job: Job, testset: Sequence[dspy.Example], identity: str, probe: Probe
 ) -> Iterator[Check]:
-    optimizer, task_lm = make_optimizer(job.params), job.task_lm
     if probe.schema_refused:
-        yield _schema_is_refused(task_lm)
-        return
-    yield _answers("task_lm", task_lm, probe.lost, probe.paid)
-    if job.prompt_lm.slug != task_lm.slug and optimizer.proposes:
-        lost = Prober(job.prompt_lm, identity).ping()
-        yield _answers("prompt_lm", job.prompt_lm, lost)
-    if probe.lost is None:
+        slug = job.task_lm.slug
         yield check(
-            "metric_on_outputs",
-            "role.metric",
-            len(probe.attempts),
-            "a score in [0, 1] for each output of the probe",
-            passed=not (broken := probe.broken or _raised_always(probe)),
-            remedy=broken,
+            "lm_takes_json_schema",
+            "lm.structured_output",
+            job.task_lm.params.structured_output,
+            "json_object or none for this LM",
+            passed=False,
+            remedy=f"{slug} gives no answer to a request with a JSON schema, and one "
+            "to the same request for plain JSON: set lm.structured_output=json_object.",
         )
-        if probe.attempts:
-            yield _usable(probe, job.params)
+        return
+    yield _answers("task_lm", job.task_lm, probe.lost, probe.paid)
+    prompt_lm, proposes = job.prompt_lm, make_optimizer(job.params).proposes
+    if prompt_lm.slug != job.task_lm.slug and proposes:
+        lost = Prober(job, prompt_lm, identity).ping()
+        yield _answers("prompt_lm", prompt_lm, lost)
+    if probe.lost is None:
+        yield from _on_outputs(probe, floor_stop=job.params.floor_stop)
     if probe.varies is not None:
-        yield _repeats_itself(task_lm, varies=probe.varies)
-    context = ContextChecks(job, [*job.valset, *testset], probe)
-    yield from context.make(identity)
-
-
-def _raised_always(probe: Probe) -> str:
-    """What the metric raised at every output that it got; "" if it did not."""
-    reasons = [a.unusable or "" for a in probe.attempts if a.score is not None]
-    always = bool(reasons) and all(reason.startswith(RAISED) for reason in reasons)
-    return reasons[0] if always else ""
-
-
-def _schema_is_refused(lm: MeteredLM) -> Check:
-    return Check(
-        name="lm_takes_json_schema",
-        setting="lm.structured_output",
-        value=lm.params.structured_output,
-        allowed="json_object or none for this LM",
-        passed=False,
-        message=f"{lm.slug} gives no answer to a request with a JSON schema, and one "
-        "to the same request for plain JSON: set lm.structured_output=json_object.",
-    )
+        yield _repeats(job.task_lm, varies=probe.varies)
+    yield from check_context(job, testset, probe, identity)
 
 
 def _answers(which: str, lm: MeteredLM, lost: str | None, paid: int = 1) -> Check:
-    return Check(
-        name=f"{which}_answers",
-        setting="lm.model",
-        value=lm.slug,
-        allowed="an answer",
+    note = "" if paid else "answered by the response cache"
+    name, allowed = f"{which}_answers", "an answer"
+    return check(
+        name,
+        "lm.model",
+        lm.slug,
+        allowed,
         passed=lost is None,
-        message=lost or ("" if paid else "answered by the response cache"),
+        remedy=lost or "",
+        note=note,
     )
 
 
-def _repeats_itself(lm: MeteredLM, *, varies: bool) -> Check:
-    message = (
+def _on_outputs(probe: Probe, *, floor_stop: bool) -> Iterator[Check]:
+    """The metric gave each output of the probe a score, and can use one of them."""
+    reasons = [a.unusable or "" for a in probe.attempts if a.score is not None]
+    raised_always = all(reason.startswith(RAISED) for reason in reasons)
+    broken = probe.broken or (reasons[0] if reasons and raised_always else "")
+    n = len(probe.attempts)
+    yield check(
+        "metric_on_outputs",
+        "role.metric",
+        n,
+        "a score in [0, 1] for each output of the probe",
+        passed=not broken,
+        remedy=broken,
+    )
+    if not n:
+        return
+    unusable = [a for a in probe.attempts if a.unusable is not None]
+    first = unusable[0] if unusable else None
+    yield check(
+        "outputs_usable",
+        "role.program",
+        f"{n - len(unusable)} of {n}",
+        "at least one output of the probe that the metric can use "
+        "(optimize.floor_stop=false goes on regardless)",
+        passed=len(unusable) < n or not floor_stop,
+        remedy=f"{first.unusable}. It reads: {first.raw!r}" if first else "",
+    )
+
+
+def _repeats(lm: MeteredLM, *, varies: bool) -> Check:
+    note = (
         f"{lm.slug} gave two answers to one prompt: a score is one draw of several. "
         "evaluate.repeats=3 asks each example so often and says how much they differ."
     )
     if varies:
-        logger.warning("preflight: %s", message)
-    return Check(
-        name="answers_repeat",
-        setting="evaluate.repeats",
-        value="another answer" if varies else "the same answer",
-        allowed="either, when one prompt is asked twice",
-        passed=True,
-        message=message * varies,
-    )
-
-
-def _usable(probe: Probe, params: OptimizeParams) -> Check:
-    unusable = [a for a in probe.attempts if a.unusable is not None]
-    usable = len(probe.attempts) - len(unusable)
-    why = f"{unusable[0].unusable}. It reads: {unusable[0].raw!r}" if unusable else ""
+        logger.warning("preflight: %s", note)
     return check(
-        "outputs_usable",
-        "role.program",
-        f"{usable} of {len(probe.attempts)}",
-        "at least one output of the probe that the metric can use "
-        "(optimize.floor_stop=false goes on regardless)",
-        passed=usable > 0 or not params.floor_stop,
-        remedy=why,
+        "answers_repeat",
+        "evaluate.repeats",
+        "another answer" if varies else "the same answer",
+        "either, when one prompt is asked twice",
+        note=note * varies,
     )

@@ -65,8 +65,7 @@ def answer_inputs(
         unjudged,
         task_lm,
         stage="predict",
-        positions=range(len(rows)),
-        num_threads=task_lm.num_threads,
+        n=len(rows),
     )
     return (
         {

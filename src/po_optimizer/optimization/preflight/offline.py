@@ -1,0 +1,172 @@
+"""What is checked without an LM: splits, program, packages, cost and disk."""
+
+import shutil
+from importlib.util import find_spec
+from pathlib import Path
+
+import dspy
+
+from po_optimizer.errors import PoOptimizerError
+from po_optimizer.lms.check import Check, check
+from po_optimizer.optimization.job import Job
+from po_optimizer.optimization.optimizers import Optimizer
+from po_optimizer.optimization.run_identity import canonical
+from po_optimizer.persistence import (
+    compare_calls,
+    describe_missing,
+    extract_program_components,
+    load_program_from_components,
+    missing_parts,
+)
+
+_LONG_INSTRUCTIONS = "Weigh every requirement; mañana, 日本 and \N{SNOWMAN} too. " * 400
+_BYTES_PER_MB = 1_000_000
+
+
+def check_splits(splits: dict[str, list[dspy.Example]]) -> list[Check]:
+    """Inputs are marked, trainset and valset filled, and no two splits overlap.
+
+    Examples without marked inputs cannot be told apart: then there is no other check.
+    """
+    unmarked = [n for n, split in splits.items() if any(map(_is_unmarked, split))]
+    marked = check(
+        "inputs_marked",
+        "role.record",
+        ", ".join(unmarked),
+        "examples whose inputs are marked in every split",
+        passed=not unmarked,
+        remedy="Call example.with_inputs(...) with the names that the program's "
+        "forward takes, in the record's to_example or where the examples are made.",
+    )
+    if unmarked:
+        return [marked]
+    sizes = {name: len(examples) for name, examples in splits.items()}
+    homes: dict[str, set[str]] = {}
+    for name, examples in splits.items():
+        for example in examples:
+            identity = canonical(dict(example.inputs().items()))
+            homes.setdefault(identity, set()).add(name)
+    shared = sum(len(names) > 1 for names in homes.values())
+    return [
+        check(
+            "splits_filled",
+            "data_prep.sizes",
+            dict(sizes),
+            "1 or more examples in the trainset and the valset",
+            passed=bool(sizes["trainset"] and sizes["valset"]),
+            remedy="Give more records, or other sizes.",
+        ),
+        marked,
+        check(
+            "splits_disjoint",
+            "data_prep",
+            shared,
+            "0 examples with the same inputs in two splits",
+            passed=not shared,
+            remedy="Remove the duplicates from the records.",
+        ),
+    ]
+
+
+def _is_unmarked(example: dspy.Example) -> bool:
+    try:
+        example.inputs()
+    except ValueError:
+        return True
+    return False
+
+
+def check_predictors(student: dspy.Module) -> Check:
+    """There is a prompt to optimize."""
+    names = ", ".join(name for name, _ in student.named_predictors())
+    return check(
+        "has_predictors",
+        "role.program",
+        names,
+        "1 or more predictors that DSPy can see and change",
+        passed=bool(names),
+        remedy="Keep each dspy.Predict (or ChainOfThought, ReAct ...) in an attribute "
+        "of the module, alone or in a list or dict, from its __init__ on.",
+    )
+
+
+def check_packages(optimizer: Optimizer) -> list[Check]:
+    """What the optimizer imports late is installed."""
+    return [
+        check(
+            f"{package}_installed",
+            "optimize.optimizer",
+            type(optimizer).__name__,
+            f"the package {package} installed",
+            passed=find_spec(package) is not None,
+            remedy=f"Install it: pip install {package}",
+        )
+        for package in optimizer.packages
+    ]
+
+
+def check_storage(student: dspy.Module, trainset: list[dspy.Example]) -> Check:
+    """The student with long instructions and demos renders the same after a load."""
+    program = student.deepcopy()
+    for predictor in program.predictors():
+        predictor.signature = predictor.signature.with_instructions(_LONG_INSTRUCTIONS)
+        predictor.demos = trainset[:2]
+    try:
+        problem = _storage_problem(program, student, trainset)
+    except (PoOptimizerError, TypeError, ValueError, AttributeError) as error:
+        problem = f"{type(error).__name__}: {error}"
+    return check(
+        "student_survives_storage",
+        "role.program",
+        f"{type(student).__module__}.{type(student).__qualname__}",
+        "the same prompts after a save and a load",
+        passed=not problem,
+        remedy=problem,
+    )
+
+
+def _storage_problem(
+    program: dspy.Module, student: dspy.Module, trainset: list[dspy.Example]
+) -> str:
+    """What a save and a load would lose of the program; "" if nothing."""
+    document = extract_program_components(program)
+    loaded = load_program_from_components(document, program=student)
+    if missing := missing_parts(loaded):
+        return f"Another program of the role lacks {describe_missing(missing)}."
+    if extract_program_components(loaded)["fingerprint"] != document["fingerprint"]:
+        return "What was loaded renders other prompts."
+    probes = [example.inputs().toDict() for example in trainset[:2]]
+    try:
+        return compare_calls(program, loaded, probes) or ""
+    except ValueError:
+        return ""  # the program answers the same question in another way each time
+
+
+def check_cost(job: Job, optimizer: Optimizer) -> Check:
+    """A bound on the cost can be reached, because the cost of a call is known."""
+    bound = job.params.budget.max_cost_usd
+    lms = job.lms if optimizer.proposes else [job.task_lm]
+    unknown = sorted({lm.slug for lm in lms if not lm.knows_cost})
+    return check(
+        "cost_is_known",
+        "optimize.budget.max_cost_usd",
+        bound,
+        "a known cost of each call, or the bound would never be reached",
+        passed=bound is None or not unknown,
+        remedy=f"That of {', '.join(unknown)} is unknown: set lm.price (of another LM "
+        "for the prompts: prompt_lm.price), or bound max_calls or max_tokens.",
+    )
+
+
+def check_disk(path: Path, least_mb: float) -> Check:
+    """The disk has room for answers, journal and programs."""
+    existing = next(folder for folder in [path, *path.parents] if folder.exists())
+    free = shutil.disk_usage(existing).free / _BYTES_PER_MB
+    return check(
+        "disk_has_room",
+        "optimize.preflight.min_free_disk_mb",
+        least_mb,
+        f"as many MB free at {existing}",
+        passed=free >= least_mb,
+        remedy=f"{free:.0f} MB are free: make room.",
+    )

@@ -54,7 +54,6 @@ def test_every_folder_with_a_score_report_is_a_run(data):
     assert set(found) == {"x-test", "x-test/from-y", "x-test/sweep/a", "role/z"}
     own, other = found["x-test"], found["x-test/from-y"]
     assert (own.lm, own.program_of, own.decision) == ("x-test", None, "promote")
-    assert own.splits == {"trainset": 4}
     assert own.scores == [0.5]
     assert (other.lm, other.program_of, other.decision) == ("x-test", "y", None)
     assert other.search is None

@@ -4,7 +4,6 @@ import pytest
 
 from po_optimizer.errors import PoOptimizerError
 from po_optimizer.evaluation.ranking import FinishedRun
-from po_optimizer.params import OptimizeParams
 from po_optimizer.pipelines.compare import nodes
 from tests.evaluation.scripted import report
 
@@ -35,7 +34,6 @@ def finished(**fields):
         "report": report([0.2, 0.4, 0.3], [0.5, 0.6, 0.4]),
         "decision": "keep_baseline",
         "search": SEARCH,
-        "splits": {"trainset": 38, "valset": 22},
         "usage": {"optimize": CALLS, "evaluate optimized": CALLS},
     }
     return FinishedRun.model_validate({**given, **fields})
@@ -43,13 +41,13 @@ def finished(**fields):
 
 def ranked(**fields):
     """The ranking's only run."""
-    return nodes.rank_runs([finished(**fields)], OptimizeParams())["runs"][0]
+    return nodes.rank_runs([finished(**fields)])["runs"][0]
 
 
 def test_no_runs_say_what_to_run():
     """An empty ranking is a mistake, not a result."""
     with pytest.raises(PoOptimizerError, match="kedro run --pipeline=evaluate"):
-        nodes.rank_runs([], OptimizeParams())
+        nodes.rank_runs([])
 
 
 def test_costs_are_those_of_one_example():
@@ -61,26 +59,10 @@ def test_costs_are_those_of_one_example():
     assert two["tokens_per_example"] == 2000
 
 
-def test_optimization_of_that_size_is_measured_the_other_forecast():
-    """60 examples were run; 142 are calls by formula at 5 s each."""
-    measured, forecast = ranked()["durations"]
-    assert (measured["examples"], measured["basis"]) == (60, "measured")
-    assert measured["seconds"] == 777.0
-    assert forecast["basis"] == "forecast"
-    assert forecast["seconds"] > 142 * 5.0
-
-
-def test_optimization_that_was_stopped_is_no_measurement():
-    """A budget that was reached says nothing of the whole."""
-    run = ranked(search={**SEARCH, "ended": "budget"})
-    assert {took["basis"] for took in run["durations"]} == {"forecast"}
-
-
 def test_unknown_stays_unknown():
     """No ledger, no cost; an unknown price is null."""
     bare = ranked(usage={}, decision=None)
     assert bare["tokens_per_example"] is None
-    assert bare["durations"] == []
     assert bare["decision"] is None
     free = {"paid": 10, "cost_usd": None, "seconds": 50.0}
     run = ranked(usage={"evaluate baseline": free})
@@ -90,12 +72,10 @@ def test_unknown_stays_unknown():
 
 
 def test_page_and_table_are_written_from_the_same_runs():
-    """Both name the LM, and quote the original project's seconds as quoted."""
-    ranking = nodes.rank_runs([finished()], OptimizeParams())
+    """Both name the LM."""
+    ranking = nodes.rank_runs([finished()])
     table, page = nodes.write_ranking(ranking)
     assert "ollama-granite4" in table
     assert "ollama-granite4" in page
-    assert "quoted: 90-110" in page
-    assert "forecast" in page
     assert "src=" not in page.split("<script>")[0]
     assert set(nodes.draw_ranking(ranking)) == {"ranking_figure", "price_figure"}

@@ -5,7 +5,7 @@ import io
 
 import pytest
 
-from po_optimizer.evaluation.ranking import Duration, rank
+from po_optimizer.evaluation.ranking import rank
 from po_optimizer.lms.usage import Usage
 from po_optimizer.reporting.ranking_page import (
     price_figure,
@@ -25,16 +25,14 @@ def ranking():
         finished("high", better(0.3), usage={"evaluate optimized": PAID}),
         finished("low", BASELINE, program_of="small<b>"),
     ]
-    took = Duration(examples=60, seconds=600.0, basis="forecast")
-    return rank(runs, {"high": [took]})
+    return rank(runs)
 
 
 def test_table_leaves_the_unknown_empty(ranking):
     """Unknown is not zero."""
     high, low = csv.DictReader(io.StringIO(ranking_table(ranking)))
     assert high["usd_per_1000_examples"] == "0.0"
-    assert high["optimize_60_basis"] == "forecast"
-    assert low["usd_per_1000_examples"] == low["optimize_60_seconds"] == ""
+    assert low["usd_per_1000_examples"] == ""
 
 
 def test_figure_names_every_run_with_n(ranking):

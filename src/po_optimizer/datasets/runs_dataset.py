@@ -86,7 +86,6 @@ class RunsDataset(AbstractDataset[None, list[FinishedRun]]):
             groups=[record["group"] for record in predictions],
             decision=promotion.get("decision"),
             search=_read(models, "optimization_report.json"),
-            splits=provenance.get("splits") or {},
             usage=self._usage(lm, provenance.get("task_lm")),
         )
 

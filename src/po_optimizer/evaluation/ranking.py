@@ -7,7 +7,7 @@ with the same metric are ranked.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -23,14 +23,6 @@ from po_optimizer.evaluation.statistics import Estimate, answers_to_pay, value_r
 from po_optimizer.lms.usage import MeanUsage, Usage
 from po_optimizer.params import PromotionParams
 
-QUOTED_SECONDS = {
-    "ollama-granite4": "90-110",
-    "ollama-mistral-7b-instruct": "30",
-    "ollama-qwen2.5-coder-32b": "20",
-    "vertex-gemini-2.5-flash": "10",
-}
-"""Seconds per example that the original project reported, on its machine."""
-
 
 class FinishedRun(Result):
     """What one run has left: an LM's own, a sweep's, or that of another LM's program.
@@ -44,7 +36,6 @@ class FinishedRun(Result):
         groups: Of each example; None: it stands alone. Empty: all do.
         decision: Of the promotion; None: not decided.
         search: Its optimization report; None for another LM's program.
-        splits: Number of examples by split, as the program's provenance says.
         usage: What its LM's calls took, by stage, over all runs of this LM.
     """
 
@@ -56,7 +47,6 @@ class FinishedRun(Result):
     groups: list[str | None] = Field(default_factory=list)
     decision: Decision | None = None
     search: dict[str, Any] | None = None
-    splits: dict[str, int] = Field(default_factory=dict)
     usage: dict[str, Usage] = Field(default_factory=dict)
 
     def per_call(self, *stages: str) -> MeanUsage | None:
@@ -83,21 +73,6 @@ class FinishedRun(Result):
 _SAME_MEAN = 1e-6
 
 
-class Duration(Result):
-    """How long an optimization with so many examples takes on an LM.
-
-    Attributes:
-        examples: Trainset and valset together.
-        seconds: Wall time.
-        basis: measured: such an optimization was run to its end; forecast: calls by
-            formula, at the seconds that a call of this LM took.
-    """
-
-    examples: int
-    seconds: float
-    basis: Literal["measured", "forecast"]
-
-
 class RankedRun(Result):
     """One run; scores are testset means in [0, 1], higher is better.
 
@@ -112,7 +87,6 @@ class RankedRun(Result):
         tied: True unless `p_behind` is at most alpha and the difference is worth
             more than three answers lost whole.
         seconds_per_example: Of the optimized program's paid calls; None: all cached.
-        quoted_seconds: The original project's figure, quoted, not measured here.
         tokens_per_example: Prompt and completion; None: not reported.
         cost_per_1000: US dollars for 1,000 examples; None: unknown, which is not 0.
         search: What its optimization took, over all restarts.
@@ -136,12 +110,10 @@ class RankedRun(Result):
     ranked: bool = False
     tied: bool = False
     seconds_per_example: float | None
-    quoted_seconds: str | None
     tokens_per_example: float | None
     cost_per_1000: float | None
     search: Usage | None
     search_seconds: float | None
-    durations: list[Duration]
 
 
 class Ranking(Result):
@@ -163,27 +135,22 @@ class Ranking(Result):
     sentences: list[str]
 
 
-def rank(
-    runs: Sequence[FinishedRun],
-    durations: Mapping[str, list[Duration]] | None = None,
-) -> Ranking:
+def rank(runs: Sequence[FinishedRun]) -> Ranking:
     """The runs by the optimized program's objective, as far as they may be compared.
 
     Args:
         runs: At least one.
-        durations: Of optimizations, by the name of the run.
     """
     standards = Counter(run.measured_with for run in runs if run.measured_with)
     common = standards.most_common(1)[0][0] if standards else None
     same = [run for run in runs if common and run.measured_with == common]
     same.sort(key=lambda run: -(run.report.optimized.score.mean or 0.0))
     apart = [run for run in runs if run not in same]
-    times = durations or {}
     ranked = [
-        _row(run, times.get(run.name, [])).model_copy(update=place)
+        _row(run).model_copy(update=place)
         for run, place in zip(same, _places(same), strict=True)
     ]
-    others = [_row(run, times.get(run.name, [])) for run in apart]
+    others = [_row(run) for run in apart]
     promoted = [run.name for run in ranked if run.decision == "promote"]
     floor = _noise_floor(same)
     return Ranking(
@@ -228,7 +195,7 @@ def _noise_floor(ordered: Sequence[FinishedRun]) -> float | None:
     return None if sd is None else noise_floor(len(ordered), uplift.n_independent, sd)
 
 
-def _row(run: FinishedRun, durations: list[Duration]) -> RankedRun:
+def _row(run: FinishedRun) -> RankedRun:
     report, search = run.report, run.search
     # a baseline that stayed the best is answered from the cache the second time
     call = run.per_call("evaluate optimized", "evaluate baseline")
@@ -252,12 +219,10 @@ def _row(run: FinishedRun, durations: list[Duration]) -> RankedRun:
         uplift=report.uplift.score,
         decision=run.decision,
         seconds_per_example=seconds or (per_example(call.seconds) if call else None),
-        quoted_seconds=QUOTED_SECONDS.get(run.lm),
         tokens_per_example=per_example(call.tokens) if call else None,
         cost_per_1000=None if cost is None else 1000 * cost,
         search=Usage.model_validate(search["spent"]) if search else None,
         search_seconds=search["seconds"] if search else None,
-        durations=durations,
     )
 
 

@@ -55,9 +55,8 @@ def price_figure(ranking: Ranking) -> go.Figure:
 def ranking_page(ranking: Ranking) -> str:
     """Every run's figures on one self-contained page."""
     figures = {"ranking": ranking_figure(ranking), "price": price_figure(ranking)}
-    sizes = {took.examples for run in ranking.runs for took in run.durations}
     template = environment().get_template("ranking.html.j2")
-    return template.render(ranking=ranking, sizes=sorted(sizes), **embedded(figures))
+    return template.render(ranking=ranking, **embedded(figures))
 
 
 def _columns(run: RankedRun) -> dict[str, str | float | int | None]:
@@ -95,7 +94,4 @@ def _columns(run: RankedRun) -> dict[str, str | float | int | None]:
         "search_calls_paid": run.search.paid if run.search else None,
         "search_usd": run.search.cost_usd if run.search else None,
     }
-    for took in run.durations:
-        columns[f"optimize_{took.examples}_seconds"] = took.seconds
-        columns[f"optimize_{took.examples}_basis"] = took.basis
     return columns

@@ -16,11 +16,7 @@ def create_pipeline(after: str | None = None, **kwargs: object) -> Pipeline:
         [
             Node(
                 rank_runs,
-                inputs=[
-                    "finished_runs",
-                    "params:optimize",
-                    *([after] if after else []),
-                ],
+                inputs=["finished_runs", *([after] if after else [])],
                 outputs="ranking",
                 name="rank_runs_node",
             ),

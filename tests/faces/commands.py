@@ -41,7 +41,6 @@ EXEMPT = {
     "ollama pull": "fetches a model of gigabytes",
     "gcloud auth": "asks a person to log in",
     "pip install pre-commit": "changes the environment that runs the tests",
-    "pip install ...": "a cell of a table, it means any package",
     'pip install "po-optimizer[dask]"': "`make install` brings it",
     'pip install "po-optimizer[vertex]"': "`make install` brings it",
     "pip install 'po-optimizer[vertex]'": "`make install` brings it",

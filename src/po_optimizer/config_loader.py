@@ -3,13 +3,14 @@
 Whatever reads it (a run, kedro-viz, a notebook) is told a mistake in one sentence.
 """
 
+import copy
 import gzip
 import io
 import logging
 import sys
 import tarfile
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, cast
@@ -69,14 +70,16 @@ class ProjectConfigLoader(OmegaConfigLoader):
             raise SettingError("conf_source", conf_source, problem, remedy) from error
 
     def __getitem__(self, key: str) -> dict[str, Any]:
-        """The configuration of a kind; see Kedro."""
+        """The configuration of a kind, read once; see Kedro."""
         # resolvers are of the process: the loader that is asked answers
         OmegaConf.register_new_resolver("parameter", self._parameter, replace=True)
         try:
+            if key not in self:
+                self[key] = super().__getitem__(key)
             values: dict[str, Any] = super().__getitem__(key)
         except OmegaConfBaseException as error:
             raise self._unusable(error, key) from error
-        return values
+        return copy.deepcopy(values)  # Kedro writes into the catalog's
 
     def checked_parameters(self) -> Parameters:
         """The parameters of base, role, environment and `--params`, as their models.
@@ -193,6 +196,18 @@ class ProjectConfigLoader(OmegaConfigLoader):
         values: dict[str, Any] = super()._resolve_from_raw_config(
             key, base_configs, env_configs, base_path, *more
         )
+        return values
+
+    def _resolve_catalog_config(self, files: Iterable[DictConfig]) -> dict[str, Any]:
+        """Kedro's, with each `_name` resolved once, not wherever it is asked for."""
+        catalog = cast(DictConfig, OmegaConf.unsafe_merge(*files))
+        self._runtime_params_hits = set()
+        for name in catalog:
+            if str(name).startswith("_") and isinstance(catalog[name], str):
+                catalog[name] = catalog[name]
+        hits = self._runtime_params_hits
+        values: dict[str, Any] = super()._resolve_catalog_config([catalog])
+        self._runtime_params_hits |= hits
         return values
 
     def _role_file(self, name: str, base_path: str) -> Any:

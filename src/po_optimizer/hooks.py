@@ -1,6 +1,7 @@
 """What surrounds a run: LMs are bound, servers stopped, the result is shown."""
 
 import os
+import sys
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -9,8 +10,7 @@ from typing import Any
 import dspy
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
-from kedro.framework.project import pipelines
-from kedro.io import CatalogProtocol, MemoryDataset
+from kedro.io import CatalogProtocol, MemoryDataset, memory_dataset
 from kedro.pipeline import Pipeline
 
 from po_optimizer.config_loader import ProjectConfigLoader
@@ -26,11 +26,22 @@ from po_optimizer.lms import (
     stop_servers,
 )
 from po_optimizer.params import RoleParams
-from po_optimizer.pipeline_registry import check_program_from, make_pipelines
+from po_optimizer.pipeline_registry import check_program_from, shape_pipelines
 from po_optimizer.roles import make_program
 
 # LiteLLM fetches a price map from the network at import unless told not to
 os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+
+_infer_copy_mode = memory_dataset._infer_copy_mode
+
+
+def _copy_mode(data: Any) -> Any:
+    """Kedro's, which would import pandas to see whether data is of it."""
+    loaded = {"pandas", "ibis", "pyspark"} & sys.modules.keys()
+    return _infer_copy_mode(data) if loaded else "deepcopy"
+
+
+memory_dataset._infer_copy_mode = _copy_mode
 
 _BOUND = (
     "task_lm",
@@ -65,7 +76,7 @@ class RunHooks:
         if isinstance(loader, ProjectConfigLoader):
             loader.checked_parameters()
         self._context = context
-        pipelines.update(make_pipelines(loader["parameters"]))
+        shape_pipelines(loader["parameters"])
 
     @hook_impl
     def after_catalog_created(

@@ -3,12 +3,13 @@
 import os
 import pkgutil
 from collections.abc import Mapping
+from contextvars import ContextVar
 from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any
 
 from kedro.config import MissingConfigException
-from kedro.framework.project import find_pipelines, settings
+from kedro.framework.project import find_pipelines, pipelines, settings
 from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 from kedro.utils import find_kedro_project
@@ -36,6 +37,16 @@ _OWN = (
 _MADE = {"candidate_program", "optimized_program", "sweep_report"}
 
 
+_of_run: ContextVar[Mapping[str, Any] | None] = ContextVar("parameters", default=None)
+
+
+def shape_pipelines(parameters: Mapping[str, Any]) -> None:
+    """Makes the project's pipelines those that the parameters of a run ask for."""
+    token = _of_run.set(parameters)
+    pipelines.update(make_pipelines(parameters))
+    _of_run.reset(token)
+
+
 def register_pipelines() -> dict[str, Pipeline]:
     """Name to pipeline, as the project's parameters shape them.
 
@@ -44,7 +55,7 @@ def register_pipelines() -> dict[str, Pipeline]:
     """
     added = [name for name in _names(pipelines_package) if name not in _OWN]
     others = find_pipelines(pipelines_to_find=added) if added else {}
-    return {**others, **make_pipelines(_project_parameters())}
+    return {**others, **make_pipelines(_of_run.get() or _project_parameters())}
 
 
 def _names(package: ModuleType) -> list[str]:

@@ -4,6 +4,9 @@ import os
 import sys
 from pathlib import Path
 
+if "IPython" not in sys.modules:
+    # a third of DSPy's import, to draw a table in a notebook, which this is not
+    sys.modules["IPython"] = None  # type: ignore[assignment]
 try:  # the second that these imports take is before any command that could say it
     from po_optimizer.config_loader import (
         ProjectConfigLoader,
@@ -16,6 +19,9 @@ try:  # the second that these imports take is before any command that could say 
 except KeyboardInterrupt:
     sys.stderr.write("Error: stopped by Ctrl-C; nothing was begun\n")
     sys.exit(130)
+finally:
+    if sys.modules["IPython"] is None:
+        del sys.modules["IPython"]
 
 HOOKS = (RunHooks(), InterruptHooks())
 

@@ -10,6 +10,7 @@ from po_optimizer.datasets.run_folder_dataset import RunFolderDataset
 from po_optimizer.datasets.runs_dataset import RunsDataset
 from po_optimizer.datasets.whole_file import (
     RecordsDataset,
+    WholeFigureDataset,
     WholeHTMLDataset,
     WholeJSONDataset,
     WholeTextDataset,
@@ -28,6 +29,7 @@ __all__ = [
     "RecordsDataset",
     "RunFolderDataset",
     "RunsDataset",
+    "WholeFigureDataset",
     "WholeHTMLDataset",
     "WholeJSONDataset",
     "WholeTextDataset",

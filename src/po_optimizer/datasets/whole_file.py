@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from kedro.io.core import DatasetError, Version
-from kedro_datasets._typing import HTMLPreview, JSONPreview, TablePreview
+from kedro_datasets._typing import HTMLPreview, JSONPreview, PlotlyPreview, TablePreview
 
 from po_optimizer.datasets.file_dataset import (
     NOTHING_STORED,
@@ -151,6 +151,25 @@ class WholeJSONDataset(WholeTextDataset):
         """The document."""
         text = self._text()
         return JSONPreview(json.dumps(NOTHING_STORED) if text is None else text)
+
+
+class WholeFigureDataset(WholeTextDataset):
+    """A figure of Plotly's as JSON. Arguments as `WholeTextDataset`.
+
+    kedro_datasets' own imports pandas, at the start of every run.
+    """
+
+    def _parse(self, text: str) -> Any:
+        from plotly.io import from_json  # noqa: PLC0415 -- an extra
+
+        return from_json(text)
+
+    def _render(self, data: Any) -> str:
+        return str(data.to_json())
+
+    def preview(self) -> PlotlyPreview:
+        """The figure."""
+        return PlotlyPreview(json.loads(self._text() or "{}"))
 
 
 class RecordsDataset(WholeJSONDataset):

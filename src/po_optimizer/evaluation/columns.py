@@ -3,18 +3,19 @@
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice, zip_longest
 from statistics import variance
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from po_optimizer.errors import PoOptimizerError
 from po_optimizer.evaluation.predictions import PredictionRecord
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 COMPONENT, STRATUM = "component ", "stratum "  # before the names of such columns
 _ROWS = 1000  # turned into arrays at a time
 
 
-def tabulate(*streams: Iterable[PredictionRecord]) -> list[pd.DataFrame]:
+def tabulate(*streams: Iterable[PredictionRecord]) -> "list[pd.DataFrame]":
     """A table of each program's records, one row an example, NaN where there is none.
 
     Columns: which, status, group, score, rubric, seconds, repeats, variance, paid, and
@@ -28,6 +29,8 @@ def tabulate(*streams: Iterable[PredictionRecord]) -> list[pd.DataFrame]:
     Raises:
         PoOptimizerError: They are not of the same examples in the same order.
     """
+    import pandas as pd  # noqa: PLC0415 -- half a second, at the start of every run
+
     parts: list[list[pd.DataFrame]] = [[] for _ in streams]
     rows = ([_row(record) for record in group] for group in side_by_side(*streams))
     while chunk := list(islice(rows, _ROWS)):

@@ -1,9 +1,9 @@
 """Two programs on one testset, paired: the score report made of their records."""
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from __future__ import annotations
 
-import pandas as pd
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from po_optimizer.evaluation.columns import COMPONENT, STRATUM, tabulate
 from po_optimizer.evaluation.noise_floor import noise_floor
@@ -26,7 +26,10 @@ from po_optimizer.evaluation.wear import Judgement
 from po_optimizer.lms.usage import Usage
 from po_optimizer.params import PromotionParams
 
-Mean = Callable[[pd.Series], Estimate]
+if TYPE_CHECKING:
+    import pandas as pd  # half a second, at the start of every run
+
+Mean = Callable[["pd.Series"], Estimate]
 
 
 def score_pairs(
@@ -196,7 +199,7 @@ def _values(table: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
     return values.mask(table["status"] == "failed", values.fillna(0.0))
 
 
-def _groups(table: pd.DataFrame) -> "pd.Series[str] | None":
+def _groups(table: pd.DataFrame) -> pd.Series[str] | None:
     """The group of each row; a row without one has its own. None: no row has one."""
     groups = table["group"]
     if groups.isna().all():
@@ -204,15 +207,15 @@ def _groups(table: pd.DataFrame) -> "pd.Series[str] | None":
     return groups.where(groups.notna(), "alone " + table.index.astype(str))
 
 
-def _of(groups: "pd.Series[str] | None", values: pd.Series) -> list[str] | None:
+def _of(groups: pd.Series[str] | None, values: pd.Series) -> list[str] | None:
     return None if groups is None else groups.reindex(values.index).tolist()
 
 
-def _sd_of_repeats(variances: "pd.Series[float]") -> float | None:
+def _sd_of_repeats(variances: pd.Series[float]) -> float | None:
     return float(variances.mean() ** 0.5) if len(variances) else None
 
 
-def _scored(table: pd.DataFrame) -> "pd.Series[bool]":
+def _scored(table: pd.DataFrame) -> pd.Series[bool]:
     return table["status"] != "unscored"
 
 

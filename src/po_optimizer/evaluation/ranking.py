@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
 from pydantic import Field
 
 from po_optimizer.evaluation.noise_floor import noise_floor
@@ -166,6 +165,8 @@ def _places(ordered: Sequence[FinishedRun]) -> list[dict[str, Any]]:
     """What tells each run from the first one; examples of a group are one together."""
     if not ordered:
         return []
+    import pandas as pd  # noqa: PLC0415 -- half a second, at the start of every run
+
     best = ordered[0].report
     scores = pd.DataFrame([run.scores for run in ordered], dtype=float).T
     labels = ordered[0].groups or [None] * len(scores)

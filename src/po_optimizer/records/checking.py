@@ -1,8 +1,10 @@
 """Rows to checked records; what cannot be used is kept with the reason."""
 
-from collections.abc import Iterable, Iterator, Mapping
+import pickle
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from functools import lru_cache
+from typing import Any, cast
 
 import dspy
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -116,9 +118,24 @@ def _example(record: Mapping[str, Any], record_type: RecordType) -> dspy.Example
     return _checked(record, record_type).to_example()
 
 
+def parse_record(raw: Mapping[str, Any], record_type: RecordType) -> Record:
+    """The record that a raw one is; of the last thousand, each is parsed once.
+
+    Raises:
+        pydantic.ValidationError: It cannot be used.
+    """
+    return _parse(cast(Hashable, record_type), pickle.dumps(raw))
+
+
+@lru_cache(maxsize=1000)
+def _parse(record_type: Any, raw: bytes) -> Record:
+    record: Record = record_type.model_validate(pickle.loads(raw))  # noqa: S301 -- just pickled
+    return record
+
+
 def _checked(record: Mapping[str, Any], record_type: RecordType) -> Record:
     try:
-        return record_type.model_validate(record)
+        return parse_record(record, record_type)
     except ValidationError as error:
         raise SettingError(
             "role.record",
@@ -133,7 +150,7 @@ def _check(row: Row, record_type: RecordType) -> tuple[str, str, tuple[str, ...]
     if row.problem:
         return "", row.problem, ()
     try:
-        record = record_type.model_validate(row.value)
+        record = parse_record(row.value, record_type)
     except ValidationError as error:
         path = ".".join(str(part) for part in error.errors()[0]["loc"])
         return path, "; ".join(field_problems(error)), ()

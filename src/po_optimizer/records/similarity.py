@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy  # its parts load when they are used
 from numpy.typing import NDArray
 
 # Scripts without spaces between words: a character is a word.
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff"
 _WORD = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+")
-_BLOCK = 256  # records compared at a time with all others: bounds the memory
+Integers = NDArray[np.signedinteger[Any]]
+Floats = NDArray[np.float64]
+
 _SAME = 1.0 - 1e-9  # what rounding leaves of 1
 
 
@@ -42,17 +43,19 @@ class TextVectors:
     """
 
     def __init__(self, texts: Sequence[Sequence[str]]) -> None:
-        weighted = _pair_weights(texts)
-        n_with = np.bincount(weighted.indices, minlength=weighted.shape[1])
+        rows, pairs, shares = _pair_shares(texts)
+        n_with = np.bincount(pairs)
         rarity = np.log1p(len(texts) / np.maximum(n_with, 1))
-        weighted.data = np.sqrt(weighted.data) * rarity[weighted.indices]
-        length = np.sqrt(weighted.multiply(weighted).sum(axis=1))
-        unit = scipy.sparse.diags_array(1 / np.where(length > 0, length, 1.0))
+        weights = np.sqrt(shares) * rarity[pairs]
+        length = np.sqrt(np.bincount(rows, weights**2, minlength=len(texts)))
         # A pair of one record only is in its length, and in no product.
-        self._rows = (unit @ weighted).tocsr()[:, n_with > 1]
-        self._columns = self._rows.T.tocsr()
+        shared = n_with[pairs] > 1
+        rows, pairs = rows[shared], pairs[shared]
+        weights = weights[shared] / length[rows]
+        self._pairs = _Lists(rows, pairs, weights, len(texts))
+        self._records = _Lists(pairs, rows, weights, len(n_with))
 
-    def first_alike(self, least: float, groups: NDArray[np.int64]) -> dict[int, Pair]:
+    def first_alike(self, least: float, groups: Integers) -> dict[int, Pair]:
         """Records that are like an earlier one that is not itself in this mapping.
 
         Args:
@@ -75,7 +78,7 @@ class TextVectors:
 
     def largest_between(self, parts: Sequence[Sequence[int]]) -> Pair | None:
         """The most alike two records of different parts; None if none share a pair."""
-        part_of = np.full(self._rows.shape[0], -1)
+        part_of = np.full(len(self._pairs.sizes), -1)
         for number, part in enumerate(parts):
             part_of[list(part)] = number
         # The last part is compared with the others by their rows.
@@ -90,22 +93,46 @@ class TextVectors:
                 largest = Pair(row, int(others[best]), value)
         return largest
 
-    def _products(
-        self, rows: Sequence[int]
-    ) -> Iterator[tuple[int, NDArray[np.int64], NDArray[np.float64]]]:
+    def _products(self, rows: Sequence[int]) -> Iterator[tuple[int, Integers, Floats]]:
         """Each row, the records that share a pair with it, and their similarity."""
-        for start in range(0, len(rows), _BLOCK):
-            block = rows[start : start + _BLOCK]
-            product = self._rows[list(block)] @ self._columns
-            for place, row in enumerate(block):
-                inside = slice(*product.indptr[place : place + 2])
-                yield row, product.indices[inside], product.data[inside]
+        for row in rows:
+            pairs, weights = self._pairs.of(np.array([row]))
+            others, their = self._records.of(pairs)
+            own = np.repeat(weights, self._records.sizes[pairs])
+            sums: Floats = np.bincount(others, own * their)  # type: ignore[assignment]
+            alike = np.flatnonzero(sums)
+            yield row, alike, sums[alike]
 
 
-def _pair_weights(texts: Sequence[Sequence[str]]) -> Any:
-    """A row a record, a column a pair: the pair's shares of the record's texts."""
+class _Lists:
+    """A list of numbers with weights for each key.
+
+    Written out: scipy.sparse does the same, and takes longer to import than a few
+    hundred records to compare.
+    """
+
+    def __init__(
+        self, keys: Integers, numbers: Integers, weights: Floats, n_keys: int
+    ) -> None:
+        order = np.argsort(keys, kind="stable")
+        self._numbers, self._weights = numbers[order], weights[order]
+        self.sizes = np.bincount(keys, minlength=n_keys)
+        self._ends = np.cumsum(self.sizes)
+
+    def of(self, keys: Integers) -> tuple[Integers, Floats]:
+        """The lists of some keys, one behind the other."""
+        sizes = self.sizes[keys]
+        shift = np.repeat(self._ends[keys] - np.cumsum(sizes), sizes)
+        places = shift + np.arange(len(shift))
+        return self._numbers[places], self._weights[places]
+
+
+def _pair_shares(
+    texts: Sequence[Sequence[str]],
+) -> tuple[Integers, Integers, Floats]:
+    """Record, pair and the pair's shares of the record's texts, for each such two."""
     numbers: dict[str, int] = {}
-    rows, pairs, shares = [], [], []
+    rows, pairs, shares = ([np.empty(0, kind)] for kind in (np.int64, np.int64, float))
     for row, record in enumerate(texts):
         for text in record:
             words = _WORD.findall(text.casefold()) or text.split()
@@ -114,9 +141,9 @@ def _pair_weights(texts: Sequence[Sequence[str]]) -> Any:
             rows.append(np.full(len(own), row))
             pairs.append(np.fromiter(own, dtype=np.int64, count=len(own)))
             shares.append(np.full(len(own), 1 / max(1, len(own))))
-    if not rows:
-        return scipy.sparse.csr_array((len(texts), 0))
     distinct, columns = np.unique(np.concatenate(pairs), return_inverse=True)
-    cells = (np.concatenate(shares), (np.concatenate(rows), columns))
-    # csr_array adds up what is said twice of a cell
-    return scipy.sparse.csr_array(cells, shape=(len(texts), len(distinct)))
+    width = max(1, len(distinct))
+    both = np.concatenate(rows) * width + columns
+    cells, place = np.unique(both, return_inverse=True)
+    sums: Floats = np.bincount(place, np.concatenate(shares))  # type: ignore[assignment]
+    return cells // width, cells % width, sums

@@ -12,7 +12,7 @@ import numpy as np
 
 from po_optimizer.errors import SettingError
 from po_optimizer.params import DataPrepParams
-from po_optimizer.records.checking import RejectedRecord
+from po_optimizer.records.checking import RejectedRecord, parse_record
 from po_optimizer.records.similarity import TextVectors
 from po_optimizer.roles import Identity, RecordType, stratum_of
 
@@ -66,7 +66,7 @@ def split_records(
     own = [(name, record) for name in _ORDER for record in given.get(name, ())]
     homes = [*(name for name, _ in own), *("" for _ in records)]
     every = [*(record for _, record in own), *records]
-    parsed = [record_type.model_validate(record) for record in every]
+    parsed = [parse_record(record, record_type) for record in every]
     identities = [Identity.of(record) for record in parsed]
     vectors = TextVectors([identity.texts for identity in identities])
     kept, rejected = _without_duplicates(

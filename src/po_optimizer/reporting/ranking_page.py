@@ -3,7 +3,6 @@
 import itertools
 from html import escape
 
-import pandas as pd
 import plotly.graph_objects as go
 
 from po_optimizer.evaluation.ranking import RankedRun, Ranking
@@ -14,6 +13,8 @@ from po_optimizer.reporting.style import COLORS, before_and_after, new_figure
 
 def ranking_table(ranking: Ranking) -> str:
     """The runs as CSV, one line each; empty: unknown or not measured."""
+    import pandas as pd  # noqa: PLC0415 -- half a second, at the start of every run
+
     table = pd.DataFrame([_columns(run) for run in ranking.runs])
     return str(table.to_csv(index=False, lineterminator="\n"))
 

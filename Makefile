@@ -53,7 +53,7 @@ viz-build: install  ## write that page into build/, without local paths
 	$(BIN)/python scripts/scrub_viz.py
 
 test: install  ## all tests, offline, under 10 minutes
-	$(BIN)/python -m pytest -m "not exhaustive and not live and not browser and not servers and not docs" --numprocesses 2 --dist loadfile --cov --cov-report=term --quiet
+	$(BIN)/python -m pytest -m "not exhaustive and not live and not browser and not servers and not docs and not integrations" --numprocesses 2 --dist loadfile --cov --cov-report=term --quiet
 
 test-servers: install  ## whole runs on LM servers, also others' (npm); commands of the README
 	npm install --no-audit --no-fund --no-save --silent --prefix tests/servers/aimock @copilotkit/aimock@1.43.0
@@ -61,6 +61,13 @@ test-servers: install  ## whole runs on LM servers, also others' (npm); commands
 
 test-docs: install  ## type every command of the guides and the reference
 	$(BIN)/python -m pytest -m docs tests/servers --numprocesses 2 --dist loadfile --quiet
+
+TOOLS := tests/integrations/tools
+test-integrations: install  ## exports and tracking in the tools they are for (npm, PyPI)
+	npm install --no-audit --no-fund --no-save --silent --prefix $(TOOLS) promptfoo@0.121.20
+	test -x $(TOOLS)/inspect/bin/inspect || { $(PYTHON) -m venv $(TOOLS)/inspect && $(TOOLS)/inspect/bin/python -m pip install --quiet inspect-ai==0.3.285 'openai>=3.4'; }
+	$(BIN)/python -m pip install --quiet --editable '.[mlflow]' langfuse==5.0.4
+	$(BIN)/python -m pytest -m integrations tests/integrations --numprocesses 2 --dist loadfile --quiet
 
 test-live: install  ## ask the real model of ENV=ollama, vertex, ... one example
 	PO_LIVE_ENV=$(or $(ENV),base) $(BIN)/python -m pytest tests/test_live.py --quiet

@@ -19,6 +19,10 @@ COMMANDS = {
     "show": ("po_optimizer.cli", "Show what a stored program asks, field by field."),
     "runs": ("po_optimizer.console.runs", "List, compare and remove finished runs."),
     "new": ("po_optimizer.cli", "Write the files of something new that runs."),
+    "export": (
+        "po_optimizer.integrations.exports.command",
+        "Write a stored program's prompts for use without DSPy.",
+    ),
 }
 """Each command, the module that is loaded when it is called, and a line on it."""
 

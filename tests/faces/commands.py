@@ -27,6 +27,7 @@ EXEMPT = {
     "make test-docs": "it types these",
     "make test-browser": "CI runs it",
     "make lock": "needs the package index and uv",
+    "make test-integrations": "CI runs it",
     "kedro run --env=litellm": "needs a provider's key",
     'pip install "dspy[deno]"': "changes what the other tests find",
     "lint-imports": "`make check` runs it",

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from shutil import copytree, ignore_patterns
+from typing import Any
 
 from po_optimizer.product_owner.schema import ProductOwnerReview, ProductVision
 
@@ -42,12 +43,19 @@ def copy_project(target: Path) -> Path:
 
 
 @contextmanager
-def answering(answer: Answer, model: str = "scripted") -> Iterator[str]:
-    """A chat-completions server on loopback that lists one model; its base URL."""
+def answering(
+    answer: Answer, model: str = "scripted", bodies: list[Any] | None = None
+) -> Iterator[str]:
+    """A chat-completions server on loopback that lists one model; its base URL.
+
+    What it was sent goes into `bodies`.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
+            if bodies is not None:
+                bodies.append(json.loads(body))
             prompt = "\n".join(_text(one) for one in json.loads(body)["messages"])
             self._send(_completion(prompt, answer(prompt)))
 

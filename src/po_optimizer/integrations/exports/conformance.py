@@ -1,0 +1,104 @@
+"""Is what an export renders, byte for byte, what DSPy sends?"""
+
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
+from typing import Any
+
+import dspy
+from pydantic import TypeAdapter
+
+from po_optimizer.errors import ArtifactError
+from po_optimizer.integrations.exports.template import (
+    AdapterName,
+    Message,
+    Template,
+    sent_by_dspy,
+    text_of,
+)
+from po_optimizer.persistence.codec.values import FAILURES
+from po_optimizer.persistence.scripted_answers import value_of_schema
+
+N_INPUTS = 20
+Render = Callable[[Mapping[str, str]], list[Message]]
+
+_TEXTS = (
+    "one plain line",
+    "",
+    " spaces at both ends ",
+    "two\nlines\n",
+    "\r\nother line ends\r",
+    "{{ question }} {% raw %} {# note #} {x} {{{ }}} {",
+    "{% endraw %}{{ 7 * 7 }}",
+    "${HOME} $var %s %(name)s",
+    '{"a": [1, {"b": "c"}]}',
+    "quotes \" and ' and ` and \\ and \\n",
+    '<tag attribute="x">&amp; & ]]></tag>',
+    "[[ ## completed ## ]]",
+    "Grüße, naïve, 日本語, العربية",
+    "emoji 😀👩‍👩‍👧 and \u2028 separators",
+    "file:///etc/hostname",
+    "tab\tand \x0b vertical",
+    "null",
+    "007",
+    "- a list\n- in Markdown\n\n```python\nx = 1\n```",
+    "a long one " * 200,
+)
+
+
+def probe_inputs(predictor: dspy.Predict, n: int = N_INPUTS) -> list[dict[str, Any]]:
+    """Inputs to compare with: those of the demos, then awkward ones of each type."""
+    return list(islice(_inputs(predictor), n))
+
+
+def _inputs(predictor: dspy.Predict) -> Iterator[dict[str, Any]]:
+    fields = predictor.signature.input_fields
+    for demo in predictor.demos[:5]:
+        if all(name in demo for name in fields):
+            yield {name: demo[name] for name in fields}
+    for i, _ in enumerate(_TEXTS):
+        yield {
+            name: _value(field.annotation, _TEXTS[(i + shift) % len(_TEXTS)])
+            for shift, (name, field) in enumerate(fields.items())
+        }
+
+
+def _value(annotation: Any, text: str) -> Any:
+    if annotation is str:
+        return text
+    try:
+        adapter = TypeAdapter(annotation)
+        return adapter.validate_python(value_of_schema(adapter.json_schema(), text))
+    except FAILURES:  # DSPy takes any value: a text will do
+        return text
+
+
+def check_export(
+    template: Template,
+    predictor: dspy.Predict,
+    adapter: AdapterName,
+    render: Render | None = None,
+) -> int:
+    """Compares an export with DSPy; gives the number of inputs that were compared.
+
+    Args:
+        template: Of the predictor under the adapter.
+        predictor: What DSPy calls.
+        adapter: Between the two and the LM.
+        render: The export's way from texts to messages; None: the template's own.
+
+    Raises:
+        ArtifactError: The messages differ.
+    """
+    render = render or template.render
+    inputs = probe_inputs(predictor)
+    for number, values in enumerate(inputs, start=1):
+        expected = sent_by_dspy(predictor, adapter, values)
+        fields = predictor.signature.input_fields
+        texts = {name: text_of(fields[name], value) for name, value in values.items()}
+        if render(texts) != expected:
+            raise ArtifactError(
+                f"predictor={template.name!r} was not exported: for input {number} of "
+                f"{len(inputs)} the export renders other messages than DSPy does. "
+                "Choose another target: --to messages is the plainest."
+            )
+    return len(inputs)

@@ -1,0 +1,102 @@
+"""A stored program, taken apart for an export."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dspy
+
+from po_optimizer.errors import DamagedArtifactError
+from po_optimizer.persistence import format as fmt
+from po_optimizer.persistence.codec.modules import predictors
+from po_optimizer.persistence.components import inspect_program
+
+_NO_CODE = {
+    "dspy.predict.predict:Predict",
+    "dspy.predict.chain_of_thought:ChainOfThought",
+}
+
+
+@dataclass(frozen=True)
+class StoredProgram:
+    """A document, its program without code, and what no prompt can hold of it.
+
+    Attributes:
+        path: Where the document lies.
+        program: To look at: nothing of its own was imported.
+        predictors: By a name that is fit for a file.
+        left_out: A sentence for each part that is not a predictor's prompt.
+    """
+
+    path: Path
+    program: dspy.Module
+    predictors: dict[str, dspy.Predict]
+    left_out: list[str]
+
+
+def read_program(path: Path) -> StoredProgram:
+    """The program of a document, or of the newest version in a folder.
+
+    Raises:
+        DamagedArtifactError: It is not what was saved.
+        ArtifactError: It cannot be read.
+    """
+    if path.is_dir():
+        versions = path.glob(f"*/{path.name}") if path.suffix else path.glob("*.json")
+        path = max(versions, default=path)
+    if path.is_dir():
+        raise DamagedArtifactError(str(path), "no version of a program is in it")
+    document = fmt.read_local(path)
+    program = inspect_program(path.read_bytes(), str(path))
+    by_path = predictors(program)
+    return StoredProgram(
+        path, program, _named(by_path), [*_left_out(document, program, by_path)]
+    )
+
+
+def _named(by_path: dict[str, dspy.Predict]) -> dict[str, dspy.Predict]:
+    names: dict[str, dspy.Predict] = {}
+    for path, predictor in by_path.items():
+        name = re.sub(r"\W+", "_", path.removeprefix("self.")).strip("_")
+        name = name.removesuffix("_predict") if name != "self" else "predict"
+        while name in names:
+            name += "_"
+        names[name] = predictor
+    return names
+
+
+def _left_out(
+    document: fmt.Document, program: dspy.Module, by_path: dict[str, dspy.Predict]
+) -> Iterator[str]:
+    listed = ", ".join(_named(by_path))
+    for path in dict.fromkeys(_classes(document["program"])):
+        if path not in _NO_CODE:
+            yield f"the code of {path}, which calls or surrounds: {listed}"
+    for name, predictor in _named(by_path).items():
+        if predictor.lm is not None:
+            yield f"the LM that {name} holds"
+        kinds = {field.annotation for field in predictor.signature.fields.values()}
+        if dspy.ToolCalls in kinds:
+            yield f"the native tool calls of {name}"
+    for part in document["not_stored"]:
+        yield f"what the document only names: {', '.join(map(str, part.values()))}"
+    yield "how DSPy reads the answer, and the response_format that it adds for some LMs"
+
+
+def _classes(node: Any) -> Iterator[str]:
+    """The import paths of all modules in a document's tree."""
+    if isinstance(node, dict):
+        if node.get("$") == "module":
+            yield str(node.get("class") or node.get("predictor"))
+        node = list(node.values())
+    if isinstance(node, list):
+        for part in node:
+            yield from _classes(part)
+
+
+def frozen_predictors(stored: StoredProgram) -> list[str]:
+    """What DSPy's own state leaves out in silence: predictors of frozen modules."""
+    kept = {id(predictor) for _, predictor in stored.program.named_parameters()}
+    return [name for name, p in stored.predictors.items() if id(p) not in kept]

@@ -8,7 +8,7 @@ import dspy
 import pytest
 
 from po_optimizer import save_program
-from tests.faces.project import ROOT
+from tests.faces.project import ENVIRONMENT, ROOT, copy_project
 
 HEAVY = {
     *("kedro", "kedro_datasets", "xllamacpp", "plotly", "litellm", "optuna"),
@@ -58,3 +58,32 @@ def test_help_loads_no_command():
         "main(['--help'], standalone_mode=False)"
     )
     assert loaded(code) == set()
+
+
+def test_a_run_asks_its_lm_before_it_loads_what_it_does_not_need(tmp_path):
+    """Until the first LM call nothing of tables, statistics or notebooks is loaded."""
+    code = f"""
+import os
+from tests.servers.wire import serving
+os.chdir(sys.argv[1])
+def answer(prompt):
+    print("\\n" + "\\n".join(sys.modules), flush=True)
+    os._exit(0)
+with serving(answer) as server:
+    server.models = ["scripted"]
+    os.environ |= {{"PO_LM_BASE_URL": server.address, "PO_LM_MODEL": "scripted"}}
+    sys.argv = ["kedro", "run", "--env={ENVIRONMENT}"]
+    from kedro.framework.cli import main
+    main()
+"""
+    done = subprocess.run(  # noqa: S603 -- our own interpreter
+        [sys.executable, "-c", f"import sys\n{code}", copy_project(tmp_path / "p")],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
+    modules = set(done.stdout.split())
+    assert "po_optimizer.optimization.preflight" in modules, done.stderr
+    spared = {"pandas", "IPython", "litellm", "optuna", "plotly.express"}
+    assert not modules & {*spared, "scipy.sparse", "scipy.stats"}

@@ -1,8 +1,10 @@
 """What surrounds a run: LMs are bound, servers stopped, the result is shown."""
 
+import functools
 import os
 import sys
-from contextlib import ExitStack
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,16 +34,34 @@ from po_optimizer.roles import make_program
 # LiteLLM fetches a price map from the network at import unless told not to
 os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
 
-_infer_copy_mode = memory_dataset._infer_copy_mode
+_TABLES = {"pandas", "polars", "ibis", "pyspark"}
 
 
-def _copy_mode(data: Any) -> Any:
-    """Kedro's, which would import pandas to see whether data is of it."""
-    loaded = {"pandas", "ibis", "pyspark"} & sys.modules.keys()
-    return _infer_copy_mode(data) if loaded else "deepcopy"
+def _about_tables(ask: Callable[..., Any], otherwise: Any) -> Callable[..., Any]:
+    """Asks of data only where a package of tables is loaded: else it is no table.
+
+    Kedro and kedro-viz import pandas, half a second, to look at the first parameter.
+    """
+
+    @functools.wraps(ask)
+    def ask_if_loaded(*args: Any) -> Any:
+        return ask(*args) if _TABLES & sys.modules.keys() else otherwise
+
+    return ask_if_loaded
 
 
-memory_dataset._infer_copy_mode = _copy_mode
+def _spare_pandas() -> None:
+    inferring = memory_dataset._infer_copy_mode
+    memory_dataset._infer_copy_mode = _about_tables(inferring, "deepcopy")
+    with suppress(ImportError):  # an extra, untyped
+        from kedro_viz.integrations.kedro.hooks import (  # type: ignore[import-untyped] # noqa: PLC0415
+            DatasetStatsHook as Stats,
+        )
+
+        Stats.create_dataset_stats = _about_tables(Stats.create_dataset_stats, None)
+
+
+_spare_pandas()
 
 _BOUND = (
     "task_lm",

@@ -83,6 +83,7 @@ docs: install  ## build the documentation into build/docs
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
 	$(BIN)/python scripts/parameters_table.py build/parameters_table.md
 	$(BIN)/zensical build --strict --clean
+	@! grep -rnoE '<(script|link|img)[^>]+(src|href)="?https?:[^">]+' build/docs --include='*.html'  # from disk, too
 
 check: install  ## format, lint, types, layers
 	$(BIN)/ruff format --check .

@@ -80,14 +80,14 @@ Optimizer = Literal["miprov2", "gepa", "bootstrap_random_search"]
 
 @dataclass(frozen=True)
 class Optimized:
-    """What an optimization gave.
+    """The result of an optimization.
 
     Attributes:
         program: The best program on the valset; the student itself if none was better.
         report: How it went: baseline and best score in [0, 1], how it ended, LM calls,
             tokens, cost in US dollars and seconds over all restarts.
         trials: Every candidate that was scored, in order; the first is the baseline.
-        folder: Where all of it lies, `program.json` included.
+        folder: Where everything is stored, `program.json` too.
     """
 
     program: dspy.Module
@@ -128,32 +128,33 @@ def optimize(
     on_change: Literal["stop", "restart"] = "stop",
     **settings: Any,
 ) -> Optimized:
-    """The best program on the valset that the optimizer finds, stored and reported.
+    """Find the program that scores best on the valset, and store it with a report.
 
-    Before anything is paid for, a preflight shows that the optimization can succeed
-    and a forecast what it takes. The same call after a kill, a lost LM or a Ctrl-C
-    continues from the folder and pays only for the calls that were in flight; after
-    its end it gives the same result again and pays nothing.
+    Before anything is paid, a preflight checks that the optimization can succeed, and
+    a forecast says what it takes. After a crash, a lost LM or Ctrl-C the same call
+    continues from the folder and pays only for calls that were cut off. After the end
+    it returns the same result and pays nothing.
 
     Args:
         program: A `dspy.Module`, hand-written or optimized before; it is not changed.
-        trainset: Demos are taken from it: `dspy.Example`s, dicts or a DataFrame. Where
-            inputs are not marked, they are what the program's forward takes.
+        trainset: Demos are taken from it: `dspy.Example`s, dicts or a DataFrame. If
+            inputs are not marked, they are the arguments of the program's forward.
         valset: Candidates are chosen on it; None: half of the trainset.
-        metric: `(example, prediction)`, also with `trace` and what GEPA adds; gives a
-            number in [0, 1], a bool, or a Prediction with `score` and `feedback`.
+        metric: A function `(example, prediction)`, perhaps with `trace` and what GEPA
+            adds, that returns a number in [0, 1], a bool, or a Prediction with `score`
+            and `feedback`.
         lm: Runs the program: an LM, or "openai/gpt-4o-mini", "ollama_chat/mistral",
             "embedded" and the like. DSPy's configured adapter is used.
         prompt_lm: Writes instructions; None: `lm`.
         optimizer: miprov2, gepa or bootstrap_random_search.
-        folder: Of this optimization alone; made if missing.
-        budget: Bounds over all restarts: max_calls, max_tokens, max_cost_usd (US
-            dollars), max_minutes. One that is reached ends the search in order, with
-            the best program so far (`report.ended == "budget"`).
-        seed: Of all that is drawn.
+        folder: For this optimization alone; it is made if it is missing.
+        budget: Limits over all restarts: max_calls, max_tokens, max_cost_usd (US
+            dollars), max_minutes. When one is reached, the search ends with the best
+            program so far (`report.ended == "budget"`).
+        seed: Of every random choice.
         num_threads: LM calls at a time; None: what the server can, else 8.
         on_change: "restart" begins anew in a folder that holds another optimization.
-        settings: The optimizer's own, under DSPy's names (num_trials, auto ...), and
+        settings: The optimizer's, under DSPy's names (num_trials, auto ...), and
             `headroom`, `floor_stop`, `floor_usable`, `preflight`, as in
             parameters_optimize.yml.
 
@@ -162,7 +163,7 @@ def optimize(
             the folder is another run's.
         PreflightError: The optimization could not succeed; its `report` says why.
         InterruptedRunError: Ctrl-C; the best program so far is in the folder.
-        PoOptimizerError: The LM stayed unreachable, the disk refused, and the like.
+        PoOptimizerError: The LM stayed unreachable, the disk is full, and the like.
     """
     show_log()
     chosen = {"seed": seed, "budget": budget or {}, "on_change": on_change}
@@ -237,7 +238,7 @@ def search(
 
 @dataclass(frozen=True)
 class Verdict:
-    """Both programs on the testset, paired, and what follows from it.
+    """The result of an evaluation: both programs on the testset, and a decision.
 
     Attributes:
         decision: promote, keep_baseline, below_target or inconclusive.
@@ -245,7 +246,7 @@ class Verdict:
             and interval.
         reasons: Why, one sentence each, the deciding ones first.
         report: Means, intervals and components of both programs, in [0, 1].
-        folder: Where report, predictions and page lie.
+        folder: Where report, predictions and page are stored.
     """
 
     decision: str
@@ -280,21 +281,21 @@ def evaluate(
     repeats: int = 1,
     **settings: Any,
 ) -> Verdict:
-    """Both programs on the testset, compared in pairs, with a decision.
+    """Compare two programs on the testset, pair by pair, and decide.
 
-    Answers are kept in the folder: the same call again costs nothing, and after a kill
-    only the calls that were in flight.
+    Answers are kept in the folder: the same call again costs nothing, and after a crash
+    only the calls that were cut off.
 
     Args:
         baseline: What the program must be better than.
-        program: What the optimization gave.
-        testset: Examples that neither trainset nor valset held, as in `optimize`.
+        program: The optimized program.
+        testset: Examples that are neither in the trainset nor in the valset.
         metric: As in `optimize`.
         lm: Runs both programs.
-        folder: The optimization's, or one of its own.
+        folder: The optimization's, or another one.
         num_threads: LM calls at a time; None: what the server can, else 8.
-        repeats: Answers to each example; its score is their mean.
-        settings: Of the decision: target_rubric, confidence, num_resamples, seed,
+        repeats: Answers to each example; their mean is its score.
+        settings: For the decision: target_rubric, confidence, num_resamples, seed,
             num_compared, override, as in parameters_evaluate.yml.
 
     Raises:

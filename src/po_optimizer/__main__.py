@@ -15,16 +15,17 @@ import click
 from po_optimizer import __version__
 
 COMMANDS = {
-    "run": ("po_optimizer.cli", "Run the pipelines."),
-    "show": ("po_optimizer.cli", "Show what a stored program asks, field by field."),
-    "runs": ("po_optimizer.console.runs", "List, compare and remove finished runs."),
-    "new": ("po_optimizer.cli", "Write the files of something new that runs."),
+    "run": ("po_optimizer.cli:run", "Run the pipelines."),
+    "open": ("po_optimizer.console.runs:open_report", "Open the last report."),
+    "show": ("po_optimizer.cli:show", "Show what a stored program asks."),
+    "runs": ("po_optimizer.console.runs:runs", "List, compare, remove finished runs."),
+    "new": ("po_optimizer.cli:new", "Write the files of something new that runs."),
     "export": (
-        "po_optimizer.integrations.exports.command",
+        "po_optimizer.integrations.exports.command:export",
         "Write a stored program's prompts for use without DSPy.",
     ),
 }
-"""Each command, the module that is loaded when it is called, and a line on it."""
+"""Each command, the object that is loaded when it is called, and a line on it."""
 
 _NAME = "po-optimizer"
 
@@ -69,8 +70,8 @@ class _Commands(click.Group):
             msg = f"the command line needs the extra kedro. Install it: {install}"
             raise click.ClickException(msg) from error
         configure_project(Path(__file__).parent.name)
-        module = importlib.import_module(COMMANDS[cmd_name][0])
-        command: click.Command = getattr(module, cmd_name)
+        module, _, name = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), name)
         return command
 
     def format_commands(

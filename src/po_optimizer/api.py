@@ -18,7 +18,7 @@ from typing import Any, Literal, TypeAlias, TypeVar
 import dspy
 from pydantic import BaseModel, ValidationError
 
-from po_optimizer.console.live import show_progress
+from po_optimizer.console.live import show_progress, watch
 from po_optimizer.errors import (
     InterruptedRunError,
     PoOptimizerError,
@@ -375,7 +375,7 @@ def _predict(
         which=which,
         repeats=repeats,
     )
-    records = list(answers)
+    records = list(watch(answers, f"evaluate {which}", len(examples)))
     lines = "".join(record.model_dump_json() + "\n" for record in records)
     write_whole(folder / f"{which}_predictions.jsonl", lines)
     return records

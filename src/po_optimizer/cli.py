@@ -22,7 +22,9 @@ from kedro.utils import find_kedro_project, load_obj
 from omegaconf import OmegaConf
 from rich.console import Console
 
+from po_optimizer.console.logs import show_examples
 from po_optimizer.console.messages import explain, print_plainly
+from po_optimizer.console.next_step import Invocation
 from po_optimizer.errors import (
     DamagedArtifactError,
     InterruptedRunError,
@@ -99,8 +101,6 @@ def with_plain_errors(command: Callable[..., Any]) -> Callable[..., Any]:
     def run(*args: Any, **options: Any) -> Any:
         # `--pipeline` is what our users are told; both spellings work
         warnings.filterwarnings("ignore", message="Option '--pipeline' is deprecated")
-        if not sys.stdout.isatty():  # rich would break a log's lines at 80 columns
-            os.environ.setdefault("COLUMNS", "200")
         ended = threading.Event()
         force_exit.clear()  # of an earlier run of this process
         threading.Thread(target=_watch_force_exit, args=(ended,), daemon=True).start()
@@ -116,6 +116,8 @@ def with_plain_errors(command: Callable[..., Any]) -> Callable[..., Any]:
             sentence = _unknown_name(options) or explain(error)
             if sentence is None:
                 raise
+            invocation = Invocation(options.get("env"), options.get("params"))
+            sentence = invocation.complete(sentence)
             codes = (
                 e.exit_code for e in causes(error) if isinstance(e, PoOptimizerError)
             )
@@ -264,8 +266,22 @@ def params_of(text: str) -> dict[str, Any]:
     return cast(dict[str, Any], OmegaConf.to_container(OmegaConf.from_dotlist(pairs)))
 
 
+def _set_verbose(_: click.Context, __: click.Parameter, verbose: bool) -> None:
+    if verbose:
+        show_examples()
+
+
 run = copy.copy(kedro_run)
 run.params = [copy.copy(option) for option in kedro_run.params]
 next(o for o in run.params if o.name == "params").callback = split_params
 run.callback = with_plain_errors(kedro_run.callback)  # type: ignore[arg-type]
+run.params.append(
+    click.Option(
+        ["--verbose", "-v"],
+        is_flag=True,
+        expose_value=False,
+        callback=_set_verbose,
+        help="A line for each example.",
+    )
+)
 cli.add_command(run, name="run")

@@ -16,7 +16,9 @@ from kedro.io import CatalogProtocol, MemoryDataset, memory_dataset
 from kedro.pipeline import Pipeline
 
 from po_optimizer.config_loader import ProjectConfigLoader
-from po_optimizer.console.logs import escape_logs, tolerate_log_failure
+from po_optimizer.console.live import ClockBar, show
+from po_optimizer.console.logs import escape_logs, tolerate_log_failure, use_console
+from po_optimizer.console.next_step import Invocation
 from po_optimizer.console.summary import show_summary, warn_of_kept_outputs
 from po_optimizer.datasets import DSPyProgramDataset, LMDataset
 from po_optimizer.errors import ExecutionStopError, SettingError
@@ -71,6 +73,8 @@ _BOUND = (
     "champion_program",
     "chosen_program",
 )
+_STORED = ("candidate_program", "optimized_program")
+_STORE_SECONDS = 5.0  # usually
 _REPORT = "optimization_report"
 _SWEEP_REPORT = "sweep_report"
 PRODUCT_OWNER = "product_owner"  # the role of all results that lie in no role's folder
@@ -86,10 +90,12 @@ class RunHooks:
 
     def __init__(self) -> None:
         self._context: KedroContext | None = None
+        self._storing = ExitStack()
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
         """Checks the parameters, makes the pipelines that they ask for."""
+        use_console()
         tolerate_log_failure()
         escape_logs()
         loader = context.config_loader
@@ -145,6 +151,13 @@ class RunHooks:
         check_program_from(catalog.load("parameters"), pipeline, catalog)
 
     @hook_impl
+    def before_dataset_saved(self, dataset_name: str) -> None:
+        """Shows that a program is being stored: it is read back in another process."""
+        if dataset_name in _STORED:
+            bar = ClockBar(f"store {dataset_name}", _STORE_SECONDS)
+            self._storing.enter_context(show(bar))
+
+    @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
         """Stops after an interrupted optimization, once all of it is stored.
 
@@ -154,12 +167,17 @@ class RunHooks:
         Raises:
             ExecutionStopError: Ctrl-C ended the optimization.
         """
+        if dataset_name in _STORED:
+            self._storing.close()
         if dataset_name == _REPORT and data["ended"] == "interrupted":
             raise _ended_early(data["reason"])
 
     @hook_impl
     def after_pipeline_run(
-        self, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]
+        self,
+        run_params: dict[str, Any],
+        pipeline: Pipeline,
+        catalog: CatalogProtocol[Any, Any],
     ) -> None:
         """Stops what was started and shows what came of it.
 
@@ -167,7 +185,8 @@ class RunHooks:
             ExecutionStopError: A budget ended the optimization.
         """
         stop_servers()
-        show_summary(pipeline, catalog)
+        invocation = Invocation(run_params["env"], run_params["runtime_params"])
+        show_summary(pipeline, catalog, invocation)
         if _REPORT in pipeline.all_outputs():
             report = catalog.load(_REPORT)
             if report["ended"] == "budget":
@@ -180,6 +199,7 @@ class RunHooks:
     @hook_impl
     def on_pipeline_error(self) -> None:
         """Stops what was started."""
+        self._storing.close()
         stop_servers()
 
 

@@ -4,6 +4,11 @@ import os
 import sys
 from pathlib import Path
 
+from po_optimizer import __version__
+from po_optimizer.console.start import announce
+
+announce(__version__, sys.argv[1:])  # the imports below take seconds
+
 if "IPython" not in sys.modules:
     # a third of DSPy's import, to draw a table in a notebook, which this is not
     sys.modules["IPython"] = None  # type: ignore[assignment]

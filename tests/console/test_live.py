@@ -1,10 +1,20 @@
 import io
 import logging
-from dataclasses import replace
+import time
 
+import pytest
 from rich.console import Console
 
-from po_optimizer.console.live import LiveView, minutes, show_progress, sparkline
+from po_optimizer.console.live import (
+    ClockBar,
+    OptimizationView,
+    StageBar,
+    minutes,
+    show,
+    show_progress,
+    sparkline,
+    watch,
+)
 from po_optimizer.lms.usage import Usage
 from po_optimizer.optimization import forecast
 from po_optimizer.optimization.events import (
@@ -14,6 +24,7 @@ from po_optimizer.optimization.events import (
     Started,
     log_event,
 )
+from tests.evaluation.scripted import record
 from tests.optimization import world
 from tests.optimization.test_journal import trial
 
@@ -24,6 +35,21 @@ EVENTS = [
     Scored(trial(1, 0.25), replayed=True),
     Ended("completed", 0.25, 12.0),
 ]
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """A terminal of 100 columns."""
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    return Console(file=io.StringIO(), force_terminal=True, width=100)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that stands at its last entry, in seconds."""
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[-1])
+    return now
 
 
 def test_without_a_terminal_each_event_is_a_log_line(caplog):
@@ -45,60 +71,101 @@ def test_an_end_without_a_program_says_none(caplog):
     assert "best=none" in caplog.messages[0]
 
 
-def test_a_terminal_gets_a_live_display(monkeypatch):
-    """Stage, trial k of N, scores, best, calls, tokens, cost and time left."""
-    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
-    screen = io.StringIO()
-    with show_progress(
-        Console(file=screen, force_terminal=True, width=100)
-    ) as progress:
-        for event in EVENTS:
+def test_a_terminal_gets_a_live_display(terminal):
+    """Trial k of N, scores, best, calls, tokens and cost."""
+    with show_progress(terminal) as progress:
+        assert isinstance(progress, OptimizationView)
+        for event in EVENTS[:-1]:
             progress(event)
-    shown = screen.getvalue()
-    for word in (
-        "miprov2",
-        "1 of 4, 1 replayed",
-        "0.2500",
-        "30 paid, 2 cached",
-        "cost unknown",
-    ):
-        assert word.removeprefix("cost ") in shown
-    assert "completed" in shown
+        terminal.print(progress)
+    shown = terminal.file.getvalue()
+    for word in ("trials", "1 of 4", "0.2500", "30 LM calls", "cost unknown"):
+        assert word in shown
 
 
-def test_time_left_follows_the_pace(tmp_path):
-    """Before a tenth is done the forecast tells, afterwards the pace."""
-    view = LiveView(Console(file=io.StringIO()))
-    begun = Started("gepa", trials=2, resumed=0, forecast=None, spent=lambda: SPENT)
-    view(begun)
-    assert view._lines()["time left"] == "unknown"
-    lm = world.lm(tmp_path, seconds_per_example=60.0)
-    view(replace(begun, forecast=forecast(world.job(lm))))
-    assert view._lines()["time left"].startswith("at most ")
-    view(Scored(trial(1, 0.25)))
-    assert view._lines()["time left"] == "about 0 s"
+def test_time_left_follows_the_calls(tmp_path, clock):
+    """Before a tenth is done the forecast tells, afterwards the calls so far."""
+    paid = [0]
+    expected = forecast(world.job(world.lm(tmp_path, seconds_per_example=60.0)))
+    view = OptimizationView()
+    view(Started("gepa", 2, 0, forecast=expected, spent=lambda: Usage(paid=paid[0])))
+    console = Console(file=io.StringIO(), width=100)
+    clock.append(2.0)
+    console.print(view)
+    assert "at most" in console.file.getvalue()
+    paid[0] = expected.calls.upper // 2
+    clock.append(100.0)
+    console.print(view)
+    assert "about 2 min left" in console.file.getvalue()
+
+
+def test_a_bar_counts_steps_that_took_time(clock):
+    """After a restart the kept steps, which take no time, do not promise too much."""
+    bar = StageBar("evaluate", 10)
+    assert bar.time_left() == "since 0 s"
+    for _ in range(4):
+        bar.advance(kept=True)
+    clock.append(15.0)
+    bar.advance()
+    assert bar.time_left() == "about 75 s left"
+    bar.done = 10
+    assert bar.time_left() == ""
+
+
+def test_a_bar_of_unknown_steps_goes_by_the_clock(clock):
+    """It says how long it may take yet, then how long it has taken."""
+    bar, console = ClockBar("preflight", 75.0), Console(file=io.StringIO(), width=80)
+    clock.append(15.0)
+    console.print(bar)
+    clock.append(80.0)
+    console.print(bar)
+    shown = console.file.getvalue()
+    assert "at most 60 s left" in shown
+    assert "since 80 s" in shown
+
+
+def test_small_evaluation_is_one_line(caplog):
+    """How many failed and how long it took; a line for each is for `-v`."""
+    caplog.set_level(logging.INFO)
+    scores = (None, 0.5, 0.25)
+    assert len(list(watch(iter_records(scores), "evaluate baseline", 3))) == 3
+    assert caplog.messages == ["evaluate baseline: 3 examples, 1 unscored, 0 s"]
+    caplog.set_level(logging.DEBUG)
+    list(watch(iter_records(scores), "evaluate baseline", 3))
+    assert caplog.messages[2] == (
+        "evaluate baseline: example 2 of 3, E1 ok, score=0.500, 0.0 s"
+    )
+
+
+def test_long_evaluation_has_a_line_now_and_then(caplog, clock):
+    """The pace is that of the examples since the last line."""
+    caplog.set_level(logging.INFO)
+    for index, _ in enumerate(watch(iter_records([0.5] * 100), "evaluate", 100)):
+        clock.append(clock[-1] + (0.0 if index < 50 else 15.0))
+    assert caplog.messages[1].startswith("evaluate: 55 of 100, 15.00 s per example")
+    assert "about 11 min left" in caplog.messages[1]
+
+
+def test_second_stage_at_a_time_logs(terminal):
+    """A terminal has one live display, and has it again afterwards."""
+    first, second = show(StageBar("a", 1), terminal), show(StageBar("b", 1), terminal)
+    with first as shown, second as shown_too:
+        assert (shown, shown_too) == (True, False)
+    with show(StageBar("c", 1), terminal) as again:
+        assert again
 
 
 def test_sparkline_spans_the_range():
     """0.0 is the lowest bar, 1.0 the highest, the newest are kept."""
     assert sparkline([0.0, 1.0]) == "▁█"
-    assert len(sparkline([0.5] * 99)) == 40
+    assert len(sparkline([0.5] * 99)) == 20
 
 
 def test_durations_are_read_at_a_glance():
-    """Seconds up to a minute and a half, then minutes."""
-    assert minutes(42) == "42 s"
-    assert minutes(600) == "10 min"
+    """Seconds up to a minute and a half, minutes, then hours."""
+    assert [minutes(s) for s in (42, 600, 9000)] == ["42 s", "10 min", "2.5 h"]
 
 
-def test_second_optimization_at_a_time_logs(monkeypatch, caplog):
-    """A terminal has one live display; the other one's events are lines."""
-    caplog.set_level(logging.INFO)
-    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
-    terminal = Console(file=io.StringIO(), force_terminal=True)
-    with show_progress(terminal), show_progress(terminal) as second:
-        second(Phase("trials"))
-    assert caplog.messages == ["optimize: trials"]
-    with show_progress(terminal) as again:
-        again(Phase("trials"))
-    assert len(caplog.messages) == 1
+def iter_records(scores):
+    """Records with these scores, made as they are asked for."""
+    yield from (record(i, score) for i, score in enumerate(scores))

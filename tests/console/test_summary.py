@@ -1,26 +1,20 @@
 """What a user reads at the end of a run."""
 
+import io
+import re
+
 import pytest
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Pipeline, node
+from rich.console import Console
 
-from po_optimizer.console.summary import show_summary
+from po_optimizer.console.next_step import Invocation
+from po_optimizer.console.summary import Page, show_summary
 from po_optimizer.datasets import DSPyProgramDataset, WholeJSONDataset
+from po_optimizer.evaluation.promotion import decide
 from po_optimizer.roles import make_program
+from tests.evaluation.scripted import QUICK, report
 from tests.test_small_role import ROLE
-
-SCORED = {
-    "score": {"mean": 0.5, "n": 4, "interval": {"low": 0.4, "high": 0.6}},
-    "rubric": None,
-    "n_failed": 1,
-    "n_unscored": 0,
-}
-
-
-@pytest.fixture(autouse=True)
-def wide(monkeypatch):
-    """A terminal that breaks no line."""
-    monkeypatch.setenv("COLUMNS", "200")
 
 
 def shown(capsys, datasets):
@@ -32,7 +26,7 @@ def shown(capsys, datasets):
         }
     )
     makes = [node(lambda: 0, None, name, name=f"make_{name}") for name in datasets]
-    show_summary(Pipeline(makes), catalog)
+    show_summary(Pipeline(makes), catalog, Invocation("ollama", {"role": "mine"}))
     return capsys.readouterr().out
 
 
@@ -41,40 +35,55 @@ def test_run_that_made_nothing_to_show_is_silent(capsys):
     assert shown(capsys, {"trainset": []}) == ""
 
 
-def test_scores_are_shown_with_n_and_interval(capsys):
-    """A mean never stands alone."""
-    report = {
-        "baseline": SCORED,
-        "optimized": {**SCORED, "rubric": {"mean": None}},
-        "reference": {**SCORED, "score": {"mean": 1.0, "n": 4}},
-    }
-    promotion = {"decision": "inconclusive", "reasons": ["too few examples"]}
-    out = shown(capsys, {"score_report": report, "promotion": promotion})
-    assert "0.500 (0.400 to 0.600)" in out
-    assert "reference outputs (ceiling)" in out
+def judged(before, after, **changes):
+    """Score report and decision of two lists of scores, as they are stored."""
+    scores = report(before, after)
+    scores = scores.model_copy(update=changes)
+    decision = decide(scores, QUICK)
+    stored = {"score_report": scores, "promotion": decision}
+    return {name: one.model_dump(mode="json") for name, one in stored.items()}
+
+
+def test_result_is_told_once(capsys):
+    """Headline, both programs with n and interval, the decision and its reason."""
+    out = shown(capsys, judged([0.5, 0.4, 0.6], [0.6, 0.5, 0.7]))
+    assert "Too few examples to tell: the baseline stays." in out
+    assert re.search(r"^baseline +0\.500 \(0\.\d\d to 0\.\d\d\) +", out, re.MULTILINE)
     assert "decision: inconclusive" in out
-    assert "too few examples" in out
+    assert out.count("not even a perfect score") == 1
+    assert not re.search(r" $|[│┃]", out, re.MULTILINE)
 
 
 def test_missing_reference_has_no_row(capsys):
     """What was not measured is not shown."""
-    report = {"baseline": SCORED, "optimized": SCORED, "reference": None}
-    promotion = {"decision": "promote", "reasons": []}
-    out = shown(capsys, {"score_report": report, "promotion": promotion})
-    assert "ceiling" not in out
+    assert "reference" not in shown(capsys, judged([0.5] * 3, [0.6] * 3))
+
+
+def test_names_are_folded_at_80_columns(monkeypatch):
+    """A long name is broken, never cut."""
+    screen = io.StringIO()
+    page = Page(Console(file=screen, force_terminal=True, width=40))
+    page.table(("run:", "n"), [["a-name-of-more-than-forty-characters-in-all", "7"]])
+    letters = re.sub(r"\x1b\[[0-9;]*m|[^a-z-]", "", screen.getvalue())
+    assert "a-name-of-more-than-forty-characters-in-all" in letters
+
+
+def test_next_command_is_about_the_same_lm_and_role(capsys):
+    """After the data comes the forecast, with the run's environment and parameters."""
+    out = shown(capsys, {"data_report": {}})
+    assert "run --pipeline=forecast --env=ollama --params role=mine" in out
 
 
 def test_integration_tells_verdict_program_and_conflicts(capsys):
     """Square brackets of an LM's text are text, not markup."""
     report = {
         "status": "misaligned",
-        "program": "baseline",
-        "reason": "no program",
         "conflicts": ["[bold]FR001[/bold] against C001"],
     }
-    out = shown(capsys, {"integration_report": report})
+    choice = {"program": "baseline", "reason": "no program"}
+    out = shown(capsys, {"integration_report": report, "choice": choice})
     assert "verdict: misaligned" in out
-    assert "by the baseline program (no program)" in out
+    assert "made by the baseline program: no program" in out
     assert "[bold]FR001[/bold] against C001" in out
 
 

@@ -301,13 +301,3 @@ def test_references_are_scored_without_a_program() -> None:
     records = list(score_references(_examples(2), _metric))
     assert [record.score for record in records] == [1.0, 1.0]
     assert {record.which for record in records} == {"reference"}
-
-
-def test_each_example_is_logged(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """A long evaluation tells how far it is, with status and score."""
-    with caplog.at_level("INFO", logger="po_optimizer.evaluation"):
-        _run(_right, tmp_path, n=2)
-    lines = [record.getMessage() for record in caplog.records]
-    assert lines[1].startswith("evaluate: example 2 of 2, E1 ok, score=1.000")

@@ -62,7 +62,7 @@ def test_gains_are_counted_in_groups() -> None:
     found = decide(score_pairs(before, after, QUICK), QUICK)
     assert found.decision == "inconclusive"
     assert found.evidence.n_groups == 3
-    assert "3 x 0.450 = 1.35 groups of answers" in found.reasons[0]
+    assert found.reasons[0].startswith("Too few examples: with 3 not even")
     assert found.reasons[1].endswith("6 groups of examples to prove.")
 
 
@@ -70,7 +70,7 @@ def test_one_pair_is_inconclusive() -> None:
     """A testset of one example is judged without an error."""
     found = decide(report([0.1], [1.0]), QUICK)
     assert found.decision == "inconclusive"
-    assert "p=1.0000" in " ".join(found.reasons)
+    assert "with 1 not even a perfect score would be proven" in found.reasons[0]
 
 
 def test_a_worn_testset_says_what_promotion_needs() -> None:
@@ -88,13 +88,13 @@ def test_no_uplift_keeps_the_baseline() -> None:
     """A program that is not better is not promoted, whatever its rubric."""
     found = decide(report(GOOD, [score - 0.01 for score in GOOD]), QUICK)
     assert found.decision == "keep_baseline"
-    assert "not better" in found.reasons[0]
+    assert "not better" in found.reasons[1]
 
 
 def test_an_uplift_that_may_be_chance_is_inconclusive() -> None:
     """An interval that reaches 0 gives inconclusive and how many examples it takes."""
-    noisy = [1.0, 0.86, 0.98, 0.87, 1.0, 0.89, 0.99, 0.93]
-    found = decide(report(GOOD, noisy), QUICK)
+    noisy = [0.7, 0.6, 0.75, 0.62, 0.7, 0.56, 0.71, 0.63]
+    found = decide(report(LOW, noisy), QUICK)
     assert 0 < found.evidence.uplift < 0.05
     assert found.decision == "inconclusive"
     assert "begins at -" in found.reasons[0]
@@ -106,7 +106,7 @@ def test_the_test_must_agree_with_the_interval() -> None:
     found = decide(report(LOW[:5], GOOD[:5]), QUICK)
     assert found.evidence.seen_low > 0
     assert found.decision == "inconclusive"
-    assert "p=0.0625" in found.reasons[0]
+    assert "with 5 not even a perfect score" in found.reasons[0]
     assert "about 7 examples" in " ".join(found.reasons)
 
 
@@ -145,12 +145,12 @@ def test_more_failures_are_remarked() -> None:
 
 
 def test_a_metric_without_rubric_skips_the_target() -> None:
-    """Without rubric the target cannot apply, and the reasons say so."""
+    """Without rubric the target cannot apply."""
     before = [record(i, s, rubric=None) for i, s in enumerate(LOW)]
     after = [record(i, s, rubric=None) for i, s in enumerate(GOOD)]
     found = decide(score_pairs(before, after, QUICK), QUICK)
     assert found.decision == "promote"
-    assert any("no rubric" in reason for reason in found.reasons)
+    assert not any("rubric" in reason for reason in found.reasons)
 
 
 def test_bounds_that_are_met_let_the_report_pass() -> None:

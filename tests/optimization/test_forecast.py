@@ -105,7 +105,7 @@ def test_an_evaluation_that_follows_is_counted_apart(tmp_path):
     expected = forecast(job, n_evaluated=5)
     assert (expected.evaluation.lower, expected.evaluation.upper) == (5, 10)
     assert expected.calls == forecast(job).calls
-    assert "then 5 to 10 LM calls to evaluate" in expected.describe()
+    assert ", 5 to 10 to evaluate" in expected.describe()
     assert "evaluate" not in forecast(job).describe()
 
 

@@ -61,7 +61,9 @@ def test_the_verdict_is_one_sentence_with_uplift_and_interval() -> None:
     """The sentence on top says decision, n, uplift, interval and both means."""
     scores = report(LOW, GOOD)
     sentence = verdict(scores, decide(scores, QUICK))
-    assert sentence.startswith("Promote the optimized program: the uplift on 8 ")
+    assert sentence.startswith(
+        "Better, and proven: the optimized program is promoted. The uplift on 8 "
+    )
     assert re.search(r"\+0\.\d{3} \(95% interval \+0\.\d{3} to \+0\.\d{3}\)", sentence)
 
 
@@ -70,14 +72,14 @@ def test_the_verdict_names_who_decided_by_hand() -> None:
     by_hand = PromotionOverride(decision="keep_baseline", by="Ada", reason="not yet")
     scores = report(LOW, GOOD)
     decision = decide(scores, QUICK.model_copy(update={"override": by_hand}))
-    assert "Keep the baseline (decided by Ada)" in verdict(scores, decision)
+    assert "the baseline stays (decided by Ada)" in verdict(scores, decision)
 
 
 @pytest.mark.parametrize(
     ("before", "after", "said"),
     [
-        ([None, 0.5], [0.5, None], "no example was scored for both"),
-        ([0.5, None], [0.6, None], "the uplift on 1 examples"),
+        ([None, 0.5], [0.5, None], "No example was scored for both"),
+        ([0.5, None], [0.6, None], "The uplift on 1 examples"),
     ],
 )
 def test_the_verdict_says_what_is_missing(

@@ -1,18 +1,21 @@
-"""The live display of a running optimization."""
+"""What a terminal shows while a stage works: a bar, how far it is, the time left."""
 
+import logging
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import TracebackType
+from collections import Counter
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 
 from rich import get_console
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.panel import Panel
+from rich.progress_bar import ProgressBar
 from rich.table import Table
+from rich.text import Text
 
+from po_optimizer.evaluation.predictions import PredictionRecord
 from po_optimizer.lms.usage import Usage
 from po_optimizer.optimization.events import (
     Ended,
@@ -25,136 +28,255 @@ from po_optimizer.optimization.events import (
 )
 from po_optimizer.optimization.forecast import between
 
-_BARS = "▁▂▃▄▅▆▇█"
+logger = logging.getLogger(__name__)
+
+SECONDS = 30.0  # between two log lines where there is no terminal
+_SPARKS = "▁▂▃▄▅▆▇█"
 _POLL_SECONDS = 1.0
+_REASON = 200  # characters of why an example has no score or a score of 0.0
+_display = threading.Lock()
 
 
-class LiveView:
-    """Stage, trial k of N, scores, best, calls, tokens, cost and time left.
-
-    It asks for what is spent at most once a second, from the display's own thread.
+class StageBar:
+    """One stage: its name, a bar, how much is done, the time left.
 
     Args:
-        console: The terminal; log lines of the same console scroll above it.
+        name: Of the stage.
+        total: Steps that it has; the last one ends it.
+        seconds: It takes at most, by the forecast; None: unknown.
     """
 
-    def __init__(self, console: Console) -> None:
-        self._phase = "start"
-        self._run: Started | None = None
-        self._trials: list[Scored] = []
+    def __init__(self, name: str, total: int, seconds: float | None = None) -> None:
+        self.name, self.total, self.seconds = name, total, seconds
+        self.done = self.kept = 0
+        self.detail = ""
         self._clock = time.monotonic()
-        self._polled: tuple[float, Usage | None] = (0.0, None)
-        self._live = Live(
-            get_renderable=self.render,
+        self._pace: tuple[float, float] | None = None
+
+    def advance(self, *, kept: bool = False) -> None:
+        """One more step is done; a kept one took no time."""
+        self.done += 1
+        self.kept += kept
+        self.measure(self.done - self.kept, self.total - self.kept)
+
+    def measure(self, done: int, total: int) -> None:
+        """Takes so much of the work for the time left, once a tenth is done."""
+        elapsed = time.monotonic() - self._clock
+        if done and done * 10 >= total:
+            self._pace = elapsed, elapsed / done * max(0, total - done)
+
+    def __rich__(self) -> RenderableType:
+        """The stage at this moment."""
+        total = max(1, self.total)
+        line = Table.grid(padding=(0, 2))
+        bar = ProgressBar(total, self.done, width=20)
+        line.add_row(self.name, bar, f"{self.done} of {self.total}", self.time_left())
+        return Group(line, Text(f"  {self.detail}", "dim")) if self.detail else line
+
+    def time_left(self) -> str:
+        """By the work so far once a tenth is done, before that by the forecast."""
+        elapsed = time.monotonic() - self._clock
+        if self.total and self.done >= self.total:
+            return ""
+        if self._pace is not None:
+            return f"about {minutes(self._pace[1])} left"
+        if self.seconds is not None and self.seconds > elapsed:
+            return f"at most {minutes(self.seconds - elapsed)} left"
+        return f"since {minutes(elapsed)}"
+
+
+class ClockBar(StageBar):
+    """A stage whose steps nobody counts: its bar goes by the clock.
+
+    Args:
+        name: Of the stage.
+        seconds: It will take.
+    """
+
+    def __init__(self, name: str, seconds: float) -> None:
+        super().__init__(name, 0, seconds)
+
+    def __rich__(self) -> RenderableType:
+        """The stage at this moment; it ends when it ends."""
+        elapsed, most = time.monotonic() - self._clock, self.seconds or 0.0
+        line = Table.grid(padding=(0, 2))
+        bar = ProgressBar(max(most, 1.0), min(elapsed, 0.95 * most), width=20)
+        line.add_row(self.name, bar, self.time_left())
+        return line
+
+
+@contextmanager
+def show(view: RenderableType, console: Console | None = None) -> Iterator[bool]:
+    """Shows what changes below the log lines; False if there is no terminal for it.
+
+    A terminal has one display: of several stages at a time the others log.
+    """
+    console = console or get_console()
+    on_terminal = console.is_terminal and sys.stdout.isatty()
+    if not (on_terminal and _display.acquire(blocking=False)):
+        yield False
+        return
+    try:
+        with Live(
+            get_renderable=lambda: view,
             console=console,
             refresh_per_second=2,
             redirect_stdout=False,
             redirect_stderr=False,
-        )
+            transient=True,
+        ):
+            yield True
+    finally:
+        _display.release()
+
+
+def watch(
+    records: Generator[PredictionRecord, None, None],
+    stage: str,
+    n: int,
+    seconds: float | None = None,
+) -> Iterator[PredictionRecord]:
+    """Passes an evaluation's records on and shows how far it is.
+
+    A bar on a terminal, else a log line now and then; a line at the end. A line for
+    each example stands in the log at DEBUG: `kedro run -v`.
+
+    Args:
+        records: They are made while they are passed on.
+        stage: What the lines begin with.
+        n: Records to come.
+        seconds: They take at most; None: unknown.
+    """
+    bar, counts, begun = StageBar(stage, n, seconds), Counter[str](), time.monotonic()
+    line, since = 0, begun
+    with closing(records), show(bar) as on_terminal:
+        for record in records:
+            counts[record.status] += 1
+            bar.advance()
+            bar.detail = _failures(counts)
+            _log_example(stage, n, bar.done, record)
+            now = time.monotonic()
+            if not on_terminal and now - since >= SECONDS:
+                # the pace since the last line: kept answers come fast, and first
+                each = (now - since) / (bar.done - line)
+                left = minutes(each * (n - bar.done))
+                text = "%s: %d of %d%s, %.2f s per example, about %s left"
+                logger.info(text, stage, bar.done, n, bar.detail, each, left)
+                line, since = bar.done, now
+            yield record
+    took = minutes(time.monotonic() - begun)
+    logger.info("%s: %d examples%s, %s", stage, bar.done, bar.detail, took)
+
+
+def _failures(counts: Counter[str]) -> str:
+    parts = (f", {counts[name]} {name}" for name in ("failed", "unscored"))
+    return "".join(part for part in parts if not part.startswith(", 0 "))
+
+
+def _log_example(stage: str, n: int, number: int, record: PredictionRecord) -> None:
+    why = " ".join(record.reason.split())[:_REASON]
+    logger.debug(
+        "%s: example %d of %d, %s %s%s%s, %.1f s",
+        stage,
+        number,
+        n,
+        record.example_id,
+        record.status,
+        f" ({why})" if why else "",
+        "" if record.score is None else f", score={record.score:.3f}",
+        record.seconds,
+    )
+
+
+class OptimizationView:
+    """Trial k of N with scores, best, calls, tokens, cost and time left.
+
+    It asks for what is spent at most once a second, from the display's own thread.
+    """
+
+    def __init__(self) -> None:
+        self._bar = StageBar("optimize", 0)
+        self._run: Started | None = None
+        self._scores: list[float] = []
+        self._best: float | None = None
+        self._polled: tuple[float, Usage | None] = (0.0, None)
+        self._before = 0  # calls that were paid before this view
 
     def __call__(self, event: Event) -> None:
-        """Takes what the optimization tells."""
+        """Takes what the optimization tells; begin and end stand in the log, too."""
         match event:
             case Started():
-                self._run, self._clock = event, time.monotonic()
+                seconds = event.forecast.seconds if event.forecast else None
+                self._run = event
+                self._bar = StageBar("optimize", event.trials, seconds)
+                log_event(event)
             case Phase():
-                self._phase = event.name
+                self._bar.name = f"optimize: {event.name}"
             case Scored():
-                self._trials.append(event)
-            case Ended():  # the last figures, whatever their age
-                self._phase, self._polled = event.ended, (0.0, None)
+                self._scores.append(event.trial.score)
+                self._best = event.trial.best
+                self._bar.done += 1
+                self._bar.kept += event.replayed
+            case Ended():
+                log_event(event)
 
-    def __enter__(self) -> "LiveView":
-        """Starts the display."""
-        self._live.__enter__()
-        return self
+    def __rich__(self) -> RenderableType:
+        """The optimization at this moment."""
+        self._bar.detail = self._detail()
+        return self._bar
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Leaves the last state on the terminal."""
-        self._live.__exit__(kind, error, trace)
-
-    def render(self) -> RenderableType:
-        """The panel at this moment."""
-        table = Table.grid(padding=(0, 2))
-        for name, value in self._lines().items():
-            table.add_row(f"[bold]{name}", value)
-        optimizer = self._run.optimizer if self._run else ""
-        return Panel(table, title=f"optimize: {optimizer}", expand=False)
-
-    def _lines(self) -> dict[str, str]:
-        n_replayed = sum(event.replayed for event in self._trials)
-        replayed = f", {n_replayed} replayed" if n_replayed else ""
-        planned = self._run.trials if self._run else 0
-        scores = [event.trial.score for event in self._trials]
-        lines = {
-            "stage": self._phase,
-            "trial": f"{len(scores)} of {planned}{replayed}",
-            "scores": sparkline(scores),
-            "best": f"{self._trials[-1].trial.best:.4f}" if scores else "-",
-        }
-        if (spent := self._poll()) is not None:
-            forecast = self._run.forecast if self._run else None
-            expected = between(forecast.calls) if forecast else "?"
-            cost = "unknown" if spent.cost_usd is None else f"{spent.cost_usd:.4f} USD"
-            lines["LM calls"] = (
-                f"{spent.paid} paid, {spent.cached} cached, {expected} expected"
-            )
-            lines["tokens, cost"] = f"{spent.tokens}, {cost}"
-        lines["time left"] = self._time_left(planned - n_replayed, n_replayed)
-        return lines
+    def _detail(self) -> str:
+        best = "" if self._best is None else f"best {self._best:.4f}"
+        parts = [best, sparkline(self._scores), _describe(self._run, self._poll())]
+        if self._bar.kept:
+            parts.append(f"{self._bar.kept} trials replayed")
+        return "  ".join(part for part in parts if part)
 
     def _poll(self) -> Usage | None:
         polled, spent = self._polled
         if self._run is not None and time.monotonic() - polled >= _POLL_SECONDS:
             spent = self._run.spent()
+            if self._polled[1] is None:
+                self._before = spent.paid
+            if (forecast := self._run.forecast) is not None:
+                calls = forecast.calls.upper - self._before
+                self._bar.measure(spent.paid - self._before, calls)
             self._polled = (time.monotonic(), spent)
         return spent
 
-    def _time_left(self, n_to_score: int, n_replayed: int) -> str:
-        """By the trials so far once a tenth is done, before that by the forecast."""
-        elapsed = time.monotonic() - self._clock
-        done = (len(self._trials) - n_replayed) / max(1, n_to_score)
-        if done >= 0.1:  # noqa: PLR2004
-            return f"about {minutes(max(0.0, elapsed / done - elapsed))}"
-        if self._run is not None and self._run.forecast is not None:
-            return f"at most {minutes(max(0.0, self._run.forecast.seconds - elapsed))}"
-        return "unknown"
+
+def _describe(run: Started | None, spent: Usage | None) -> str:
+    if run is None or spent is None:
+        return ""
+    expected = f" of {between(run.forecast.calls)}" if run.forecast else ""
+    return f"{spent.paid}{expected} LM calls, {spent.tokens:,} tokens, {cost(spent)}"
 
 
-def sparkline(scores: list[float], width: int = 40) -> str:
+def cost(spent: Usage) -> str:
+    """What was paid, in words."""
+    if spent.cost_usd is None:
+        return "cost unknown"
+    return f"cost ${spent.cost_usd:.4f}" if spent.cost_usd else "no cost"
+
+
+def sparkline(scores: list[float], width: int = 20) -> str:
     """The last scores as bars; 0.0 is the lowest bar, 1.0 the highest."""
-    top = len(_BARS) - 1
-    return "".join(_BARS[round(score * top)] for score in scores[-width:])
+    top = len(_SPARKS) - 1
+    return "".join(_SPARKS[round(score * top)] for score in scores[-width:])
 
 
 def minutes(seconds: float) -> str:
     """A duration in words a person reads at a glance."""
     if seconds < 90:  # noqa: PLR2004
         return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min"
+    if seconds < 5400:  # noqa: PLR2004
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
 
 
 @contextmanager
 def show_progress(console: Console | None = None) -> Iterator[Progress]:
-    """A live display if the console is a terminal, else one log line per event.
-
-    A terminal has one display: of several optimizations at a time the others log.
-    """
-    console = console or get_console()
-    on_terminal = console.is_terminal and sys.stdout.isatty()
-    if not (on_terminal and _display.acquire(blocking=False)):
-        yield log_event
-        return
-    try:
-        with LiveView(console) as view:
-            yield view
-    finally:
-        _display.release()
-
-
-_display = threading.Lock()
+    """A live display if the console is a terminal, else one log line per event."""
+    view = OptimizationView()
+    with show(view, console) as on_terminal:
+        yield view if on_terminal else log_event

@@ -7,11 +7,15 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 
+from rich import get_console
+from rich.text import Text
+
 from po_optimizer.errors import refusal
 from po_optimizer.lms.visible import visible
 
 logger = logging.getLogger(__name__)
 
+_STYLES = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "red"}
 _subject: ContextVar[str] = ContextVar("po_log_subject", default="")
 
 
@@ -41,6 +45,40 @@ def name_log_lines(subject: str) -> Iterator[None]:
         _subject.reset(token)
 
 
+class ConsoleHandler(logging.Handler):
+    """Lines folded at words above a live display; unbroken ones in a file or a pipe."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Prints the record."""
+        console = get_console()
+        try:
+            text = Text(self.format(record), _STYLES.get(record.levelname, ""))
+            console.print(text, soft_wrap=not console.is_terminal)
+        except (OSError, ValueError):
+            self.handleError(record)
+
+
+def use_console() -> None:
+    """What the configuration sends to stdout passes the terminal's display."""
+    logging.captureWarnings(True)
+    for configured in (logging.getLogger(name) for name in ("", *_configured())):
+        for handler in list(configured.handlers):
+            if type(handler) is logging.StreamHandler and handler.stream is sys.stdout:
+                ours = ConsoleHandler(handler.level)
+                ours.setFormatter(handler.formatter)
+                configured.removeHandler(handler)
+                configured.addHandler(ours)
+
+
+def show_examples() -> None:
+    """A line for each example, too: `kedro run -v`."""
+    ours = logging.getLogger("po_optimizer")
+    ours.setLevel(logging.DEBUG)
+    for handler in ours.handlers:
+        if not isinstance(handler, logging.FileHandler):
+            handler.setLevel(logging.DEBUG)
+
+
 class _Visible(logging.Filter):
     """Spells out what would steer the terminal that shows a line, or its log file."""
 
@@ -58,10 +96,15 @@ class _Visible(logging.Filter):
 
 def escape_logs() -> None:
     """No handler that is configured passes on what others sent as it is."""
-    loggers = [logging.getLogger(), *logging.Logger.manager.loggerDict.values()]
-    for configured in loggers:
-        for handler in getattr(configured, "handlers", ()):
+    for name in ("", *_configured()):
+        for handler in logging.getLogger(name).handlers:
             _add_once(handler, _Visible)
+
+
+def _configured() -> list[str]:
+    """The names of all loggers that something was set of."""
+    loggers = logging.Logger.manager.loggerDict
+    return [name for name, of in loggers.items() if isinstance(of, logging.Logger)]
 
 
 def _add_once(handler: logging.Handler, kind: type[logging.Filter]) -> None:

@@ -1,5 +1,6 @@
 """`po-optimizer runs`: what was run, side by side, promoted, pruned."""
 
+import webbrowser
 from pathlib import Path
 
 import click
@@ -100,6 +101,21 @@ def prune(reporting: Path, keep: int) -> None:
     for folder in deleted:
         click.echo(str(folder))
     click.echo(f"{len(deleted)} runs deleted")
+
+
+@click.command(name="open")
+@click.argument("run", default="")
+@click.option("--reporting", type=click.Path(path_type=Path), default=REPORTING)
+def open_report(run: str, reporting: Path) -> None:
+    """Open the last report, or a RUN's, in the browser; its path is printed."""
+    folders = [find_run(reporting, run).folder] if run else [reporting]
+    pages = [page for folder in folders for page in folder.rglob("report.html")]
+    if not pages:
+        msg = f"{reporting} has no report yet: kedro run --pipeline=evaluate"
+        raise click.ClickException(msg)
+    newest = max(pages, key=lambda page: (page.stat().st_mtime, -len(page.parts)))
+    click.echo(str(newest))
+    webbrowser.open(newest.absolute().as_uri())
 
 
 def _show(kept_runs: list[KeptRun], reporting: Path) -> None:

@@ -1,21 +1,33 @@
-"""What a user reads at the end of a run: scores with n, and where everything lies."""
+"""What a user reads at the end of a run: the result, why, its price, what is next."""
 
 import logging
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from po_optimizer.console.live import cost, minutes
+from po_optimizer.console.next_step import Invocation, program
+from po_optimizer.console.start import BEGUN
 from po_optimizer.errors import listed
+from po_optimizer.evaluation.promotion import Promotion
+from po_optimizer.evaluation.score_report import ScoreReport
+from po_optimizer.lms.usage import Usage
 from po_optimizer.lms.visible import visible_data
 from po_optimizer.optimization import Forecast
+from po_optimizer.params import RoleParams
+from po_optimizer.reporting.verdict import headline
 
 logger = logging.getLogger(__name__)
 
+_LMS = ("task_lm", "prompt_lm")
 _FILES = {
     "data_report": "data report",
     "candidate_program": "candidate program",
@@ -24,6 +36,7 @@ _FILES = {
     "ranking_page": "ranking",
     "ranking_table": "as a table",
     "metric_report": "metric report",
+    "answers": "answers",
     "product_vision": "product vision",
     "product_owner_review": "review",
 }
@@ -31,7 +44,7 @@ _PROGRAMS = {
     "baseline": "baseline",
     "champion": "promoted before",
     "optimized": "optimized",
-    "reference": "reference outputs (ceiling)",
+    "reference": "reference outputs",
 }
 
 
@@ -50,65 +63,149 @@ def warn_of_kept_outputs(
     )
 
 
-def show_summary(pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> None:
+class Page:
+    """Prints folded at words on a terminal, in whole lines and without boxes elsewhere.
+
+    Args:
+        console: Where it is shown; None: stdout.
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        # answers hold square brackets
+        self._console = console or Console(markup=False, highlight=False)
+
+    def text(self, text: str, style: str = "", *, whole: bool = False) -> None:
+        """A paragraph; a whole one is never folded, so that it can be copied."""
+        unfolded = whole or not self._console.is_terminal
+        self._console.print(Text(text, style), soft_wrap=unfolded)
+
+    def table(self, columns: Iterable[str], rows: Iterable[list[str]]) -> None:
+        """A table whose texts stand left and whose numbers stand right.
+
+        Args:
+            columns: Names; one that ends in `:` holds texts.
+            rows: A cell for each column.
+        """
+        terminal = self._console.is_terminal
+        table = Table(box=SIMPLE_HEAD if terminal else None, pad_edge=False)
+        for name in columns:
+            side = "left" if name.endswith(":") else "right"
+            table.add_column(name.rstrip(":"), justify=side, overflow="fold")  # type: ignore[arg-type]
+        for row in rows:
+            table.add_row(*row)
+        if terminal:
+            self._console.print(table)
+            return
+        wide = Console(width=1000, markup=False, highlight=False)
+        with wide.capture() as capture:
+            wide.print(table)
+        for line in capture.get().splitlines():
+            self.text(line.rstrip())
+
+
+def show_summary(
+    pipeline: Pipeline, catalog: CatalogProtocol[Any, Any], invocation: Invocation
+) -> None:
     """Prints what this run made; says nothing of stages that it did not have."""
-    # answers hold square brackets
-    console = Console(soft_wrap=True, markup=False, highlight=False)
+    page, outputs = Page(), pipeline.all_outputs()
 
     def load(name: str) -> Any:
         return visible_data(catalog.load(name))
 
-    outputs = pipeline.all_outputs()
-    if "score_report" in outputs:
-        _show_scores(console, load("score_report"), load("promotion"))
-    if "ranking" in outputs:
-        _show_ranking(console, load("ranking"))
-    if "metric_report" in outputs:
-        _show_families(console, load("metric_report"))
+    for names, show in _PARTS.items():
+        if outputs.issuperset(names):
+            show(page, *map(load, names))
     if "forecast" in outputs and "trials" not in outputs:
-        console.print(Forecast.model_validate(load("forecast")).describe())
-    if "integration_report" in outputs:
-        _show_integration(console, load("integration_report"))
+        page.text(Forecast.model_validate(load("forecast")).describe())
+    if "choice" in outputs:
+        choice = load("choice")
+        why = "" if "score_report" in outputs else f": {choice['reason']}"
+        page.text(f"made by the {choice['program']} program{why}")
+    if usage := _usage(pipeline, catalog):
+        page.text(_price(usage))
     for name, label in _FILES.items():
         if name in outputs:
-            console.print(f"{label:>18}: {_path(catalog, name)}")
+            page.text(f"{label:>17}: {_path(catalog, name)}", whole=True)
+    for what, command in _next(pipeline, catalog, invocation):
+        page.text(f"{what:>17}: {command}", whole=True)
 
 
-def _show_table(
-    console: Console, title: str, columns: Iterable[str], rows: Iterable[list[str]]
-) -> None:
-    """A table whose texts stand left and whose numbers stand right.
-
-    Args:
-        console: Where it is shown.
-        title: Above it: what the numbers are, their range and direction.
-        columns: Names; one that ends in `:` holds texts.
-        rows: A cell for each column.
-    """
-    table = Table(title=title)
-    for name in columns:
-        table.add_column(
-            name.rstrip(":"), justify="left" if name.endswith(":") else "right"
-        )
-    for row in rows:
-        table.add_row(*row)
-    console.print(table)
+def _usage(pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> Usage | None:
+    """What the LM calls of this run took; None: it has no LM."""
+    meters = [catalog.load(name).meter for name in _LMS if name in pipeline.inputs()]
+    ledgers = {meter.ledger.path: meter for meter in meters}.values()
+    totals = [meter.ledger.totals(run_id=meter.run_id) for meter in ledgers]
+    return sum(totals, Usage()) if totals else None
 
 
-def _show_scores(
-    console: Console, report: dict[str, Any], promotion: dict[str, Any]
-) -> None:
-    title = "Scores on the testset, in [0, 1], higher is better"
-    columns = ("program:", "objective", "rubric", "n", "failed", "unscored")
-    rows = [_row(which, report[which]) for which in _PROGRAMS if report.get(which)]
-    _show_table(console, title, columns, rows)
-    console.print(f"decision: {promotion['decision']}", style="bold")
-    for reason in promotion["reasons"]:
-        console.print(f"  {reason}")
+def _price(usage: Usage) -> str:
+    kept = f", {usage.cached} more from kept answers" if usage.cached else ""
+    return (
+        f"took {minutes(time.monotonic() - BEGUN)}: {usage.paid} LM calls{kept}, "
+        f"{usage.tokens:,} tokens, {cost(usage)}"
+    )
 
 
-def _show_families(console: Console, report: dict[str, Any]) -> None:
-    title = f"{report['metric']}: scores in [0, 1], higher is better"
+def _next(
+    pipeline: Pipeline, catalog: CatalogProtocol[Any, Any], invocation: Invocation
+) -> Iterator[tuple[str, str]]:
+    """What one usually does then, and the command for it."""
+    outputs = pipeline.all_outputs()
+    if "report" in outputs:
+        yield "read it", f"{program('po-optimizer')} open"
+        if "choice" not in outputs and "context" in catalog:
+            yield "use it", _use(catalog, invocation)
+        return
+    followers = {
+        "optimized_program": "--pipeline=evaluate",
+        "trials": "--pipeline=evaluate",
+        "forecast": "",
+        "data_report": "--pipeline=forecast",
+    }
+    for output, option in followers.items():
+        if output in outputs:
+            yield "next", invocation.command(*filter(None, [option]))
+            return
+
+
+def _use(catalog: CatalogProtocol[Any, Any], invocation: Invocation) -> str:
+    """The command that runs the chosen program, here on the role's own records."""
+    role = RoleParams.model_validate(catalog.load("params:role"))
+    if role.integration:
+        return invocation.command("--pipeline=integrate")
+    records = _path(catalog, "raw_records")
+    return invocation.command("--pipeline=predict", predict__inputs=records)
+
+
+def _show_scores(page: Page, report: dict[str, Any], promotion: dict[str, Any]) -> None:
+    decision = Promotion.model_validate(promotion)
+    scores = ScoreReport.model_validate(report)
+    proven = decision.decision == "promote"
+    page.text(f"\n{headline(scores, decision)}.", "bold green" if proven else "bold")
+    programs = {label: report[which] for which, label in _PROGRAMS.items()}
+    programs = {label: program for label, program in programs.items() if program}
+    columns = {
+        "score": [_with_interval(program["score"]) for program in programs.values()],
+        "rubric": [_with_interval(program["rubric"]) for program in programs.values()],
+        "n": [str(program["score"]["n"]) for program in programs.values()],
+        "failed": [str(program["n_failed"]) for program in programs.values()],
+        "unscored": [str(program["n_unscored"]) for program in programs.values()],
+    }
+    optional = {"rubric": "-", "unscored": "0"}
+    shown = {n: c for n, c in columns.items() if {*c} != {optional.get(n)}}
+    page.table(("program:", *shown), zip(programs, *shown.values(), strict=True))
+    page.text(
+        "scores on the testset, 0 to 1, higher is better, with "
+        f"{scores.confidence:.0%} intervals",
+        "dim",
+    )
+    page.text(f"decision: {decision.decision}")
+    for reason in decision.reasons:
+        page.text(f"- {reason}")
+
+
+def _show_families(page: Page, report: dict[str, Any]) -> None:
+    page.text(f"{report['metric']}: scores in [0, 1], higher is better")
     columns = ("outputs:", "n", "lowest", "mean", "highest", "below reference")
     rows = []
     for family in report["families"]:
@@ -117,14 +214,14 @@ def _show_families(console: Console, report: dict[str, Any]) -> None:
         cells = ["-" if figure is None else f"{figure:.3f}" for figure in figures]
         below = "-" if share is None else f"{share:.0%}"
         rows.append([family["name"], str(family["n"]), *cells, below])
-    _show_table(console, title, columns, rows)
+    page.table(columns, rows)
     for family in report["families"]:
         if family.get("n_raised"):
-            console.print(f"{family['name']}: {family['note']}")
+            page.text(f"{family['name']}: {family['note']}")
 
 
-def _show_ranking(console: Console, ranking: dict[str, Any]) -> None:
-    title = f"Objective on the testset, {ranking['confidence']:.1%} intervals"
+def _show_ranking(page: Page, ranking: dict[str, Any]) -> None:
+    page.text(f"objective on the testset, {ranking['confidence']:.1%} intervals")
     columns = ("run:", "n", "baseline", "optimized", "decision:", "s per example")
     rows = []
     for run in ranking["runs"]:
@@ -139,40 +236,41 @@ def _show_ranking(console: Console, ranking: dict[str, Any]) -> None:
                 "unknown" if seconds is None else f"{seconds:.1f}",
             ]
         )
-    _show_table(console, title, columns, rows)
+    page.table(columns, rows)
     for sentence in ranking["sentences"]:
-        console.print(sentence)
+        page.text(sentence)
 
 
-def _row(which: str, program: dict[str, Any]) -> list[str]:
-    rubric = program["rubric"]
-    return [
-        _PROGRAMS[which],
-        _with_interval(program["score"]),
-        _with_interval(rubric) if rubric else "-",
-        str(program["score"]["n"]),
-        str(program["n_failed"]),
-        str(program["n_unscored"]),
-    ]
-
-
-def _with_interval(estimate: dict[str, Any]) -> str:
-    if estimate["mean"] is None:
+def _with_interval(estimate: dict[str, Any] | None) -> str:
+    if not estimate or estimate["mean"] is None:
         return "-"
     interval = estimate.get("interval")
     mean = f"{estimate['mean']:.3f}"
-    if not interval:
+    if not interval or interval["low"] == interval["high"]:
         return mean
-    return f"{mean} ({interval['low']:.3f} to {interval['high']:.3f})"
+    return f"{mean} ({interval['low']:.2f} to {interval['high']:.2f})"
 
 
-def _show_integration(console: Console, report: dict[str, Any]) -> None:
-    console.print(f"verdict: {report['status']}", style="bold")
+def _show_integration(page: Page, report: dict[str, Any]) -> None:
+    page.text(f"verdict: {report['status']}", "bold")
     if report.get("trust"):
-        console.print(f"  {report['trust']}", style="yellow")
-    console.print(f"  by the {report['program']} program ({report['reason']})")
+        page.text(report["trust"], "yellow")
     for conflict in report["conflicts"]:
-        console.print(f"  conflict: {conflict}")
+        page.text(f"- conflict: {conflict}")
+
+
+def _show_answers(page: Page, report: dict[str, Any]) -> None:
+    page.text(f"{report['n']} answers, {report['n_failed']} failed", "bold")
+
+
+_PARTS: dict[tuple[str, ...], Callable[..., None]] = {
+    ("score_report", "promotion"): _show_scores,
+    ("ranking",): _show_ranking,
+    ("metric_report",): _show_families,
+    ("integration_report",): _show_integration,
+    ("prediction_report",): _show_answers,
+}
+"""What is shown of which outputs, in this order."""
 
 
 def _path(catalog: CatalogProtocol[Any, Any], name: str) -> str:

@@ -7,7 +7,15 @@ the testset.
 import contextvars
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    Callable,
+    Collection,
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from functools import partial
 from itertools import islice, repeat
@@ -22,7 +30,6 @@ from dspy.utils.exceptions import (
 from pydantic import BaseModel
 
 from po_optimizer.errors import MetricError, PoOptimizerError
-from po_optimizer.evaluation.pace import Pace
 from po_optimizer.evaluation.predictions import PredictionRecord, Which, json_ready
 from po_optimizer.evaluation.repeats import mean_of_repeats
 from po_optimizer.lms.lm import LMAsked, no_lm_calls, use_lm
@@ -59,7 +66,7 @@ def predict_all(
     repeats: int = 1,
     groups: Iterable[str | None] | None = None,
     strata: Sequence[str] = (),
-) -> Iterator[PredictionRecord]:
+) -> Generator[PredictionRecord, None, None]:
     """One record for each example, in the examples' order, as they are asked for.
 
     An answer that cannot be used is failed: 0.0, counted; so is an example on which
@@ -86,7 +93,6 @@ def predict_all(
         MetricError: The metric gave no score.
         PoOptimizerError: The LM stayed unreachable or a budget was reached.
     """
-    pace = Pace(stage, n, judged=metric is not unjudged)
     reason: str | None = None
     n_scored = 0
     measure = Measure(metric)
@@ -100,9 +106,7 @@ def predict_all(
         for again in lms:
             with dspy.context(lm=again):
                 answers.append(_answer(program, example, measure, blank))
-        record = mean_of_repeats(answers).model_copy(update={"group": group})
-        pace.log(record)
-        return record
+        return mean_of_repeats(answers).model_copy(update={"group": group})
 
     try:
         # DSPy's history would keep the prompts of 10,000 calls

@@ -63,7 +63,8 @@ def decide(report: ScoreReport, params: PromotionParams) -> Promotion:
         measured = "below_target"
     proven = [] if missing or worse or doubts else reasons.proof(report, evidence)
     met = reasons.proof_of_target(evidence) if not below else []
-    against = [*missing, *worse, *doubts, *below]
+    few = reasons.too_few(report, evidence) if worse else []
+    against = [*missing, *few, *worse, *doubts, *below]
     sentences = [*against, *proven] if against else [*proven, *met]
     override = params.override
     if override is not None:

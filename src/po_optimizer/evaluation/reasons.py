@@ -1,5 +1,6 @@
 """Why a program is promoted or not: the conditions, and a sentence for each."""
 
+import math
 from typing import Literal
 
 from po_optimizer.evaluation.predictions import Result
@@ -100,6 +101,31 @@ def unmet(
     return [name for name, holds in met.items() if not holds]
 
 
+def least_examples(report: ScoreReport) -> int | None:
+    """Examples from which on a perfect score would prove an uplift.
+
+    None if the testset has as many: its outcome can tell.
+    """
+    mean, alpha = report.incumbent.score.mean, report.alpha
+    if mean is None or mean >= 1.0:
+        return None
+    flips = math.ceil(1.0 - math.log2(alpha))  # that the test needs to reach alpha
+    pays = math.floor(answers_to_pay(alpha) * mean / (1.0 - mean)) + 1
+    least = max(flips, pays)
+    return least if least > report.challenge.score.n_independent else None
+
+
+def too_few(report: ScoreReport, evidence: Evidence) -> list[str]:
+    """That so few examples could prove nothing; [] if they could."""
+    least = least_examples(report)
+    if least is None or not evidence.n_pairs:
+        return []
+    return [
+        f"Too few examples: with {report.challenge.score.n_independent} not even a "
+        f"perfect score would be proven, from {least} on it would."
+    ]
+
+
 def missing(report: ScoreReport, evidence: Evidence) -> list[str]:
     """What was not scored; [] if all was."""
     if evidence.n_pairs == 0:
@@ -132,6 +158,9 @@ def doubts(report: ScoreReport, evidence: Evidence) -> list[str]:
     failed = unmet(uplift, challenge.seen, test.p_value, losses, alpha)
     if evidence.uplift is None or evidence.uplift <= 0.0 or not failed:
         return []
+    if least_examples(report) is not None:
+        few = too_few(report, evidence)
+        return [*few, *_examples_that_would_do(report)]
     unit = "answers" if uplift.n_groups is None else "groups of answers"
     sentences: dict[Condition, str] = {
         "interval": f"the BCa interval of the differences at {1 - alpha:.4g} begins at "
@@ -194,8 +223,6 @@ def proof_of_target(evidence: Evidence) -> list[str]:
 def remarks(report: ScoreReport) -> list[str]:
     """What a reader should know beside the decision."""
     remarks = [*_about_the_champion(report), *_wear(report)]
-    if report.optimized.rubric is None:
-        remarks.append("The metric has no rubric, so target_rubric was not applied.")
     incumbent, optimized = report.incumbent, report.optimized
     if optimized.n_failed > incumbent.n_failed:
         name = "champion" if incumbent is report.champion else "baseline"

@@ -63,8 +63,8 @@ class Forecast(BaseModel):
         prompt: Calls of the prompt LM.
         preflight: Calls that only the preflight needs, beside the probe's, which are
             the first of the baseline's.
-        evaluation: Calls of an evaluation that follows; its two programs are asked
-            once where they turn out equal.
+        evaluation: Calls of an evaluation that follows and of the first use; the two
+            programs are asked once where they turn out equal.
         trials: Evaluations that the journal will hold.
         tokens: Of the optimization, at most; None: unknown.
         seconds: Wall time of the optimization with `num_threads` calls at a time, at
@@ -101,28 +101,35 @@ class Forecast(BaseModel):
 
     def describe(self) -> str:
         """One sentence for the terminal and the log."""
-        share = self.calls.lower / max(1, self.calls.upper)
-        cost = _between(self.cost_usd, share, " USD", digits=4)
+        most = self.evaluation.upper
+        whole, rate = self.calls + self.evaluation, self.task_rate
+        share = whole.lower / max(1, whole.upper)
+        tokens = _sum(1, self.tokens, most, rate.tokens)
+        cost = _sum(1, self.cost_usd, most, rate.cost_usd)
+        seconds = self.seconds + most * rate.seconds / self.num_threads
         over = (
             f"; may reach the budget: {', '.join(self.over_budget)}"
             if self.over_budget
             else ""
         )
-        evaluation = (
-            f"; then {between(self.evaluation)} LM calls to evaluate"
-            if self.evaluation.upper
-            else ""
-        )
+        evaluation = f", {between(self.evaluation)} to evaluate" if most else ""
         headroom = f"\n{self.headroom.describe()}" if self.headroom else ""
         return (
-            f"{self.optimizer}: {between(self.calls)} LM calls to optimize (task LM "
-            f"{between(self.task)}, prompt LM {between(self.prompt)}, preflight "
-            f"{self.preflight}), {self.trials} trials, "
-            f"{_between(self.tokens, share, ' tokens')}, "
-            f"{_between(self.seconds / 60, share, ' minutes', digits=1)}, cost {cost} "
-            f"(from the {self.task_rate.basis}, n={self.task_rate.n})"
-            f"{evaluation}{over}{headroom}"
+            f"{self.optimizer}: {between(whole)} LM calls, "
+            f"{_time(seconds, share)}, "
+            f"{_between(tokens, share, ' tokens')}, "
+            f"cost {_between(cost, share, ' USD', digits=4)} "
+            f"(from the {rate.basis}, n={rate.n}): {between(self.calls)} to optimize "
+            f"in {self.trials} trials (task LM {between(self.task)}, prompt LM "
+            f"{between(self.prompt)}, preflight {self.preflight}){evaluation}"
+            f"{over}{headroom}"
         )
+
+
+def _time(most: float, share: float) -> str:
+    if most < 90:  # noqa: PLR2004
+        return _between(most, share, " s")
+    return _between(most / 60, share, " minutes", digits=1)
 
 
 def between(calls: CallRange) -> str:
@@ -140,7 +147,11 @@ def _between(most: float | None, share: float, unit: str, digits: int = 0) -> st
 
 
 def forecast(
-    job: Job, report: PreflightReport | None = None, *, n_evaluated: int = 0
+    job: Job,
+    report: PreflightReport | None = None,
+    *,
+    n_evaluated: int = 0,
+    n_used: int = 0,
 ) -> Forecast:
     """The forecast for one optimization; it makes no LM call.
 
@@ -153,6 +164,7 @@ def forecast(
         report: Of its preflight: how many calls a run of the program makes, which is
             more than one a predictor for an agent or a loop; None: one a predictor.
         n_evaluated: Answers of each program in the evaluation that follows; 0: none.
+        n_used: Answers of the chosen program after that.
     """
     params, task_lm, prompt_lm = job.params, job.task_lm, job.prompt_lm
     optimizer, sizes = make_optimizer(params), sizes_of(job)
@@ -170,7 +182,9 @@ def forecast(
         task=calls.task,
         prompt=calls.prompt,
         preflight=extra,
-        evaluation=sizes.calls(lower=n_evaluated, upper=2 * n_evaluated),
+        evaluation=sizes.calls(
+            lower=n_evaluated + n_used, upper=2 * n_evaluated + n_used
+        ),
         trials=optimizer.evaluations(sizes),
         task_rate=task_rate,
         prompt_rate=prompt_rate,
@@ -187,6 +201,11 @@ def forecast(
             max_minutes=seconds / 60,
         ),
     )
+
+
+def seconds_per_call(lm: MeteredLM) -> float:
+    """What a call of the LM took so far, or is said to take."""
+    return _rate(lm).seconds
 
 
 def _rate(lm: MeteredLM) -> MeanUsage:

@@ -7,7 +7,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, ClassVar
 from unittest.mock import patch
 
 import dspy.evaluate.evaluate as evaluate_module
@@ -37,13 +37,17 @@ class PatientExecutor(ParallelExecutor):
 
     The pool submits an evaluation's last tasks again after 120 seconds: a slow LM
     would be paid twice.
+
+    Attributes:
+        warned: Kinds of failures that an optimization has warned of.
     """
+
+    warned: ClassVar[set[str]] = set()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(
             *args, **{**kwargs, "disable_progress_bar": True, "timeout": 0}
         )
-        self._warned: set[str] = set()
 
     def _wrap_function(self, user_function: Any) -> Any:
         run = super()._wrap_function(user_function)
@@ -57,10 +61,10 @@ class PatientExecutor(ParallelExecutor):
         return run_and_name
 
     def _name_failure(self, example: Any, error: Exception) -> None:
-        """Warns of the first failure of a kind in an evaluation."""
+        """Warns of the first failure of a kind in an optimization."""
         kind = type(error).__name__
-        level = logging.DEBUG if kind in self._warned else logging.WARNING
-        self._warned.add(kind)
+        level = logging.DEBUG if kind in self.warned else logging.WARNING
+        self.warned.add(kind)
         text = visible(" ".join(str(error).split("\n\nLM Response:")[0].split()))
         shown = str(dict(example.inputs().items()))[:_SHOWN]
         _failures.log(
@@ -70,6 +74,7 @@ class PatientExecutor(ParallelExecutor):
 
 @contextmanager
 def _patched() -> Iterator[None]:
+    PatientExecutor.warned.clear()
     with ExitStack() as stack:
         for name in _LOGGERS:
             stack.enter_context(_to_files_only(logging.getLogger(name)))

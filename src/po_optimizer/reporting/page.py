@@ -21,14 +21,7 @@ from po_optimizer.lms.usage import Usage
 from po_optimizer.reporting.examples import choose_cases, describe_choice
 from po_optimizer.reporting.figures import TrialRow
 from po_optimizer.reporting.prompt_diff import environment
-
-HEADLINES = {
-    "promote": "Promote the optimized program",
-    "keep_baseline": "Keep the baseline",
-    "keep_champion": "Keep the promoted program",
-    "below_target": "Better, but below the target, so {stays} stays",
-    "inconclusive": "Inconclusive, so {stays} stays",
-}
+from po_optimizer.reporting.verdict import headline
 
 
 class Measure(Result):
@@ -104,11 +97,9 @@ def embedded(figures: Mapping[str, go.Figure]) -> dict[str, Any]:
 def verdict(report: ScoreReport, promotion: Promotion) -> str:
     """The decision and the uplift in one sentence."""
     uplift, against = report.challenge.score, promotion.evidence.against
-    headline = HEADLINES[promotion.decision].format(stays=NAMES[against])
-    if promotion.override is not None:
-        headline += f" (decided by {promotion.override.by})"
+    result = headline(report, promotion)
     if uplift.mean is None:
-        return f"{headline}: no example was scored for both programs."
+        return f"{result}. No example was scored for both programs."
     over = f" over {NAMES[against]}" if against == "champion" else ""
     span = uplift.interval
     interval = (
@@ -117,7 +108,7 @@ def verdict(report: ScoreReport, promotion: Promotion) -> str:
         else "no interval"
     )
     return (
-        f"{headline}: the uplift{over} on {uplift.n} examples is {uplift.mean:+.3f} "
+        f"{result}. The uplift{over} on {uplift.n} examples is {uplift.mean:+.3f} "
         f"({interval}), from {report.incumbent.score.mean:.3f} "
         f"to {report.optimized.score.mean:.3f}."
     )

@@ -154,7 +154,7 @@ class Prober:
         traced = len(probe.trace) - n_traced
         probe.calls.append(max(answers, len(self._rows()) - n_rows, traced))
         seconds, n = time.monotonic() - clock, len(probe.attempts)
-        logger.info("preflight: %s, example %d, %.1f s", self._lm.slug, n, seconds)
+        logger.debug("preflight: %s, example %d, %.1f s", self._lm.slug, n, seconds)
 
     def _chars_per_token(self) -> float | None:
         """Of all prompts without media, by what the answers say was read.

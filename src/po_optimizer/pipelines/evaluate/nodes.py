@@ -10,6 +10,7 @@ from typing import Any, Literal
 import dspy
 import plotly.graph_objects as go
 
+from po_optimizer.console.live import watch
 from po_optimizer.datasets.record_stream import RecordStream
 from po_optimizer.errors import PoOptimizerError
 from po_optimizer.evaluation import (
@@ -25,6 +26,7 @@ from po_optimizer.evaluation import (
 )
 from po_optimizer.lms import MeteredLM
 from po_optimizer.lms.usage import Usage
+from po_optimizer.optimization.forecast import seconds_per_call
 from po_optimizer.params import EvaluateParams, PromotionParams, RoleParams
 from po_optimizer.persistence import extract_program_components, get_provenance
 from po_optimizer.persistence.prompts import prompt_hashes
@@ -86,19 +88,24 @@ def _predict(
     repeats: int,
     which: Literal["baseline", "optimized", "champion"],
 ) -> Answers:
+    n, per_call = len(testset), seconds_per_call(lm)
+    n_calls = n * repeats * max(1, len(program.predictors()))
     predictions = predict_all(
         program,
         iter_examples(testset, load_record_type(role)),
         load_metric(role),
         lm,
         stage=f"evaluate {which}",
-        n=len(testset),
+        n=n,
         which=which,
         repeats=repeats,
         groups=iter_groups(testset, load_record_type(role)),
         strata=role.stratum,
     )
-    return (record.model_dump(mode="json") for record in predictions)
+    shown = watch(
+        predictions, f"evaluate {which}", n, n_calls * per_call / lm.num_threads
+    )
+    return (record.model_dump(mode="json") for record in shown)
 
 
 def count_calls(

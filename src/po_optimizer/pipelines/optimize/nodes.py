@@ -1,10 +1,12 @@
 """Nodes of optimize: say what it costs, prove that it can succeed, do it."""
 
 from collections.abc import Iterable
+from logging import getLogger
 from pathlib import Path
 from typing import Any
 
 from po_optimizer.api import search
+from po_optimizer.console.live import ClockBar, show
 from po_optimizer.datasets.record_stream import RecordStream
 from po_optimizer.lms import MeteredLM
 from po_optimizer.optimization import (
@@ -15,6 +17,7 @@ from po_optimizer.optimization import (
     preflight,
     with_headroom,
 )
+from po_optimizer.optimization.forecast import seconds_per_call
 from po_optimizer.params import (
     EvaluateParams,
     OptimizeParams,
@@ -24,7 +27,10 @@ from po_optimizer.params import (
 from po_optimizer.records import to_examples
 from po_optimizer.roles import load_metric, load_record_type, make_program
 
+logger = getLogger(__name__)
+
 Records = list[dict[str, Any]]
+_PROBED = 5  # calls that a preflight usually waits for, one after the other
 
 
 def run_preflight(
@@ -39,12 +45,15 @@ def run_preflight(
     promotion: PromotionParams | None = None,
 ) -> dict[str, Any]:
     """The preflight report; raises what would make the optimization fail later."""
-    report = preflight(
-        _job(trainset, valset, task_lm, prompt_lm, role, optimize_params),
-        testset=to_examples(testset, load_record_type(role)),
-        target_rubric=promotion.target_rubric if promotion else None,
-        disk_path=workspace,
-    )
+    job = _job(trainset, valset, task_lm, prompt_lm, role, optimize_params)
+    with show(ClockBar("preflight", _PROBED * seconds_per_call(task_lm))):
+        report = preflight(
+            job,
+            testset=to_examples(testset, load_record_type(role)),
+            target_rubric=promotion.target_rubric if promotion else None,
+            disk_path=workspace,
+        )
+    logger.info("preflight: %d checks passed", len(report.checks))
     return report.model_dump(mode="json")
 
 
@@ -63,7 +72,11 @@ def make_forecast(
     job = _job(trainset, valset, task_lm, prompt_lm, role, optimize_params)
     report = PreflightReport.model_validate(preflight_report)
     n_evaluated = len(testset) * evaluate.repeats
-    expected = with_headroom(job, forecast(job, report, n_evaluated=n_evaluated))
+    expected = forecast(
+        job, report, n_evaluated=n_evaluated, n_used=1 if role.integration else 0
+    )
+    with show(ClockBar("forecast", expected.seconds / 5)):
+        expected = with_headroom(job, expected)
     return expected.model_dump(mode="json")
 
 

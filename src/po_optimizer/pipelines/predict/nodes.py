@@ -7,9 +7,11 @@ from typing import Any
 
 import dspy
 
+from po_optimizer.console.live import watch
 from po_optimizer.errors import SettingError
 from po_optimizer.evaluation import predict_all, unjudged
 from po_optimizer.lms import MeteredLM
+from po_optimizer.optimization.forecast import seconds_per_call
 from po_optimizer.params import FeaturesParams, RoleParams
 from po_optimizer.persistence import extract_program_components, get_provenance
 from po_optimizer.records import Table, read_table
@@ -30,7 +32,6 @@ def choose_program(
     else:
         program, used = make_program(role), "baseline"
         reason = _reason_for_the_baseline(promotion, features)
-    logger.info("%s runs the %s program: %s", role.name, used, reason)
     provenance = get_provenance(program) if used == "optimized" else {}
     return program, {"program": used, "reason": reason, "provenance": provenance}
 
@@ -59,6 +60,7 @@ def answer_inputs(
     columns = input_columns(role)
     program = extract_program_components(chosen_program)["fingerprint"]
     origin = {"program": choice["program"], "fingerprint": program, "lm": task_lm.slug}
+    n_calls = len(rows) * max(1, len(chosen_program.predictors()))
     predictions = predict_all(
         chosen_program,
         (_example(row, columns) for row in rows),
@@ -67,6 +69,7 @@ def answer_inputs(
         stage="predict",
         n=len(rows),
     )
+    seconds = n_calls * seconds_per_call(task_lm) / task_lm.num_threads
     return (
         {
             "inputs": row,
@@ -75,7 +78,9 @@ def answer_inputs(
             "reason": prediction.reason,
             **origin,
         }
-        for row, prediction in zip(rows, predictions, strict=True)
+        for row, prediction in zip(
+            rows, watch(predictions, "predict", len(rows), seconds), strict=True
+        )
     )
 
 
@@ -86,12 +91,6 @@ def report_answers(
     counts = Counter(answer["status"] for answer in answers)
     meter = task_lm.meter
     usage = meter.ledger.totals(run_id=meter.run_id, stage="predict")
-    logger.info(
-        "predict: %d answers by the %s program, %d failed",
-        counts.total(),
-        choice["program"],
-        counts["failed"],
-    )
     return {
         **choice,
         "lm": task_lm.slug,

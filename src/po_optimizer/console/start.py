@@ -1,0 +1,24 @@
+"""The first line of a run, before anything that takes long is imported."""
+
+import multiprocessing
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+
+BEGUN = time.monotonic()
+
+
+def announce(version: str, arguments: Sequence[str]) -> None:
+    """Says what runs; nothing in the processes that a run starts.
+
+    Args:
+        version: Of this package.
+        arguments: Of the command line, after the program's name.
+    """
+    child = multiprocessing.parent_process() is not None
+    if child or arguments[:1] != ["run"] or "--help" in arguments:
+        return
+    line = f"po_optimizer {version}: {shlex.join(arguments)}"
+    sys.stdout.write("".join(c if c.isprintable() else "?" for c in line) + "\n")
+    sys.stdout.flush()

@@ -124,7 +124,7 @@ def test_a_bar_of_unknown_steps_goes_by_the_clock(clock):
     assert "since 80 s" in shown
 
 
-def test_small_evaluation_is_one_line(caplog):
+def test_small_evaluation_is_one_line(caplog, clock):
     """How many failed and how long it took; a line for each is for `-v`."""
     caplog.set_level(logging.INFO)
     scores = (None, 0.5, 0.25)

@@ -79,7 +79,7 @@ def test_no_score_above_the_floor_stops_after_the_baseline(tmp_path):
 
 def test_the_score_of_nothing_is_a_floor(tmp_path):
     """A baseline that scores all over what an empty output does."""
-    with pytest.raises(PoOptimizerError, match=r"above 0\.5.* no more than nothing"):
+    with pytest.raises(PoOptimizerError, match=r"above 0\.5.* no more than an empty"):
         world.run(tmp_path, world.lm(tmp_path), metric=lambda example, given: 0.5)
 
 

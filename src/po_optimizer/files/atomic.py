@@ -204,7 +204,9 @@ def _create_locked(target: Path, mode: int) -> tuple[int, Path]:
         if os.fstat(descriptor).st_nlink:
             return descriptor, path
         os.close(descriptor)
-    raise OSError(errno.ENOENT, "its folder does not stay", str(target.parent))
+    raise OSError(
+        errno.ENOENT, "its folder disappears while it is written", str(target.parent)
+    )
 
 
 def remove_leftovers(folder: Path) -> bool:

@@ -46,7 +46,7 @@ def stop_at_floor(job: Job, baseline: Trial, results: list[Any]) -> None:
     example = next((e for e, _, s in results if is_failed(s)), results[0][0])
     repeated = attempt(job.student, example, job.metric)  # answered by the cache
     feedback = repeated.score.feedback if repeated.score is not None else ""
-    reason = repeated.unusable or feedback or "it scores no more than nothing at all"
+    reason = repeated.unusable or feedback or "it scores no more than an empty answer"
     raise PoOptimizerError(
         f"{problem}; an optimizer cannot tell candidates apart on that. One of the "
         f"outputs could not be used because: {reason}. It reads: {repeated.raw!r}. "

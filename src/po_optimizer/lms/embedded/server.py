@@ -151,7 +151,7 @@ def _check_port(port: int) -> None:
             raise SettingError(
                 "lm.embedded.port",
                 port,
-                f"the port cannot be had ({error.strerror})",
+                f"the port is not free ({error.strerror})",
                 "Choose another one, or 0 for any free port.",
             ) from error
 

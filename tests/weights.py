@@ -14,7 +14,8 @@ SMALL = EmbeddedParams(
     wheel_version="0.1.2",
 )
 
-_MISSING = not (weights_folder() / SMALL.file).is_file()
+WEIGHTS = weights_folder() / SMALL.file
+_MISSING = not WEIGHTS.is_file()
 
 
 def needs_weights(test):

@@ -131,7 +131,7 @@ class EmbeddedParams(Params):
     hub_repo: str | None = None  # owner/name on the hub
     hub_revision: str | None = None  # commit of hub_repo
     slots: PositiveInt = 1  # answers at the same time
-    threads: Count = 0  # for writing answers; 0: half the cores
+    threads: Count = 0  # for writing answers; 0: the fastest, measured at first use
     threads_prompt: Count = 0  # for reading prompts; 0: every core
     port: Annotated[int, Field(ge=0, le=65535)] = 0  # on this machine; 0: any
 

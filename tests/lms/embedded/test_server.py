@@ -2,7 +2,6 @@
 
 import importlib.util
 import json
-import os
 import socket
 import urllib.request
 from http.client import HTTPConnection
@@ -13,9 +12,9 @@ import pytest
 from po_optimizer.errors import SettingError
 from po_optimizer.lms import make_lm, stop_servers, use_lm
 from po_optimizer.lms.embedded import server
-from po_optimizer.lms.embedded.server import EmbeddedServer, default_threads, serve
+from po_optimizer.lms.embedded.server import EmbeddedServer, serve
 from po_optimizer.params import EmbeddedParams, LMParams
-from tests.weights import SMALL, needs_weights
+from tests.weights import SMALL, WEIGHTS, needs_weights
 
 
 def small(**changes):
@@ -54,20 +53,6 @@ def test_file_that_is_no_model_is_refused(tmp_path):
     path.write_bytes(b"not a model")
     with pytest.raises(SettingError, match=r"no\.gguf.*is a GGUF model"):
         EmbeddedServer(path, EmbeddedParams(), 512)
-
-
-@pytest.mark.parametrize(("cores", "threads"), [(1, 1), (2, 1), (8, 4)])
-def test_decoding_takes_half_the_cores(monkeypatch, cores, threads):
-    """More is not faster on a busy machine; one is the least."""
-    monkeypatch.setattr("po_optimizer.lms.embedded.server._cores", lambda: cores)
-    assert default_threads() == threads
-
-
-def test_cores_are_counted_without_affinity_too(monkeypatch):
-    """Windows and macOS have no sched_getaffinity."""
-    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
-    monkeypatch.setattr(os, "cpu_count", lambda: None)
-    assert default_threads() == 1
 
 
 @needs_weights
@@ -158,6 +143,19 @@ def test_beginning_of_a_program_is_read_once():
         read.append(answer["timings"]["prompt_n"])
     assert read[0] > 60
     assert read[1] < 20
+
+
+@needs_weights
+def test_threads_are_measured_once_and_then_kept(tmp_path, monkeypatch):
+    """The first start on a machine measures; what is kept names a speed and threads."""
+    monkeypatch.setattr(server, "find_weights", lambda params: WEIGHTS)
+    monkeypatch.setenv("PO_WEIGHTS_DIR", str(tmp_path))
+    monkeypatch.setattr(server, "_cores", lambda: 2)
+    for context in (512, 768):
+        serve(SMALL, context)
+    (speed,) = json.loads((tmp_path / "speed.json").read_text()).values()
+    assert speed["threads"] in {1, 2}
+    assert min(speed["decoding"], speed["reading"]) > 0
 
 
 @needs_weights

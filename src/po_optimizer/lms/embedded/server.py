@@ -6,17 +6,21 @@ to this process's key, and no page in a browser may read what it says.
 """
 
 import gc
+import json
 import os
+import re
 import secrets
 import socket
 import threading
-from contextlib import closing
-from http.client import HTTPConnection
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from http.client import HTTPConnection, HTTPException
 from logging import getLogger
 from pathlib import Path
 from typing import Any
 
 from po_optimizer.errors import SettingError, needs_extra
+from po_optimizer.lms.embedded.calibration import calibrate, forget_if_unusual
 from po_optimizer.lms.embedded.weights import find_weights
 from po_optimizer.params import EmbeddedParams
 
@@ -29,6 +33,9 @@ _PER_CONTEXT_TOKEN = 12_000  # bytes of the smallest model's keys and values, 16
 _MEMINFO = Path("/proc/meminfo")
 _CGROUP = Path("/sys/fs/cgroup")
 _MB = 1_000_000
+_SHORT = 512  # tokens of context that measuring takes
+_MEASURED = 32  # tokens that are decoded to measure
+_METRIC = re.compile(r"^llamacpp:(\w+) (\S+)$", re.MULTILINE)
 
 # Loopback is open to every account and page of this machine. The runtime cannot check
 # the Host header: a page that rebinds its name to loopback lacks the key as well.
@@ -56,6 +63,7 @@ class EmbeddedServer:
     ) -> None:
         with needs_extra("embedded", "the embedded LM"):
             import xllamacpp  # noqa: PLC0415 -- an extra, of 100 MB
+        self.weights = weights
         _check_port(params.port)
         check_memory(weights, context_tokens * params.slots, available_memory())
         settings = xllamacpp.CommonParams()
@@ -64,10 +72,11 @@ class EmbeddedServer:
         settings.port = params.port
         settings.n_parallel = params.slots
         settings.n_ctx = context_tokens * params.slots
-        settings.cpuparams.n_threads = params.threads or default_threads()
+        settings.cpuparams.n_threads = params.threads or _cores()
         settings.cpuparams_batch.n_threads = params.threads_prompt or _cores()
         settings.cache_ram_mib = _PROMPT_CACHE_MIB
         _close_to_others(settings)
+        settings.endpoint_metrics = True
         settings.warmup = False
         settings.verbosity = 0
         try:
@@ -85,12 +94,32 @@ class EmbeddedServer:
 
     def _await_first_answer(self) -> None:
         """Ended before its queue runs, llama.cpp's server would wait for ever."""
+        self._ask("GET", "/slots", timeout=60)  # answered by the queue itself
+
+    def _ask(
+        self, method: str, path: str, body: Any = None, timeout: float = 600
+    ) -> bytes:
         host, _, port = self.address.rpartition("/")[2].partition(":")
-        with closing(HTTPConnection(host, int(port), timeout=60)) as connection:
+        with closing(HTTPConnection(host, int(port), timeout=timeout)) as connection:
             headers = {"Authorization": f"Bearer {KEY}"}
-            # answered by the queue itself
-            connection.request("GET", "/slots", headers=headers)
-            connection.getresponse().read()
+            data = None if body is None else json.dumps(body)
+            connection.request(method, path, data, headers)
+            return connection.getresponse().read()
+
+    def measure(self, number: int) -> tuple[float, float]:
+        """Tokens a second, decoded and read; no prompt twice, by its number."""
+        prompt = " ".join(str(1000 * number + count) for count in range(30))
+        body = {"prompt": prompt, "n_predict": _MEASURED, "ignore_eos": True}
+        answer = json.loads(self._ask("POST", "/completion", body))
+        timings = answer["timings"]
+        return timings["predicted_per_second"], timings["prompt_per_second"]
+
+    def decoded(self) -> tuple[int, float]:
+        """Tokens decoded so far, and how many a second."""
+        text = self._ask("GET", "/metrics", timeout=5).decode()
+        numbers = dict(_METRIC.findall(text))
+        tokens = int(float(numbers.get("tokens_predicted_total", 0)))
+        return tokens, float(numbers.get("predicted_tokens_seconds", 0))
 
     def stop(self) -> None:
         """Ends the server and frees its memory."""
@@ -109,6 +138,7 @@ def serve(params: EmbeddedParams, context_tokens: int) -> str:
     with _lock:
         if key not in _running:
             weights = find_weights(params)
+            params = _with_threads(params, weights)
             _running[key] = EmbeddedServer(weights, params, context_tokens)
             logger.info("The embedded LM (%s) is running", weights.name)
         return _running[key].address
@@ -118,12 +148,34 @@ def stop_servers() -> None:
     """Ends every embedded server of this process."""
     with _lock:
         while _running:
-            _running.popitem()[1].stop()
+            server = _running.popitem()[1]
+            with suppress(OSError, HTTPException):
+                forget_if_unusual(server.weights, _cores(), *server.decoded())
+            server.stop()
 
 
-def default_threads() -> int:
-    """Threads for decoding: half the cores, because a full machine decodes slower."""
-    return max(1, _cores() // 2)
+def _with_threads(params: EmbeddedParams, weights: Path) -> EmbeddedParams:
+    """The number of threads as configured, or what is fastest here."""
+
+    @contextmanager
+    def start(threads: int) -> Iterator[EmbeddedServer]:
+        sizes = {"threads": threads, "slots": 1, "port": 0}
+        server = EmbeddedServer(weights, params.model_copy(update=sizes), _SHORT)
+        try:
+            yield server
+        finally:
+            server.stop()
+
+    if params.threads or (speed := calibrate(weights, _cores(), start)) is None:
+        return params
+    logger.info(
+        "%s decodes %.0f tokens a second here and reads %.0f, on %d threads",
+        weights.name,
+        speed.decoding,
+        speed.reading,
+        speed.threads,
+    )
+    return params.model_copy(update={"threads": speed.threads})
 
 
 def _cores() -> int:

@@ -61,11 +61,14 @@ def test_package_of_the_roles_program_is_allowed(tmp_path, role):
     assert isinstance(loaded, Labeler)
 
 
+STARTED = {"env": None, "runtime_params": None}
+
+
 def end_of_a_run(ended):
     """The hook at the end of a run whose optimization ended so."""
     node = Node(report, "how", "optimization_report", name="optimize")
     catalog = DataCatalog({"optimization_report": MemoryDataset(report(ended))})
-    RunHooks().after_pipeline_run(Pipeline([node]), catalog)
+    RunHooks().after_pipeline_run(STARTED, Pipeline([node]), catalog)
 
 
 def test_completed_optimization_goes_on():
@@ -93,8 +96,8 @@ def test_servers_are_stopped_however_a_run_ends(monkeypatch, ending):
     """No embedded server outlives its run."""
     stopped = []
     monkeypatch.setattr("po_optimizer.hooks.stop_servers", lambda: stopped.append(1))
-    given = (Pipeline([]), DataCatalog()) if ending == "after_pipeline_run" else ()
-    getattr(RunHooks(), ending)(*given)
+    ended = (STARTED, Pipeline([]), DataCatalog())
+    getattr(RunHooks(), ending)(*ended if ending == "after_pipeline_run" else ())
     assert stopped == [1]
 
 

@@ -137,8 +137,11 @@ def test_defaults_are_those_of_the_configuration(name):
 
 
 def test_lm_defaults_are_those_of_the_configuration():
-    """Bounds and weights, which only the embedded LM has, are compared apart."""
-    lm = task_lm_params(configuration("base")["parameters"])
+    """Bounds and weights, which only the embedded LM has, are compared apart.
+
+    Of a role that has no bounds of its own.
+    """
+    lm = task_lm_params(configuration("base", {"role": "support_desk"})["parameters"])
     apart = {"embedded", "bounds", "price"}
     assert lm.model_dump(exclude=apart) == LMParams().model_dump(exclude=apart)
     assert lm.bounds == DecodingBounds()

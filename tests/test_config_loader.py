@@ -199,7 +199,7 @@ def test_environment_may_name_the_role(conf):
     write(conf / "mine" / "parameters.yml", "role: tag\n")
     assert loader(conf, "mine")["parameters"]["role"]["program"] == "tag.P"
     role = loader(conf, "mine", role="product_owner")["parameters"]["role"]
-    assert role["program"].endswith("ProductOwner")
+    assert role["program"].endswith("product_owner")
 
 
 def test_single_values_of_a_role_may_be_replaced(conf):
@@ -237,7 +237,7 @@ def test_role_is_read_from_packed_configuration(conf, tmp_path, monkeypatch):
     archive = shutil.make_archive(str(tmp_path / "packed"), "gztar", tmp_path, "conf")
     monkeypatch.chdir(tmp_path)
     write_role(conf, "tag", "raw_records: x.csv\n")
-    assert loader(archive)["parameters"]["role"]["program"].endswith("ProductOwner")
+    assert loader(archive)["parameters"]["role"]["program"].endswith("product_owner")
     assert loader(archive, role="tag")["parameters"]["raw_records"] == "x.csv"
 
 

@@ -95,6 +95,7 @@ def running(lm, run: str = "later") -> str:
         catalog.load("champion_program"),
         ROLE,
         FeaturesParams(),
+        lm,
     )
     instructions = str(chosen.label.signature.instructions)
     return instructions if choice["program"] == "optimized" else ""

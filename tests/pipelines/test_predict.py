@@ -31,7 +31,7 @@ INCONCLUSIVE = {"decision": "inconclusive", "reasons": ["the interval holds 0"]}
 def choose(promotion, program, *, switch=True):
     """The chosen program and the choice."""
     features = FeaturesParams(use_dspy_product_owner=switch)
-    return choose_program(promotion, program, ROLE, features)
+    return choose_program(promotion, program, ROLE, features, None)
 
 
 @pytest.mark.parametrize("last", [None, INCONCLUSIVE, KEPT])

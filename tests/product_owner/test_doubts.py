@@ -7,6 +7,7 @@ from po_optimizer.product_owner.schema import (
     ProductOwnerReview,
     ProductVision,
     Requirements,
+    RequirementsAlignment,
 )
 from tests.product_owner.records import REQUIREMENTS, records, review, vision
 
@@ -73,6 +74,7 @@ def test_shipped_references_are_not_doubted():
             },
             "stands 2 times (non_goals[0], narrative)",
         ),
+        ({"changed_vision": {"target_users": []}}, "has no target_users"),
         ({"concept": SPANISH}, "in Spanish, the documents are in English"),
     ],
 )
@@ -80,6 +82,26 @@ def test_marks_of_a_weak_lm_are_told(changes, told):
     """Each in a sentence that names what is wrong; short entries may stand twice."""
     found = " ".join(doubts(**changes))
     assert told in found if told else found == ""
+
+
+def test_review_without_a_finding_is_doubted():
+    """In many requirements a careful Product Owner finds one that is not done."""
+    many = next(r for r in records() if len(r.input.requirements.every) > 9)
+    given, output = many.input, many.output
+    review_of = output.product_owner_review.model_copy(
+        update={
+            "status": "aligned",
+            "requirements_alignment": RequirementsAlignment(
+                aligned=[each.id for each in given.requirements.every],
+                gaps=[],
+                conflicts=[],
+            ),
+        }
+    )
+    told = doubts_about(
+        given.concept, given.requirements, output.product_vision, review_of
+    )
+    assert [doubt for doubt in told if "may not have been judged" in doubt]
 
 
 def test_vision_of_another_product_is_doubted():

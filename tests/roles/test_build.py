@@ -5,7 +5,7 @@ import pytest
 
 from po_optimizer.errors import SettingError
 from po_optimizer.lms import use_lm
-from po_optimizer.params import RoleParams
+from po_optimizer.params import DecodingBounds, RoleParams
 from po_optimizer.roles import (
     bind_metric,
     import_object,
@@ -44,6 +44,19 @@ def test_product_owner_is_a_role():
     assert type(make_program(role)).__name__ == "ProductOwner"
     assert load_metric(role).__name__ == "product_owner_metric"
     assert load_record_type(role).__name__ == "ProductOwnerRecord"
+
+
+@pytest.mark.parametrize(
+    ("bounds", "program"),
+    [(None, "ProductOwner"), (DecodingBounds(), "ProductOwnerInSteps")],
+)
+def test_program_may_look_at_the_lm(tmp_path, bounds, program):
+    """The Product Owner works in steps for a small LM, whose answers are bounded."""
+    role = PRODUCT_OWNER.model_copy(
+        update={"program": "po_optimizer.product_owner.program.product_owner"}
+    )
+    lm = scripted_lm(lambda prompt: "", tmp_path, bounds=bounds)
+    assert type(make_program(role, lm)).__name__ == program
 
 
 def test_program_is_made_afresh():

@@ -2,7 +2,8 @@
 
 These are the marks of an LM that was not up to its task: ids that nobody gave, one
 sentence in several fields, another product, another language, a status that its own
-lists contradict. What is merely poor work passes: only a person sees it.
+lists contradict, no finding at all. What is merely poor work passes: only a person sees
+it.
 """
 
 import re
@@ -15,7 +16,7 @@ from po_optimizer.product_owner.metric.judgement import shared_words, vision_tex
 from po_optimizer.product_owner.metric.outputs import Fields
 from po_optimizer.product_owner.metric.reasons import content_of
 from po_optimizer.product_owner.metric.requirement_ids import RequirementIds
-from po_optimizer.product_owner.metric.rubric import review_entries
+from po_optimizer.product_owner.metric.rubric import VISION_LISTS, review_entries
 from po_optimizer.product_owner.schema import (
     ProductOwnerReview,
     ProductVision,
@@ -26,6 +27,7 @@ from po_optimizer.product_owner.schema import (
 # on our data: the references 0.23 or more, 95 % of other products' ones less than 0.15.
 MIN_SHARED = 0.15
 MIN_SHARED_WITH_CONCEPT = 0.04  # where there is no requirement: 0.06 or more, 84 %
+MANY = 8  # requirements, of which a careful Product Owner finds one that is not done
 MIN_WORDS = 4  # of a sentence: "Members" may stand in two fields
 _SENTENCE_END = re.compile(r"(?<=[.!?;:])\s+|\n")
 _WORD = re.compile(r"[^\W_]+")
@@ -46,6 +48,7 @@ def doubts_about(
         *_repetitions({**_texts(written), **_texts(reviewed)}),
         *_other_product(concept, requirements, written, entries),
         *_contradiction(reviewed),
+        *_nothing_said(requirements, written, reviewed),
         *_other_language(concept, requirements, [*vision_texts(written), *entries]),
     ]
 
@@ -103,6 +106,20 @@ def _other_product(
 def _contradiction(review: Fields) -> Iterator[str]:
     if contradiction := contradiction_of(review):
         yield f"The status is {review['status']}, but {contradiction}."
+
+
+def _nothing_said(
+    requirements: Requirements, vision: Fields, review: Fields
+) -> Iterator[str]:
+    if empty := [name for name in VISION_LISTS if not vision[name]]:
+        yield f"The vision has no {listed(empty)}."
+    alignment = review["requirements_alignment"]
+    n_required = len(requirements.every)
+    if n_required >= MANY and not (alignment["gaps"] or alignment["conflicts"]):
+        yield (
+            f"No gap and no conflict is named in {n_required} requirements: they may "
+            "not have been judged."
+        )
 
 
 def _other_language(

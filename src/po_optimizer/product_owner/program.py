@@ -3,6 +3,7 @@
 import dspy
 
 from po_optimizer.product_owner.schema import ProductOwnerReview, ProductVision
+from po_optimizer.product_owner.steps import ProductOwnerInSteps
 
 
 class WriteVisionAndReview(dspy.Signature):
@@ -45,3 +46,14 @@ class ProductOwner(dspy.Module):
             requirements_yaml=requirements_yaml,
             existing_vision=existing_vision,
         )
+
+
+def product_owner() -> dspy.Module:
+    """The program that fits the LM in `dspy.settings`.
+
+    In steps for one whose answers are bounded (`lm.bounds`), as those of the small
+    embedded ones are; else in one call.
+    """
+    params = getattr(dspy.settings.lm, "params", None)
+    bounded = getattr(params, "bounds", None) is not None
+    return ProductOwnerInSteps() if bounded else ProductOwner()

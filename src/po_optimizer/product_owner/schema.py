@@ -112,6 +112,11 @@ class Requirements(Document):
         ]
 
     @property
+    def wishes(self) -> list[Requirement]:
+        """Functional and non-functional ones: what somebody wants."""
+        return [*self.functional_requirements, *self.non_functional_requirements]
+
+    @property
     def texts(self) -> list[str]:
         """What is said of the product: request, title and all descriptions."""
         own = [self.meta.original_request or "", self.title, self.description]

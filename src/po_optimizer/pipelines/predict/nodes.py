@@ -25,12 +25,13 @@ def choose_program(
     champion_program: dspy.Module | None,
     role: RoleParams,
     features: FeaturesParams,
+    task_lm: MeteredLM,
 ) -> tuple[dspy.Module, dict[str, Any]]:
     """The promoted program if the switch allows it, else the baseline; and why."""
     if champion_program is not None and features.use_dspy_product_owner:
         program, used, reason = champion_program, "optimized", "it is the promoted one"
     else:
-        program, used = make_program(role), "baseline"
+        program, used = make_program(role, task_lm), "baseline"
         reason = _reason_for_the_baseline(promotion, features)
     provenance = get_provenance(program) if used == "optimized" else {}
     return program, {"program": used, "reason": reason, "provenance": provenance}

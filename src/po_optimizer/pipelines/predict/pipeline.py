@@ -16,6 +16,7 @@ def create_choice(**kwargs: object) -> Pipeline:
                     "champion_program",
                     "params:role",
                     "params:features",
+                    "task_lm",
                 ],
                 outputs=["chosen_program", "choice"],
                 name="choose_program_node",

@@ -1,0 +1,267 @@
+"""Vision and review put together, by rule, from sentences and standings.
+
+The rules are those that the one-call program asks its LM to follow: a conflict makes
+the status `needs_adjustment`, conflicts in half of the requirements `misaligned`.
+"""
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+
+from po_optimizer.product_owner.language import language_of
+from po_optimizer.product_owner.metric.reasons import (
+    content_of,
+    content_words,
+    repetitions,
+)
+from po_optimizer.product_owner.schema import (
+    ProductOwnerReview,
+    ProductVision,
+    Requirement,
+    Requirements,
+    RequirementsAlignment,
+    Status,
+)
+from po_optimizer.product_owner.wording import Wording, wording_of
+
+Draft = Mapping[str, Sequence[str]]
+"""The sections that the LM wrote, by the vision's field."""
+
+MOST = 6  # entries of a list
+OWN_WORDS = 120  # characters of a requirement's description
+SUMMARY = 300  # characters
+NAME = 40
+ENTRY = 40  # characters that the role's `lm.bounds` leave a small LM
+REASON = 60
+SMALL_WORD = 3  # letters: with such a word no sentence ends
+MISALIGNED = 0.5  # share of the requirements that contradict the idea
+_RANKS = {
+    name: rank
+    for rank, names in enumerate(
+        [("critical", "must", "crítica"), ("high", "alta"), ("medium", "media")]
+    )
+    for name in names
+}
+_WORD = re.compile(r"[^\W_]+")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Where a requirement stands, and why."""
+
+    requirement: Requirement
+    standing: str
+    reason: str
+
+
+def assemble(
+    concept: str,
+    requirements: Requirements,
+    existing_vision: str,
+    draft: Draft,
+    findings: Sequence[Finding],
+) -> tuple[ProductVision, ProductOwnerReview]:
+    """Both documents.
+
+    Args:
+        concept: The product idea, in whose language the rules write, if it is Spanish;
+            else they write English.
+        requirements: What is reviewed.
+        existing_vision: YAML; "" if there is none. Its name is kept, and those of its
+            non-goals that no requirement speaks of.
+        draft: Sections of the vision that the LM wrote.
+        findings: One for each requirement that is no constraint, in their order.
+    """
+    earlier = None
+    if existing_vision.strip():
+        earlier = ProductVision.from_yaml(existing_vision, "existing_vision")
+    words = wording_of(language_of([concept]) or language_of(requirements.texts))
+    contradicting = {f.requirement.id for f in findings if f.standing == "conflict"}
+    vision = _vision(concept, requirements, earlier, draft, contradicting)
+    findings = list(_explained(findings, concept))
+    given = ", ".join(constraint.id for constraint in requirements.constraints)
+    return vision, _review(vision.product_name, findings, given, words)
+
+
+def _vision(
+    concept: str,
+    requirements: Requirements,
+    earlier: ProductVision | None,
+    draft: Draft,
+    contradicting: Collection[str],
+) -> ProductVision:
+    """The vision; what contradicts the idea is no part of it."""
+    written: dict[str, list[str]] = {name: [] for name in draft}
+    for name, entry in _distinct(draft, concept):
+        written[name].append(entry)
+    demanded = content_of(requirements.texts)
+    kept = earlier.non_goals if earlier else []
+
+    def own_words(of: Iterable[Requirement]) -> list[str]:
+        stand = (each for each in of if each.id not in contradicting)
+        return [shortened(each.description, OWN_WORDS) for each in stand][:MOST]
+
+    return ProductVision(
+        product_name=(
+            (earlier.product_name if earlier else "")
+            or shortened(requirements.title or concept, NAME)
+        ),
+        product_summary=requirements.description.strip() or shortened(concept, SUMMARY),
+        target_users=written.get("target_users", []),
+        value_proposition=written.get("value_proposition", []),
+        key_capabilities=own_words(requirements.functional_requirements)
+        or written.get("key_capabilities", []),
+        non_goals=[goal for goal in kept if not content_words(goal) & demanded],
+        success_metrics=own_words(requirements.non_functional_requirements)
+        or written.get("success_metrics", []),
+        last_updated=datetime.now(timezone.utc).date().isoformat(),
+    )
+
+
+def _distinct(draft: Draft, concept: str) -> Iterator[tuple[str, str]]:
+    """Sections with whole entries, without those that repeat or speak of nothing."""
+    idea, said = content_words(concept), list[str]()
+    for name, entries in draft.items():
+        for entry in (_whole(text, ENTRY) for text in entries):
+            if content_words(entry) & idea and not repetitions([*said, entry]):
+                said.append(entry)
+                yield name, entry
+
+
+def _explained(findings: Iterable[Finding], concept: str) -> Iterator[Finding]:
+    """The findings, without reasons that are none."""
+    idea, said = _plain(concept), list[str]()
+    for finding in findings:
+        reason = _whole(finding.reason, REASON)
+        description = finding.requirement.description
+        words = content_words(reason)
+        says_something = bool(words & content_of([concept, description]))
+        copied = _plain(reason) in idea or _plain(reason) in _plain(description)
+        if not says_something or copied or repetitions([*said, reason]):
+            reason = ""
+        else:
+            said.append(reason)
+        yield replace(finding, reason=reason)
+
+
+def _review(
+    name: str, findings: Sequence[Finding], given: str, words: Wording
+) -> ProductOwnerReview:
+    """The review of what was found.
+
+    Args:
+        name: The product's.
+        findings: With a reason or an empty one.
+        given: The constraints' ids.
+        words: In the concept's language.
+    """
+    if not findings:
+        return _review_of_nothing(name, words)
+    of: dict[str, list[Finding]] = {"aligned": [], "gap": [], "conflict": []}
+    for finding in findings:
+        of[finding.standing].append(finding)
+    status = _status(len(of["conflict"]), len(findings))
+    gaps, conflicts = _ids(of["gap"]), _ids(of["conflict"])
+    counts = {"n": len(of["aligned"]), "total": len(findings)}
+    summary = [words.fits.format(**counts)]
+    actions = []
+    if conflicts:
+        summary.append(words.conflicts.format(ids=conflicts))
+        actions.append(words.resolve.format(ids=conflicts))
+    if gaps:
+        summary.append(words.gaps.format(ids=gaps))
+        actions.append(words.settle.format(ids=gaps))
+    if of["aligned"]:
+        actions.append(words.first.format(ids=_ids(_most_urgent(of["aligned"]))))
+    return ProductOwnerReview(
+        status=status,
+        summary=summary,
+        requirements_alignment=RequirementsAlignment(
+            aligned=[_with_reason(finding) for finding in of["aligned"]],
+            gaps=list(_reasons(of["gap"], words.unexplained_gaps)),
+            conflicts=list(_reasons(of["conflict"], words.unexplained_conflicts)),
+        ),
+        recommended_actions=actions,
+        narrative=words.narrative.format(
+            name=name,
+            **counts,
+            gaps=len(of["gap"]),
+            conflicts=len(of["conflict"]),
+            verdict=words.verdicts[status],
+        )
+        + (words.given.format(ids=given) if given else ""),
+    )
+
+
+def _review_of_nothing(name: str, words: Wording) -> ProductOwnerReview:
+    gap = words.nothing_required.format(name=name)
+    return ProductOwnerReview(
+        status="needs_adjustment",
+        summary=[words.nothing_reviewed],
+        requirements_alignment=RequirementsAlignment(
+            aligned=[], gaps=[gap], conflicts=[]
+        ),
+        recommended_actions=[words.ask_for_requirements],
+        narrative=words.narrative_of_nothing.format(name=name),
+    )
+
+
+def _status(n_conflicts: int, n_requirements: int) -> Status:
+    if not n_conflicts:
+        return "aligned"
+    share = n_conflicts / n_requirements
+    return "misaligned" if share >= MISALIGNED else "needs_adjustment"
+
+
+def _with_reason(finding: Finding) -> str:
+    name = finding.requirement.id
+    return f"{name} ({finding.reason})" if finding.reason else name
+
+
+def _reasons(findings: Sequence[Finding], unexplained: str) -> Iterator[str]:
+    """An entry for each reason, and one for the ids that have none."""
+    for finding in findings:
+        if finding.reason:
+            yield f"{finding.requirement.id}: {finding.reason}"
+    if others := _ids(finding for finding in findings if not finding.reason):
+        yield unexplained.format(ids=others)
+
+
+def _ids(findings: Iterable[Finding]) -> str:
+    return ", ".join(finding.requirement.id for finding in findings)
+
+
+def _most_urgent(findings: Sequence[Finding]) -> list[Finding]:
+    """Those with the priority of the first, at most three."""
+    by_rank = sorted(findings, key=lambda f: _RANKS.get(_priority(f), len(_RANKS)))
+    first = _priority(by_rank[0])
+    return [finding for finding in by_rank if _priority(finding) == first][:3]
+
+
+def _priority(finding: Finding) -> str:
+    return finding.requirement.priority.strip().casefold()
+
+
+def shortened(text: str, longest: int) -> str:
+    """The text's beginning in whole words, without a full stop."""
+    text = " ".join(text.split()).rstrip(".")
+    return text if len(text) <= longest else _to_last_word(text[:longest])
+
+
+def _whole(text: str, longest: int) -> str:
+    """What an LM wrote, without a last word that its limit cut."""
+    text = " ".join(text.split())
+    cut = len(text) >= longest - 1 and text[-1] not in ".!?"
+    return _to_last_word(text) if cut else text
+
+
+def _to_last_word(text: str) -> str:
+    words = text.split(" ")[:-1]
+    while words and len(words[-1]) <= SMALL_WORD:
+        words.pop()
+    return " ".join(words).rstrip(",;:")
+
+
+def _plain(text: str) -> str:
+    return " ".join(_WORD.findall(text.lower()))

@@ -1,0 +1,139 @@
+"""The Product Owner in steps: few words from the LM, the rest by rule."""
+
+import json
+
+import pytest
+
+from po_optimizer.lms import use_lm
+from po_optimizer.persistence import load_program, save_program
+from po_optimizer.product_owner.doubts import doubts_about
+from po_optimizer.product_owner.schema import Requirements
+from po_optimizer.product_owner.steps import ProductOwnerInSteps
+from tests.product_owner.records import REQUIREMENTS, vision
+from tests.scripted import scripted_lm
+
+CONCEPT = "Lend garden tools between neighbors, also without network"
+REASONS = {
+    "Neighbors offer garden tools with a photo": ("aligned", "lenders show the tools"),
+    "Every loan is confirmed online at once": ("conflict", "online needs a network"),
+    "Lending works without network": ("gap", "Lend garden tools between neighbors"),
+}
+SPANISH = """
+title: Préstamo de herramientas
+description: Una lista de herramientas que los vecinos se prestan.
+functional_requirements:
+- {id: R1, description: Los vecinos ofrecen herramientas con una foto}
+"""
+
+
+def answer(prompt):
+    """Entries for a section; of a requirement what stands in REASONS."""
+    asked = prompt.rpartition("[[ ## concept ## ]]")[2]
+    if "[[ ## section ## ]]" in asked:
+        section = asked.partition("section ## ]]")[2].split()[0]
+        entries = [f"Neighbors of {section}", "Neighbors with tools"]
+        return json.dumps({"entries": entries})
+    standing, reason = next(
+        (found for text, found in REASONS.items() if text in asked),
+        ("aligned", "una foto muestra la herramienta"),
+    )
+    return json.dumps({"standing": standing, "reason": reason})
+
+
+def documents(folder, concept=CONCEPT, requirements=REQUIREMENTS, existing=""):
+    """Vision, review and the LM that was asked."""
+    lm = scripted_lm(answer, folder)
+    with use_lm(lm, stage="evaluate"):
+        prediction = ProductOwnerInSteps()(
+            concept=concept, requirements_yaml=requirements, existing_vision=existing
+        )
+    return prediction.product_vision, prediction.product_owner_review, lm
+
+
+def test_each_call_asks_for_one_thing(tmp_path):
+    """Two sections of the vision, then each requirement that is no constraint."""
+    *_, lm = documents(tmp_path)
+    assert len(lm.scripted.prompts) == 2 + 3
+
+
+def test_verdict_follows_from_the_standings(tmp_path):
+    """A conflict in fewer than half of the requirements asks for an adjustment."""
+    _, review, _ = documents(tmp_path)
+    assert review.status == "needs_adjustment"
+    lists = review.requirements_alignment
+    assert lists.aligned == ["FR001 (lenders show the tools)"]
+    assert lists.conflicts == ["FR002: online needs a network"]
+    assert lists.gaps == ["Gaps that no reason was found for: NFR001"]
+    assert "FR002" in review.recommended_actions[0]
+    assert review.narrative.endswith("It has to keep to C001.")
+
+
+def test_conflicts_are_no_capabilities(tmp_path):
+    """The vision has the analyst's words of what does not contradict it."""
+    written, *_ = documents(tmp_path)
+    assert written.product_name == "Tool sharing"
+    assert written.key_capabilities == ["Neighbors offer garden tools with a photo"]
+    assert written.success_metrics == ["Lending works without network"]
+
+
+def test_repeated_entry_is_left_out(tmp_path):
+    """No two fields have the same sentence, and nothing is doubted."""
+    written, review, _ = documents(tmp_path)
+    entries = [*written.target_users, *written.value_proposition]
+    assert entries.count("Neighbors with tools") == 1
+    requirements = Requirements.from_yaml(REQUIREMENTS)
+    assert doubts_about(CONCEPT, requirements, written, review) == []
+
+
+def test_concept_alone_asks_for_requirements(tmp_path):
+    """The LM writes what no requirement says; the review says what is missing."""
+    written, review, lm = documents(tmp_path, requirements="title: Tools")
+    assert len(lm.scripted.prompts) == 4
+    assert written.key_capabilities
+    assert written.product_summary == CONCEPT
+    assert review.status == "needs_adjustment"
+    assert review.requirements_alignment.gaps == [
+        "No requirement says yet what Tools must do."
+    ]
+
+
+def test_spanish_concept_is_answered_in_spanish(tmp_path):
+    """The rules write Spanish, and only Spanish demos are shown."""
+    concept = "Los vecinos prestan herramientas de jardín, también sin red"
+    _, review, lm = documents(tmp_path, concept, SPANISH)
+    assert review.summary == ["1 de 1 requisitos sirven a la idea."]
+    assert "huerto escolar" in lm.scripted.prompts[-1]
+    assert "choir" not in lm.scripted.prompts[-1]
+
+
+def test_existing_vision_keeps_its_name_and_what_nothing_speaks_of(tmp_path):
+    """A non-goal that a requirement has taken up is dropped."""
+    existing = json.dumps(
+        vision(product_name="ShedShare", non_goals=["Photos of tools", "Insurance"])
+    )
+    written, *_ = documents(tmp_path, existing=existing)
+    assert written.product_name == "ShedShare"
+    assert written.non_goals == ["Insurance"]
+
+
+@pytest.mark.parametrize(
+    ("conflicts", "status"),
+    [(0, "aligned"), (1, "needs_adjustment"), (2, "misaligned")],
+)
+def test_status_by_share_of_conflicts(tmp_path, monkeypatch, conflicts, status):
+    """Half of the requirements in conflict contradict the idea as a whole."""
+    for place, text in enumerate(REASONS):
+        standing = "conflict" if place < conflicts else "aligned"
+        monkeypatch.setitem(REASONS, text, (standing, f"{text.split()[1]} tools"))
+    assert documents(tmp_path)[1].status == status
+
+
+def test_it_is_stored_without_loss(tmp_path):
+    """Instructions and typed demos of both predictors come back."""
+    program = ProductOwnerInSteps()
+    program.judge.signature = program.judge.signature.with_instructions("Be brief.")
+    save_program(program, tmp_path / "program.json")
+    loaded = load_program(tmp_path / "program.json")
+    assert loaded.judge.signature.instructions == "Be brief."
+    for name in ("write", "judge"):
+        assert getattr(loaded, name).demos == getattr(program, name).demos

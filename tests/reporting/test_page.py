@@ -1,5 +1,6 @@
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,11 +8,12 @@ import pytest
 from po_optimizer.evaluation.paired_scores import score_pairs
 from po_optimizer.evaluation.predictions import PredictionRecord
 from po_optimizer.evaluation.promotion import decide
-from po_optimizer.evaluation.score_report import Selection
+from po_optimizer.evaluation.score_report import ScoreReport, Selection
 from po_optimizer.lms.usage import Usage
-from po_optimizer.params import PromotionOverride
+from po_optimizer.params import PromotionOverride, PromotionParams
 from po_optimizer.reporting.figures import report_figures
-from po_optimizer.reporting.page import render_report, verdict
+from po_optimizer.reporting.page import render_report
+from po_optimizer.reporting.verdict import finding, headline, next_step
 from tests.evaluation.scripted import QUICK, record, records, report
 
 LOW = [0.6, 0.7, 0.65, 0.72, 0.58, 0.66, 0.61, 0.69]
@@ -57,37 +59,72 @@ def _text(page: str) -> str:
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", without))
 
 
-def test_the_verdict_is_one_sentence_with_uplift_and_interval() -> None:
-    """The sentence on top says decision, n, uplift, interval and both means."""
-    scores = report(LOW, GOOD)
-    sentence = verdict(scores, decide(scores, QUICK))
-    assert sentence.startswith(
-        "Better, and proven: the optimized program is promoted. The uplift on 8 "
-    )
-    assert re.search(r"\+0\.\d{3} \(95% interval \+0\.\d{3} to \+0\.\d{3}\)", sentence)
+def _said(scores: ScoreReport, params: PromotionParams = QUICK) -> str:
+    """Headline, finding and next step."""
+    decision = decide(scores, params)
+    steps = (headline, finding, next_step)
+    return " ".join(f"{step(scores, decision).rstrip('.')}." for step in steps)
 
 
-def test_the_verdict_names_who_decided_by_hand() -> None:
+def test_the_finding_is_one_sentence_with_scores_and_interval() -> None:
+    """What came out, with n and interval, that it is proven, and what to do."""
+    said = _said(report(LOW, GOOD))
+    assert said.startswith("Better, and proven: the optimized program is promoted.")
+    assert re.search(r"\+0\.\d{3} \(95% interval \+0\.\d{3} to \+0\.\d{3}\)", said)
+    assert "This is proven. Use it: " in said
+
+
+def test_the_headline_names_who_decided_by_hand() -> None:
     """A decision by hand is not shown as if it were measured."""
     by_hand = PromotionOverride(decision="keep_baseline", by="Ada", reason="not yet")
-    scores = report(LOW, GOOD)
-    decision = decide(scores, QUICK.model_copy(update={"override": by_hand}))
-    assert "the baseline stays (decided by Ada)" in verdict(scores, decision)
+    said = _said(report(LOW, GOOD), QUICK.model_copy(update={"override": by_hand}))
+    assert "the baseline stays (decided by Ada)" in said
 
 
 @pytest.mark.parametrize(
     ("before", "after", "said"),
     [
         ([None, 0.5], [0.5, None], "No example was scored for both"),
-        ([0.5, None], [0.6, None], "The uplift on 1 examples"),
+        ([0.5, None], [0.6, None], "On 1 example that the optimizer never saw"),
+        ([0.5, 0.5], [0.6, 0.6], "Too few examples to tell: the baseline stays"),
+        (GOOD[::-1] * 8, GOOD * 8, "Not better: the baseline stays"),
+        (GOOD * 8, [1.0, 0.86] * 32, "This may be chance"),
     ],
 )
-def test_the_verdict_says_what_is_missing(
+def test_the_finding_says_what_is_missing(
     before: list[float | None], after: list[float | None], said: str
 ) -> None:
-    """Without pairs or an interval the sentence says so."""
-    scores = report(before, after)
-    assert said in verdict(scores, decide(scores, QUICK))
+    """Without pairs, enough of them or an uplift the sentences say so."""
+    assert said in _said(report(before, after))
+
+
+@pytest.mark.parametrize(("after", "proven"), [(GOOD, True), (LOW[::-1], False)])
+def test_only_what_is_proven_has_a_color(after: list[float], proven: bool) -> None:
+    """An uplift that may be chance is neutral."""
+    page = _page(after=records(after, "optimized"))
+    assert ('<div class="tile"><b class="better">' in page) == proven
+
+
+def test_no_folder_of_this_machine_is_on_the_page() -> None:
+    """A page is passed on."""
+    here = str(Path.cwd())
+    checks = [{"name": "disk", "value": f"{here}/data", "allowed": f"room in {here}"}]
+    assert here not in _page(preflight=checks, settings={"a": {"b": [f"{here}/x"]}})
+
+
+def test_a_candidate_is_shown_with_what_it_asks() -> None:
+    """Instructions and demos stand beside the score, the best candidate first."""
+    row = {"kind": "full_eval", "n": 6, "best": 0.5}
+    asks = [[{"instructions": f"Ask {n}.", "demos": [{"q": "why"}]}] for n in (1, 2)]
+    trials = [
+        {"trial": 1, "instruction": [0], "score": 0.3, "prompts": asks[0], **row},
+        {"trial": 2, "instruction": [1], "score": 0.5, "prompts": asks[1], **row},
+        {"trial": 3, "instruction": [1], "score": 0.5, **row},
+    ]
+    text = _text(_page(trials=trials))
+    assert "0.500 trial 2, 3: instruction [1]" in text
+    assert text.index("Ask 2.") < text.index("Ask 1.")
+    assert "q: why" in text
 
 
 def test_every_figure_has_its_place_and_data() -> None:
@@ -108,9 +145,11 @@ def test_the_page_asks_the_network_for_nothing() -> None:
     assert "default-src 'none'" in str(policy["content"])
 
 
-def test_plotly_is_there_once() -> None:
-    """The library is inlined one time for all figures."""
-    assert _page().count("plotly.js v") == 1
+def test_the_page_is_light() -> None:
+    """Figures are drawings, not a library of megabytes."""
+    page = _page()
+    assert "<svg" in page
+    assert len(page) < 200_000
 
 
 def test_missing_inputs_are_said_in_sentences() -> None:

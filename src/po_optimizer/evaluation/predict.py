@@ -241,6 +241,7 @@ def _blank(
             name: str(example[name]) for name in strata if example.get(name) is not None
         },
         inputs=json_ready(example.inputs().toDict()),
+        labels=json_ready(example.labels().toDict()) if which == "baseline" else {},
         status="ok",
     )
 

@@ -30,6 +30,7 @@ class PredictionRecord(Result):
         strata: What the example belongs to, e.g. {"tier": "simple"}.
         group: Its customer, document or the like; None: the example stands alone.
         inputs: The example's inputs.
+        labels: What the example says is right; in the baseline's records only.
         outputs: The program's typed outputs; None if there are none.
         raw_text: What the LM wrote, when it could not be read.
         status: ok; failed: the answer was unusable, scored 0.0 and counted;
@@ -53,6 +54,7 @@ class PredictionRecord(Result):
     strata: dict[str, str] = Field(default_factory=dict)
     group: str | None = None
     inputs: dict[str, JsonValue] = Field(default_factory=dict)
+    labels: dict[str, JsonValue] = Field(default_factory=dict)
     outputs: dict[str, JsonValue] | None = None
     raw_text: str | None = None
     status: Status

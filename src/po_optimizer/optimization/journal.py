@@ -9,6 +9,7 @@ from logging import getLogger
 from pathlib import Path
 from typing import Literal
 
+import dspy
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from po_optimizer.errors import PoOptimizerError, listed
@@ -22,6 +23,21 @@ if sys.platform != "win32":
 logger = getLogger(__name__)
 
 Kind = Literal["baseline", "minibatch", "full_eval", "raced"]
+
+
+class Prompt(BaseModel):
+    """What a candidate puts into one predictor's prompt; demos as texts by field."""
+
+    model_config = ConfigDict(frozen=True)
+
+    instructions: str
+    demos: list[dict[str, str]]
+
+    @classmethod
+    def of(cls, predictor: dspy.Predict) -> "Prompt":
+        """The predictor's."""
+        demos = [{k: str(v) for k, v in demo.items()} for demo in predictor.demos]
+        return cls(instructions=predictor.signature.instructions, demos=demos)
 
 
 class Trial(BaseModel):
@@ -41,6 +57,8 @@ class Trial(BaseModel):
         calls_paid: LM calls of this trial that were paid for, over all restarts.
         calls_cached: LM calls of this trial that the response cache answered.
         seconds: Wall time of the run that scored it first.
+        prompts: The candidate's, one of each predictor; [] if an earlier trial has
+            them, or in journals of before they were recorded.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -56,10 +74,11 @@ class Trial(BaseModel):
     calls_paid: int
     calls_cached: int
     seconds: float
+    prompts: list[Prompt] = []
 
     def same_as(self, other: "Trial") -> bool:
         """True if both have the same result, whatever it took to get it."""
-        effort = {"calls_paid", "calls_cached", "seconds"}
+        effort = {"calls_paid", "calls_cached", "seconds", "prompts"}
         return self.model_dump(exclude=effort) == other.model_dump(exclude=effort)
 
 
@@ -161,7 +180,9 @@ def read_journal(path: Path) -> list[Trial]:
 
 
 def _lines(trials: list[Trial]) -> str:
-    return "".join(trial.model_dump_json() + "\n" for trial in trials)
+    return "".join(
+        trial.model_dump_json(exclude_defaults=True) + "\n" for trial in trials
+    )
 
 
 def open_journal(path: Path, fingerprint: Fingerprint, on_change: str) -> Journal:

@@ -20,7 +20,7 @@ from po_optimizer.optimization.candidates import (
 )
 from po_optimizer.optimization.guarded_metric import is_failed
 from po_optimizer.optimization.job import Job
-from po_optimizer.optimization.journal import Journal, Kind, Trial
+from po_optimizer.optimization.journal import Journal, Kind, Prompt, Trial
 
 SaveBest = Callable[[dspy.Module, Trial], None]
 """Stores a program that beats all before, in the trial that scored it."""
@@ -181,6 +181,8 @@ class Recorder(BaseCallback):
         score = round(float(outputs.score) / 100, 4)
         instruction, demo_set = self.candidates.describe(running.program)
         number = len(self.journal.trials) + 1
+        earlier = [(t.instruction, t.demo_set) for t in self.journal.trials]
+        shown = (instruction, demo_set) in earlier
         # what an earlier run of this optimization paid for counts as paid here too,
         # so that a resumed journal equals an uninterrupted one
         paid = self.budget.paid_in(number)
@@ -197,4 +199,5 @@ class Recorder(BaseCallback):
             calls_paid=paid,
             calls_cached=cached,
             seconds=round(time.perf_counter() - running.clock, 3),
+            prompts=[] if shown else list(map(Prompt.of, running.program.predictors())),
         )

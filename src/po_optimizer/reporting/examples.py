@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from heapq import nlargest, nsmallest
 
+from pydantic import JsonValue
+
 from po_optimizer.evaluation.columns import side_by_side
 from po_optimizer.evaluation.predictions import PredictionRecord, Result
 
@@ -16,6 +18,13 @@ class Case(Result):
     before: PredictionRecord
     after: PredictionRecord
     difference: float | None
+
+    @property
+    def reference(self) -> dict[str, JsonValue]:
+        """What the example says is right, of what the programs give if they name it."""
+        labels, given = self.before.labels, {*(self.before.outputs or {})}
+        given |= {*(self.after.outputs or {})}
+        return {k: v for k, v in labels.items() if k in given} or labels
 
 
 def choose_cases(

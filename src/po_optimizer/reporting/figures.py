@@ -43,6 +43,7 @@ class TrialRow(Result):
     paid: int = Field(0, validation_alias=AliasChoices("calls_paid", "paid"))
     cached: int = Field(0, validation_alias=AliasChoices("calls_cached", "cached"))
     seconds: float = 0.0
+    prompts: list[dict[str, Any]] = Field(default_factory=list)
 
 
 def report_figures(
@@ -83,7 +84,7 @@ def uplift_figure(report: ScoreReport) -> go.Figure:
     means = [mean for _, mean in rows]
     figure = new_figure(len(rows), legend=False)
     figure.add_vline(x=0.0, line={"color": INK, "width": 1.5})
-    colors = [_color(mean.mean or 0.0) for mean in means]
+    colors = [_color(mean) for mean in means]
     names = [f"{escape(name)} (n={mean.n})" for name, mean in rows]
     add_dots(figure, names, means, "uplift", color=colors)
     figure.update_xaxes(
@@ -244,6 +245,7 @@ def _span(estimates: Sequence[Estimate]) -> list[float]:
         span = estimate.interval
         ends = [span.low, span.high] if span else []
         reach = max([reach, abs(estimate.mean or 0.0), *(abs(end) for end in ends)])
+    reach = min(1.0, reach)
     return [-1.1 * reach, 1.1 * reach]
 
 
@@ -262,7 +264,9 @@ def _trial_text(row: TrialRow) -> str:
     )
 
 
-def _color(difference: float) -> str:
-    if difference == 0.0:
+def _color(difference: Estimate) -> str:
+    """Of an interval that reaches 0: neither better nor worse."""
+    span = difference.interval
+    if span is None or span.low <= 0.0 <= span.high:
         return EQUAL
-    return BETTER if difference > 0.0 else WORSE
+    return BETTER if span.low > 0.0 else WORSE

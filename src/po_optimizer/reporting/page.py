@@ -1,27 +1,27 @@
-"""One self-contained HTML page that a lead reads to decide: no network, no script host.
+"""One self-contained HTML page that a lead reads to decide: no network.
 
-Everything that a program, an LM or a document said is escaped (Jinja's autoescape;
-figures' JSON has no "<").
+Everything that a program, an LM or a document said is escaped (Jinja's autoescape).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from importlib.resources import files
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import plotly.graph_objects as go
 from markupsafe import Markup
-from plotly.offline import get_plotlyjs
 
 from po_optimizer.evaluation.predictions import PredictionRecord, Result
 from po_optimizer.evaluation.promotion import Promotion
-from po_optimizer.evaluation.reasons import NAMES, p_text
+from po_optimizer.evaluation.reasons import p_text
 from po_optimizer.evaluation.score_report import ScoreReport
 from po_optimizer.evaluation.statistics import Estimate
 from po_optimizer.lms.usage import Usage
 from po_optimizer.reporting.examples import choose_cases, describe_choice
 from po_optimizer.reporting.figures import TrialRow
-from po_optimizer.reporting.prompt_diff import environment
-from po_optimizer.reporting.verdict import headline
+from po_optimizer.reporting.prompt_diff import body_of, change_of, environment
+from po_optimizer.reporting.svg import draw
+from po_optimizer.reporting.verdict import finding, headline, next_step
 
 
 class Measure(Result):
@@ -41,6 +41,7 @@ def render_report(
     figures: Mapping[str, go.Figure],
     *,
     title: str = "Score report",
+    run: str = "",
     trials: Sequence[Mapping[str, Any]] = (),
     stages: Mapping[str, Usage] | None = None,
     prompt_diff: str = "",
@@ -56,18 +57,25 @@ def render_report(
         optimized: The optimized program's records, paired with the baseline's.
         figures: What `report_figures` drew.
         title: Of the page, e.g. with the LM's name.
+        run: The run's name, its time of start.
         trials: The optimizer's journal (`TrialRow`).
         stages: Stage to its LM calls' totals.
-        prompt_diff: What `prompt_diff_html` gave; inserted as it is.
+        prompt_diff: What `prompt_diff_html` gave.
         preflight: Checks with name, passed, value, allowed, message.
         settings: Name to value: LM, versions, seeds, data hash.
     """
     cases, usage = choose_cases(baseline, optimized), dict(stages or {})
     needed = {"uplift": report.uplift.score.n, "history": trials, "usage": usage}
+    rows = [TrialRow.model_validate(trial) for trial in trials]
     template = environment().get_template("report.html.j2")
     return template.render(
         title=title,
-        verdict=verdict(report, promotion),
+        date=_date(run),
+        headline=headline(report, promotion),
+        finding=finding(report, promotion),
+        changed=change_of(prompt_diff),
+        next_step=next_step(report, promotion),
+        proven=promotion.measured in ("promote", "below_target"),
         report=report,
         intervals=_intervals(report),
         p_value=p_text(report.uplift.test.p_value),
@@ -75,43 +83,19 @@ def render_report(
         measures=_measures(report),
         cases=cases,
         left_out=describe_choice(len(cases), report.baseline.n_examples),
-        trials=[TrialRow.model_validate(trial) for trial in trials],
+        trials=rows,
+        candidates=_candidates(rows),
         usage=usage,
-        prompt_diff=Markup(prompt_diff),  # noqa: S704 (escaped by prompt_diff_html)
-        preflight=preflight,
-        settings=dict(settings or {}),
-        **embedded({n: fig for n, fig in figures.items() if needed.get(n, True)}),
+        prompt_diff=body_of(prompt_diff),
+        preflight=_without_paths(preflight),
+        settings=_without_paths(dict(settings or {})),
+        figures=drawn({n: fig for n, fig in figures.items() if needed.get(n, True)}),
     )
 
 
-def embedded(figures: Mapping[str, go.Figure]) -> dict[str, Any]:
-    """What every page holds beside its own data: figures, style, plotly itself."""
-    folder = files("po_optimizer.reporting") / "templates"
-    return {
-        "figures": {name: _json(figure) for name, figure in figures.items()},
-        "style": Markup((folder / "report.css").read_text("utf-8")),  # noqa: S704 (a file of this package)
-        "plotly": Markup(get_plotlyjs()),  # noqa: S704 (the library itself)
-    }
-
-
-def verdict(report: ScoreReport, promotion: Promotion) -> str:
-    """The decision and the uplift in one sentence."""
-    uplift, against = report.challenge.score, promotion.evidence.against
-    result = headline(report, promotion)
-    if uplift.mean is None:
-        return f"{result}. No example was scored for both programs."
-    over = f" over {NAMES[against]}" if against == "champion" else ""
-    span = uplift.interval
-    interval = (
-        f"{report.confidence:.0%} interval {span.low:+.3f} to {span.high:+.3f}"
-        if span
-        else "no interval"
-    )
-    return (
-        f"{result}. The uplift{over} on {uplift.n} examples is {uplift.mean:+.3f} "
-        f"({interval}), from {report.incumbent.score.mean:.3f} "
-        f"to {report.optimized.score.mean:.3f}."
-    )
+def drawn(figures: Mapping[str, go.Figure]) -> dict[str, Markup]:
+    """The figures as SVG, by their names."""
+    return {name: draw(figure, f"figure: {name}") for name, figure in figures.items()}
 
 
 def _measures(report: ScoreReport) -> list[Measure]:
@@ -143,6 +127,37 @@ def _intervals(report: ScoreReport) -> str:
     )
 
 
-def _json(figure: go.Figure) -> Markup:
-    text = figure.to_json().replace("<", "\\u003c")
-    return Markup(text)  # noqa: S704 (no "<" is left, so no tag can close the script)
+def _date(run: str) -> str:
+    """When a run began, as people write it; "": its name does not tell."""
+    try:
+        begun = datetime.strptime(run[:16], "%Y-%m-%dT%H.%M")
+    except ValueError:
+        return ""
+    return f"{begun:%d %B %Y, %H:%M} UTC".lstrip("0")
+
+
+def _candidates(trials: Sequence[TrialRow]) -> list[tuple[TrialRow, list[TrialRow]]]:
+    """Each candidate's first trial and all of its trials, the best score first."""
+    groups: dict[str, list[TrialRow]] = {}
+    for row in trials:
+        groups.setdefault(f"{row.instruction} {row.demo_set}", []).append(row)
+    pairs = [(rows[0], rows) for rows in groups.values() if rows[0].prompts]
+    return sorted(pairs, key=lambda pair: (-max(r.n for r in pair[1]), -_best(pair[1])))
+
+
+def _best(rows: Sequence[TrialRow]) -> float:
+    """The score on the most examples."""
+    return max(rows, key=lambda row: row.n).score
+
+
+def _without_paths(value: Any) -> Any:
+    """The value without what is only of this machine: a page is passed on."""
+    if isinstance(value, Mapping):
+        return {name: _without_paths(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_paths(part) for part in value]
+    if not isinstance(value, str):
+        return value
+    for folder in (str(Path.cwd()), str(Path.home())):
+        value = value.replace(f"{folder}/", "").replace(folder, ".")
+    return value

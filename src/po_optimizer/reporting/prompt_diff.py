@@ -3,8 +3,10 @@
 import difflib
 import json
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from importlib.resources import files
 from typing import Any
 
 import dspy
@@ -39,7 +41,7 @@ class PredictorChange(Result):
 
 
 def prompt_diff_html(before: dspy.Module, after: dspy.Module) -> str:
-    """An HTML fragment with its own style, fit for a page of its own or a report.
+    """A page of its own; `body_of` gives what of it stands in a report.
 
     All text of programs is escaped: demos and instructions come from LMs.
 
@@ -47,8 +49,38 @@ def prompt_diff_html(before: dspy.Module, after: dspy.Module) -> str:
         before: The baseline program.
         after: The optimized program.
     """
+    changes = prompt_changes(before, after)
     template = environment().get_template("prompt_diff.html.j2")
-    return template.render(predictors=prompt_changes(before, after))
+    return template.render(predictors=changes, changed=describe_changes(changes))
+
+
+def describe_changes(changes: Sequence[PredictorChange]) -> str:
+    """What changed of all prompts, in a sentence."""
+    n, rewritten = (
+        len(changes),
+        sum(change.before != change.after for change in changes),
+    )
+    of = f" of {n} predictors" if n > 1 else ""
+    words = {0: "The instructions are the same"}.get(
+        rewritten, f"New instructions{f' in {rewritten}{of}' if of else ''}"
+    )
+    demos = Counter(demo.change for change in changes for demo in change.demos)
+    parts = [
+        f"{demos[kind]} demos {kind}" for kind in ("added", "removed") if demos[kind]
+    ]
+    return f"{', '.join([words, *(parts or ['no other demos'])])}."
+
+
+def body_of(page: str) -> Markup:
+    """What of a prompt page is not head or title, and escaped already."""
+    found = re.search(r"<!-- prompts -->(.*)<!-- end -->", page, re.DOTALL)
+    return Markup(found[1] if found else page)  # noqa: S704 (from our template)
+
+
+def change_of(page: str) -> Markup:
+    """The sentence on what changed, of a prompt page."""
+    found = re.search(r'<p class="changed">(.*?)</p>', page, re.DOTALL)
+    return Markup(found[1] if found else "")  # noqa: S704 (from our template)
 
 
 def prompt_changes(before: dspy.Module, after: dspy.Module) -> list[PredictorChange]:
@@ -73,6 +105,10 @@ def environment() -> Environment:
         finalize=lambda value: visible(value) if type(value) is str else value,
     )
     templates.filters["readable"] = readable
+    style = (files("po_optimizer.reporting") / "templates/report.css").read_text(
+        "utf-8"
+    )
+    templates.globals["style"] = Markup(style)  # noqa: S704 (a file of this package)
     return templates
 
 

@@ -6,7 +6,7 @@ from html import escape
 import plotly.graph_objects as go
 
 from po_optimizer.evaluation.ranking import RankedRun, Ranking
-from po_optimizer.reporting.page import embedded
+from po_optimizer.reporting.page import drawn
 from po_optimizer.reporting.prompt_diff import environment
 from po_optimizer.reporting.style import COLORS, before_and_after, new_figure
 
@@ -55,9 +55,11 @@ def price_figure(ranking: Ranking) -> go.Figure:
 
 def ranking_page(ranking: Ranking) -> str:
     """Every run's figures on one self-contained page."""
-    figures = {"ranking": ranking_figure(ranking), "price": price_figure(ranking)}
+    figures = drawn(
+        {"ranking": ranking_figure(ranking), "price": price_figure(ranking)}
+    )
     template = environment().get_template("ranking.html.j2")
-    return template.render(ranking=ranking, **embedded(figures))
+    return template.render(ranking=ranking, figures=figures)
 
 
 def _columns(run: RankedRun) -> dict[str, str | float | int | None]:

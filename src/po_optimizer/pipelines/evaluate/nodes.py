@@ -219,6 +219,7 @@ def write_report(
         Predictions(optimized_predictions),
         {name.removesuffix("_figure"): figure for name, figure in figures.items()},
         title=title,
+        run=usage.run,
         trials=trials or [],
         stages=usage.stages,
         prompt_diff=prompt_diff,

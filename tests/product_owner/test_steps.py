@@ -5,11 +5,14 @@ import json
 import pytest
 
 from po_optimizer.lms import use_lm
+from po_optimizer.optimization import Job, optimize
 from po_optimizer.persistence import load_program, save_program
 from po_optimizer.product_owner.doubts import doubts_about
+from po_optimizer.product_owner.metric import product_owner_metric
 from po_optimizer.product_owner.schema import Requirements
 from po_optimizer.product_owner.steps import ProductOwnerInSteps
-from tests.product_owner.records import REQUIREMENTS, vision
+from tests.optimization import world
+from tests.product_owner.records import REQUIREMENTS, records, vision
 from tests.scripted import scripted_lm
 
 CONCEPT = "Lend garden tools between neighbors, also without network"
@@ -137,3 +140,37 @@ def test_it_is_stored_without_loss(tmp_path):
     assert loaded.judge.signature.instructions == "Be brief."
     for name in ("write", "judge"):
         assert getattr(loaded, name).demos == getattr(program, name).demos
+
+
+def test_miprov2_finds_instructions_and_demos_that_are_stored(tmp_path):
+    """Both predictors are optimized, and the candidate comes back as it was found."""
+
+    def respond(prompt):
+        wanted = prompt.rpartition("[[ ## concept ## ]]")[2]
+        if "`standing`" not in wanted and "`entries`" not in wanted:
+            return world.answer(prompt)
+        number = len(prompt) % 3
+        reason = " ".join(wanted.partition("requirement ## ]]")[2].split()[1:6])
+        entries = ["Members of the pool", "Skippers who lend quota"]
+        standing = ["aligned", "gap", "conflict"][number]
+        return json.dumps({"standing": standing, "reason": reason, "entries": entries})
+
+    examples = [record.to_example() for record in records()[:7]]
+    lm = scripted_lm(respond, tmp_path / "lm")
+    job = Job(
+        student=ProductOwnerInSteps(),
+        trainset=examples[:4],
+        valset=examples[4:],
+        metric=product_owner_metric,
+        task_lm=lm,
+        prompt_lm=lm,
+        params=world.settings(miprov2={"num_candidates": 3, "num_trials": 4}),
+    )
+    result = optimize(job, workspace=tmp_path)
+    assert len(result.trials) > 1
+    save_program(result.program, tmp_path / "program.json")
+    loaded = load_program(tmp_path / "program.json")
+    for name, predictor in result.program.named_predictors():
+        other = dict(loaded.named_predictors())[name]
+        assert other.signature.instructions == predictor.signature.instructions
+        assert other.demos == predictor.demos

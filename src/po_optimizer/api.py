@@ -53,6 +53,7 @@ from po_optimizer.optimization import (
     with_headroom,
 )
 from po_optimizer.optimization import optimize as run_optimizer
+from po_optimizer.optimization.events import tell
 from po_optimizer.optimization.journal import changes_since
 from po_optimizer.optimization.run_identity import run_fingerprint
 from po_optimizer.params import OptimizeParams, PromotionParams
@@ -204,7 +205,9 @@ def optimize(
         raise InterruptedRunError(msg)
     if result.report.ended == "budget":
         logger.warning("the optimization ended early: %s", result.report.reason)
-    return Optimized(found, result.report, result.trials, place)
+    optimized = Optimized(found, result.report, result.trials, place)
+    tell(optimized)
+    return optimized
 
 
 def search(
@@ -345,7 +348,7 @@ def evaluate(
     page = partial(
         _page, report, decision, records=records, pair=pair, lm=task_lm, folder=place
     )
-    return Verdict(
+    verdict = Verdict(
         decision.decision,
         report.uplift.score,
         decision.reasons,
@@ -353,6 +356,8 @@ def evaluate(
         place,
         page,
     )
+    tell(verdict)
+    return verdict
 
 
 def _predict(

@@ -1,6 +1,7 @@
 """What surrounds a run: LMs are bound, servers stopped, the result is shown."""
 
 import functools
+import importlib
 import os
 import sys
 from collections.abc import Callable
@@ -103,6 +104,7 @@ class RunHooks:
             loader.checked_parameters()
         self._context = context
         shape_pipelines(loader["parameters"])
+        _register_trackers(context, loader["parameters"])
 
     @hook_impl
     def after_catalog_created(
@@ -201,6 +203,17 @@ class RunHooks:
         """Stops what was started."""
         self._storing.close()
         stop_servers()
+
+
+def _register_trackers(context: KedroContext, parameters: dict[str, Any]) -> None:
+    """Loads the integrations that the parameters, or MLflow's variables, ask for."""
+    tracking = dict(parameters.get("tracking") or {})
+    if os.environ.get("MLFLOW_TRACKING_URI"):
+        tracking["mlflow"] = tracking.get("mlflow") or {}
+    for name, settings in tracking.items():
+        if settings is not None:
+            module = importlib.import_module(f"{__package__}.integrations.{name}")
+            context._hook_manager.register(module.TrackingHooks(settings))
 
 
 def _ended_early(reason: str) -> ExecutionStopError:

@@ -458,6 +458,28 @@ class EvaluateParams(Params):
     fail_above: FailAbove = FailAbove()
 
 
+class MLflowParams(Params):
+    """Where MLflow keeps runs."""
+
+    uri: str | None = None  # sqlite:///mlruns.db, http://host:5000; null: MLflow's own
+    experiment: str = "po_optimizer"  # made when missing
+    traces: Annotated[int, Field(ge=0)] = 3  # worst examples that are traced
+
+
+class OTelParams(Params):
+    """Where OpenTelemetry's spans of LM calls and modules go."""
+
+    exporter: Literal["otlp", "console"] = "otlp"
+    endpoint: str | None = None  # http://host:4318/v1/traces; null: OTEL_ variables
+
+
+class TrackingParams(Params):
+    """What is told of a run to other tools; each is off until it has a line."""
+
+    mlflow: MLflowParams | None = None  # null: off, unless MLFLOW_TRACKING_URI is set
+    otel: OTelParams | None = None  # null: off
+
+
 class Parameters(BaseModel):
     """All parameters of a run: base, role, environment and `--params` together.
 
@@ -477,6 +499,7 @@ class Parameters(BaseModel):
     predict: PredictParams = PredictParams()
     features: FeaturesParams = FeaturesParams()
     sweep: SweepParams = SweepParams()
+    tracking: TrackingParams = TrackingParams()
     folder_suffix: str = ""  # of the LM's folder: results of the same LM apart
     sweep_folder: str = ""  # of a configuration, set by the sweep
     program_from: str | None = (

@@ -47,6 +47,8 @@ EXEMPT = {
     "pip install 'po-optimizer[vertex]'": "`make install` brings it",
     "pip install po-optimizer": "the environment of the tests has it",
     "pip install 'po-optimizer[report]'": "`make install` brings it",
+    "pip install 'po-optimizer[mlflow]'": "`make test-integrations` brings it",
+    "pip install 'po-optimizer[otel]'": "`make test-integrations` brings it",
     "pip install 'po-optimizer[hub]'": "`make install` brings it",
 }
 """The first words of lines that no test types, and why."""

@@ -1,8 +1,10 @@
 """The events of a running optimization, and their log lines."""
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
 
 from po_optimizer.lms.usage import Usage
 from po_optimizer.optimization.forecast import Forecast
@@ -19,6 +21,7 @@ class Started:
         trials: Evaluations to come, the baseline included.
         resumed: Trials that the journal holds from earlier runs.
         spent: Gives what is spent at the moment.
+        fingerprint: What the result depends on, part by part.
     """
 
     optimizer: str
@@ -26,6 +29,7 @@ class Started:
     resumed: int
     forecast: Forecast | None
     spent: Callable[[], Usage]
+    fingerprint: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,28 @@ class Ended:
 
 Event = Started | Phase | Scored | Ended
 Progress = Callable[[Event], None]
+
+_listeners: list[Callable[[Any], None]] = []
+
+
+@contextmanager
+def listening(listener: Callable[[Any], None]) -> Iterator[None]:
+    """Within the block the listener is told every event, in whichever thread.
+
+    Args:
+        listener: Also told what `optimize` and `evaluate` of the API give.
+    """
+    _listeners.append(listener)
+    try:
+        yield
+    finally:
+        _listeners.remove(listener)
+
+
+def tell(event: Any) -> None:
+    """Tells all who listen."""
+    for listener in _listeners:
+        listener(event)
 
 
 def log_event(event: Event) -> None:

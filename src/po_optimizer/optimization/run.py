@@ -20,11 +20,13 @@ from po_optimizer.lms.stops import BudgetReached
 from po_optimizer.optimization.budget import Budget
 from po_optimizer.optimization.events import (
     Ended,
+    Event,
     Phase,
     Progress,
     Scored,
     Started,
     log_event,
+    tell,
 )
 from po_optimizer.optimization.floor import stop_at_floor
 from po_optimizer.optimization.forecast import Forecast
@@ -73,6 +75,11 @@ def optimize(
             ExecutionStopError or InterruptedRunError if it ended before the baseline
             was evaluated.
     """
+
+    def announce(event: Event) -> None:
+        progress(event)
+        tell(event)
+
     path = workspace / "trials.jsonl"
     with sole_run(path):
         journal = open_journal(path, run_fingerprint(job), job.params.on_change)
@@ -89,9 +96,9 @@ def optimize(
             control=control,
             budget=Budget(job.params.budget, job.lms, identity),
             save_best=save_best,
-            on_trial=lambda trial: progress(Scored(trial, journal.held_before(trial))),
+            on_trial=lambda trial: announce(Scored(trial, journal.held_before(trial))),
         )
-        remark, how = _carry_out(chosen, recorder, progress, forecast)
+        remark, how = _carry_out(chosen, recorder, announce, forecast)
         if how == "completed":
             mark_complete(path)
         return _result(job, recorder, how=how, remark=remark, forecast=forecast)
@@ -167,6 +174,7 @@ def _started(job: Job, recorder: Recorder, forecast: Forecast | None) -> Started
         resumed=recorder.journal.n_earlier,
         forecast=forecast,
         spent=recorder.budget.spent,
+        fingerprint=recorder.journal.fingerprint,
     )
 
 

@@ -1,0 +1,60 @@
+"""Tracking is off until it is named, and says what it needs."""
+
+import subprocess
+import sys
+
+import pytest
+
+from po_optimizer.errors import PoOptimizerError
+from po_optimizer.hooks import _register_trackers
+from po_optimizer.optimization.events import Phase, listening, tell
+
+
+class Plugins:
+    """A Kedro context as far as a tracker is registered in it."""
+
+    def __init__(self):
+        self.registered = []
+        self._hook_manager = self
+
+    def register(self, hooks):
+        """Takes one."""
+        self.registered.append(hooks)
+
+
+def test_nothing_is_loaded_without_a_line(monkeypatch):
+    """No parameter, no variable: no integration."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    plugins = Plugins()
+    for parameters in ({}, {"tracking": None}, {"tracking": {"mlflow": None}}):
+        _register_trackers(plugins, parameters)
+    assert plugins.registered == []
+
+
+def test_missing_package_is_named(monkeypatch):
+    """The error says what to install."""
+    monkeypatch.setitem(sys.modules, "mlflow", None)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///x.db")
+    with pytest.raises(PoOptimizerError, match=r"po-optimizer\[mlflow\]"):
+        _register_trackers(Plugins(), {})
+
+
+def test_listener_is_told_until_the_block_ends():
+    """Whoever listens hears what every optimization tells."""
+    heard = []
+    with listening(heard.append):
+        tell(Phase("baseline"))
+    tell(Phase("later"))
+    assert heard == [Phase("baseline")]
+
+
+def test_core_never_loads_an_integration():
+    """Importing hooks and API leaves them out."""
+    code = (
+        "import sys, po_optimizer.hooks, po_optimizer.api;"
+        "print([m for m in sys.modules if 'integrations' in m])"
+    )
+    done = subprocess.run(  # noqa: S603 -- our own interpreter
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"

@@ -1,4 +1,4 @@
-"""OpenTelemetry's spans of an optimization, as a collector on loopback receives them."""
+"""OpenTelemetry's spans of an optimization, as a collector receives them."""
 
 import gzip
 import threading

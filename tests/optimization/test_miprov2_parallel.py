@@ -19,6 +19,7 @@ CONFIGURATIONS = [
         "num_candidates": 4,
     },
     {"num_candidates": None, "num_trials": None, "auto": "light"},
+    {"num_candidates": 5, "num_trials": 14},  # past the random draws of the sampler
 ]
 
 
@@ -53,7 +54,7 @@ def test_ahead_or_not_the_same_calls_are_paid(tmp_path, miprov2):
         folder = tmp_path / str(threads)
         lm = world.lm(folder, num_threads=threads)
         result = world.run(folder, lm, params, n_train=12)
-        scores = [(t.instruction, t.demo_set, t.score) for t in result.trials]
+        scores = [t.model_copy(update={"seconds": 0.0}) for t in result.trials]
         outcomes.append(
             (sorted(lm.scripted.prompts), world.document(result.program), scores)
         )
@@ -107,6 +108,26 @@ def test_proposals_are_asked_together(tmp_path, threads, together):
     world.run(tmp_path, world.lm(tmp_path, answer, num_threads=threads), params)
     assert answer.most >= together
     assert answer.most <= threads
+
+
+def test_the_next_trial_begins_in_the_idle_places_of_a_trial(tmp_path):
+    """Its calls come while the last example of the one before is still answered."""
+    went_ahead, held = threading.Event(), []
+
+    def answer(prompt):
+        if held and world.is_task(prompt):
+            went_ahead.set()
+        if "v8" in prompt.rsplit("question", 1)[-1] and "care" in prompt and not held:
+            held.append(prompt)
+            assert went_ahead.wait(30)
+        return world.answer(prompt)
+
+    params = world.settings(miprov2={"num_trials": 4})
+    lm = world.lm(tmp_path, answer, num_threads=3)
+    result = world.run(tmp_path, lm, params, n_val=9)
+    assert held
+    assert went_ahead.is_set()
+    assert [trial.n for trial in result.trials] == [9] * 5
 
 
 @pytest.mark.parametrize("most", [9, 16])

@@ -39,7 +39,8 @@ class CallRow(BaseModel):
     Args:
         started: ISO 8601, UTC.
         stage: The pipeline stage that made the call.
-        trial: The optimizer's trial, from 1; None outside trials.
+        trial: The optimizer's trial, from 1; negative if it was asked ahead, before
+            that trial began; None outside trials.
         optimization_id: What all restarts of one optimization share.
         lm: Slug of the LM.
         paid: True if the LM was asked, False if the answer came from the cache.
@@ -144,9 +145,10 @@ class Ledger:
         run_id: str | None = None,
         stage: str | None = None,
         optimization_id: str | None = None,
+        trial: int | None = None,
     ) -> Usage:
         """Sums over the calls that match every given value."""
-        where, values = _where(run_id, stage, optimization_id)
+        where, values = _where(run_id, stage, optimization_id, trial)
         with self._connection() as connection:
             row = connection.execute(_TOTALS + where, values).fetchone()
         *sums, unknown_costs = row
@@ -184,9 +186,17 @@ class Ledger:
 
 
 def _where(
-    run_id: str | None, stage: str | None, optimization_id: str | None
-) -> tuple[str, dict[str, str]]:
-    filters = {"run_id": run_id, "stage": stage, "optimization_id": optimization_id}
+    run_id: str | None,
+    stage: str | None,
+    optimization_id: str | None,
+    trial: int | None = None,
+) -> tuple[str, dict[str, str | int]]:
+    filters = {
+        "run_id": run_id,
+        "stage": stage,
+        "optimization_id": optimization_id,
+        "trial": trial,
+    }
     values = {name: value for name, value in filters.items() if value is not None}
     clause = " AND ".join(f"{name} = :{name}" for name in values)
     return (f"WHERE {clause}" if clause else ""), values

@@ -42,11 +42,14 @@ class Budget:
         )
         return sum(usages, start=Usage())
 
-    def paid_in(self, trial: int) -> int:
-        """Calls paid for in one trial."""
+    def spent_in(self, trial: int) -> Usage:
+        """What one trial took; of -3, what was asked ahead for the third."""
         identity = self.optimization_id
-        rows = [r for led in self._ledgers for r in led.rows(optimization_id=identity)]
-        return sum(row.paid and row.trial == trial for row in rows)
+        usages = (
+            ledger.totals(optimization_id=identity, trial=trial)
+            for ledger in self._ledgers
+        )
+        return sum(usages, start=Usage())
 
     @property
     def wall_seconds(self) -> float:

@@ -97,14 +97,15 @@ class Recorder(BaseCallback):
         program, examples = inputs["program"], inputs.get("devset") or instance.devset
         whole = sorted(map(id, examples)) == self._valset_ids
         with self._lock:
-            self.control.begin_trial(len(self.journal.trials) + 1)
+            number = len(self.journal.trials) + 1
+            self.control.begin_trial(number)
             self._running[call_id] = _Running(
                 program=program,
                 key=candidate_key(program),
                 kind="full_eval" if whole else "minibatch",
                 n=len(examples),
                 clock=time.perf_counter(),
-                calls_before=self._calls_so_far(),
+                calls_before=self.budget.spent_in(number).calls,
             )
 
     def on_evaluate_end(
@@ -137,9 +138,6 @@ class Recorder(BaseCallback):
         if isinstance(error, PoOptimizerError):
             return str(error).rstrip(". ")
         return f"{type(error).__name__}: {error}"
-
-    def _calls_so_far(self) -> int:
-        return self.budget.spent().calls
 
     def _record(self, running: _Running, outputs: Any) -> None:
         if self._is_repeated_baseline(running):
@@ -185,8 +183,9 @@ class Recorder(BaseCallback):
         shown = (instruction, demo_set) in earlier
         # what an earlier run of this optimization paid for counts as paid here too,
         # so that a resumed journal equals an uninterrupted one
-        paid = self.budget.paid_in(number)
-        cached = max(0, self._calls_so_far() - running.calls_before - paid)
+        spent = self.budget.spent_in(number)
+        paid = spent.paid + self.budget.spent_in(-number).paid
+        cached = max(0, spent.calls - running.calls_before - paid)
         return Trial(
             trial=number,
             kind=kind,

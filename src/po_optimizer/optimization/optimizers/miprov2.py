@@ -11,6 +11,7 @@ from dspy.teleprompt import MIPROv2
 from po_optimizer.lms.check import Check
 from po_optimizer.optimization.candidates import CandidateIndex
 from po_optimizer.optimization.job import NEVER_GIVE_UP, Job
+from po_optimizer.optimization.optimizers.ahead import AheadEvaluate, Draw
 from po_optimizer.optimization.optimizers.base import (
     Calls,
     Optimizer,
@@ -18,6 +19,7 @@ from po_optimizer.optimization.optimizers.base import (
 )
 from po_optimizer.optimization.optimizers.miprov2_parallel import (
     bootstrap_in_parallel,
+    in_background,
     propose_in_parallel,
 )
 from po_optimizer.optimization.optimizers.miprov2_plan import (
@@ -66,6 +68,7 @@ class ObservedMIPROv2(MIPROv2):
         self._plan = plan
         self._candidates = candidates
         self._announce = announce
+        self._draw: Draw | None = None
 
     def _bootstrap_fewshot_examples(self, *args: Any, **kwargs: Any) -> Any:
         self._announce("bootstrap demos")
@@ -97,11 +100,30 @@ class ObservedMIPROv2(MIPROv2):
         *args: Any,
         **kwargs: Any,
     ) -> Any:
-        if self._plan.params.racing:
-            evaluate = RacingEvaluate(evaluate)
-        return super()._optimize_prompt_parameters(
-            program, instructions, demo_sets, evaluate, *args, **kwargs
-        )
+        threads = self._job.task_lm.num_threads
+        with in_background(threads) as begin:
+            if self._plan.params.racing:
+                evaluate = RacingEvaluate(evaluate)
+            elif not self._plan.minibatch and threads > 1:
+                evaluate = AheadEvaluate(evaluate, self._next_program, begin)
+            return super()._optimize_prompt_parameters(
+                program, instructions, demo_sets, evaluate, *args, **kwargs
+            )
+
+    def _select_and_insert_instructions_and_demos(
+        self, candidate: dspy.Module, *args: Any
+    ) -> Any:
+        insert = super()._select_and_insert_instructions_and_demos
+        self._draw = Draw(insert, candidate, args)
+        return insert(candidate, *args)
+
+    def _next_program(self, least: float, most: float) -> dspy.Module | None:
+        """What the next trial evaluates, whatever this one scores within these."""
+        draw = self._draw
+        if draw is None or draw.trial.number >= self._plan.trials:
+            return None
+        (program, chosen), (_, other) = (draw.following(x) for x in (least, most))
+        return program if chosen == other else None
 
 
 class Miprov2(Optimizer):

@@ -12,7 +12,11 @@ References:
 
 import copy
 import random
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import copy_context
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -21,6 +25,7 @@ import dspy
 from dspy.propose import GroundedProposer
 from dspy.propose.dataset_summary_generator import create_dataset_summary
 from dspy.teleprompt import BootstrapFewShot
+from dspy.utils.callback import BaseCallback
 
 from po_optimizer.optimization.job import NEVER_GIVE_UP, Job
 from po_optimizer.optimization.optimizers.miprov2_plan import Plan
@@ -41,10 +46,14 @@ def bootstrap_in_parallel(job: Job, plan: Plan, rng: random.Random) -> None:
     if threads == 1:
         return
     sets = list(_demo_sets(job, plan, _copy(rng)))
-    beside = _summary(job, plan)
-    while due := [partial(s.attempt, e) for s in sets for e in s.due()]:
-        _call_in_parallel(threads, [*beside, *due])
-        beside = []
+
+    def attempt_all() -> None:
+        while due := [partial(s.attempt, e) for s in sets for e in s.due()]:
+            _call_in_parallel(threads, due)
+
+    with _places(threads):
+        calls = _summary(job, plan)
+        _call_in_parallel(2, [*calls, attempt_all])
 
 
 class _DemoSet(BootstrapFewShot):
@@ -144,7 +153,8 @@ def propose_in_parallel(
         trial_logs={},
         N=plan.instructions,
     )
-    _call_in_parallel(threads, proposer.due)
+    with _places(threads):
+        _call_in_parallel(len(proposer.due), proposer.due)
 
 
 class _ProposalList(GroundedProposer):
@@ -164,7 +174,52 @@ class _ProposalList(GroundedProposer):
         return ""
 
 
-def _call_in_parallel(threads: int, calls: list[Call]) -> None:
+class _Places(BaseCallback):
+    """Lets so many LM calls be made at a time; the threads may be more.
+
+    Chains of calls that are begun together end together: no place is idle while the
+    last chains are made one call after the other.
+    """
+
+    def __init__(self, places: int) -> None:
+        self._free = threading.Semaphore(places)
+
+    def on_lm_start(self, call_id: str, instance: Any, inputs: dict[str, Any]) -> None:
+        """Waits for a free place."""
+        self._free.acquire()
+
+    def on_lm_end(
+        self, call_id: str, outputs: Any, exception: Exception | None = None
+    ) -> None:
+        """Leaves the place to another call."""
+        self._free.release()
+
+
+def _places(places: int) -> Any:
+    """Within the block so many LM calls are made at a time."""
+    callbacks = [*dspy.settings.get("callbacks", []), _Places(places)]
+    return dspy.context(callbacks=callbacks)
+
+
+@contextmanager
+def in_background(threads: int) -> Iterator[Callable[[Call], Future[Any]]]:
+    """Within the block calls can be begun; with all others so many are made at a time.
+
+    Those that wait at its end are not begun, the others are waited for.
+    """
+    pool = ThreadPoolExecutor(threads)
+
+    def begin(call: Call) -> Future[Any]:
+        return pool.submit(copy_context().run, call)
+
+    with _places(threads):
+        try:
+            yield begin
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _call_in_parallel(threads: int, calls: Sequence[Call]) -> None:
     """Makes the calls; one that raises will raise again where DSPy makes it."""
     executor = PatientExecutor(num_threads=threads, max_errors=NEVER_GIVE_UP)
     executor.execute(lambda call: call(), calls)

@@ -272,6 +272,7 @@ class DemoParams(Params):
 
     max_bootstrapped_demos: Count = 1  # demos of own answers, at most
     max_labeled_demos: Count = 1  # demos of references, at most
+    metric_threshold: Fraction | None = None  # least score of a bootstrapped demo
 
     @property
     def max_demos(self) -> int:
@@ -289,7 +290,6 @@ class Miprov2Params(DemoParams):
     minibatch_size: PositiveInt = 35
     minibatch_full_eval_steps: PositiveInt = 5  # trials between full ones
     racing: bool = False  # give up candidates that fall behind
-    metric_threshold: Fraction | None = None
     init_temperature: Annotated[float, Field(ge=0.0, le=2.0)] = (
         0.7  # of the LM that proposes
     )

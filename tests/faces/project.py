@@ -6,6 +6,7 @@ catalog, LMs, ledger, optimizer, datasets.
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -174,6 +175,35 @@ def support_desk_answer(prompt: str) -> str:
     helped = "with care" in prompt
     urgency = asked["urgency"] if helped else "normal"
     return json.dumps({"category": asked["category"], "urgency": urgency})
+
+
+def return_form_answer(prompt: str) -> str:
+    """Writes order number and product as the demos of the prompt do; has no other."""
+    *demos, last = prompt.split("[[ ## message ## ]]")[1:]
+    message = last.partition("Respond with")[0].strip()
+    lines = (ROOT / "roles/return_form/records.jsonl").read_text().splitlines()
+    records = {record["message"]: record for record in map(json.loads, lines)}
+    thing = records.get(message, {"product": "thing", "quantity": 1})
+    forms = [re.search(r'"order_number": "(\D*)\d', demo) for demo in demos]
+    prefix = next((form[1] for form in forms if form), "No. ")
+    digits = re.search(r"(\d\D?){5}", message)
+    number = re.sub(r"\D", "", digits[0]) if digits else ""
+    product = thing["product"] if demos else thing["product"].upper()
+    form = {"order_number": prefix + number, "product": product}
+    return json.dumps({**form, "quantity": thing["quantity"]})
+
+
+def triage_answer(prompt: str) -> str:
+    """Right about orders, and with demos about all."""
+    message = prompt.rpartition("[[ ## message ## ]]")[2].partition("Respond")[0]
+    kinds = {"send": "order", "broken": "complaint", "large": "question"}
+    right = next((kind for word, kind in kinds.items() if word in message), "")
+    learned = right == "order" or prompt.count("[[ ## message ## ]]") > 2
+    answers = {"category": right if learned else "other"}
+    if "proposed_instruction" in prompt:
+        answers = {"proposed_instruction": "Sort it."}
+    fields = (f"[[ ## {name} ## ]]\n{text}\n\n" for name, text in answers.items())
+    return "".join(fields) + "[[ ## completed ## ]]"
 
 
 def typed(output: dict[str, str]) -> dict[str, object]:

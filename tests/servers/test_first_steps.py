@@ -111,7 +111,7 @@ def test_tutorial_looks_at_the_result(shell):
         shell.folder / f"data/08_reporting/product_owner/{EMBEDDED}/report.html"
     ).is_file()
     assert (shell.folder / "build/index.html").is_file()
-    assert (shell.folder / "notebooks/02_read_an_optimization.ipynb").is_file()
+    assert (shell.folder / "notebooks/01_where_points_were_lost.ipynb").is_file()
 
 
 def test_tutorial_uses_the_program(shell):

@@ -4,9 +4,10 @@ import difflib
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from importlib.resources import files
+from textwrap import shorten
 from typing import Any
 
 import dspy
@@ -17,6 +18,7 @@ from markupsafe import Markup, escape
 from po_optimizer.evaluation.predictions import Result, json_ready
 from po_optimizer.lms.visible import visible
 
+_SHOWN = 70  # characters of a text
 ALIKE = 0.5  # below it a word-by-word diff is confetti: both texts are shown whole
 
 
@@ -92,6 +94,28 @@ def prompt_changes(before: dspy.Module, after: dspy.Module) -> list[PredictorCha
     kept = {change.name for change in changes}
     gone = [_change(name, p, None) for name, p in earlier.items() if name not in kept]
     return [*changes, *gone]
+
+
+def describe_changes(before: dspy.Module, after: dspy.Module) -> Iterator[str]:
+    """The prompts' changes in lines: `-` a text that went, `+` one that came."""
+    for change in prompt_changes(before, after):
+        instructions = "as before" if change.before == change.after else "rewritten"
+        yield (
+            f"prompt of {change.name}: instructions {instructions}, "
+            f"{change.n_after} demos ({change.n_before} before)"
+        )
+        if instructions == "rewritten":
+            yield f"- {_begin(change.before)}"
+            yield f"+ {_begin(change.after)}"
+        for demo in change.demos:
+            fields = (f"{name}: {_begin(text)}" for name, text in demo.fields.items())
+            if demo.change != "kept":
+                yield f"{'+' if demo.change == 'added' else '-'} {' | '.join(fields)}"
+
+
+def _begin(text: str) -> str:
+    """The first words of a text, in one line."""
+    return shorten(text, _SHOWN, placeholder=" ...")
 
 
 @lru_cache(maxsize=1)

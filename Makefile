@@ -19,7 +19,7 @@ export DO_NOT_TRACK := true
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install lock run po viz viz-build docs test test-docs test-servers test-browser test-exhaustive check format clean
+.PHONY: help install lock run demo po viz viz-build docs test test-docs test-servers test-browser test-exhaustive check format clean
 
 help:  ## list what one can do
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -40,6 +40,9 @@ lock:  ## pin the dependencies for Python 3.10 to 3.14, with hashes (needs uv)
 
 run: install  ## run the whole pipeline (ENV=ollama for another model)
 	$(BIN)/kedro run $(WITH_ENV)
+
+demo: install  ## let a small LM learn to fill in forms: 5 minutes, a promoted program
+	$(BIN)/kedro run --params=role=return_form
 
 # A document that was named must be there; the default one may be missing.
 po: install  ## run the Product Owner: CONCEPT="..." or REQUIREMENTS=file.yaml [VISION=file.yaml or none]

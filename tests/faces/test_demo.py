@@ -63,7 +63,7 @@ def test_demos_are_promoted_by_the_gate_of_every_role(project):
     assert promotion["override"] is None
     assert promotion["evidence"]["p_value"] <= promotion["evidence"]["alpha"] == 0.05
     assert promotion["evidence"]["gains"] > promotion["evidence"]["losses"]
-    assert scores["optimized"]["score"]["n"] == 30
+    assert scores["optimized"]["score"]["n"] == 24
     assert scores["optimized"]["n_failed"] == scores["optimized"]["n_unscored"] == 0
     assert scores["optimized"]["score"]["mean"] > scores["baseline"]["score"]["mean"]
 

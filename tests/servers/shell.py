@@ -28,6 +28,7 @@ from tests.faces.project import (
     Answer,
     copy_project,
     product_owner_answers,
+    return_form_answer,
     support_desk_answer,
 )
 from tests.servers import google
@@ -192,6 +193,8 @@ def _answers(project: Path) -> Answer:
     def answer(prompt: str) -> str:
         if "How much is 1 + 1?" in prompt:  # `make test-live`
             return json.dumps({"answer": "2"})
+        if "`order_number`" in prompt:  # `roles/return_form`
+            return return_form_answer(prompt)
         if "`category`" in prompt:  # `roles/support_desk`
             return support_desk_answer(prompt)
         if "`answer`" in prompt:  # `po-optimizer new role faq`

@@ -20,10 +20,12 @@ from po_optimizer.errors import listed
 from po_optimizer.evaluation.promotion import Promotion
 from po_optimizer.evaluation.score_report import ScoreReport
 from po_optimizer.lms.usage import Usage
-from po_optimizer.lms.visible import visible_data
+from po_optimizer.lms.visible import visible, visible_data
 from po_optimizer.optimization import Forecast
-from po_optimizer.params import RoleParams
+from po_optimizer.params import PredictParams, RoleParams
+from po_optimizer.reporting.prompt_diff import describe_changes
 from po_optimizer.reporting.verdict import headline
+from po_optimizer.roles import make_program
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +34,7 @@ _FILES = {
     "data_report": "data report",
     "candidate_program": "candidate program",
     "optimized_program": "program",
+    "prompt_diff": "prompts",
     "report": "report",
     "ranking_page": "ranking",
     "ranking_table": "as a table",
@@ -115,12 +118,11 @@ def show_summary(
     for names, show in _PARTS.items():
         if outputs.issuperset(names):
             show(page, *map(load, names))
+    _show_prompts(page, outputs, catalog)
     if "forecast" in outputs and "trials" not in outputs:
         page.text(Forecast.model_validate(load("forecast")).describe())
     if "choice" in outputs:
-        choice = load("choice")
-        why = "" if "score_report" in outputs else f": {choice['reason']}"
-        page.text(f"made by the {choice['program']} program{why}")
+        page.text(_maker(load("choice"), outputs))
     if usage := _usage(pipeline, catalog):
         page.text(_price(usage))
     for name, label in _FILES.items():
@@ -128,6 +130,11 @@ def show_summary(
             page.text(f"{label:>17}: {_path(catalog, name)}", whole=True)
     for what, command in _next(pipeline, catalog, invocation):
         page.text(f"{what:>17}: {command}", whole=True)
+
+
+def _maker(choice: dict[str, Any], outputs: set[str]) -> str:
+    why = "" if "score_report" in outputs else f": {choice['reason']}"
+    return f"made by the {choice['program']} program{why}"
 
 
 def _usage(pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> Usage | None:
@@ -173,6 +180,9 @@ def _use(catalog: CatalogProtocol[Any, Any], invocation: Invocation) -> str:
     role = RoleParams.model_validate(catalog.load("params:role"))
     if role.integration:
         return invocation.command("--pipeline=integrate")
+    predict = PredictParams.model_validate(catalog.load("params:predict"))
+    if predict.inputs:
+        return invocation.command("--pipeline=predict")
     records = _path(catalog, "raw_records")
     return invocation.command("--pipeline=predict", predict__inputs=records)
 
@@ -202,6 +212,17 @@ def _show_scores(page: Page, report: dict[str, Any], promotion: dict[str, Any]) 
     page.text(f"decision: {decision.decision}")
     for reason in decision.reasons:
         page.text(f"- {reason}")
+
+
+def _show_prompts(
+    page: Page, outputs: set[str], catalog: CatalogProtocol[Any, Any]
+) -> None:
+    if "prompt_diff" not in outputs:
+        return
+    role = RoleParams.model_validate(catalog.load("params:role"))
+    baseline = make_program(role, catalog.load("task_lm"))
+    for line in describe_changes(baseline, catalog.load("optimized_program")):
+        page.text(visible(line))
 
 
 def _show_families(page: Page, report: dict[str, Any]) -> None:

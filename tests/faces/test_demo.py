@@ -71,7 +71,7 @@ def test_demos_are_promoted_by_the_gate_of_every_role(project):
 def test_prompt_is_shown_before_and_after(demo):
     """On the terminal: what the demos are; the whole of it has its file."""
     project, shown = demo
-    assert "instructions as before, 6 demos (0 before)" in shown
+    assert "The instructions are the same, 6 demos added." in shown
     assert shown.count("+ message: ") == 6
     page = f"data/08_reporting/{ROLE}/{SLUG}/prompt_diff.html"
     assert page in shown

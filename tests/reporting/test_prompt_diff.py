@@ -1,7 +1,7 @@
 import dspy
 
 from po_optimizer.reporting.prompt_diff import (
-    describe_changes,
+    change_lines,
     prompt_changes,
     prompt_diff_html,
     readable,
@@ -88,11 +88,9 @@ def test_changes_are_told_in_lines() -> None:
     """A line a text that came or went, cut at a word; what stayed is counted only."""
     before = _program("Answer.", [_demo("kept"), _demo("old")])
     after = _program("Answer. " * 20, [_demo("kept"), _demo("new")])
-    head, *lines = describe_changes(before, after)
-    assert head == "prompt of self: instructions rewritten, 2 demos (2 before)"
+    head, *lines = change_lines(before, after)
+    assert head == "New instructions, 1 demos added, 1 demos removed."
     assert lines[0] == "- Answer."
     assert lines[1].endswith("Answer. ...")
     assert lines[2:] == ["+ question: q | answer: new", "- question: q | answer: old"]
-    assert list(describe_changes(before, before)) == [
-        "prompt of self: instructions as before, 2 demos (2 before)"
-    ]
+    assert len(list(change_lines(before, before))) == 1

@@ -23,7 +23,7 @@ from po_optimizer.lms.usage import Usage
 from po_optimizer.lms.visible import visible, visible_data
 from po_optimizer.optimization import Forecast
 from po_optimizer.params import PredictParams, RoleParams
-from po_optimizer.reporting.prompt_diff import describe_changes
+from po_optimizer.reporting.prompt_diff import change_lines
 from po_optimizer.reporting.verdict import headline
 from po_optimizer.roles import make_program
 
@@ -221,7 +221,7 @@ def _show_prompts(
         return
     role = RoleParams.model_validate(catalog.load("params:role"))
     baseline = make_program(role, catalog.load("task_lm"))
-    for line in describe_changes(baseline, catalog.load("optimized_program")):
+    for line in change_lines(baseline, catalog.load("optimized_program")):
         page.text(visible(line))
 
 

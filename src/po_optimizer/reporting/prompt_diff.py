@@ -96,15 +96,12 @@ def prompt_changes(before: dspy.Module, after: dspy.Module) -> list[PredictorCha
     return [*changes, *gone]
 
 
-def describe_changes(before: dspy.Module, after: dspy.Module) -> Iterator[str]:
-    """The prompts' changes in lines: `-` a text that went, `+` one that came."""
-    for change in prompt_changes(before, after):
-        instructions = "as before" if change.before == change.after else "rewritten"
-        yield (
-            f"prompt of {change.name}: instructions {instructions}, "
-            f"{change.n_after} demos ({change.n_before} before)"
-        )
-        if instructions == "rewritten":
+def change_lines(before: dspy.Module, after: dspy.Module) -> Iterator[str]:
+    """The sentence, then `-` for a text that went and `+` for one that came."""
+    changes = prompt_changes(before, after)
+    yield describe_changes(changes)
+    for change in changes:
+        if change.before != change.after:
             yield f"- {_begin(change.before)}"
             yield f"+ {_begin(change.after)}"
         for demo in change.demos:

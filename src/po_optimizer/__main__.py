@@ -20,6 +20,10 @@ COMMANDS = {
     "show": ("po_optimizer.cli:show", "Show what a stored program asks."),
     "runs": ("po_optimizer.console.runs:runs", "List, compare, remove finished runs."),
     "new": ("po_optimizer.cli:new", "Write the files of something new that runs."),
+    "import-traces": (
+        "po_optimizer.integrations.traces:import_traces",
+        "Write records out of MLflow's, Langfuse's or OTLP traces.",
+    ),
     "export": (
         "po_optimizer.integrations.exports.command:export",
         "Write a stored program's prompts for use without DSPy.",

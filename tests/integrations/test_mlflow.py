@@ -51,7 +51,7 @@ def server(tmp_path_factory):
 
 
 def _await(port, process, log):
-    for _ in range(600):
+    for _ in range(1500):
         assert process.poll() is None, log.read_text()[-2000:]
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:

@@ -98,10 +98,10 @@ def test_spans_carry_the_ledgers_ids(tmp_path):
     assert {one[1] for one in ids} == {result.report.optimization_id}
 
 
-def test_console_shows_spans(capfd):
+def test_console_shows_spans(capsys):
     """Without a collector the spans are printed."""
     with serving() as server, tracing("console"):
         lm = dspy.LM("openai/scripted", api_base=server.address, api_key="none")
         with dspy.context(lm=lm):
             dspy.Predict("question -> answer")(question="?")
-    assert '"po_optimizer.stage": "outside"' in capfd.readouterr().out
+    assert '"po_optimizer.stage": "outside"' in capsys.readouterr().out

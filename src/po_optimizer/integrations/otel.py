@@ -5,6 +5,7 @@
 unless its own variables ask for it.
 """
 
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -54,7 +55,11 @@ def tracing(exporter: str = "otlp", endpoint: str | None = None) -> Iterator[Non
         endpoint: Of the collector; None: as OpenTelemetry's own variables say.
     """
     provider = TracerProvider(resource=Resource.create({"service.name": _NAME}))
-    sink = OTLPSpanExporter(endpoint) if exporter == "otlp" else ConsoleSpanExporter()
+    sink = (
+        OTLPSpanExporter(endpoint)
+        if exporter == "otlp"
+        else ConsoleSpanExporter(out=sys.stdout)
+    )
     provider.add_span_processor(LedgerIds())
     provider.add_span_processor(BatchSpanProcessor(sink))
     instrumentor = DSPyInstrumentor()

@@ -55,7 +55,8 @@ def imported(folder, text, origin):
         import_traces, [*arguments, "--outputs", "answer", *places]
     )
     assert done.exit_code == 0, done.output
-    lines = (folder / "records.jsonl").read_text().splitlines()
+    names = ("records.jsonl", "records.pending.jsonl")
+    lines = "".join((folder / name).read_text() for name in names).splitlines()
     return [json.loads(line) for line in lines], done.output
 
 
@@ -78,7 +79,8 @@ def test_same_inputs_are_one_record_and_what_lacks_is_counted(tmp_path):
     assert [r["question"] for r in records] == ["Q1", "Q3"]
     assert records[0]["origin"]["time"] == "2026-11-01T10:00:00Z"
     assert "1 traces left out: question not in their inputs" in said
-    assert "2 records, 0 with references" in said
+    assert "records.jsonl: 0 records" in said
+    assert "records.pending.jsonl: 2 records" in said
 
 
 def test_only_what_a_person_approves_is_a_reference(tmp_path):
@@ -94,7 +96,7 @@ def test_only_what_a_person_approves_is_a_reference(tmp_path):
         writer.writerows(rows)
     records, said = imported(tmp_path, LANGFUSE, "langfuse")
     assert [r["answer"] for r in records] == ["corrected", None]
-    assert "1 with references" in said
+    assert "records.jsonl: 1 records" in said
     assert csv.DictReader(table.open()).fieldnames == list(rows[0])
 
 

@@ -247,6 +247,16 @@ def _names(_context: Any, _option: Any, value: str) -> list[str]:
     return [name.strip() for name in value.split(",") if name.strip()]
 
 
+def _pending(target: Path) -> Path:
+    return target.with_name(f"{target.stem}.pending.jsonl")
+
+
+def _lines(records: Iterable[Mapping[str, Any]]) -> str:
+    return "".join(
+        json.dumps(record, ensure_ascii=False, default=str) + "\n" for record in records
+    )
+
+
 @click.command(name="import-traces")
 @click.argument("source")
 @click.option("--from", "origin", required=True, type=click.Choice([*SOURCES]))
@@ -282,10 +292,11 @@ def import_traces(
             write_whole(review, review_table(records, [*inputs, *outputs]))
     except PoOptimizerError as error:
         raise click.ClickException(visible(str(error))) from error
-    lines = (json.dumps(r, ensure_ascii=False, default=str) + "\n" for r in records)
-    write_whole(target, "".join(lines))
-    n_approved = sum(record[outputs[0]] is not None for record in records)
-    click.echo(f"{target}: {len(records)} records, {n_approved} with references")
+    approved = [r for r in records if r[outputs[0]] is not None]
+    pending = [r for r in records if r[outputs[0]] is None]
+    for path, part in {target: approved, _pending(target): pending}.items():
+        write_whole(path, _lines(part))
+        click.echo(f"{path}: {len(part)} records")
     if n_without:
         click.echo(f"{n_without} traces left out: {listed(inputs)} not in their inputs")
     click.echo(f"{review}: approve or correct, then type the same again")

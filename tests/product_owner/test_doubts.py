@@ -74,6 +74,7 @@ def test_shipped_references_are_not_doubted():
             },
             "stands 2 times (non_goals[0], narrative)",
         ),
+        ({"aligned": ["FR001 (offers)", "C001"]}, "calling C001 aligned"),
         ({"changed_vision": {"target_users": []}}, "has no target_users"),
         ({"concept": SPANISH}, "in Spanish, the documents are in English"),
     ],

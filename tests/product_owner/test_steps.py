@@ -88,6 +88,20 @@ def test_repeated_entry_is_left_out(tmp_path):
     assert doubts_about(CONCEPT, requirements, written, review) == []
 
 
+def test_what_a_limit_cut_ends_with_a_whole_word(tmp_path, monkeypatch):
+    """Sixty characters may end within a word, or on one that wants another."""
+    text, reason = "Neighbors offer garden tools with a photo", "lenders show a photo "
+    monkeypatch.setitem(
+        REASONS, text, ("aligned", f"{reason}of the tools that they own")
+    )
+    aligned = documents(tmp_path / "a")[1].requirements_alignment.aligned
+    assert aligned[0] == "FR001 (lenders show a photo of the tools that they own)"
+    cut = (reason + "of the tools and of the garden in which they stand")[:60]
+    monkeypatch.setitem(REASONS, text, ("aligned", cut))
+    aligned = documents(tmp_path / "b")[1].requirements_alignment.aligned
+    assert aligned[0] == "FR001 (lenders show a photo of the tools and of the garden)"
+
+
 def test_concept_alone_asks_for_requirements(tmp_path):
     """The LM writes what no requirement says; the review says what is missing."""
     written, review, lm = documents(tmp_path, requirements="title: Tools")
@@ -96,7 +110,7 @@ def test_concept_alone_asks_for_requirements(tmp_path):
     assert written.product_summary == CONCEPT
     assert review.status == "needs_adjustment"
     assert review.requirements_alignment.gaps == [
-        "No requirement says yet what Tools must do."
+        'No requirement says yet what "Tools" must do.'
     ]
 
 

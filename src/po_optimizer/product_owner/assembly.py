@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 
-from po_optimizer.product_owner.language import language_of
+from po_optimizer.product_owner.language import is_small, language_of
 from po_optimizer.product_owner.metric.reasons import (
     content_of,
     content_words,
@@ -34,7 +34,6 @@ SUMMARY = 300  # characters
 NAME = 40
 ENTRY = 40  # characters that the role's `lm.bounds` leave a small LM
 REASON = 60
-SMALL_WORD = 3  # letters: with such a word no sentence ends
 MISALIGNED = 0.5  # share of the requirements that contradict the idea
 _RANKS = {
     name: rank
@@ -246,20 +245,20 @@ def _priority(finding: Finding) -> str:
 def shortened(text: str, longest: int) -> str:
     """The text's beginning in whole words, without a full stop."""
     text = " ".join(text.split()).rstrip(".")
-    return text if len(text) <= longest else _to_last_word(text[:longest])
+    return text if len(text) <= longest else _ended(text[:longest].split(" ")[:-1])
 
 
 def _whole(text: str, longest: int) -> str:
-    """What an LM wrote, without a last word that its limit cut."""
-    text = " ".join(text.split())
-    cut = len(text) >= longest - 1 and text[-1] not in ".!?"
-    return _to_last_word(text) if cut else text
+    """What an LM wrote, without the end that its limit cut."""
+    words = text.rstrip(". ").split()
+    if len(text) >= longest - 1 and text[-1] not in ".!?":
+        words = words[:-1]
+    return _ended(words)
 
 
-def _to_last_word(text: str) -> str:
-    words = text.split(" ")[:-1]
-    while words and len(words[-1]) <= SMALL_WORD:
-        words.pop()
+def _ended(words: list[str]) -> str:
+    while words and is_small(words[-1].rstrip(",;:")):  # no sentence ends with `the`
+        words = words[:-1]
     return " ".join(words).rstrip(",;:")
 
 

@@ -77,6 +77,8 @@ def _repetitions(texts: dict[str, str]) -> Iterator[str]:
     places: dict[str, list[str]] = {}
     wording: dict[str, str] = {}
     for field, text in texts.items():
+        if field == "product_name":
+            continue  # the summary may begin with it
         for sentence in _SENTENCE_END.split(text):
             words = _WORD.findall(sentence.lower())
             if len(words) >= MIN_WORDS:
@@ -114,6 +116,9 @@ def _nothing_said(
     if empty := [name for name in VISION_LISTS if not vision[name]]:
         yield f"The vision has no {listed(empty)}."
     alignment = review["requirements_alignment"]
+    bare = [entry for entry in alignment["aligned"] if len(entry.split()) == 1]
+    if bare:
+        yield f"No reason is given for calling {listed(bare)} aligned."
     n_required = len(requirements.every)
     if n_required >= MANY and not (alignment["gaps"] or alignment["conflicts"]):
         yield (

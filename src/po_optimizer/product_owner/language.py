@@ -14,6 +14,7 @@ _SMALL_WORDS = {
         "a", "an", "the", "of", "and", "with", "is", "are", "that", "for", "who", "to",
         "without", "they", "their", "which", "what", "from", "we", "our", "it", "by",
         "when", "in", "on", "no", "can", "be", "or", "how", "has", "have", "not", "as",
+        "within", "into", "than", "but", "so", "if", "at", "its",
     }),
     "Spanish": frozenset({
         "a", "el", "la", "los", "las", "de", "y", "con", "es", "son", "que", "para",
@@ -47,6 +48,11 @@ _SMALL_WORDS = {
     }),
 }
 # fmt: on
+
+
+def is_small(word: str) -> bool:
+    """Whether a word only links others, in one of these languages."""
+    return any(word.lower() in words for words in _SMALL_WORDS.values())
 
 
 def language_of(texts: Iterable[str]) -> str | None:

@@ -63,18 +63,18 @@ _TRAILS = (
 )
 _SECTIONS: dict[Section, list[tuple[str, list[str]]]] = {
     "target_users": [
-        (_GARDEN, ["Alumnos que cuidan el huerto", "Sus profesores"]),
-        (_TOYS, ["Families with small children", "Volunteers of the toy library"]),
-        (_CHOIR, ["Singers of the choir", "The choir's conductor"]),
-        (_MUSEUM, ["Staff at the ticket desk", "Visitors of the museum"]),
-        (_TRAILS, ["Hikers who meet a fallen tree", "Keepers of the trails"]),
+        (_GARDEN, ["Alumnos", "Profesores del huerto"]),
+        (_TOYS, ["Families", "Volunteers"]),
+        (_CHOIR, ["Singers", "The conductor"]),
+        (_MUSEUM, ["Ticket desk staff", "Visitors"]),
+        (_TRAILS, ["Hikers", "Trail keepers"]),
     ],
     "value_proposition": [
         (
             _GARDEN,
             ["Ninguna planta se queda sin agua", "Cada clase sabe lo que cosecha"],
         ),
-        (_TOYS, ["Broken toys are mended in time", "Families find a toy that is free"]),
+        (_TOYS, ["Broken toys are mended", "Families try many toys"]),
         (
             _CHOIR,
             [
@@ -83,7 +83,7 @@ _SECTIONS: dict[Section, list[tuple[str, list[str]]]] = {
             ],
         ),
         (_MUSEUM, ["No visitor is sent away", "The takings are right every evening"]),
-        (_TRAILS, ["A blocked trail is known at once", "No keeper drives out twice"]),
+        (_TRAILS, ["Trails are cleared sooner", "No keeper drives out twice"]),
     ],
     "key_capabilities": [
         (_GARDEN, ["Anotar lo que se sembró", "Repartir los turnos de riego"]),

@@ -34,7 +34,7 @@ ENGLISH = Wording(
     narrative="{name} rests on {total} requirements. {n} of them are in line with the "
     "idea, {gaps} leave something open, {conflicts} contradict it. {verdict}",
     verdicts={
-        "aligned": "None was found to contradict it.",
+        "aligned": "A person should check that nothing was missed.",
         "needs_adjustment": "The plan can be made once these are put right.",
         "misaligned": "So much speaks against the idea that the requirements should be "
         "written anew.",
@@ -42,11 +42,12 @@ ENGLISH = Wording(
     given=" It has to keep to {ids}.",
     unexplained_conflicts="Conflicts that no reason was found for: {ids}",
     unexplained_gaps="Gaps that no reason was found for: {ids}",
-    nothing_required="No requirement says yet what {name} must do.",
+    nothing_required='No requirement says yet what "{name}" must do.',
     nothing_reviewed="There are no requirements to review.",
     ask_for_requirements="Have the business analyst write the requirements.",
-    narrative_of_nothing="{name} has an idea and a vision, but nothing that could be "
-    "planned or tested. The review begins when the first requirement is written.",
+    narrative_of_nothing="For {name} there are an idea and a vision, but nothing "
+    "that could be planned or tested. The review begins when the first requirement is "
+    "written.",
 )
 
 SPANISH = Wording(
@@ -59,7 +60,7 @@ SPANISH = Wording(
     narrative="{name} se apoya en {total} requisitos. {n} de ellos siguen la idea, "
     "{gaps} dejan algo abierto y {conflicts} la contradicen. {verdict}",
     verdicts={
-        "aligned": "No se encontró ninguno que la contradiga.",
+        "aligned": "Conviene que una persona compruebe que no falta nada.",
         "needs_adjustment": "El plan podrá hacerse cuando se corrijan.",
         "misaligned": "Es tanto lo que va contra la idea que conviene escribir de "
         "nuevo los requisitos.",
@@ -67,10 +68,10 @@ SPANISH = Wording(
     given=" Tiene que respetar {ids}.",
     unexplained_conflicts="Conflictos sin razón encontrada: {ids}",
     unexplained_gaps="Lagunas sin razón encontrada: {ids}",
-    nothing_required="Ningún requisito dice todavía qué debe hacer {name}.",
+    nothing_required='Ningún requisito dice todavía qué debe hacer "{name}".',
     nothing_reviewed="No hay requisitos que revisar.",
     ask_for_requirements="Pedir al analista que escriba los requisitos.",
-    narrative_of_nothing="{name} tiene una idea y una visión, pero nada que se pueda "
+    narrative_of_nothing="De {name} hay una idea y una visión, pero nada que se pueda "
     "planificar o probar. La revisión empieza con el primer requisito.",
 )
 

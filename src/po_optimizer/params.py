@@ -290,9 +290,7 @@ class Miprov2Params(DemoParams):
     minibatch_size: PositiveInt = 35
     minibatch_full_eval_steps: PositiveInt = 5  # trials between full ones
     racing: bool = False  # give up candidates that fall behind
-    init_temperature: Annotated[float, Field(ge=0.0, le=2.0)] = (
-        0.7  # of the LM that proposes
-    )
+    init_temperature: Annotated[float, Field(ge=0.0, le=2.0)] = 0.7  # of proposals
     view_data_batch_size: PositiveInt = 10  # records in a prompt about the data
     program_aware_proposer: bool = False
     data_aware_proposer: bool = False
@@ -469,7 +467,7 @@ class MLflowParams(Params):
 class OTelParams(Params):
     """Where OpenTelemetry's spans of LM calls and modules go."""
 
-    exporter: Literal["otlp", "console"] = "otlp"
+    exporter: Literal["otlp", "console"] = "otlp"  # to a server, or printed
     endpoint: str | None = None  # http://host:4318/v1/traces; null: OTEL_ variables
 
 

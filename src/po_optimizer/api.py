@@ -66,9 +66,13 @@ from po_optimizer.records.in_memory import (
     make_splits,
     note_seen,
 )
-from po_optimizer.roles import Synchronous
+from po_optimizer.roles.build import (
+    Synchronous,
+    check_metric,
+    check_program,
+    name_of,
+)
 from po_optimizer.roles.metric import Metric
-from po_optimizer.roles.objects import check_metric, check_program, name_of
 
 logger = logging.getLogger(__name__)
 P = TypeVar("P", bound=BaseModel)

@@ -7,7 +7,6 @@ from po_optimizer.errors import SettingError
 from po_optimizer.lms import use_lm
 from po_optimizer.params import DecodingBounds, RoleParams
 from po_optimizer.roles import (
-    bind_metric,
     import_object,
     load_metric,
     load_record_type,
@@ -162,7 +161,9 @@ def test_arguments_that_the_program_refuses_are_told():
 
 def test_metric_arguments_are_bound():
     """`role.metric_args` reach every call; the metric keeps its name."""
-    metric = bind_metric(f"{__name__}.weighted", {"weight": 0.25})
+    metric = load_metric(
+        RoleParams(metric=f"{__name__}.weighted", metric_args={"weight": 0.25})
+    )
     assert metric(None, None) == 0.25
     assert metric.__name__ == "weighted"
 
@@ -170,7 +171,7 @@ def test_metric_arguments_are_bound():
 def test_metric_must_be_callable():
     """A module's constant is no metric."""
     with pytest.raises(SettingError, match="not callable"):
-        bind_metric("math.pi", {})
+        load_metric(RoleParams(metric="math.pi"))
 
 
 def test_record_type_must_have_its_methods():

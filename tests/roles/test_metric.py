@@ -11,7 +11,8 @@ from dspy.teleprompt.gepa.gepa_utils import ScoreWithFeedback
 from dspy.utils.exceptions import AdapterParseError
 
 from po_optimizer.errors import SettingError
-from po_optimizer.roles import bind_metric
+from po_optimizer.params import RoleParams
+from po_optimizer.roles import load_metric
 from po_optimizer.roles.metric import (
     JudgeUnreadableError,
     Measure,
@@ -189,25 +190,31 @@ def test_an_answer_of_a_judge_that_cannot_be_read_is_no_score():
 )
 def test_dspys_exact_match_is_a_metric_by_path(path):
     """With a dot or a colon."""
-    metric = bind_metric(path, {})
+    metric = load_metric(RoleParams(metric=path))
     assert metric is answer_exact_match
     assert Measure(metric)(ONE, dspy.Prediction(answer="paris.")) == 1.0
 
 
 def test_arguments_of_a_function_are_bound():
     """`frac` makes an F1 of the exact match."""
-    metric = bind_metric("dspy.evaluate.answer_exact_match", {"frac": 0.5})
+    metric = load_metric(
+        RoleParams(metric="dspy.evaluate.answer_exact_match", metric_args={"frac": 0.5})
+    )
     assert Measure(metric)(ONE, dspy.Prediction(answer="Paris, France"), [], "a", [])
 
 
 def test_a_metric_class_is_made_with_its_arguments():
     """SemanticF1 is a module whose instances score."""
-    metric = bind_metric("dspy.evaluate.SemanticF1", {"decompositional": True})
+    metric = load_metric(
+        RoleParams(
+            metric="dspy.evaluate.SemanticF1", metric_args={"decompositional": True}
+        )
+    )
     assert isinstance(metric, SemanticF1)
     lm = dspy.utils.DummyLM([{"reasoning": "r", "recall": "1.0", "precision": "0.5"}])
     example = dspy.Example(question="q", response="r")
     with dspy.context(lm=lm, adapter=dspy.ChatAdapter()):
-        plain = bind_metric("dspy.evaluate:SemanticF1", {})
+        plain = load_metric(RoleParams(metric="dspy.evaluate:SemanticF1"))
         score = Measure(plain)(example, dspy.Prediction(response="r"), None, "a", None)
     assert round(score, 3) == 0.667
 
@@ -216,10 +223,10 @@ def test_arguments_that_a_metric_refuses_are_told():
     """The error names role.metric_args."""
     for path in ("dspy.evaluate.answer_exact_match", "dspy.evaluate.SemanticF1"):
         with pytest.raises(SettingError, match=r"role.metric_args=.*nosuch"):
-            bind_metric(path, {"nosuch": 1})
+            load_metric(RoleParams(metric=path, metric_args={"nosuch": 1}))
 
 
 def test_an_async_metric_is_refused_by_its_path():
     """The sentence says what to make of it."""
     with pytest.raises(SettingError, match="make it a plain function"):
-        bind_metric("tests.roles.test_metric:awaited", {})
+        load_metric(RoleParams(metric="tests.roles.test_metric:awaited"))

@@ -2,7 +2,6 @@
 
 from po_optimizer.roles.build import (
     Synchronous,
-    bind_metric,
     import_object,
     load_metric,
     make_program,
@@ -26,7 +25,6 @@ __all__ = [
     "RecordType",
     "Score",
     "Synchronous",
-    "bind_metric",
     "import_object",
     "input_columns",
     "input_names",

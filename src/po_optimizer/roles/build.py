@@ -1,4 +1,4 @@
-"""A role by import path: the program class and the metric.
+"""A role's program and metric, by import path or as objects that are at hand.
 
 The parameters name them as package.module.Name or package.module:Name, so another
 role is added beside `product_owner` without a change elsewhere.
@@ -8,10 +8,9 @@ import asyncio
 import functools
 import importlib
 import inspect
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from types import ModuleType
 from typing import Any
 
 import dspy
@@ -41,24 +40,19 @@ def import_object(setting: str, path: str) -> Any:
     before, colon, name = path.partition(":")
     module_name, _, last = (before, "", name) if colon else path.rpartition(".")
     if not module_name:
-        raise SettingError(
-            setting, path, "it has no module before the name", IMPORTABLE
-        )
-    target: Any = _import_module(setting, path, module_name)
+        problem = "it has no module before the name"
+        raise SettingError(setting, path, problem, IMPORTABLE)
+    try:
+        target: Any = importlib.import_module(module_name)
+    except Exception as error:
+        problem = f"import failed: {type(error).__name__}: {error}"
+        raise SettingError(setting, path, problem, IMPORTABLE) from error
     for part in (name or last).split("."):
         if not hasattr(target, part):
             problem = f"module {module_name} has no {name or last}"
             raise SettingError(setting, path, problem, IMPORTABLE)
         target = getattr(target, part)
     return target
-
-
-def _import_module(setting: str, path: str, name: str) -> ModuleType:
-    try:
-        return importlib.import_module(name)
-    except Exception as error:
-        problem = f"import failed: {type(error).__name__}: {error}"
-        raise SettingError(setting, path, problem, IMPORTABLE) from error
 
 
 def make_program(role: RoleParams, lm: Any = None) -> dspy.Module:
@@ -73,24 +67,99 @@ def make_program(role: RoleParams, lm: Any = None) -> dspy.Module:
             there; None: whatever stands there.
 
     Raises:
-        SettingError: `role.program` names none of the three.
-        SettingError: It cannot be made with `role.program_args`.
+        SettingError: `role.program` names none of the three, or cannot be made with
+            `role.program_args`.
     """
-    path = role.program
+    target = import_object("role.program", role.program)
     with dspy.context(lm=lm or dspy.settings.lm):
-        program = _make(import_object("role.program", path), role)
-    if not isinstance(program, dspy.Module):
-        problem = f"it gave {type(program).__name__}, not a dspy.Module"
-        raise SettingError("role.program", path, problem, IMPORTABLE)
-    ready = with_forward(program)
+        program = _make(target, role)
+    problem, ready = f"it gave {type(program).__name__}, not a dspy.Module", None
+    if isinstance(program, dspy.Module):
+        problem, ready = "it has no forward to call", _with_forward(program)
     if ready is None:
-        raise SettingError(
-            "role.program", path, "it has no forward to call", IMPORTABLE
-        )
+        raise SettingError("role.program", role.program, problem, IMPORTABLE)
     return ready
 
 
-def with_forward(program: dspy.Module) -> dspy.Module | None:
+def _make(target: Any, role: RoleParams) -> Any:
+    path, args = role.program, role.program_args
+    if isinstance(target, dspy.Module):
+        if args:
+            raise _refused("program", role, args, "it is a program already and takes no arguments")
+        return target.deepcopy()
+    other_class = isinstance(target, type) and not issubclass(target, dspy.Module)
+    if other_class or not callable(target):
+        problem = "not a dspy.Module class, a function that makes one, or one itself"
+        raise SettingError("role.program", path, problem, IMPORTABLE)
+    # DSPy's metaclass hides what a class takes
+    call = inspect.getattr_static(target, "__init__") if _is_class(target) else target
+    try:
+        inspect.signature(call).bind(*[None] * _is_class(target), **args)
+    except (TypeError, ValueError) as error:
+        raise _refused("program", role, args, str(error)) from error
+    remedy = "Correct the program, or role.program_args in the role's file."
+    return _called(target, args, "role.program", path, remedy)
+
+
+def _is_class(target: Any) -> bool:
+    return isinstance(target, type)
+
+
+def _called(
+    make: Callable[..., Any],
+    args: Mapping[str, Any],
+    setting: str,
+    value: str,
+    remedy: str,
+) -> Any:
+    try:
+        return make(**args)
+    except PoOptimizerError:
+        raise
+    except Exception as error:
+        problem = f"making it raised {type(error).__name__}: {error}"
+        raise SettingError(setting, value, problem, remedy) from error
+
+
+def _refused(
+    part: str, role: RoleParams, args: Mapping[str, Any], problem: str
+) -> SettingError:
+    return SettingError(
+        f"role.{part}_args",
+        dict(args),
+        f"{getattr(role, part)} refuses them ({problem})",
+        f"Correct role.{part}_args in the role's file.",
+    )
+
+
+def check_program(name: str, program: Any) -> dspy.Module:
+    """A copy that can be optimized; a class is called without arguments.
+
+    Args:
+        name: Of the argument, for errors.
+        program: A program, or the class of one.
+
+    Raises:
+        SettingError: It is neither, has no forward, or its class cannot be called
+            without arguments.
+    """
+    if isinstance(program, type) and issubclass(program, dspy.Module):
+        remedy = "Give an instance of it."
+        program = _called(program, {}, name, program.__name__, remedy)
+    copy = program.deepcopy() if isinstance(program, dspy.Module) else None
+    ready = None if copy is None else _with_forward(copy)
+    if ready is None:
+        raise SettingError(
+            name,
+            type(program).__name__,
+            "it is no dspy.Module with a forward",
+            "Give a program: an instance of such a class, or a predictor.",
+        )
+    ready._compiled = False  # DSPy's optimizers refuse what one of them gave
+    return ready
+
+
+def _with_forward(program: dspy.Module) -> dspy.Module | None:
     """The program as optimizers can call it; None: it has no way to be called."""
     # looked at statically: DSPy warns of a forward that is touched
     if inspect.getattr_static(program, "forward", None) is not None:
@@ -98,47 +167,6 @@ def with_forward(program: dspy.Module) -> dspy.Module | None:
     if inspect.getattr_static(program, "aforward", None) is not None:
         return Synchronous(program)
     return None
-
-
-def _make(target: Any, role: RoleParams) -> Any:
-    path, args = role.program, role.program_args
-    if isinstance(target, dspy.Module):
-        if args:
-            raise _refused(role, "it is a program already and takes no arguments")
-        return target.deepcopy()
-    other_class = isinstance(target, type) and not issubclass(target, dspy.Module)
-    if other_class or not callable(target):
-        problem = "not a dspy.Module class, a function that makes one, or one itself"
-        raise SettingError("role.program", path, problem, IMPORTABLE)
-    try:
-        _signature(target).bind(**args)
-    except (TypeError, ValueError) as error:
-        raise _refused(role, str(error)) from error
-    try:
-        return target(**args)
-    except PoOptimizerError:
-        raise
-    except Exception as error:
-        problem = f"making it raised {type(error).__name__}: {error}"
-        remedy = "Correct the program, or role.program_args in the role's file."
-        raise SettingError("role.program", path, problem, remedy) from error
-
-
-def _signature(target: Callable[..., Any]) -> inspect.Signature:
-    """What a class or function takes; DSPy's metaclass hides it of a class."""
-    if not isinstance(target, type):
-        return inspect.signature(target)
-    make = inspect.getattr_static(target, "__init__")
-    return inspect.signature(functools.partial(make, None))
-
-
-def _refused(role: RoleParams, problem: str) -> SettingError:
-    return SettingError(
-        "role.program_args",
-        dict(role.program_args),
-        f"{role.program} refuses them ({problem})",
-        "Correct role.program_args in the role's file.",
-    )
 
 
 class Synchronous(dspy.Module):
@@ -157,28 +185,49 @@ class Synchronous(dspy.Module):
 
         A thread of its own waits for it where a loop runs, as in a notebook.
         """
+
+        def wait() -> Any:
+            return asyncio.run(self.program.acall(**inputs))
+
         with ThreadPoolExecutor(1) as pool:
-            call = functools.partial(self.program.acall, **inputs)
-            waiting = pool.submit(copy_context().run, _await, call)
-            return waiting.result()
-
-
-def _await(call: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
-    return asyncio.run(call())
+            return pool.submit(copy_context().run, wait).result()
 
 
 def load_metric(role: RoleParams) -> Metric:
-    """The role's metric with `role.metric_args` bound.
+    """The role's metric with `role.metric_args` bound; a class is made.
 
     Raises:
-        SettingError: `role.metric` cannot be called.
+        SettingError: DSPy's optimizers could not call what `role.metric` names, or it
+            does not take `role.metric_args`.
     """
-    metric = bind_metric(role.metric, role.metric_args)
+    path, args = role.metric, role.metric_args
+    metric = import_object("role.metric", path)
+    try:
+        bound = _bound(metric, args)
+    except (TypeError, ValueError) as error:
+        raise _refused("metric", role, args, str(error)) from error
+    if problem := metric_problem(bound):
+        raise SettingError("role.metric", path, problem, IMPORTABLE)
     if role.metric_reads == "values":
+        return bound  # type: ignore[no-any-return]
+    return _named(functools.partial(metric_of_texts, bound), bound)
+
+
+def _bound(metric: Any, args: Mapping[str, Any]) -> Any:
+    if isinstance(metric, type):
+        return metric(**args)
+    if not args or not callable(metric):
         return metric
-    reading = functools.partial(metric_of_texts, metric)
-    reading.__name__ = getattr(metric, "__name__", type(metric).__name__)  # type: ignore[attr-defined]
-    return reading
+    signature = metric_signature(metric)
+    if signature is not None:
+        signature.bind_partial(**args)
+    return _named(functools.partial(metric, **args), metric)
+
+
+def _named(partial: functools.partial[Any], metric: Metric) -> Metric:
+    """The partial under the metric's name, which reports show."""
+    partial.__name__ = getattr(metric, "__name__", type(metric).__name__)  # type: ignore[attr-defined]
+    return partial
 
 
 def metric_of_texts(
@@ -198,50 +247,30 @@ def metric_of_texts(
 def _with_texts(values: Any) -> Any:
     if not isinstance(values, dspy.Example):
         return values
-    models = {
-        name: yaml.safe_dump(
-            value.model_dump(mode="json"), sort_keys=False, allow_unicode=True
-        )
-        for name, value in values.items()
-        if isinstance(value, BaseModel)
-    }
     texts = values.copy()
-    for name, text in models.items():
-        texts[name] = text
+    for name, value in values.items():
+        if isinstance(value, BaseModel):
+            document = value.model_dump(mode="json")
+            texts[name] = yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
     return texts
 
 
-def bind_metric(path: str, args: Mapping[str, Any]) -> Metric:
-    """A metric by import path with its keyword arguments bound; a class is made.
+def check_metric(metric: Any) -> Metric:
+    """The metric, if DSPy's optimizers can call it.
 
     Raises:
-        SettingError: DSPy's optimizers could not call what the path names.
-        SettingError: It does not take `role.metric_args`.
+        SettingError: They cannot.
     """
-    metric = import_object("role.metric", path)
-    try:
-        bound: Metric = _bound(metric, args)
-    except (TypeError, ValueError) as error:
+    if problem := metric_problem(metric):
         raise SettingError(
-            "role.metric_args",
-            dict(args),
-            f"{path} refuses them ({error})",
-            "Correct role.metric_args in the role's file.",
-        ) from error
-    problem = metric_problem(bound)
-    if problem:
-        raise SettingError("role.metric", path, problem, IMPORTABLE)
-    return bound
+            "metric",
+            getattr(metric, "__name__", type(metric).__name__),
+            problem,
+            "Give a function (example, prediction, trace=None) -> number in [0, 1].",
+        )
+    return metric  # type: ignore[no-any-return]
 
 
-def _bound(metric: Any, args: Mapping[str, Any]) -> Any:
-    if isinstance(metric, type):
-        return metric(**args)
-    if not args or not callable(metric):
-        return metric
-    signature = metric_signature(metric)
-    if signature is not None:
-        signature.bind_partial(**args)
-    bound = functools.partial(metric, **args)
-    bound.__name__ = getattr(metric, "__name__", type(metric).__name__)  # type: ignore[attr-defined]
-    return bound
+def name_of(metric: Metric) -> str:
+    """A metric as reports name it."""
+    return str(getattr(metric, "__qualname__", type(metric).__qualname__))

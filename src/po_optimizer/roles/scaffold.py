@@ -5,6 +5,7 @@ import json
 import keyword
 import re
 from collections.abc import Iterator, Sequence
+from importlib.resources import files
 from pathlib import Path
 from string import Template
 
@@ -28,86 +29,7 @@ EXAMPLES = (
 )
 """Sentences of which none is like another, and a word of each."""
 
-_PROGRAM = Template('''\
-"""The role $name: its program and its metric."""
-
-from typing import Any
-
-import dspy
-
-from po_optimizer import Score
-
-OUTPUTS = ($names,)
-
-
-class Fields(dspy.Signature):
-    """Name the one word that the inputs are about. (Say here what is wanted.)"""
-
-$fields
-
-
-class Program(dspy.Module):
-    """Answers in one LM call."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.predict = dspy.Predict(Fields)
-
-    def forward(self, $parameters) -> dspy.Prediction:
-        """A prediction with the outputs."""
-        return self.predict($arguments)
-
-
-def metric(
-    example: dspy.Example, prediction: Any, trace: Any = None, *_: Any
-) -> Score:
-    """The share of outputs that are the reference's, letter case aside; in [0, 1]."""
-    parts = {
-        name: float(_words(prediction.get(name)) == _words(example[name]))
-        for name in OUTPUTS
-    }
-    missed = [name for name, value in parts.items() if value < 1]
-    feedback = [f"{name} is {example[name]!r}" for name in missed]
-    value = sum(parts.values()) / len(parts)
-    return Score(value, parts, feedback="; ".join(feedback))
-
-
-def _words(value: Any) -> list[str]:
-    return str(value or "").casefold().strip(" .").split()
-''')
-_PARAMETERS = Template("""\
-# kedro run --params role=$name
-role:
-  program: $name.role:Program
-  metric: $name.role:metric
-  outputs: [$outputs]          # every record has them, beside the inputs
-raw_records: roles/$name/records.jsonl   # or CSV, JSON, Parquet
-data_prep:
-  sizes: {train: 0.4, val: 0.3, test: 0.3}   # shares, or numbers of records
-""")
-_TEST = Template('''\
-"""The role's records suit its program, and its metric tells good from empty."""
-
-import json
-from pathlib import Path
-
-import dspy
-from $name.role import OUTPUTS, metric
-
-RECORDS = [
-    json.loads(line)
-    for line in Path(__file__).with_name("records.jsonl").read_text().splitlines()
-]
-
-
-def test_reference_outputs_are_worth_more_than_none():
-    """1.0 and 0.0, whatever the record."""
-    for record in RECORDS:
-        example = dspy.Example(**record)
-        reference = dspy.Prediction(**{name: record[name] for name in OUTPUTS})
-        assert metric(example, reference) == 1.0
-        assert metric(example, dspy.Prediction()) == 0.0
-''')
+_TEMPLATES = files(__package__) / "template"
 
 
 def write_role(
@@ -130,10 +52,10 @@ def write_role(
     _check_names(project, name, inputs, outputs)
     folder = project / "roles" / name
     folder.mkdir(parents=True)
-    files = dict(_files(name, inputs, outputs))
-    for file, text in files.items():
+    texts = dict(_files(name, inputs, outputs))
+    for file, text in texts.items():
         write_whole(folder / file, text)
-    return [folder / file for file in files]
+    return [folder / file for file in texts]
 
 
 def _check_names(
@@ -189,14 +111,13 @@ def _files(
         "parameters": ", ".join(f"{field}: str" for field in inputs),
         "arguments": ", ".join(f"{field}={field}" for field in inputs),
     }
-    yield "role.py", _PROGRAM.substitute(names)
-    yield "role.yml", _PARAMETERS.substitute(names)
-    yield "records.jsonl", "".join(_records(inputs, outputs))
-    yield "test_role.py", _TEST.substitute(names)
-    yield "__init__.py", f'"""The role {name}; removing this folder removes it."""\n'
-
-
-def _records(inputs: Sequence[str], outputs: Sequence[str]) -> Iterator[str]:
-    for text, word in EXAMPLES:
-        record = dict.fromkeys(inputs, text) | dict.fromkeys(outputs, word)
-        yield f"{json.dumps(record)}\n"
+    records = [
+        dict.fromkeys(inputs, text) | dict.fromkeys(outputs, word)
+        for text, word in EXAMPLES
+    ]
+    for file in ("role.py", "role.yml", "records.jsonl", "test_role.py", "__init__.py"):
+        if file == "records.jsonl":
+            yield file, "".join(f"{json.dumps(record)}\n" for record in records)
+        else:
+            text = (_TEMPLATES / f"{file}.tmpl").read_text(encoding="utf-8")
+            yield file, Template(text).substitute(names)

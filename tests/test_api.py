@@ -125,6 +125,19 @@ def test_program_is_measured_on_a_testset(finished):
     assert len(given["lm"].engine.prompts) == asked
 
 
+def test_a_program_must_beat_the_one_that_runs(finished, tmp_path):
+    """The champion answers too; a program that only equals it does not replace it."""
+    given, run = finished
+    chosen = {**measured(given, ROWS[16:]), "folder": tmp_path}
+    program = Answering()
+    program.answer.demos = run.program.answer.demos[:1]
+    verdict = evaluate(Answering(), program, champion=run.program, **chosen)
+    assert verdict.decision == "keep_champion"
+    assert verdict.report.over_champion.score.mean == 0.0
+    same = evaluate(Answering(), run.program, champion=run.program, **chosen)
+    assert same.report.is_champion
+
+
 def test_a_testset_that_the_optimizer_saw_is_refused(finished):
     """Scores on what was seen say nothing."""
     given, run = finished

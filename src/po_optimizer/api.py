@@ -40,7 +40,7 @@ from po_optimizer.evaluation.predictions import json_ready
 from po_optimizer.evaluation.statistics import Estimate
 from po_optimizer.files import write_whole
 from po_optimizer.lms import MeteredLM, orderly_interrupt, stop_lms_in_use
-from po_optimizer.lms.adopted import lm_of
+from po_optimizer.lms.build import lm_of
 from po_optimizer.optimization import (
     Forecast,
     Job,
@@ -58,6 +58,7 @@ from po_optimizer.optimization.journal import changes_since
 from po_optimizer.optimization.run_identity import run_fingerprint
 from po_optimizer.params import OptimizeParams, PromotionParams
 from po_optimizer.persistence import attach_provenance, get_provenance, save_program
+from po_optimizer.persistence.prompts import prompt_hashes
 from po_optimizer.records import records_hash
 from po_optimizer.records.in_memory import (
     Rows,
@@ -248,7 +249,7 @@ class Verdict:
     """The result of an evaluation: both programs on the testset, and a decision.
 
     Attributes:
-        decision: promote, keep_baseline, below_target or inconclusive.
+        decision: promote, keep_baseline, keep_champion, below_target or inconclusive.
         uplift: Mean of optimized - baseline over the testset, in [-1, 1], with its n
             and interval.
         reasons: Why, one sentence each, the deciding ones first.
@@ -280,6 +281,7 @@ def evaluate(
     baseline: dspy.Module,
     program: dspy.Module,
     *,
+    champion: dspy.Module | None = None,
     testset: Rows,
     metric: Metric,
     lm: LM,
@@ -296,6 +298,8 @@ def evaluate(
     Args:
         baseline: What the program must be better than.
         program: The optimized program.
+        champion: The program that runs today, if it is another one: it must be beaten,
+            unless the baseline is better on this testset.
         testset: Examples that are neither in the trainset nor in the valset.
         metric: As in `optimize`.
         lm: Runs both programs.
@@ -314,12 +318,15 @@ def evaluate(
     show_log()
     _check_count("repeats", repeats)
     promotion = _checked(PromotionParams, settings, "")
-    pair = {
+    programs = {
         "baseline": check_program("baseline", baseline),
         "optimized": check_program("program", program),
     }
+    stood = None if champion is None else check_program("champion", champion)
+    if stood and prompt_hashes(stood) != prompt_hashes(programs["optimized"]):
+        programs["champion"] = stood
     place, scored = _folder(folder), check_metric(metric)
-    examples = examples_of(testset, pair["baseline"], "testset")
+    examples = examples_of(testset, programs["baseline"], "testset")
     check_unseen(examples, place)
     task_lm = _lm("lm", lm, place, num_threads)
     predict = partial(
@@ -331,17 +338,16 @@ def evaluate(
         repeats=repeats,
     )
     with orderly_interrupt(stop_lms_in_use):
-        records = {
-            "baseline": predict(pair["baseline"], "baseline"),
-            "optimized": predict(pair["optimized"], "optimized"),
-        }
+        records = {which: predict(p, which) for which, p in programs.items()}
     report, decision = judge_programs(
         records["baseline"],
         records["optimized"],
         examples=examples,
         metric=scored,
-        program=pair["optimized"],
-        origin=_origin(examples, scored, pair["optimized"]),
+        program=programs["optimized"],
+        champion=records.get("champion"),
+        champion_program=stood,
+        origin=_origin(examples, scored, programs["optimized"]),
         usage=RunUsage.of(task_lm),
         trials=_trials(place),
         promotion=promotion,
@@ -350,7 +356,13 @@ def evaluate(
     _write(place / "score_report.json", report)
     _write(place / "promotion.json", decision)
     page = partial(
-        _page, report, decision, records=records, pair=pair, lm=task_lm, folder=place
+        _page,
+        report,
+        decision,
+        records=records,
+        programs=programs,
+        lm=task_lm,
+        folder=place,
     )
     verdict = Verdict(
         decision.decision,
@@ -366,7 +378,7 @@ def evaluate(
 
 def _predict(
     program: dspy.Module,
-    which: Literal["baseline", "optimized"],
+    which: Any,
     *,
     examples: list[dspy.Example],
     metric: Metric,
@@ -395,7 +407,7 @@ def _page(
     decision: Promotion,
     *,
     records: Mapping[str, list[PredictionRecord]],
-    pair: Mapping[str, dspy.Module],
+    programs: Mapping[str, dspy.Module],
     lm: MeteredLM,
     folder: Path,
 ) -> str:
@@ -414,11 +426,11 @@ def _page(
         title=f"{report.origin.program if report.origin else ''} on {lm.slug}",
         trials=trials,
         stages=stages,
-        prompt_diff=prompt_diff_html(pair["baseline"], pair["optimized"]),
+        prompt_diff=prompt_diff_html(programs["baseline"], programs["optimized"]),
         preflight=json.loads(checks.read_text("utf-8"))["checks"]
         if checks.exists()
         else [],
-        settings=get_provenance(pair["optimized"]),
+        settings=get_provenance(programs["optimized"]),
     )
 
 

@@ -5,6 +5,7 @@ is allowed, and what to do. It never contains a secret. `console.messages` print
 without a traceback.
 """
 
+import copyreg
 import difflib
 import errno
 import os
@@ -16,26 +17,15 @@ from typing import Any
 from pydantic import ValidationError
 
 
-class Portable(BaseException):
-    """An exception that arrives in another process as it was raised.
-
-    Python would rebuild it by calling its class with the finished sentence, which
-    is not what a constructor that makes the sentence takes.
-    """
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """The class, its finished arguments and its attributes."""
-        return _rebuilt, (type(self), self.args), self.__dict__
-
-
-def _rebuilt(cls: type[BaseException], args: tuple[Any, ...]) -> BaseException:
-    return cls.__new__(cls, *args)
-
-
-class PoOptimizerError(Portable, Exception):
+class PoOptimizerError(Exception):
     """Base of all errors that are shown to the user as one sentence."""
 
     exit_code: int = 1
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Rebuilt elsewhere as it is: the constructors do not take the sentence."""
+        arguments = (type(self), *self.args)
+        return copyreg.__newobj__, arguments, self.__dict__  # type: ignore[attr-defined]
 
     def _render_traceback_(self) -> list[str]:
         """What a notebook shows; if this raises, IPython shows the traceback."""

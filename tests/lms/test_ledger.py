@@ -1,7 +1,6 @@
 """The ledger: complete with threads, across copies, and after a killed process."""
 
 import copy
-import pickle
 import signal
 import subprocess
 import sys
@@ -158,14 +157,6 @@ def test_two_ledgers_write_into_one_file(ledger):
 def test_deep_copy_is_the_same_ledger(ledger):
     """A copied LM writes into the same file."""
     assert copy.deepcopy({"ledger": ledger})["ledger"] is ledger
-
-
-def test_pickled_ledger_opens_the_same_file(ledger):
-    """A ledger travels to another process as its path."""
-    ledger.record(row())
-    other = pickle.loads(pickle.dumps(ledger))  # noqa: S301 -- made one line above
-    other.record(row())
-    assert ledger.totals().paid == 2
 
 
 def test_killed_process_keeps_every_row_that_it_reported(tmp_path):

@@ -4,7 +4,7 @@ import traceback
 
 import pytest
 
-from po_optimizer.lms.secret import mask, scrub
+from po_optimizer.lms.visible import mask, scrub
 
 KEY = "sk-canary"
 

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from po_optimizer.cli import RunError
 from po_optimizer.console.logs import escape_logs
 from po_optimizer.console.summary import show_summary
-from po_optimizer.lms.secret import scrub
-from po_optimizer.lms.visible import visible, visible_data
+from po_optimizer.lms.visible import scrub, visible, visible_data
 from po_optimizer.reporting.prompt_diff import environment
 
 ATTACKS = {

@@ -12,6 +12,8 @@ from po_optimizer.optimization.run_identity import (
     optimization_id,
     run_fingerprint,
 )
+from po_optimizer.params import RoleParams
+from po_optimizer.roles import load_metric
 from tests.optimization import world
 
 
@@ -110,6 +112,25 @@ def test_sources_beyond_the_package_count_too(make):
     bound = functools.partial(world.metric, trace=1)
     assert names(make(metric=bound), make(metric=world.metric)) == ["metric source"]
     assert names(make(metric=max), make(metric=min)) == ["metric source"]
+
+
+def test_metric_s_package_counts_as_far_as_it_is_imported(make, tmp_path, monkeypatch):
+    """A helper that the metric imports is part of it; a test beside it is not."""
+    package = tmp_path / "own_metric"
+    package.mkdir()
+    files = {name: package / f"{name}.py" for name in ("helper", "metric", "test_it")}
+    (package / "__init__.py").touch()
+    files["helper"].write_text("WEIGHT = 1.0\n")
+    files["test_it"].touch()
+    code = "from own_metric.helper import WEIGHT\n\ndef score(*_):\n    return WEIGHT\n"
+    files["metric"].write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    metric = load_metric(RoleParams(metric="own_metric.metric.score"))
+    before = make(metric=metric)
+    files["test_it"].write_text("# another line\n")
+    assert names(before, make(metric=metric)) == []
+    files["helper"].write_text("WEIGHT = 0.5\n")
+    assert names(before, make(metric=metric)) == ["metric source"]
 
 
 PRINT_IDENTITY = """

@@ -33,6 +33,7 @@ def new_role(project, name, *fields):
         os.chdir(before)
 
 
+@pytest.mark.servers
 def test_new_role_runs_whole(project):
     """Written, tested, optimized, judged; removing the folder removes it."""
     done = new_role(project, "words", *FIELDS)

@@ -2,7 +2,6 @@
 
 from po_optimizer.errors import BelowBoundError
 from po_optimizer.evaluation.score_report import ScoreReport
-from po_optimizer.lms.usage import Usage
 from po_optimizer.params import FailAbove, FailBelow
 
 _NONE_ABOVE = FailAbove()
@@ -20,26 +19,26 @@ def check_fail_below(
         BelowBoundError: A bound is not met, or what it bounds was not measured.
     """
     program = report.optimized
-    lowest = {
+    call = program.usage.per_call() if program.usage else None
+    measured = {
         "coverage": min(report.baseline.coverage, program.coverage),
         "rubric": program.rubric.mean if program.rubric else None,
         "uplift": report.uplift.score.mean,
-    }
-    highest = {
-        "tokens_per_call": _tokens_per_call(program.usage),
+        "tokens_per_call": call.tokens if call else None,
         "p95_seconds": program.p95_seconds,
     }
-    given = [fail_below.rubric, fail_below.uplift, *fail_above.model_dump().values()]
-    if all(bound is None for bound in given):
+    below = fail_below.model_dump(exclude_none=True)
+    above = fail_above.model_dump(exclude_none=True)
+    if {*below, *above} == {"coverage"}:
         return
-    for name, value in lowest.items():
-        bound = getattr(fail_below, name)
-        if bound is not None and (value is None or value < bound):
-            raise _missed(f"evaluate.fail_below.{name}", bound, value)
-    for name, value in highest.items():
-        bound = getattr(fail_above, name)
-        if bound is not None and (value is None or value > bound):
-            raise _missed(f"evaluate.fail_above.{name}", bound, value)
+    for name, bound in {**below, **above}.items():
+        value = measured[name]
+        met = value is not None and (
+            value >= bound if name in below else value <= bound
+        )
+        if not met:
+            group = "fail_below" if name in below else "fail_above"
+            raise _missed(f"evaluate.{group}.{name}", bound, value)
 
 
 def _missed(bound: str, allowed: float, measured: float | None) -> BelowBoundError:
@@ -53,9 +52,3 @@ def _missed(bound: str, allowed: float, measured: float | None) -> BelowBoundErr
         f"{bound}={allowed:g} is not met: the {name} on the testset {result}. The "
         "report is written; relax the bound or improve the program."
     )
-
-
-def _tokens_per_call(usage: Usage | None) -> float | None:
-    """None: no call was paid and answered, or none reported its tokens."""
-    mean = usage.per_call() if usage else None
-    return mean.tokens if mean else None

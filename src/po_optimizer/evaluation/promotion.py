@@ -1,4 +1,4 @@
-"""Whether the optimized program replaces what runs today, with the reasons."""
+"""Whether the optimized program replaces what runs today, and what runs after it."""
 
 from typing import Literal
 
@@ -34,6 +34,37 @@ class Promotion(Result):
     program: dict[str, str] | None = None
 
 
+class Champion(Result):
+    """What `champion.json` holds: the promoted program of an LM.
+
+    Attributes:
+        program: Its fingerprint, per predictor; None: none is promoted, and the
+            baseline runs.
+        run: The run that promoted it; "": not known.
+        reason: Why, in a sentence.
+    """
+
+    format_version: Literal[1] = 1
+    program: dict[str, str] | None = None
+    run: str = ""
+    reason: str = ""
+
+    def after(self, promotion: Promotion, run: str) -> "Champion":
+        """Who is promoted once this was decided.
+
+        A promoted program stays until another one is promoted, or a person decides
+        against it (`promotion.override`).
+        """
+        own = promotion.program is not None and promotion.program == self.program
+        reason = next(iter(promotion.reasons), "")
+        if promotion.decision == "promote" and not own:
+            return Champion(program=promotion.program, run=run, reason=reason)
+        by_hand = promotion.override is not None
+        if own and by_hand and promotion.decision == "keep_baseline":
+            return Champion(run=run, reason=reason)
+        return self
+
+
 def decide(report: ScoreReport, params: PromotionParams) -> Promotion:
     """`promote` only if every condition holds; each that does not gives a reason.
 
@@ -48,24 +79,25 @@ def decide(report: ScoreReport, params: PromotionParams) -> Promotion:
         `below_target` if the program is better but not good enough.
     """
     evidence = Evidence.of(report)
+    no: Decision = (
+        "keep_baseline" if evidence.against == "baseline" else "keep_champion"
+    )
     missing, worse = reasons.missing(report, evidence), reasons.worse(report, evidence)
     doubts, below = reasons.doubts(report, evidence), reasons.below_target(evidence)
-    measured: Decision = "promote"
-    if missing:
-        measured = "inconclusive"
-    elif worse:
-        measured = (
-            "keep_baseline" if evidence.against == "baseline" else "keep_champion"
-        )
-    elif doubts:
-        measured = "inconclusive"
-    elif below:
-        measured = "below_target"
-    proven = [] if missing or worse or doubts else reasons.proof(report, evidence)
-    met = reasons.proof_of_target(evidence) if not below else []
+    verdicts: list[tuple[Decision, list[str]]] = [
+        ("inconclusive", missing),
+        (no, worse),
+        ("inconclusive", doubts),
+        ("below_target", below),
+        ("promote", ["every condition holds"]),
+    ]
+    measured = next(decision for decision, why in verdicts if why)
     few = reasons.too_few(report, evidence) if worse else []
-    against = [*missing, *few, *worse, *doubts, *below]
-    sentences = [*against, *proven] if against else [*proven, *met]
+    sentences = [*missing, *few, *worse, *doubts, *below]
+    if measured in {"promote", "below_target"}:
+        sentences += reasons.proof(report, evidence)
+    if measured == "promote":
+        sentences += reasons.proof_of_target(evidence)
     override = params.override
     if override is not None:
         by_hand = f"{override.decision} by hand of {override.by}: {override.reason}"

@@ -184,18 +184,17 @@ def below_target(evidence: Evidence) -> list[str]:
     rubric, target = evidence.rubric, evidence.target_rubric
     if rubric is None or rubric >= target:
         return []
-    below = (
+    sentences = [
         f"Its rubric of {rubric:.3f} is below target_rubric={target:g} "
         "(promotion.target_rubric)."
-    )
-    ceiling = evidence.reference_rubric
-    if ceiling is None or ceiling >= target:
-        return [below]
-    return [
-        below,
-        f"The reference outputs themselves reach {ceiling:.3f}: a target above them "
-        "asks for better answers than the data shows.",
     ]
+    ceiling = evidence.reference_rubric
+    if ceiling is not None and ceiling < target:
+        sentences.append(
+            f"The reference outputs themselves reach {ceiling:.3f}: a target above "
+            "them asks for better answers than the data shows."
+        )
+    return sentences
 
 
 def proof(report: ScoreReport, evidence: Evidence) -> list[str]:
@@ -263,15 +262,16 @@ def p_text(p_value: float) -> str:
 
 
 def _wear(report: ScoreReport) -> list[str]:
-    judged, fresh = report.judgement, 1.0 - report.confidence
-    if judged is None or judged.alpha >= round(fresh, 12):
+    """What earlier programs of this testset leave of alpha; [] if all is left."""
+    judged, fresh = report.judgement, round(1.0 - report.confidence, 12)
+    if judged is None or judged.alpha >= fresh:
         return []
-    last = judged.place + judged.among - 1
+    first, last = _ordinal(judged.place), _ordinal(judged.place + judged.among - 1)
     which = (
-        f"It is the {_ordinal(judged.place)} program judged on this testset"
+        f"It is the {first} program judged on this testset"
         if judged.among == 1
         else f"It is one of {judged.among} programs judged together on this testset, "
-        f"its {_ordinal(judged.place)} to {_ordinal(last)}"
+        f"its {first} to {last}"
     )
     sentence = (
         f"{which}: promotion now needs p <= {judged.alpha:.2g} instead of "

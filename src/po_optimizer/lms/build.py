@@ -1,15 +1,38 @@
-"""From parameters to a MeteredLM."""
+"""The LM of a run: from parameters, from a model's name, or of an LM at hand."""
 
+import json
 import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import dspy
+from dspy.clients.capabilities import resolve
+from dspy.clients.model_metadata import model_info
+from dspy.lm15 import LM15Error
+from pydantic import ValidationError
+
+from po_optimizer.errors import SettingError
 from po_optimizer.lms.engine import MeteredEngine, PreparedEngine
 from po_optimizer.lms.ledger import Ledger
 from po_optimizer.lms.lm import MeteredLM
 from po_optimizer.lms.meter import Meter
-from po_optimizer.lms.providers import make_provider
+from po_optimizer.lms.other_lms import identify, model_name, slug_of
+from po_optimizer.lms.providers import (
+    Provider,
+    make_provider,
+    provider_class,
+    provider_names,
+)
 from po_optimizer.params import LMParams
+
+_UNKNOWN_WINDOW = 10**6
+"""Tokens, of an LM that no table has; a probe shows whether it cuts prompts."""
+
+_UNSET_ANSWER = 1000
+"""Tokens of an answer, for checks only, of an LM made without `max_tokens`."""
+
+_OWN_FIELDS = {"temperature", "max_tokens", "max_completion_tokens"}
 
 
 def lm_slug(provider: str, model: str) -> str:
@@ -47,3 +70,160 @@ def make_lm(
         json_object=params.structured_output != "none",
     )
     return MeteredLM(provider, engine, slug=slug, folder=folder)
+
+
+def lm_of(
+    lm: "dspy.BaseLM | str",
+    folder: str | Path,
+    *,
+    run_id: str,
+    name: str = "lm",
+    adapter: Any = None,
+    num_threads: int | None = None,
+) -> MeteredLM:
+    """The LM of a run: "embedded", any other model string of DSPy's, or an LM.
+
+    Ollama is asked in the project's way, which sends the length of the context and
+    looks first whether the model was pulled; every other string is `dspy.LM(string)`.
+
+    Args:
+        lm: The LM or its name.
+        folder: Of ledgers and answers; each LM has a folder of its own in it.
+        run_id: For the ledger.
+        name: Of the argument, for errors.
+        adapter: How DSPy asks; None: DSPy's own default.
+        num_threads: Calls at a time; None: as many as the server can, else 8.
+
+    Raises:
+        SettingError: It is neither, or DSPy cannot make an LM of the string.
+    """
+    if not isinstance(lm, str | dspy.BaseLM) or not lm:
+        raise _no_lm(name, lm, "it is no LM")
+    # a provider may have a way of its own to ask what a name says
+    ways = [provider_class(word).params_of(str(lm)) for word in provider_names()]
+    params = next(filter(None, ways), None) if isinstance(lm, str) else None
+    if params is not None:
+        update: dict[str, Any] = {"num_threads": num_threads or 0}
+        if isinstance(adapter, dspy.JSONAdapter):
+            update["adapter"] = "json"
+        params = params.model_copy(update=update)
+        place = Path(folder) / lm_slug(params.provider, params.model)
+        return make_lm(params, place, run_id=run_id)
+    if isinstance(lm, str):
+        if "/" not in lm:
+            raise _no_lm(name, lm, "it names no provider before a slash")
+        try:
+            lm = dspy.LM(lm)
+        except ValueError as error:
+            raise _no_lm(name, lm, str(error)) from error
+    return adopt_lm(
+        lm, folder, run_id=run_id, adapter=adapter, num_threads=num_threads or 8
+    )
+
+
+def _no_lm(name: str, lm: object, problem: str) -> SettingError:
+    return SettingError(
+        name,
+        lm,
+        problem,
+        'Give a dspy.LM, or a model as "openai/gpt-4o-mini", "ollama_chat/mistral" or '
+        '"embedded".',
+    )
+
+
+def adopt_lm(
+    lm: dspy.BaseLM,
+    folder: str | Path,
+    *,
+    run_id: str,
+    adapter: Any = None,
+    num_threads: int = 8,
+) -> MeteredLM:
+    """A copy of the LM that has what a run asks of a `MeteredLM`.
+
+    The copy answers as the LM does, by its own class, client, key and cache settings;
+    while a run is on, its calls are metered and kept like those of every other LM.
+
+    Args:
+        lm: Any LM of DSPy's or of a class of one's own; it is not changed.
+        folder: In a folder of it named by the LM's slug lie ledger and answers.
+        run_id: For the ledger.
+        adapter: How DSPy asks; None: DSPy's own default, `dspy.ChatAdapter`.
+        num_threads: Calls at a time.
+    """
+    settings: Mapping[str, Any] = getattr(lm, "kwargs", None) or {}
+    adapter = adapter or dspy.ChatAdapter()
+    slug = slug_of(lm)
+    meter = Meter(Ledger(Path(folder) / slug / "ledger.sqlite"), run_id, slug)
+    identity = identify(lm, meter, settings)
+    provider = _Adopted(_describe(lm, settings, adapter, num_threads))
+    adopted = lm.copy()
+    vars(adopted).update(
+        meters_itself=False,
+        meter=meter,
+        adapter=adapter,
+        params=provider.params,
+        identity=identity,
+        slug=slug,
+        where=identity.where,
+        cache_folder=identity.cache_folder,
+        provider=provider,
+        weights=None,
+        num_threads=num_threads,
+        knows_cost="input_cost_per_token" in _table_entry(lm),
+    )
+    return cast(MeteredLM, adopted)
+
+
+class _Adopted(Provider):
+    """Whatever answers an LM that somebody made: the probe asks it."""
+
+    cuts_silently = True
+
+
+def _describe(
+    lm: dspy.BaseLM, settings: Mapping[str, Any], adapter: Any, num_threads: int
+) -> LMParams:
+    """What is known of the LM, in the words of the configuration, without secrets."""
+    model = model_name(lm)
+    most = settings.get("max_tokens") or settings.get("max_completion_tokens")
+    window = _table_entry(lm).get("max_input_tokens")
+    fields: dict[str, Any] = {
+        "provider": "openai" if model.startswith("openai/") else "litellm",
+        "model": model,
+        "adapter": "json" if isinstance(adapter, dspy.JSONAdapter) else "chat",
+        "temperature": settings.get("temperature"),
+        "max_tokens": most or _UNSET_ANSWER,
+        "context_tokens": window or _UNKNOWN_WINDOW,
+        "num_retries": getattr(lm, "num_retries", 3),
+        "num_threads": num_threads,
+        "seconds_per_example": 5.0,
+    }
+    return LMParams(**fields, extra=dict(_shown(settings)))
+
+
+def _shown(settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The settings that are data and hold no secret, each judged by itself."""
+    for name, value in settings.items():
+        field = "api_base" if name in {"api_base", "base_url"} else "extra"
+        try:
+            json.dumps(value)
+            LMParams.model_validate(
+                {field: value if field == "api_base" else {name: value}}
+            )
+        except (TypeError, ValueError, ValidationError):
+            continue
+        if name not in _OWN_FIELDS and value is not None:
+            yield name, value
+
+
+def _table_entry(lm: dspy.BaseLM) -> Mapping[str, Any]:
+    """What DSPy's table of models says of the LM; empty: nothing."""
+    if not isinstance(lm, dspy.LM) or not isinstance(lm.engine, str):
+        return {}
+    try:
+        route = resolve(lm)
+    except LM15Error:  # a provider that only LiteLLM reaches
+        return {}
+    entry: Mapping[str, Any] = model_info(route.provider, route.model)
+    return entry

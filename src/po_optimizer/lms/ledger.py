@@ -116,15 +116,6 @@ class Ledger:
             self._local.connection = connection
         yield connection
 
-    def __getstate__(self) -> dict[str, Path]:
-        """The path alone: connections belong to a process and a thread."""
-        return {"path": self.path}
-
-    def __setstate__(self, state: dict[str, Path]) -> None:
-        """Opens the same file again."""
-        self.path = state["path"]
-        self._local = threading.local()
-
     def __deepcopy__(self, memo: dict[int, object]) -> "Ledger":
         """The same ledger: copies of an LM write into one file."""
         return self

@@ -3,7 +3,6 @@
 LiteLLM's own client follows redirects and reads answers without end.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -16,6 +15,7 @@ from dspy.lm15 import (
     TransportError,
 )
 
+from po_optimizer.errors import causes
 from po_optimizer.lms.http import (
     AnswerError,
     check_head,
@@ -60,20 +60,13 @@ class PatientEngine:
 
 def _seconds_to_wait(error: BaseException) -> float | None:
     """Seconds, from the headers of the first HTTP error behind this one."""
-    for cause in _chain(error):
+    for cause in causes(error):
         for holder in (cause, getattr(cause, "response", None)):
             headers = getattr(holder, "headers", None) or {}
             seconds = retry_after_seconds(headers.get("retry-after"))
             if seconds is not None:
                 return float(seconds)
     return None
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    current: BaseException | None = error
-    while current is not None:
-        yield current
-        current = current.__cause__ or current.__context__
 
 
 class _WholeAnswers(httpx.BaseTransport):

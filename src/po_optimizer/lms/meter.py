@@ -32,7 +32,6 @@ from dspy.utils.exceptions import (
 from po_optimizer.lms.answer_repair import count
 from po_optimizer.lms.cache import endpoint
 from po_optimizer.lms.ledger import CallRow, Ledger
-from po_optimizer.lms.secret import mask, scrub
 from po_optimizer.lms.stops import (
     Interrupted,
     LMUnreachable,
@@ -40,7 +39,7 @@ from po_optimizer.lms.stops import (
     WriteFailed,
     stop_requested,
 )
-from po_optimizer.lms.visible import visible
+from po_optimizer.lms.visible import mask, scrub, visible
 
 logger = getLogger(__name__)
 

@@ -8,7 +8,6 @@ from po_optimizer.errors import (
     InterruptedRunError,
     MetricError,
     PoOptimizerError,
-    Portable,
 )
 
 stop_requested = threading.Event()
@@ -18,7 +17,7 @@ force_exit = threading.Event()
 """Set by the second Ctrl-C: nobody waits for the LM calls in flight any more."""
 
 
-class StopRun(Portable):
+class StopRun(BaseException):
     """Stops a run at the next LM call; DSPy's workers let a BaseException through.
 
     Outside DSPy it is caught by class and turned into `as_error()`.

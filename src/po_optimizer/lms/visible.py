@@ -1,13 +1,17 @@
-r"""Text of others as it can be shown: what would steer a terminal is spelled out.
+r"""Text of others as it can be shown: no key in it, and nothing that steers a terminal.
 
-Servers and answers may hold escape sequences that set a title, ring, hide what they
-print, make links or reverse its direction. `\x1b` tells that there is one.
+Some servers repeat the key that they refuse. Servers and answers may hold escape
+sequences that set a title, ring, hide what they print, make links or reverse its
+direction: `\x1b` tells that there is one.
 """
 
 import re
 from typing import Any, TypeVar
 
+from po_optimizer.errors import causes
+
 T = TypeVar("T")
+MASK = "***"
 
 # C0 but tab and line feed, DEL and C1, marks and overrides of direction, invisible
 # separators and tags, line and paragraph separator, half characters
@@ -15,11 +19,12 @@ _STEERING = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f"
     "\ufeff\U000e0000-\U000e007f\ud800-\udfff]"
 )
+_IN_ADDRESS = re.compile(r"(?<=://)[^/?#\s'\"]+@")  # user and password
 
 
 def visible(text: str) -> str:
     r"""The text with each character that steers or hides as its escape (`\x1b`)."""
-    return _STEERING.sub(lambda found: ascii(found.group())[1:-1], text)
+    return _STEERING.sub(lambda match: ascii(match.group())[1:-1], text)
 
 
 def visible_data(value: T) -> T:
@@ -32,3 +37,25 @@ def visible_data(value: T) -> T:
     elif isinstance(value, list):
         shown = [visible_data(item) for item in value]
     return shown  # type: ignore[no-any-return]
+
+
+def mask(text: str, *secrets: str | None) -> str:
+    """The text without the secrets, and without the credentials of any address."""
+    for secret in secrets:
+        text = text.replace(secret, MASK) if secret else text
+    return _IN_ADDRESS.sub(f"{MASK}@", text)
+
+
+def scrub(error: BaseException, *secrets: str | None) -> None:
+    """Makes an error, and all that stands behind it, visible and free of the secrets.
+
+    Tracebacks show the whole chain, and plugins write tracebacks to files.
+    """
+
+    def shown(value: object) -> object:
+        return visible(mask(value, *secrets)) if isinstance(value, str) else value
+
+    for cause in causes(error):
+        cause.args = tuple(map(shown, cause.args))
+        for name, value in vars(cause).items():
+            setattr(cause, name, shown(value))

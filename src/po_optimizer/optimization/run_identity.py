@@ -1,5 +1,6 @@
 """What a run depends on; a run may be resumed only if none of it has changed."""
 
+import ast
 import functools
 import hashlib
 import importlib.metadata
@@ -7,7 +8,7 @@ import inspect
 import json
 import platform
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -132,16 +133,31 @@ def _metric(metric: Metric) -> list[Any]:
 
 
 def _package_source(thing: Any) -> list[str]:
-    """The files beside the one that defines it, if it is a package's module."""
+    """The thing's source, or that of its package's modules that it comes from."""
     try:
         path = Path(inspect.getfile(thing))
     except (OSError, TypeError):
         return [_source(thing)]
-    if not (path.parent / "__init__.py").exists():
+    package = path.with_name("__init__.py")
+    if not package.exists():
         return [_source(thing)]
-    return [
-        file.read_text(encoding="utf-8") for file in sorted(path.parent.glob("*.py"))
-    ]
+    sources: dict[Path, str] = {}
+    waiting = {package, path}
+    while waiting:
+        file = waiting.pop()
+        sources[file] = file.read_text(encoding="utf-8")
+        beside = (file.with_name(f"{name}.py") for name in _imported(sources[file]))
+        waiting |= {other for other in beside if other.exists()} - {*sources}
+    return [sources[file] for file in sorted(sources)]
+
+
+def _imported(source: str) -> Iterator[str]:
+    """Every name that stands in an import, as a module of the package may be one."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            modules = [alias.name for alias in node.names]
+            modules.append(getattr(node, "module", None) or "")
+            yield from (part for name in modules for part in name.split("."))
 
 
 def _source(thing: Any) -> str:

@@ -8,9 +8,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from po_optimizer.errors import PoOptimizerError, SettingError, listed
-from po_optimizer.evaluation.champion import Champion
 from po_optimizer.evaluation.predictions import Result
-from po_optimizer.evaluation.promotion import Promotion
+from po_optimizer.evaluation.promotion import Champion, Promotion
 from po_optimizer.evaluation.score_report import Origin, RunUsage, ScoreReport
 from po_optimizer.evaluation.statistics import Estimate
 from po_optimizer.files import write_whole

@@ -199,8 +199,8 @@ def optimize(
     program = result.program
     if isinstance(program, Synchronous):  # it was only for the optimizer
         program = program.program
-    found = attach_provenance(program, provenance)
-    save_program(found, place / "program.json")
+    program = attach_provenance(program, provenance)
+    save_program(program, place / "program.json")
     _write(place / "optimization_report.json", result.report)
     if result.report.ended == "interrupted":
         msg = (
@@ -210,7 +210,7 @@ def optimize(
         raise InterruptedRunError(msg)
     if result.report.ended == "budget":
         logger.warning("the optimization ended early: %s", result.report.reason)
-    optimized = Optimized(found, result.report, result.trials, place)
+    optimized = Optimized(program, result.report, result.trials, place)
     tell(optimized)
     return optimized
 

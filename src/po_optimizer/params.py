@@ -57,15 +57,8 @@ class Params(BaseModel):
         return values
 
 
-_QUOTA = (
-    " any more: a 429 is waited for as long as the server says; for fewer calls at a"
-    " time set num_threads"
-)
-_REMOVED = {"requests_per_minute": _QUOTA, "tokens_per_minute": _QUOTA}
-
-
 def _unknown_key(key: str, names: list[str]) -> PydanticCustomError:
-    hint = _REMOVED.get(key) or nearest(key, names) or f" (known: {listed(names)})"
+    hint = nearest(key, names) or f" (known: {listed(names)})"
     return PydanticCustomError("unknown_key", "not known{hint}", {"hint": hint})
 
 
@@ -500,9 +493,7 @@ class Parameters(BaseModel):
     tracking: TrackingParams = TrackingParams()
     folder_suffix: str = ""  # of the LM's folder: results of the same LM apart
     sweep_folder: str = ""  # of a configuration, set by the sweep
-    program_from: str | None = (
-        None  # folder in data/06_models, or a document; null: own
-    )
+    program_from: str | None = None  # folder in data/06_models, or a document
     raw_records: str | None = None  # file of records; null: the role's
     concept: str | None = None  # what the product is
     requirements: str | None = None  # file; null: the example

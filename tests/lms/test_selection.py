@@ -134,12 +134,3 @@ def test_unknown_key_is_refused():
         task_lm_params({"lm": {"modle": "m"}})
     with pytest.raises(PoOptimizerError):
         prompt_lm(temprature=1)
-
-
-@pytest.mark.parametrize("name", ["requests_per_minute", "tokens_per_minute"])
-def test_quota_settings_that_are_gone_say_what_to_use(name):
-    """Configurations of earlier versions are told of num_threads."""
-    with pytest.raises(
-        PoOptimizerError, match=r"not known any more: a 429.*num_threads"
-    ):
-        task_lm_params({"lm": {name: 60}})

@@ -63,18 +63,20 @@ def score_pairs(
     Raises:
         PoOptimizerError: The records do not answer the same examples.
     """
-    streams = {"champion": champion, "reference": reference}
-    given = {name: records for name, records in streams.items() if records is not None}
-    before, after, *more = tables = tabulate(baseline, optimized, *given.values())
-    others = dict(zip(given, more, strict=True))
-    names = sorted({name for table in tables for name in _named(table, COMPONENT)})
+    streams = {
+        "baseline": baseline,
+        "optimized": optimized,
+        "champion": champion,
+        "reference": reference,
+    }
+    answers = {n: records for n, records in streams.items() if records is not None}
+    tables = dict(zip(answers, tabulate(*answers.values()), strict=True))
+    names = sorted({n for table in tables.values() for n in _named(table, COMPONENT)})
     columns = ["score", *(COMPONENT + name for name in names)]
-    if any(table["rubric"].notna().any() for table in tables):
+    if any(table["rubric"].notna().any() for table in tables.values()):
         columns.append("rubric")
-    calls = usage or {}
     spent = judgement or Judgement.at(1, params.num_compared, params.alpha)
-    uplift = _uplift(before, after, columns, params, spent.alpha)
-    groups = _groups(before)
+    groups, after = _groups(tables["baseline"]), tables["optimized"]
 
     def mean(values: pd.Series) -> Estimate:
         return estimate(values.tolist(), params, _of(groups, values))
@@ -82,29 +84,24 @@ def score_pairs(
     def lowest_to_highest(values: pd.Series) -> Estimate:
         return value_range(values.tolist())
 
-    stood, ceiling = others.get("champion"), others.get("reference")
+    def program(which: str, mean: Mean = mean) -> ProgramScore:
+        return _program(tables[which], columns, mean, (usage or {}).get(which))
+
+    def uplift(over: str) -> Uplift:
+        return _uplift(tables[over], after, columns, params, spent.alpha)
+
+    over_baseline, stood = uplift("baseline"), "champion" in tables
+    ceiling = "reference" in tables and _scored(tables["reference"]).any()
     return ScoreReport(
         **params.model_dump(exclude={"override", "compared_in"}),
-        baseline=_program(before, columns, mean, calls.get("baseline")),
-        optimized=_program(after, columns, mean, calls.get("optimized")),
-        uplift=uplift,
-        champion=(
-            None
-            if stood is None
-            else _program(stood, columns, mean, calls.get("champion"))
-        ),
-        over_champion=(
-            None
-            if stood is None
-            else _uplift(stood, after, columns, params, spent.alpha)
-        ),
-        reference=(
-            _program(ceiling, columns, lowest_to_highest)
-            if ceiling is not None and _scored(ceiling).any()
-            else None
-        ),
+        baseline=program("baseline"),
+        optimized=program("optimized"),
+        uplift=over_baseline,
+        champion=program("champion") if stood else None,
+        over_champion=uplift("champion") if stood else None,
+        reference=program("reference", lowest_to_highest) if ceiling else None,
         selection=selection,
-        noise_floor=_floor(selection, uplift.score.sd),
+        noise_floor=_floor(selection, over_baseline.score.sd),
         judgement=spent,
     )
 

@@ -43,10 +43,8 @@ def prompt_lm_params(parameters: Mapping[str, Any]) -> LMParams:
         PoOptimizerError: `lm` or `prompt_lm` has a wrong key or value.
         SettingError: No model is named.
     """
-    task, own = (
-        dict(parameters.get("lm") or {}),
-        dict(parameters.get("prompt_lm") or {}),
-    )
+    task = dict(parameters.get("lm") or {})
+    own = dict(parameters.get("prompt_lm") or {})
     dropped: set[str] = set()
     if own.get("provider", task.get("provider")) != task.get("provider"):
         dropped = _OF_ONE_PROVIDER | _OF_ONE_MODEL | {"model"}

@@ -66,14 +66,14 @@ class WriteFailed(StopRun):
     """What was paid for or scored could not be stored.
 
     Args:
-        what: The response cache, the ledger, the journal.
+        store: The response cache, the ledger, the journal.
         place: Its file or folder.
         problem: What the disk said.
     """
 
-    def __init__(self, what: str, place: str, problem: str) -> None:
+    def __init__(self, store: str, place: str, problem: str) -> None:
         super().__init__(
-            f"{what} {place} cannot be written: {problem}. {_remedy()}; every answer "
+            f"{store} {place} cannot be written: {problem}. {_remedy()}; every answer "
             "so far is kept: the same command resumes."
         )
 

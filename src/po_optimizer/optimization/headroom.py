@@ -9,7 +9,6 @@ import contextlib
 from dataclasses import replace
 from itertools import cycle
 from logging import getLogger
-from typing import SupportsFloat
 
 import dspy
 import numpy as np
@@ -227,4 +226,4 @@ def _rewrite(predictor: dspy.Predict, advice: str, job: Job) -> None:
 
 def _scores(job: Job, program: dspy.Module) -> list[float]:
     scores = (score for _, _, score in job.evaluate(program))
-    return [float(s) if isinstance(s, SupportsFloat) else 0.0 for s in scores]
+    return [float(score) for score in scores]

@@ -1,6 +1,7 @@
 """What one optimization is made of."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import dspy
 
@@ -39,9 +40,7 @@ class Job:
         """The task LM and the prompt LM, which may be one."""
         return self.task_lm, self.prompt_lm
 
-    def evaluate(
-        self, program: dspy.Module
-    ) -> list[tuple[dspy.Example, object, object]]:
+    def evaluate(self, program: dspy.Module) -> list[Any]:
         """DSPy's evaluation on the valset: example, prediction and score of each."""
         evaluation = dspy.Evaluate(
             devset=self.valset,

@@ -10,7 +10,7 @@ import dspy
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from po_optimizer.errors import SettingError, field_problems
-from po_optimizer.records.reading import Row, read_table
+from po_optimizer.records.reading import read_table
 from po_optimizer.roles import Identity, Record, RecordType
 
 
@@ -58,21 +58,27 @@ def check_records(raw: Any, record_type: RecordType) -> CheckedRecords:
         SettingError: No row holds a usable record.
     """
     table = read_table(raw)
-    records: list[dict[str, Any]] = []
-    rejected: list[RejectedRecord] = []
-    warnings: list[str] = []
+    checked = CheckedRecords([], [])
     for row in table.rows:
-        wrong, reason, doubts = _check(row, record_type)
+        path, reason, doubts = "", row.problem, list[str]()
+        try:
+            if not reason:
+                record = parse_record(row.value, record_type)
+                doubts = getattr(record, "warnings", list)()
+        except ValidationError as error:
+            path = ".".join(str(part) for part in error.errors()[0]["loc"])
+            reason = "; ".join(field_problems(error))
         if reason:
             place = {"line": row.line, "file": table.source}
-            rejected.append(RejectedRecord(field=wrong, reason=reason, **place))
+            checked.rejected.append(RejectedRecord(field=path, reason=reason, **place))
             continue
-        records.append(row.value)
+        checked.records.append(row.value)
         if doubts:
-            warnings.append(f"{table.source}, line {row.line}: {'; '.join(doubts)}")
-    if not records:
-        raise _none_usable(table.source, rejected)
-    return CheckedRecords(records, rejected, warnings)
+            warning = f"{table.source}, line {row.line}: {'; '.join(doubts)}"
+            checked.warnings.append(warning)
+    if not checked.records:
+        raise _none_usable(table.source, checked.rejected)
+    return checked
 
 
 def _none_usable(source: str, rejected: list[RejectedRecord]) -> SettingError:
@@ -98,24 +104,19 @@ def to_examples(
 def iter_examples(
     records: Iterable[Mapping[str, Any]], record_type: RecordType
 ) -> Iterator[dspy.Example]:
-    """Like `to_examples`, each made when it is asked for.
+    """Like `to_examples`, one example at a time.
 
     Raises:
         SettingError: A record was checked for another role.
     """
-    return (_example(record, record_type) for record in records)
+    return (record.to_example() for record in _parsed(records, record_type))
 
 
 def iter_groups(
     records: Iterable[Mapping[str, Any]], record_type: RecordType
 ) -> Iterator[str | None]:
     """The group of each record, as its `identity()` says; None: it stands alone."""
-    for record in records:
-        yield Identity.of(_checked(record, record_type)).group
-
-
-def _example(record: Mapping[str, Any], record_type: RecordType) -> dspy.Example:
-    return _checked(record, record_type).to_example()
+    return (Identity.of(record).group for record in _parsed(records, record_type))
 
 
 def parse_record(raw: Mapping[str, Any], record_type: RecordType) -> Record:
@@ -133,25 +134,16 @@ def _parse(record_type: Any, raw: bytes) -> Record:
     return record
 
 
-def _checked(record: Mapping[str, Any], record_type: RecordType) -> Record:
-    try:
-        return parse_record(record, record_type)
-    except ValidationError as error:
-        raise SettingError(
-            "role.record",
-            record_type.__name__,
-            f"the stored records are another role's ({field_problems(error)[0]})",
-            "Make the splits anew: kedro run --pipeline=data_prep.",
-        ) from error
-
-
-def _check(row: Row, record_type: RecordType) -> tuple[str, str, tuple[str, ...]]:
-    """The first wrong field, all that is wrong, and what a usable record lacks."""
-    if row.problem:
-        return "", row.problem, ()
-    try:
-        record = parse_record(row.value, record_type)
-    except ValidationError as error:
-        path = ".".join(str(part) for part in error.errors()[0]["loc"])
-        return path, "; ".join(field_problems(error)), ()
-    return "", "", getattr(record, "warnings", tuple)()
+def _parsed(
+    records: Iterable[Mapping[str, Any]], record_type: RecordType
+) -> Iterator[Record]:
+    for record in records:
+        try:
+            yield parse_record(record, record_type)
+        except ValidationError as error:
+            raise SettingError(
+                "role.record",
+                record_type.__name__,
+                f"the stored records are another role's ({field_problems(error)[0]})",
+                "Make the splits anew: kedro run --pipeline=data_prep.",
+            ) from error

@@ -166,8 +166,8 @@ def _without_duplicates(
     """Indexes of the records that are like no earlier one, and the others."""
     numbers: dict[str, int] = {}
     groups = [
-        -1 if one.group is None else numbers.setdefault(one.group, len(numbers))
-        for one in identities
+        -1 if group is None else numbers.setdefault(group, len(numbers))
+        for group in (identity.group for identity in identities)
     ]
     alike = vectors.first_alike(similarity, np.array(groups, dtype=np.int64))
     rejected = [

@@ -68,11 +68,11 @@ class Measure:
         return score
 
     def _is_outputs_fault(self, example: dspy.Example, prediction: Any) -> bool:
-        given = {name: prediction[name] for name in output_names(prediction)}
-        labels = {name: example[name] for name in given if name in example}
-        others = [dspy.Prediction(**{**given, **labels})] if labels else []
-        others += [self._scored] if self._scored is not None else []
-        return not others or any(self._scores(example, other) for other in others)
+        outputs = {name: prediction[name] for name in output_names(prediction)}
+        labels = {name: example[name] for name in outputs if name in example}
+        usable = [dspy.Prediction(**{**outputs, **labels})] if labels else []
+        usable += [self._scored] if self._scored is not None else []
+        return not usable or any(self._scores(example, output) for output in usable)
 
     def _scores(self, example: dspy.Example, prediction: Any) -> bool:
         try:

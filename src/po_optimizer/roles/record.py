@@ -40,10 +40,10 @@ class Identity:
         if not hasattr(record, "identity"):
             inputs = record.to_example().inputs()
             return cls(tuple(_text(value) for value in inputs.values()))
-        given = record.identity()
-        if isinstance(given, Identity):
-            return given
-        return cls((given,) if isinstance(given, str) else tuple(given))
+        identity = record.identity()
+        if isinstance(identity, Identity):
+            return identity
+        return cls((identity,) if isinstance(identity, str) else tuple(identity))
 
 
 class Record(Protocol):
@@ -125,8 +125,8 @@ class Columns:
             raise _refused({(): f"a row with columns is wanted, got {obj!r:.40}"})
         missing = [name for name in self.required if obj.get(name) is None]
         if missing:
-            there = ", ".join(map(str, obj)) or "none"
-            reason = f"there is no value (columns: {there})"
+            columns = ", ".join(map(str, obj)) or "none"
+            reason = f"there is no value (columns: {columns})"
             raise _refused({(name,): reason for name in missing})
         return ColumnRecord(dict(obj), self)
 

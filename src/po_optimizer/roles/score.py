@@ -1,7 +1,7 @@
 """The score of one prediction: a float to DSPy, with its parts for people."""
 
 from collections.abc import Mapping
-from typing import Any, SupportsFloat
+from typing import Any
 
 _ROUNDING = 1e-6
 """What sums and 32-bit floats may add to or take from a number in [0, 1]."""
@@ -82,7 +82,7 @@ class Score(float):
         if number is result and hasattr(result, "keys"):
             number = None  # a Prediction converts to the score that it does not have
         try:
-            value = float(number) if isinstance(number, SupportsFloat) else None
+            value = float(number) if hasattr(number, "__float__") else None
         except TypeError:  # an array of several numbers
             value = None
         if value is None:

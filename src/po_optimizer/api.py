@@ -150,7 +150,7 @@ def optimize(
             adds, that returns a number in [0, 1], a bool, or a Prediction with `score`
             and `feedback`.
         lm: Runs the program: an LM, or "openai/gpt-4o-mini", "ollama_chat/mistral",
-            "embedded" and the like. DSPy's configured adapter is used.
+            "embedded". DSPy's configured adapter is used.
         prompt_lm: Writes instructions; None: `lm`.
         optimizer: miprov2, gepa or bootstrap_random_search.
         folder: For this optimization alone; it is made if it is missing.
@@ -440,7 +440,7 @@ def _trials(folder: Path) -> list[dict[str, Any]]:
 
 
 def show_log() -> None:
-    """Our log lines on stderr, where nobody has arranged for them to be seen."""
+    """Shows our log lines on stderr, unless logging is configured."""
     ours = logging.getLogger("po_optimizer")
     if not ours.hasHandlers():
         handler = logging.StreamHandler()

@@ -142,12 +142,3 @@ def test_folder_that_cannot_hold_a_lock_is_left_to_the_journal(tmp_path):
     (tmp_path / "file").write_text("")
     with sole_run(tmp_path / "file" / "trials.jsonl"):
         pass
-
-
-def test_a_replayed_trial_is_told_from_a_new_one(tmp_path):
-    """The trials of the earlier run are; what follows them is not."""
-    path = tmp_path / "trials.jsonl"
-    Journal(path, {}, resume=False).add(trial(1, 0.25))
-    journal = Journal(path, {}, resume=True)
-    replayed = [journal.held_before(journal.add(trial(n, 0.25))) for n in (1, 2)]
-    assert replayed == [True, False]

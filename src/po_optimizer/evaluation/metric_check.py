@@ -1,4 +1,4 @@
-"""What a metric can tell apart, seen before it is trusted."""
+"""Which outputs a metric can tell apart, measured before it is trusted."""
 
 import random
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Two programs on one testset, paired: the score report made of their records."""
+"""Computes the score report from the paired records of two programs."""
 
 from __future__ import annotations
 

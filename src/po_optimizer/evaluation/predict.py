@@ -50,7 +50,7 @@ Answer = Callable[[int, dspy.Example, str | None], PredictionRecord]
 
 
 def unjudged(example: dspy.Example, prediction: Any) -> float:
-    """The metric of answers that nobody knows the right ones of."""
+    """A constant score, for answers without a reference."""
     return 1.0
 
 
@@ -86,7 +86,7 @@ def predict_all(
         repeats: How often each example is asked; each time has answers of its own in
             the response cache, but for predictors with an LM of their own.
         groups: Of each example; None: each stands alone.
-        strata: Fields of an example that results are told apart by.
+        strata: Fields of an example by which results are reported separately.
 
     Raises:
         PoOptimizerError: The LM could not be asked about any example.

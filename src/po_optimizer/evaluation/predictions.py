@@ -1,4 +1,4 @@
-"""What one program did with one example, JSON-ready: the raw material of a report."""
+"""One program's answer to one example, JSON-ready: what reports are computed from."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
@@ -21,14 +21,14 @@ class Result(BaseModel):
 
 
 class PredictionRecord(Result):
-    """One example, what the program answered, and what the metric made of it.
+    """One example with the program's answer and its score.
 
     Attributes:
         index: Position in the testset, from 0; records of two programs pair by it.
         example_id: The example's own id, or its index as text.
         which: The program that answered; "reference" for the reference outputs.
         strata: What the example belongs to, e.g. {"tier": "simple"}.
-        group: Its customer, document or the like; None: the example stands alone.
+        group: Its customer or document, for example; None: it belongs to no group.
         inputs: The example's inputs.
         labels: What the example says is right; in the baseline's records only.
         outputs: The program's typed outputs; None if there are none.

@@ -20,7 +20,7 @@ class Promotion(Result):
         decision: What holds: the measured decision, or the override's.
         measured: What the measurement alone says.
         reasons: Why, one sentence each, the deciding ones first.
-        override: Who decided otherwise and why; None if nobody did.
+        override: A decision by hand with its reason; None: there was none.
         program: Fingerprint of the program that was judged, per predictor; a
             promotion says nothing of another one. None if it is not known.
     """
@@ -50,7 +50,7 @@ class Champion(Result):
     reason: str = ""
 
     def after(self, promotion: Promotion, run: str) -> "Champion":
-        """Who is promoted once this was decided.
+        """The champion after this decision.
 
         A promoted program stays until another one is promoted, or a person decides
         against it (`promotion.override`).

@@ -1,8 +1,8 @@
 """The programs of several runs by their testset scores, and which of them differ.
 
-Whoever compares M programs and keeps the best sees more than is there. So two of them
-are called different only by a test of all pairs together, and the points that the best
-of M equally good programs seems to gain stand beside it. Only runs on the same testset
+The best of M equally good programs looks better than it is. So two programs are called
+different only by a test of all pairs together, and the points that the best of M equal
+programs gains by chance are shown beside it. Only runs on the same testset
 with the same metric are ranked.
 """
 
@@ -121,7 +121,7 @@ class Ranking(Result):
     Attributes:
         confidence: Of every interval, and of all that are called different together.
         noise_floor: Points that the best of so many equally good programs seems to
-            gain on this testset; None if it cannot be told.
+            gain on this testset; None: unknown.
         winner: The best ranked run that may be promoted; None: no uplift is proven.
         sentences: The result in words.
     """
@@ -162,7 +162,7 @@ def rank(runs: Sequence[FinishedRun]) -> Ranking:
 
 
 def _places(ordered: Sequence[FinishedRun]) -> list[dict[str, Any]]:
-    """What tells each run from the first one; examples of a group are one together."""
+    """How far each run is behind the first; the examples of a group count as one."""
     if not ordered:
         return []
     import pandas as pd  # noqa: PLC0415 -- half a second, at the start of every run

@@ -1,4 +1,4 @@
-"""Paired tests: what would be as large if each difference had the other sign.
+"""Paired tests by flipping the signs of the differences.
 
 References:
     Phipson, B. & Smyth, G. (2010). Permutation p-values should never be zero.

@@ -248,7 +248,7 @@ def _interval(
 
 
 def draws(params: PromotionParams, alpha: float) -> int:
-    """Resamples that can tell a p-value of alpha from a smaller one."""
+    """Number of resamples that resolves p-values around alpha."""
     return min(max(params.num_resamples, math.ceil(10 / alpha)), MOST_DRAWN)
 
 

@@ -1,6 +1,6 @@
 """How many programs a testset has judged, and what that leaves for the next one.
 
-Whoever judges one program after another on the same examples promotes a lucky one
+If one program after another is judged on the same examples, a lucky one is promoted
 sooner or later. So the k-th different program is judged at alpha / k^3: two-sided
 tests of all of them together promote without a true difference at most
 zeta(3) / 2 = 0.60 times alpha. The rest is for differences that are not symmetric,

@@ -28,7 +28,7 @@ class Answers:
     """The answers of one endpoint, shared by threads and processes.
 
     Every answer is its own transaction in WAL mode: a killed process loses the one in
-    flight. Whoever can write the folder can at most change what an answer says.
+    flight. Write access to the folder changes at most what an answer says.
 
     Args:
         folder: Made when missing. What DSPy's own cache left there is taken over once.

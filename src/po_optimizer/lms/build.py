@@ -1,4 +1,4 @@
-"""The LM of a run: from parameters, from a model's name, or of an LM at hand."""
+"""Builds the LM of a run from parameters, a model's name or an existing LM."""
 
 import json
 import re
@@ -145,7 +145,7 @@ def adopt_lm(
     while a run is on, its calls are metered and kept like those of every other LM.
 
     Args:
-        lm: Any LM of DSPy's or of a class of one's own; it is not changed.
+        lm: A `dspy.LM`, or an instance of a user's LM class; it is not changed.
         folder: In a folder of it named by the LM's slug lie ledger and answers.
         run_id: For the ledger.
         adapter: How DSPy asks; None: DSPy's own default, `dspy.ChatAdapter`.

@@ -64,10 +64,10 @@ def endpoint(
 
 
 class SingleFlight:
-    """Which call of this process asks for which key.
+    """Makes sure that one call of this process at a time asks for a key.
 
     If several threads need the same missing answer, the first one asks and the others
-    wait: the same prompt at the same moment is paid once.
+    wait, so that it is paid for once.
     """
 
     def __init__(self) -> None:
@@ -75,10 +75,10 @@ class SingleFlight:
         self._changed = threading.Condition()
 
     def take(self, key: str) -> bool:
-        """Returns when nobody else asks for the key; it is then this call's.
+        """Waits until no other call asks for the key, and then claims it.
 
         Returns:
-            False if it was this call's already, or is not waited for.
+            False if this call had claimed it before, or does not wait.
         """
         call = _current_call.get()
         owner = call or threading.get_ident()
@@ -92,13 +92,13 @@ class SingleFlight:
         return True
 
     def release(self, key: str) -> None:
-        """Lets the next one ask or find the answer; nothing if it is not taken."""
+        """Lets a waiting call continue; does nothing if the key is not claimed."""
         with self._changed:
             if self._owners.pop(key, None) is not None:
                 self._changed.notify_all()
 
     def release_all(self, owner: object) -> None:
-        """Releases what a call holds: it ended without an answer."""
+        """Releases every key of a call that ended without an answer."""
         with self._changed:
             keys = [key for key, holder in self._owners.items() if holder == owner]
             for key in keys:
@@ -116,7 +116,7 @@ class EndpointCache:
         self.flight = SingleFlight()
 
     def get(self, request: dict[str, Any], ignored: list[str] | None = None) -> Any:
-        """The kept answer, or None to the one who is to ask for it."""
+        """The stored answer; None: this call must ask the LM for it."""
         key = self._key(request, ignored)
         answer = self._read(key)
         if answer is None:  # or as earlier versions kept it
@@ -206,7 +206,7 @@ class ResponseCache:
         return str(self._current().cache_key(*args))
 
     def end_call(self, call: _Call) -> None:
-        """Lets others ask for what the call has no answer to."""
+        """Releases what the call had claimed and got no answer for."""
         cache = self._caches.get(call.folder)
         if cache is not None:
             cache.flight.release_all(call)

@@ -78,7 +78,7 @@ class MeteredEngine:
 
     @property
     def knows_cost(self) -> bool:
-        """Whether a call's cost can be told from its tokens."""
+        """Whether a call's cost follows from its tokens."""
         return self._cost(1, 1) is not None
 
     def complete(self, request: Request) -> Response:
@@ -94,14 +94,14 @@ class MeteredEngine:
         return response
 
     def _warn_of_part(self, reason: str, most: int | None) -> None:
-        """Says once why an answer is not whole; what it is worth the metric says."""
+        """Warns once for each reason why an answer is not complete."""
         if reason in _NOTICES and reason not in self._warned:
             self._warned.add(reason)
             what = _NOTICES[reason].format(most=most)
             logger.warning("An answer of %s %s", self.meter.slug, what)
 
     def _compare(self, asked: str, answered: str) -> None:
-        """Says once that another model answered: results are named after the asked."""
+        """Warns once if another model than the requested one answered."""
         asked_name, other = asked.split("/", 1)[-1].lower(), answered.lower()
         if asked_name in other or other in asked.lower() or answered in self._warned:
             return  # a version or a path beside the name is no other model
@@ -137,8 +137,8 @@ class PreparedEngine:
     The schema is bounded, so that a small model finds an end. The server's own
     arguments are added here: as arguments of dspy.LM they would be refused, for DSPy
     hands a custom engine only what every provider knows. `Config.extensions` is its
-    door for the rest. Half characters are replaced here too: not every answer comes
-    through a client of ours.
+    place for the others. Half characters are replaced here too, because some answers
+    come through other HTTP clients.
 
     Args:
         engine: The engine that answers.
@@ -197,7 +197,7 @@ def _empty(request: Request) -> Response:
 
 
 def _is_withheld(error: InvalidRequestError) -> bool:
-    """By the server's code, LiteLLM's class or, where there is neither, its words."""
+    """Judged by the server's code, LiteLLM's class or the words of the error."""
     causes = (type(error.__cause__).__name__, error.provider_code or "", str(error))
     return any(_WITHHELD.search(_spaced(cause)) for cause in causes)
 

@@ -1,6 +1,6 @@
-"""Who may stop a run: signals, and the control of one optimization.
+"""Stopping a run: by signal, or by the control of one optimization.
 
-The first Ctrl-C ends in order, the second leaves at once.
+The first Ctrl-C ends the run in order, the second one at once.
 """
 
 import signal
@@ -34,7 +34,7 @@ def orderly_interrupt(stop: Callable[[StopRun], None]) -> Iterator[None]:
     thread only: elsewhere the block leaves them alone.
 
     Args:
-        stop: Told the StopRun, from the signal handler; of nested blocks the inner's.
+        stop: Called with the StopRun, in the signal handler; the innermost block's.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -77,7 +77,7 @@ def stop_lms_in_use(stop: StopRun) -> None:
 
 
 class Control:
-    """Sets and asks for the StopRun of both LMs' meters.
+    """Stops both LMs of an optimization, and knows whether they were stopped.
 
     Args:
         lms: The task LM and the prompt LM, which may be one.
@@ -87,13 +87,13 @@ class Control:
         self.meters: list[Meter] = list({id(lm.meter): lm.meter for lm in lms}.values())
 
     def stop(self, stop: StopRun) -> None:
-        """Refuses every further paid call; the first reason stays."""
+        """Refuses every further paid call; the first reason is kept."""
         reason = self.stopped() or stop
         for meter in self.meters:
             meter.stopped = reason
 
     def stopped(self) -> StopRun | None:
-        """Why the run ends; None: it goes on."""
+        """The reason why the run ends; None: it continues."""
         return next((m.stopped for m in self.meters if m.stopped is not None), None)
 
     def check(self) -> None:
@@ -121,7 +121,7 @@ class Control:
             meter.wait_until_idle()
 
     def begin_trial(self, trial: int | None) -> None:
-        """Puts the calls that follow on a trial's account; None: on nobody's."""
+        """Records the following calls under this trial; None: under no trial."""
         for meter in self.meters:
             meter.trial = trial
 

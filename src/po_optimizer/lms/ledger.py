@@ -139,7 +139,9 @@ class Ledger:
         trial: int | None = None,
     ) -> Usage:
         """Sums over the calls that match every given value."""
-        where, values = _where(run_id, stage, optimization_id, trial)
+        where, values = _where(
+            run_id=run_id, stage=stage, optimization_id=optimization_id, trial=trial
+        )
         with self._connection() as connection:
             row = connection.execute(_TOTALS + where, values).fetchone()
         *sums, unknown_costs = row
@@ -154,7 +156,9 @@ class Ledger:
         optimization_id: str | None = None,
     ) -> list[CallRow]:
         """The calls that match every given value, oldest first."""
-        where, values = _where(run_id, stage, optimization_id)
+        where, values = _where(
+            run_id=run_id, stage=stage, optimization_id=optimization_id
+        )
         names = ", ".join(CallRow.model_fields)
         select = f"SELECT {names} FROM calls {where} ORDER BY id"  # noqa: S608
         with self._connection() as connection:
@@ -176,18 +180,7 @@ class Ledger:
             return float(connection.execute(select, (optimization_id,)).fetchone()[0])
 
 
-def _where(
-    run_id: str | None,
-    stage: str | None,
-    optimization_id: str | None,
-    trial: int | None = None,
-) -> tuple[str, dict[str, str | int]]:
-    filters = {
-        "run_id": run_id,
-        "stage": stage,
-        "optimization_id": optimization_id,
-        "trial": trial,
-    }
+def _where(**filters: str | int | None) -> tuple[str, dict[str, str | int]]:
     values = {name: value for name, value in filters.items() if value is not None}
     clause = " AND ".join(f"{name} = :{name}" for name in values)
     return (f"WHERE {clause}" if clause else ""), values

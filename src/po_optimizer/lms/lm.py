@@ -1,4 +1,4 @@
-"""A dspy.LM whose every call stands in the ledger and obeys the guards."""
+"""A dspy.LM whose calls are recorded in the ledger and checked by the guards."""
 
 import asyncio
 import hashlib
@@ -59,7 +59,7 @@ class MeteredLM(dspy.LM):
 
     @cached_property
     def weights(self) -> str | None:
-        """The digest of what answers, asked once; None: the server tells none."""
+        """The digest of the weights, requested once; None: the server has none."""
         return self.provider.weights(self._folder)
 
     @cached_property
@@ -94,7 +94,7 @@ class MeteredLM(dspy.LM):
 
     @property
     def knows_cost(self) -> bool:
-        """Whether a call's cost can be told from its tokens."""
+        """Whether a call's cost follows from its tokens."""
         return bool(self.engine.knows_cost)
 
     @cached_property
@@ -105,7 +105,7 @@ class MeteredLM(dspy.LM):
 
     @property
     def identity(self) -> LMIdentity:
-        """What stands in the ledger and in errors."""
+        """The LM as the ledger, the cache and errors name it."""
         return LMIdentity(self.slug, self.where, self.cache_folder)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -129,7 +129,7 @@ def use_lm(
 ) -> Iterator[None]:
     """Runs DSPy programs on this LM, with its adapter and its place in the ledger.
 
-    Every other LM that is called in the block, a judge's say, is on its account.
+    Calls of other LMs in the block, such as a judge's, are recorded in its ledger.
     `dspy.configure` works only in the thread that first called it; a context works
     in every node of every Kedro runner.
     """
@@ -147,7 +147,7 @@ def use_lm(
 
 
 class LMAsked(BaseException):
-    """An LM was about to be asked; no `except Exception` of a judge hides it."""
+    """An LM call was refused; a BaseException, so that no judge swallows it."""
 
 
 class _Refuse(BaseCallback):

@@ -1,8 +1,8 @@
 """What every call of a run passes: guards before it, a row in the ledger after it.
 
-An LM call has layers: an LM of one's own may ask another one, and DSPy tries an
-answer several times. Only the innermost layer that reaches a server is a payment, so
-a layer is recorded only if nothing inside it was.
+LM calls can be nested: a user's LM may call another LM, and DSPy retries a call. Only
+the innermost call reaches a server and is paid for, so a call is recorded only if
+nothing inside it was recorded.
 """
 
 import asyncio
@@ -60,8 +60,7 @@ class LMIdentity:
         slug: Its name in the ledger.
         where: Its endpoint in words, without secrets.
         cache_folder: Of this endpoint's response cache.
-        secrets: What must not stand in an error: keys, and addresses of LMs whose
-            address is not checked for keys.
+        secrets: Removed from errors: keys, and addresses that may contain a key.
     """
 
     slug: str
@@ -72,13 +71,13 @@ class LMIdentity:
 
 @dataclass(frozen=True)
 class CallScope:
-    """Who makes a call; travels in dspy.settings, so DSPy's threads know it too.
+    """The stage and trial of a call; kept in dspy.settings, for DSPy's threads too.
 
     Args:
         stage: The pipeline stage.
         trial: The optimizer's trial.
         optimization_id: What all restarts of one optimization share.
-        meter: Of the run: LMs that have none of their own are put on its account.
+        meter: Of the run; it also records LMs that have no meter of their own.
         n_asked: Calls by their kind, of LMs that DSPy does not cache.
     """
 
@@ -102,7 +101,7 @@ class CallUsage:
     cost_usd: float | None = None
 
     def report(self, prompt: Any, completion: Any) -> None:
-        """Takes the tokens that can be those of one call."""
+        """Takes over the token counts that are plausible."""
         # no prompt has 0 tokens: a server that says so reports none
         self.prompt_tokens = count(prompt) or None
         self.completion_tokens = count(completion) if self.prompt_tokens else None
@@ -136,7 +135,7 @@ def _inner_layer() -> Iterator[_Layer]:
 
 @dataclass(eq=False)
 class Meter:
-    """What all copies of one LM share.
+    """Checks and records the calls of all copies of one LM.
 
     Args:
         ledger: Where calls are recorded.
@@ -145,7 +144,7 @@ class Meter:
         guards: Called before each paid attempt, in the calling thread; one that
             raises a StopRun ends the run.
         stopped: The StopRun that was raised; every later paid attempt raises it
-            again, whatever DSPy made of the first.
+            again, even if DSPy swallowed the first.
         trial: The running trial, for calls whose scope names none.
         secret: The API key, which a server may repeat in its errors.
         in_flight: Calls that have begun and not ended, in all threads.
@@ -167,7 +166,7 @@ class Meter:
     def call(
         self, lm: LMIdentity, *, sent: dict[str, Any] | None = None, waits: bool = True
     ) -> Iterator[None]:
-        """One call of an LM, all its attempts; one that asked nobody is a cache hit.
+        """One LM call with all its attempts; without any attempt it is a cache hit.
 
         Args:
             lm: Which LM is asked.
@@ -239,7 +238,7 @@ class Meter:
         return mask(visible(mask(text, self.secret))[:most], *secrets)
 
     def check(self) -> None:
-        """Lets a paid attempt pass, or raises the StopRun that forbids it."""
+        """Raises the StopRun that forbids another paid attempt, if there is one."""
         if self.stopped is not None:
             raise self.stopped
         for guard in list(self.guards):
@@ -250,7 +249,7 @@ class Meter:
                 raise
 
     def resume(self) -> None:
-        """Forgets a stop, for the next node of the same process; but not a Ctrl-C."""
+        """Clears a stop for the next node of this process, but not a Ctrl-C."""
         self.stopped = Interrupted() if stop_requested.is_set() else None
 
     def _await_retry(self, slug: str) -> None:
@@ -356,10 +355,10 @@ def meters_in_use() -> list[Meter]:
 
 
 def meter_of_run() -> Meter | None:
-    """On whose account an LM without a meter is asked; None: no run is on.
+    """The meter that records LMs without a meter; None: there is no run.
 
-    A thread that somebody's program started without its context knows no scope; the
-    run that was begun last then pays.
+    A thread that was started without its context has no scope: then it is the run
+    that began last.
     """
     scope: CallScope | None = dspy.settings.get("po_call_scope")
     if scope is not None and scope.meter is not None:

@@ -1,8 +1,8 @@
-"""While a run is on, every LM that is called is metered: judges, pinned LMs, any.
+"""Meters every LM that is called during a run: judges, pinned LMs and any other.
 
-The LMs themselves are not touched. What is replaced for the time of a run is DSPy's
-one way of carrying out a call (`dspy.clients.execution`) and, in classes of LMs that
-go their own way, the methods with which they do.
+The LMs themselves stay as they are. For the time of a run, DSPy's functions that carry
+out a call (`dspy.clients.execution`) are replaced, and in classes of LMs that do not
+use these, the methods with which they answer.
 """
 
 import asyncio
@@ -67,7 +67,7 @@ def _subclasses(cls: type[Any]) -> Iterator[type[Any]]:
 
 
 def _meter(lm: Any) -> Meter | None:
-    """Who meters the LM; None: it does so itself, or no run is on."""
+    """The meter to use; None: the LM meters itself, or there is no run."""
     return None if getattr(lm, "meters_itself", False) else meter_of_run()
 
 
@@ -99,8 +99,8 @@ async def _ametered(lm: Any, call: Any) -> Any:
 def _sent(lm: Any, call: Any) -> dict[str, Any] | None:
     """What the engine is sent, whichever interface of DSPy's asked.
 
-    DSPy's own keys tell interfaces apart: with them an answer that was paid for would
-    be lost to the next version of DSPy.
+    DSPy's own keys depend on the interface: the next version of DSPy would not find
+    the answers that this one paid for.
     """
     if not call.cache:
         return None
@@ -131,7 +131,7 @@ class _Attempts:
         backend: The engine.
         lm: The LM that is asked.
         provider: DSPy's name of it, for prices.
-        meter: On whose account.
+        meter: Checks and records the attempts.
         identity: Of the LM.
     """
 
@@ -266,11 +266,11 @@ def _metered_method(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def identify(lm: Any, meter: Meter, options: Mapping[str, Any]) -> LMIdentity:
-    """An LM of somebody's own as the ledger, the cache and errors name it.
+    """The identity of an LM that the project did not build.
 
     Args:
-        lm: Any LM of DSPy's or of a class of one's own.
-        meter: On whose account it is asked.
+        lm: A `dspy.LM`, or an instance of a user's LM class.
+        meter: Of the run.
         options: Of this call; they go over the LM's.
     """
     model, slug = model_name(lm), slug_of(lm)
@@ -296,7 +296,7 @@ def slug_of(lm: Any) -> str:
 
 
 def _whose(lm: Any) -> Iterator[str]:
-    """The classes that answer, with what tells two engines of one class apart."""
+    """The classes that answer, and the texts that an engine's object holds."""
     yield f"{type(lm).__module__}.{type(lm).__qualname__}"
     engine = getattr(lm, "engine", None)
     if not isinstance(engine, str | None):

@@ -18,7 +18,7 @@ force_exit = threading.Event()
 
 
 class StopRun(BaseException):
-    """Stops a run at the next LM call; DSPy's workers let a BaseException through.
+    """Stops a run at the next LM call; DSPy's workers do not catch a BaseException.
 
     Outside DSPy it is caught by class and turned into `as_error()`.
     """
@@ -100,7 +100,7 @@ class MetricBroken(StopRun):
 
 
 def _remedy() -> str:
-    """What to do; SQLite does not tell a lack of file handles from one of room."""
+    """What to do: SQLite has one error for missing file handles and missing space."""
     try:
         os.close(os.open(os.devnull, os.O_RDONLY))
     except OSError as error:

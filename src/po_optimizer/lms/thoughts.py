@@ -10,7 +10,7 @@ def without_thoughts(text: str) -> str:
     """The text without what a reasoning model thought aloud before or in its answer.
 
     A thought is what stands between <think> tags (<thinking>, <thought>, <reasoning>)
-    that begin a line or enclose several lines; from a tag that nobody closes to the
+    that begin a line or enclose several lines; from a tag that is never closed to the
     end, if it begins the text or is alone on its line; and all before a closing tag
     that begins a line and was never opened. Other tags are mentions and stay, as do
     those in a code block.

@@ -21,7 +21,7 @@ _lock = threading.Lock()
 def numbered_request(lm: Any, call: Any, *, awaited: bool) -> dict[str, Any] | None:
     """Which call of an optimization this is, as a request of the response cache.
 
-    None: it is of no optimization, or DSPy caches it, or it cannot be told from others.
+    None: outside an optimization, cached by DSPy, or with arguments that are no data.
     """
     scope: CallScope | None = dspy.settings.get("po_call_scope")
     if call.cache or scope is None or scope.optimization_id is None:

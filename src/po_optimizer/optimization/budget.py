@@ -33,20 +33,11 @@ class Budget:
             first.rows(optimization_id=optimization_id)
         )
 
-    def spent(self, stage: str | None = None) -> Usage:
-        """What the ledgers say so far, of one stage or of all."""
+    def spent(self, *, stage: str | None = None, trial: int | None = None) -> Usage:
+        """What the ledgers say so far; of one stage or trial, or of all."""
         identity = self.optimization_id
         usages = (
-            ledger.totals(stage=stage, optimization_id=identity)
-            for ledger in self._ledgers
-        )
-        return sum(usages, start=Usage())
-
-    def spent_in(self, trial: int) -> Usage:
-        """What one trial took; of -3, what was asked ahead for the third."""
-        identity = self.optimization_id
-        usages = (
-            ledger.totals(optimization_id=identity, trial=trial)
+            ledger.totals(stage=stage, optimization_id=identity, trial=trial)
             for ledger in self._ledgers
         )
         return sum(usages, start=Usage())
@@ -57,7 +48,7 @@ class Budget:
         return self._earlier_seconds + time.monotonic() - self._started
 
     def check(self) -> None:
-        """Lets a paid call pass.
+        """Does nothing while every bound has room.
 
         Raises:
             BudgetReached: A bound is reached.

@@ -42,10 +42,9 @@ class CandidateIndex:
 def unpatched_copy(program: dspy.Module, student: dspy.Module) -> dspy.Module:
     """A copy of a candidate without the methods that an optimizer put into it.
 
-    While DSPy's bootstrap_trace_data evaluates, its own `forward` stands in the
-    instance, which GEPA evaluates in this way: a copy made in the meantime would answer
-    with a tuple. The candidate itself stays as it is, and so does what the student
-    has in its instances.
+    While GEPA evaluates, DSPy's bootstrap_trace_data puts its own `forward` into the
+    instance: a copy made meanwhile would answer with a tuple. The candidate itself is
+    not changed, and what the student has in its instances is kept.
     """
     copied = program.deepcopy()
     evaluated = {id(module) for _, module in program.named_sub_modules()}

@@ -1,4 +1,4 @@
-"""Whether outputs can be used at all: one attempt, and the floor of a baseline."""
+"""Stops an optimization whose baseline gives hardly any usable output."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _SHOWN = 600
 
 
 def stop_at_floor(job: Job, baseline: Trial, results: list[Any]) -> None:
-    """Lets an optimization go on if its baseline gives it something to work with.
+    """Raises if the baseline leaves the optimizer nothing to work with.
 
     Args:
         job: Its parameters say where the floor is.
@@ -57,7 +57,7 @@ def stop_at_floor(job: Job, baseline: Trial, results: list[Any]) -> None:
 
 @dataclass(frozen=True)
 class Attempt:
-    """What came of it.
+    """What one run of a program gave.
 
     Args:
         score: None if the program raised.

@@ -124,7 +124,7 @@ def scores_when_empty(
 
 
 def is_failed(result: Any) -> bool:
-    """True if an evaluation's score stands for an unusable output.
+    """True if an evaluation's score is that of an unusable output.
 
     What is neither a Score nor GEPA's result is the failure score that DSPy put in
     because the program raised.

@@ -113,7 +113,7 @@ def with_headroom(job: Job, forecast: Forecast) -> Forecast:
         probability_none=none,
         candidates=candidates,
         examples=examples,
-        calls=max(0, budget.spent("headroom").paid - of_start),
+        calls=max(0, budget.spent(stage="headroom").paid - of_start),
     )
     return forecast.model_copy(update={"headroom": headroom})
 
@@ -123,9 +123,9 @@ def expected_gain(
 ) -> tuple[float, float, float, float]:
     """What the best of so many candidates is worth, if they are like those seen.
 
-    A candidate's true effect is taken as normal, with mean and spread that the scores
-    tell: the spread of the candidates' means, less what the chance of so few examples
-    adds. The search chooses on its valset and keeps the start if that seems best.
+    The true effects of candidates are assumed normal. Their mean and spread follow from
+    the scores: the spread of the candidates' means, less what chance adds on so few
+    examples. The search chooses on its valset and keeps the start if that seems best.
 
     Args:
         scores: A row a program, the start first; a column an example; in [0, 1].

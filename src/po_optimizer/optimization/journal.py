@@ -1,4 +1,4 @@
-"""The trial journal: one JSON line per evaluated candidate, and whether it goes on."""
+"""The trial journal: one JSON line per evaluated candidate, continued by a resume."""
 
 import json
 import os
@@ -22,6 +22,7 @@ if sys.platform != "win32":
 
 logger = getLogger(__name__)
 
+_FINGERPRINT, _COMPLETE = ".fingerprint.json", ".complete"
 Kind = Literal["baseline", "minibatch", "full_eval", "raced"]
 
 
@@ -95,9 +96,7 @@ class Journal:
         resume: Keep what the file holds; otherwise it starts empty.
     """
 
-    def __init__(
-        self, path: Path, fingerprint: dict[str, str], *, resume: bool
-    ) -> None:
+    def __init__(self, path: Path, fingerprint: Fingerprint, *, resume: bool) -> None:
         self.path = path
         self.fingerprint = fingerprint
         self.trials: list[Trial] = []
@@ -110,26 +109,25 @@ class Journal:
         """Highest score of a whole valset in the run that is resumed; -1.0: none."""
         return max((trial.best for trial in self._earlier), default=-1.0)
 
-    def held_before(self, trial: Trial) -> bool:
-        """True if the trial is one of the run that is resumed."""
-        return any(trial is earlier for earlier in self._earlier)
-
     def add(self, trial: Trial) -> Trial:
-        """Records a trial and gives it as it stands in the file."""
-        position = len(self.trials)
-        if position < len(self._earlier):
-            earlier = self._earlier[position]
-            if earlier.same_as(trial):
-                self.trials.append(earlier)
-                return earlier
-            self._earlier = []
-            write_whole(self.path, _lines(self.trials))
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(_lines([trial]))
-            file.flush()
-            os.fsync(file.fileno())
+        """Records a trial; gives the earlier run's where that has it already."""
+        earlier = next(iter(self._earlier[len(self.trials) :]), None)
+        if earlier is not None and earlier.same_as(trial):
+            trial = earlier
+        else:
+            if earlier is not None:
+                self._earlier = []
+                write_whole(self.path, _lines(self.trials))
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(_lines([trial]))
+                file.flush()
+                os.fsync(file.fileno())
         self.trials.append(trial)
         return trial
+
+    def complete(self) -> None:
+        """Notes that the run came to its end."""
+        self.path.with_suffix(_COMPLETE).touch()
 
 
 @contextmanager
@@ -200,47 +198,29 @@ def open_journal(path: Path, fingerprint: Fingerprint, on_change: str) -> Journa
         PoOptimizerError: Something has changed since a run that did not come to
             its end, and `on_change` is `stop`.
     """
-    beside = _fingerprint_of(path)
-    earlier, changed = _read(beside), changes_since(path, fingerprint)
-    if changed and on_change == "stop" and not _end_of(path).exists():
+    changed, complete = changes_since(path, fingerprint), path.with_suffix(_COMPLETE)
+    if changed and on_change == "stop" and not complete.exists():
         raise PoOptimizerError(
             f"the run in {path} cannot be resumed: changed since are "
             f"{listed(changed)}. Undo the change, or start anew with "
             "--params optimize.on_change=restart (LM answers are kept)."
         )
     if changed:
-        _end_of(path).unlink(missing_ok=True)
+        complete.unlink(missing_ok=True)
         logger.info("a new optimization: %s", listed(changed))
-    resumed = earlier is not None and not changed
-    journal = Journal(path, fingerprint, resume=resumed)
-    write_whole(beside, json.dumps(fingerprint, indent=1, ensure_ascii=False))
+    journal = Journal(path, fingerprint, resume=changed == [])
+    text = json.dumps(fingerprint, indent=1, ensure_ascii=False)
+    write_whole(path.with_suffix(_FINGERPRINT), text)
     return journal
 
 
-def changes_since(path: Path, fingerprint: Fingerprint) -> list[str]:
-    """What is different in the run that the journal is of; [] if there is none."""
-    earlier = _read(_fingerprint_of(path))
-    return [] if earlier is None else changes(earlier, fingerprint)
-
-
-def mark_complete(path: Path) -> None:
-    """Notes that the run of this journal came to its end."""
-    _end_of(path).touch()
-
-
-def _fingerprint_of(path: Path) -> Path:
-    return path.with_suffix(".fingerprint.json")
-
-
-def _end_of(path: Path) -> Path:
-    return path.with_suffix(".complete")
-
-
-def _read(path: Path) -> Fingerprint | None:
-    if not path.exists():
+def changes_since(path: Path, fingerprint: Fingerprint) -> list[str] | None:
+    """What is different in the run that the journal is of; None: there is no run."""
+    file = path.with_suffix(_FINGERPRINT)
+    if not file.exists():
         return None
     try:
-        stored = json.loads(path.read_bytes())
+        stored = json.loads(file.read_bytes())
     except ValueError:  # in another encoding, or cut: it names no run
         stored = None
-    return stored if isinstance(stored, dict) else {}
+    return changes(stored if isinstance(stored, dict) else {}, fingerprint)

@@ -43,11 +43,6 @@ class _Running:
     clock: float
     calls_before: int
 
-    @property
-    def whole(self) -> bool:
-        """The whole valset is evaluated."""
-        return self.kind == "full_eval"
-
 
 class Recorder(BaseCallback):
     """DSPy's callback around every evaluation of one optimization.
@@ -61,8 +56,8 @@ class Recorder(BaseCallback):
         journal: Takes the trials.
         control: Says whether the run was stopped.
         budget: Counts the calls of a trial.
-        save_best: Stores a program that is better than all before; None: nobody does.
-        on_trial: Called with each trial.
+        save_best: Stores a program that beats all before; None: it is not stored.
+        on_trial: Called with each trial, and whether an earlier run had it.
     """
 
     def __init__(
@@ -73,7 +68,7 @@ class Recorder(BaseCallback):
         control: Control,
         budget: Budget,
         save_best: SaveBest | None,
-        on_trial: Callable[[Trial], None],
+        on_trial: Callable[[Trial, bool], None],
     ) -> None:
         self.best: Best | None = None
         self.journal = journal
@@ -105,7 +100,7 @@ class Recorder(BaseCallback):
                 kind="full_eval" if whole else "minibatch",
                 n=len(examples),
                 clock=time.perf_counter(),
-                calls_before=self.budget.spent_in(number).calls,
+                calls_before=self.budget.spent(trial=number).calls,
             )
 
     def on_evaluate_end(
@@ -145,15 +140,16 @@ class Recorder(BaseCallback):
         if len(outputs.results) < running.n:
             running = replace(running, n=len(outputs.results), kind="raced")
         trial = self._trial(running, outputs)
-        is_best = running.whole and trial.score > self._best_score
+        is_best = running.kind == "full_eval" and trial.score > self._best_score
         # a resumed run replays its first steps: what is stored already is better
         improves = is_best and trial.best >= self.journal.best_earlier
         if improves and self._save_best is not None:
             self._save_best(self._copy(running.program), trial)
         recorded = self.journal.add(trial)
+        replayed = recorded is not trial
         if is_best:
             self.best = Best(self._copy(running.program), recorded)
-        self._on_trial(recorded)
+        self._on_trial(recorded, replayed)
 
     def _copy(self, program: dspy.Module) -> dspy.Module:
         return unpatched_copy(program, self._student)
@@ -170,7 +166,7 @@ class Recorder(BaseCallback):
         if self._baseline_key is None or self._own_baseline_passed:
             return False
         self._own_baseline_passed = True
-        return running.whole and running.key == self._baseline_key
+        return running.kind == "full_eval" and running.key == self._baseline_key
 
     def _trial(self, running: _Running, outputs: Any) -> Trial:
         kind = running.kind
@@ -183,8 +179,8 @@ class Recorder(BaseCallback):
         shown = (instruction, demo_set) in earlier
         # what an earlier run of this optimization paid for counts as paid here too,
         # so that a resumed journal equals an uninterrupted one
-        spent = self.budget.spent_in(number)
-        paid = spent.paid + self.budget.spent_in(-number).paid
+        spent = self.budget.spent(trial=number)
+        paid = spent.paid + self.budget.spent(trial=-number).paid  # asked ahead
         cached = max(0, spent.calls - running.calls_before - paid)
         return Trial(
             trial=number,
@@ -194,7 +190,9 @@ class Recorder(BaseCallback):
             score=score,
             n=running.n,
             n_failed=sum(is_failed(result[-1]) for result in outputs.results),
-            best=max(score, self._best_score) if running.whole else self._best_score,
+            best=max(score, self._best_score)
+            if running.kind == "full_eval"
+            else self._best_score,
             calls_paid=paid,
             calls_cached=cached,
             seconds=round(time.perf_counter() - running.clock, 3),

@@ -32,7 +32,7 @@ from po_optimizer.optimization.floor import stop_at_floor
 from po_optimizer.optimization.forecast import Forecast
 from po_optimizer.optimization.guarded_metric import GuardedMetric
 from po_optimizer.optimization.job import Job
-from po_optimizer.optimization.journal import mark_complete, open_journal, sole_run
+from po_optimizer.optimization.journal import open_journal, sole_run
 from po_optimizer.optimization.optimizers import make_optimizer, sizes_of
 from po_optimizer.optimization.quiet import quiet_dspy
 from po_optimizer.optimization.recorder import Recorder, SaveBest
@@ -96,11 +96,11 @@ def optimize(
             control=control,
             budget=Budget(job.params.budget, job.lms, identity),
             save_best=save_best,
-            on_trial=lambda trial: announce(Scored(trial, journal.held_before(trial))),
+            on_trial=lambda trial, replayed: announce(Scored(trial, replayed)),
         )
         remark, how = _carry_out(chosen, recorder, announce, forecast)
         if how == "completed":
-            mark_complete(path)
+            journal.complete()
         return _result(job, recorder, how=how, remark=remark, forecast=forecast)
 
 
@@ -109,15 +109,22 @@ def _carry_out(
 ) -> tuple[str, EndedHow]:
     """Why the search ended, as a sentence and as a word."""
     clock, ended = time.monotonic(), "failed"
-    progress(_started(job, recorder, forecast))
+    progress(
+        Started(
+            optimizer=job.params.optimizer,
+            trials=make_optimizer(job.params).evaluations(sizes_of(job)),
+            resumed=recorder.journal.n_earlier,
+            forecast=forecast,
+            spent=recorder.budget.spent,
+            fingerprint=recorder.journal.fingerprint,
+        )
+    )
     try:
-        remark, how = _search(job, recorder, progress)
-        ended = how
+        remark, ended = _search(job, recorder, progress)
     finally:
-        best = recorder.best
-        score = best.trial.score if best else None
+        score = recorder.best.trial.score if recorder.best else None
         progress(Ended(ended, score, time.monotonic() - clock))
-    return remark, how
+    return remark, ended
 
 
 def _search(job: Job, recorder: Recorder, progress: Progress) -> tuple[str, EndedHow]:
@@ -164,18 +171,6 @@ def _stopped(stop: StopRun) -> tuple[str, EndedHow]:
     if isinstance(stop, Interrupted):
         return str(stop), "interrupted"
     raise stop.as_error() from stop
-
-
-def _started(job: Job, recorder: Recorder, forecast: Forecast | None) -> Started:
-    optimizer = make_optimizer(job.params)
-    return Started(
-        optimizer=job.params.optimizer,
-        trials=optimizer.evaluations(sizes_of(job)),
-        resumed=recorder.journal.n_earlier,
-        forecast=forecast,
-        spent=recorder.budget.spent,
-        fingerprint=recorder.journal.fingerprint,
-    )
 
 
 def _result(

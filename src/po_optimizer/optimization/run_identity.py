@@ -152,7 +152,7 @@ def _package_source(thing: Any) -> list[str]:
 
 
 def _imported(source: str) -> Iterator[str]:
-    """Every name that stands in an import, as a module of the package may be one."""
+    """Every name in an import statement; it may be a module of the package."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import | ast.ImportFrom):
             modules = [alias.name for alias in node.names]

@@ -1,4 +1,4 @@
-"""A role's program and metric, by import path or as objects that are at hand.
+"""Builds a role's program and metric, from import paths or given objects.
 
 The parameters name them as package.module.Name or package.module:Name, so another
 role is added beside `product_owner` without a change elsewhere.
@@ -63,8 +63,7 @@ def make_program(role: RoleParams, lm: Any = None) -> dspy.Module:
 
     Args:
         role: Where the program is, and the arguments it is made with.
-        lm: Stands in `dspy.settings.lm` while the program is made, for those that look
-            there; None: whatever stands there.
+        lm: Set as `dspy.settings.lm` while the program is made; None: unchanged.
 
     Raises:
         SettingError: `role.program` names none of the three, or cannot be made with
@@ -181,10 +180,7 @@ class Synchronous(dspy.Module):
         self.program = program
 
     def forward(self, **inputs: Any) -> Any:
-        """What the program gives, once it is there.
-
-        A thread of its own waits for it where a loop runs, as in a notebook.
-        """
+        """The program's result, awaited in a thread: a notebook has a running loop."""
 
         def wait() -> Any:
             return asyncio.run(self.program.acall(**inputs))

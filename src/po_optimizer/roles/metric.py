@@ -1,4 +1,4 @@
-"""A metric of any shape: how it is called, and what it means if it raises."""
+"""Calls metrics of any signature, and judges what an exception of theirs means."""
 
 import functools
 import inspect
@@ -137,7 +137,7 @@ def _by_keyword(signature: inspect.Signature, name: str) -> bool:
 
 
 def metric_signature(metric: Metric) -> inspect.Signature | None:
-    """What a metric takes; None: it does not tell."""
+    """The metric's signature; None: Python cannot read it."""
     forward = getattr(type(metric), "forward", None)  # DSPy's modules hide it
     target = metric if forward is None else functools.partial(forward, metric)
     try:

@@ -22,7 +22,7 @@ from po_optimizer.roles.build import (
 
 @dataclass(frozen=True)
 class Identity:
-    """What tells a record from others when the records are split.
+    """What identifies a record when the records are split.
 
     Args:
         texts: Compared text by text, whatever their order; records that are nearly
@@ -148,7 +148,7 @@ def load_record_type(role: RoleParams) -> RecordType:
     the fields that the program takes and whatever else the table has.
 
     Raises:
-        SettingError: `role.record` lacks a method, or the inputs cannot be told.
+        SettingError: `role.record` lacks a method, or the inputs are unknown.
     """
     if not role.record:
         inputs, required = _input_columns(role)
@@ -173,7 +173,7 @@ def input_columns(role: RoleParams) -> tuple[str, ...]:
     """The columns that the role's program takes.
 
     Raises:
-        SettingError: Neither `role.inputs` nor the program tells.
+        SettingError: Neither `role.inputs` nor the program names them.
     """
     return _input_columns(role)[0]
 
@@ -182,7 +182,7 @@ def _input_columns(role: RoleParams) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The columns that the program takes, and those that it requires.
 
     Raises:
-        SettingError: Neither `role.inputs` nor the program tells.
+        SettingError: Neither `role.inputs` nor the program names them.
     """
     if role.inputs:
         return tuple(role.inputs), tuple(role.inputs)

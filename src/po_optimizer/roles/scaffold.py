@@ -1,4 +1,4 @@
-"""A new role as a folder of files that run as they are, to be filled with one's own."""
+"""Writes the files of a new role, which run as they are, for the user to change."""
 
 import importlib.util
 import json

@@ -15,7 +15,7 @@ class Provider:
     Attributes:
         prefix: The word that DSPy or LiteLLM put before the model's name; "": the
             name of the model begins with it already.
-        address_variable: The environment variable that stands for `lm.api_base`.
+        address_variable: The environment variable to use for `lm.api_base`.
         cuts_silently: It may cut a prompt that is too long without an error.
         has_own_weights: `lm.embedded` and `lm.bounds` are about it.
 
@@ -91,7 +91,7 @@ class Provider:
         return None
 
     def weights(self, folder: Path) -> str | None:
-        """The digest of what answers; None: the server does not tell.
+        """The digest of the weights; None: the server has none.
 
         Args:
             folder: Of the LM, where the digest may be remembered.

@@ -80,7 +80,7 @@ class Ollama(LiteLLM):
         return max(1, int(value))  # 0 leaves it to Ollama, which does not tell
 
     def cost(self, prompt: int | None, completion: int | None) -> float | None:
-        """Nothing on one's own machine; what runs in its makers' cloud is unknown."""
+        """0 on the user's machine; unknown for models in Ollama's cloud."""
         if self.params.price is None:
             return None if self.params.model.endswith("cloud") else 0.0
         return super().cost(prompt, completion)
@@ -144,7 +144,7 @@ class Ollama(LiteLLM):
         )
 
     def _model_context(self) -> Iterator[Check]:
-        """Whether the model itself reads that much; nothing where it does not tell."""
+        """Whether the model supports this context, if the server says so."""
         params = self.params
         body = {"model": params.model}
         reply = get_json(f"{self._base}/api/show", self._api_key, body=body).document

@@ -1,4 +1,4 @@
-"""OpenAI-compatible servers: address, key and model, as far as they tell."""
+"""OpenAI-compatible servers: checks of address, key and model."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -35,7 +35,7 @@ class OpenAI(Provider):
         return openai_engine(base, self._api_key, self.params.timeout_seconds)
 
     def slots(self) -> int | None:
-        """As a llama.cpp server tells under /props, beside /v1."""
+        """As a llama.cpp server reports them under /props, beside /v1."""
         if self.params.api_base is None:
             return None
         root = with_v1(self.params.api_base).removesuffix("/v1")

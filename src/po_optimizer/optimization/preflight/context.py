@@ -33,7 +33,7 @@ def check_context(
         job: The optimization.
         testset: Its examples are answered later, too.
         probe: How many characters make a token, and what was asked.
-        optimization_id: On whose account the LM is asked.
+        optimization_id: Under which the LM calls are recorded.
     """
     with use_lm(job.task_lm, stage="preflight"):
         longest = _longest_prompt(job, testset, probe)

@@ -149,7 +149,7 @@ class MetricChecks:
         )
 
     def _on_empty(self, comparable: Scored | None) -> Check:
-        """Whether empty output scores less than other output; None: nothing to tell."""
+        """Whether empty output scores less than other output."""
         name, most = "metric_on_empty", self.job.params.preflight.max_empty_score
         allowed = (
             f"at most {most} on an empty output (optimize.preflight.max_empty_score), "
@@ -188,7 +188,7 @@ class MetricChecks:
 
 
 def _check_target(scores: list[Score], target: float) -> list[Check]:
-    """What the reference outputs reach of the target; [] where nothing can tell.
+    """Compares the target with the references' mean rubric; [] if they have none.
 
     It passes: a program may be better than its data, but it will seldom be.
     """

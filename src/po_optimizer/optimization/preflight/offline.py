@@ -26,7 +26,7 @@ _BYTES_PER_MB = 1_000_000
 def check_splits(splits: dict[str, list[dspy.Example]]) -> list[Check]:
     """Inputs are marked, trainset and valset filled, and no two splits overlap.
 
-    Examples without marked inputs cannot be told apart: then there is no other check.
+    Without marked inputs two examples cannot be compared: then the first check is all.
     """
     unmarked = [n for n, split in splits.items() if any(map(_is_unmarked, split))]
     marked = check(

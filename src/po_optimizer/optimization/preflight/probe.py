@@ -77,7 +77,7 @@ class Probe:
 
 
 class Prober:
-    """Asks an LM in the stage `preflight`, for one optimization's account.
+    """Asks an LM in the stage `preflight`, within the optimization's budget.
 
     Args:
         job: Whose budget ends the asking when it is reached.

@@ -91,7 +91,11 @@ def preflight(
             checks += _with_lm(job, testset, identity, probe)
             if not any(c.name.startswith("metric_on_ref") for c in checks):
                 checks += check_on_probe(job, probe, identity, target_rubric)
-            paid = Budget(job.params.budget, job.lms, identity).spent("preflight").paid
+            paid = (
+                Budget(job.params.budget, job.lms, identity)
+                .spent(stage="preflight")
+                .paid
+            )
             extra = max(0, paid - sum(probe.calls))
     report = PreflightReport(
         optimization_id=identity,

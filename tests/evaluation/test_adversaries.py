@@ -2,7 +2,7 @@ from typing import Any
 
 import dspy
 
-from po_optimizer.evaluation.adversaries import HONEST, adversaries
+from po_optimizer.evaluation.corruptions import HONEST, adversaries
 from po_optimizer.evaluation.metric_check import metric_report
 from po_optimizer.roles.score import Score
 

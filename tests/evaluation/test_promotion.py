@@ -1,9 +1,8 @@
 import pytest
 
 from po_optimizer.errors import BelowBoundError
-from po_optimizer.evaluation.bounds import check_fail_below
 from po_optimizer.evaluation.paired_scores import score_pairs
-from po_optimizer.evaluation.promotion import decide
+from po_optimizer.evaluation.promotion import check_fail_below, decide
 from po_optimizer.evaluation.wear import Judgement
 from po_optimizer.lms.usage import Usage
 from po_optimizer.params import FailAbove, FailBelow, PromotionOverride

@@ -7,7 +7,7 @@ import pytest
 
 from po_optimizer.evaluation.paired_scores import score_pairs
 from po_optimizer.evaluation.predict import predict_all
-from po_optimizer.evaluation.repeats import mean_of_repeats
+from po_optimizer.evaluation.predictions import mean_of_repeats
 from po_optimizer.roles.score import Score
 from tests.evaluation.scripted import QUICK, record
 from tests.scripted import scripted_lm

@@ -7,8 +7,12 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from po_optimizer.evaluation import statistics
-from po_optimizer.evaluation.noise_floor import expected_maximum, noise_floor
-from po_optimizer.evaluation.sign_flips import paired_test, pairwise_tests
+from po_optimizer.evaluation.sign_flips import (
+    expected_maximum,
+    noise_floor,
+    paired_test,
+    pairwise_tests,
+)
 from po_optimizer.evaluation.statistics import (
     LARGE_N,
     estimate,

@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
-from po_optimizer.lms.bounds import bound_schema
-from po_optimizer.lms.engine import PreparedEngine
+from po_optimizer.lms.engine import PreparedEngine, bound_schema
 from po_optimizer.params import DecodingBounds, LMParams
 
 BOUNDS = DecodingBounds(items=3, item_characters=60, text_characters=200)

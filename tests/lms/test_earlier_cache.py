@@ -11,9 +11,8 @@ from dspy.lm15 import Message, Response, TextPart, Usage
 from hypothesis import given
 from hypothesis import strategies as st
 
-from po_optimizer.lms.answer_store import FILE, Answers
+from po_optimizer.lms.answer_store import FILE, Answers, NotPlainError, plain_value
 from po_optimizer.lms.cache import EndpointCache
-from po_optimizer.lms.earlier_cache import NotPlainError, plain_value
 
 RECORD = CallResult.native(
     Response(

@@ -1,12 +1,16 @@
 """Numbers: predictions with coverage, statistics in pairs, the report, promotion."""
 
-from po_optimizer.evaluation.bounds import check_fail_below
 from po_optimizer.evaluation.judge import judge_programs
 from po_optimizer.evaluation.metric_check import MetricReport, metric_report
 from po_optimizer.evaluation.paired_scores import score_pairs
 from po_optimizer.evaluation.predict import predict_all, score_references, unjudged
 from po_optimizer.evaluation.predictions import PredictionRecord, Predictions
-from po_optimizer.evaluation.promotion import Champion, Promotion, decide
+from po_optimizer.evaluation.promotion import (
+    Champion,
+    Promotion,
+    check_fail_below,
+    decide,
+)
 from po_optimizer.evaluation.score_report import (
     Origin,
     RunUsage,

@@ -7,11 +7,12 @@ from statistics import fmean
 import dspy
 from pydantic import Field
 
-from po_optimizer.evaluation.adversaries import HONEST, adversaries
 from po_optimizer.evaluation.corruptions import (
     CORRUPTIONS,
+    HONEST,
     Outputs,
     Types,
+    adversaries,
     output_types,
 )
 from po_optimizer.evaluation.predictions import Result

@@ -30,8 +30,12 @@ from dspy.utils.exceptions import (
 from pydantic import BaseModel
 
 from po_optimizer.errors import MetricError, PoOptimizerError
-from po_optimizer.evaluation.predictions import PredictionRecord, Which, json_ready
-from po_optimizer.evaluation.repeats import mean_of_repeats
+from po_optimizer.evaluation.predictions import (
+    PredictionRecord,
+    Which,
+    json_ready,
+    mean_of_repeats,
+)
 from po_optimizer.lms.lm import LMAsked, no_lm_calls, use_lm
 from po_optimizer.lms.stops import StopRun
 from po_optimizer.roles.metric import JudgeUnreadableError, Measure, Metric, reference

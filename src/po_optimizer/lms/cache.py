@@ -3,20 +3,26 @@
 DSPy's own cache leaves the endpoint out of its key, unpickles what it finds and logs
 failed writes at DEBUG; each would lose or mix up answers that were paid for, or run
 what somebody put into the folder. Here answers are data on the disk (`answer_store`).
+
+What DSPy does not cache (`cache=False`, or a class with a `forward` of its own) wants a
+new answer to each call, equal ones too. In an optimization it is kept as the answer to
+the n-th call of its kind, so that a resumed run finds it.
 """
 
+import json
 import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import dspy
 from dspy.clients.cache import Cache
 from dspy.clients.call_result import CACHE_FORMAT, CallResult
+from dspy.clients.execution import IGNORED_CACHE_KEYS
 from dspy.clients.legacy_outputs import plain
 
 from po_optimizer.lms.answer_store import Answers
@@ -238,3 +244,44 @@ def _installed() -> ResponseCache:
             dspy.cache = ResponseCache(dspy.cache)
         router: ResponseCache = dspy.cache
         return router
+
+
+_counting = threading.Lock()
+
+
+def numbered_request(lm: Any, call: Any, *, awaited: bool) -> dict[str, Any] | None:
+    """Which call of an optimization this is, as a request of the response cache.
+
+    None: outside an optimization, cached by DSPy, or with arguments that are no data.
+    """
+    scope = dspy.settings.get("po_call_scope")
+    if call.cache or scope is None or scope.optimization_id is None:
+        return None
+    if scope.stage != "optimize":
+        return None
+    request = {**call.key(lm, awaited), "po_optimization": scope.optimization_id}
+    try:
+        kind = dspy.cache.cache_key(request, IGNORED_CACHE_KEYS)
+    except TypeError:
+        return None  # an argument that is no data
+    with _counting:
+        scope.n_asked[kind] += 1
+        return {**request, "po_turn": scope.n_asked[kind]}
+
+
+def load_answer(request: dict[str, Any] | None) -> CallResult | None:
+    """The answer of that turn in an earlier run."""
+    record = request and dspy.cache.get(request, IGNORED_CACHE_KEYS)
+    return CallResult.load(record) if record else None
+
+
+def keep_answer(request: dict[str, Any] | None, result: CallResult) -> CallResult:
+    """Keeps the answer of a turn, if it is data, and gives it back."""
+    if request is not None:
+        record = replace(result, raw=None).dump()
+        try:
+            json.dumps(record)
+        except TypeError:
+            return result
+        dspy.cache.put(request, record, IGNORED_CACHE_KEYS)
+    return result

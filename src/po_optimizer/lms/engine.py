@@ -2,11 +2,15 @@
 
 Engines are asked only when DSPy's response cache has no answer: so a guard sees exactly
 the calls that are paid for, each retry included, and the cache stays DSPy's own.
+
+A small model left alone with an unbounded list or string writes until its token limit,
+and the cut answer cannot be read. So the JSON schema of a request is bounded; what is
+accepted as an answer stays the program's own matter.
 """
 
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from logging import getLogger
 from typing import Any
@@ -22,12 +26,10 @@ from dspy.lm15 import (
 )
 
 from po_optimizer.errors import PoOptimizerError
-from po_optimizer.lms.answer_repair import repair_answer
-from po_optimizer.lms.bounds import bound_schema
+from po_optimizer.lms.answer_repair import repair_answer, without_thoughts
 from po_optimizer.lms.meter import Meter
 from po_optimizer.lms.stops import LMNotReady
-from po_optimizer.lms.thoughts import without_thoughts
-from po_optimizer.params import LMParams
+from po_optimizer.params import DecodingBounds, LMParams
 
 logger = getLogger(__name__)
 
@@ -212,3 +214,45 @@ def _clean(parts: tuple[Any, ...]) -> Iterator[Any]:
             yield replace(part, text=without_thoughts(repair_answer(part.text)))
         elif not isinstance(part, ThinkingPart):
             yield part
+
+
+_SCHEMA = {"items", "additionalProperties", "contains", "not", "if", "then", "else"}
+_SCHEMAS = {"anyOf", "oneOf", "allOf", "prefixItems"}
+_NAMED_SCHEMAS = {"properties", "patternProperties", "$defs", "definitions"}
+
+
+def bound_schema(schema: Any, bounds: DecodingBounds, *, in_list: bool = False) -> Any:
+    """The schema with every list and string bounded; tighter bounds of its own stay.
+
+    A lower limit of the schema's own wins, or no answer could satisfy it.
+
+    Args:
+        schema: A JSON schema or a part of one; it is not changed.
+        bounds: The most that lists and strings may hold.
+        in_list: The schema is that of a list's items.
+    """
+    if not isinstance(schema, Mapping):
+        return schema
+    bounded = {key: _bound_part(key, part, bounds) for key, part in schema.items()}
+    if schema.get("type") == "array":
+        bounded["maxItems"] = _most(schema, "Items", bounds.items)
+    if schema.get("type") == "string" and not {"enum", "const", "format"} & set(schema):
+        most = bounds.item_characters if in_list else bounds.text_characters
+        bounded["maxLength"] = _most(schema, "Length", most)
+    return bounded
+
+
+def _bound_part(key: str, part: Any, bounds: DecodingBounds) -> Any:
+    """What one keyword holds: schemas are bounded, values and names stay."""
+    if key in _SCHEMA:
+        return bound_schema(part, bounds, in_list=key == "items")
+    if key in _SCHEMAS and isinstance(part, Sequence):
+        return [bound_schema(item, bounds) for item in part]
+    if key in _NAMED_SCHEMAS and isinstance(part, Mapping):
+        return {name: bound_schema(item, bounds) for name, item in part.items()}
+    return part
+
+
+def _most(schema: Mapping[str, Any], limit: str, bound: int) -> int:
+    own = schema.get(f"max{limit}", bound)
+    return int(max(min(own, bound), schema.get(f"min{limit}", 0)))

@@ -24,7 +24,7 @@ from dspy.clients.engines.legacy_engine import AsyncLegacyEngine, LegacyEngine
 from dspy.clients.errors import error_boundary
 from dspy.lm15 import Request, Response
 
-from po_optimizer.lms import uncached
+from po_optimizer.lms.cache import keep_answer, load_answer, numbered_request
 from po_optimizer.lms.meter import CallUsage, LMIdentity, Meter, meter_of_run
 from po_optimizer.lms.program_threads import ProcessWide
 
@@ -79,9 +79,9 @@ def _metered(lm: Any, call: Any) -> Any:
     if meter is None:
         return _execute(lm, call)
     with meter.call(identify(lm, meter, call.legacy)):
-        request = uncached.numbered_request(lm, call, awaited=False)
-        answer = uncached.load_answer(request)
-        return answer or uncached.keep_answer(request, _execute(lm, call))
+        request = numbered_request(lm, call, awaited=False)
+        answer = load_answer(request)
+        return answer or keep_answer(request, _execute(lm, call))
 
 
 async def _ametered(lm: Any, call: Any) -> Any:
@@ -91,9 +91,9 @@ async def _ametered(lm: Any, call: Any) -> Any:
     if meter is None:
         return await _aexecute(lm, call)
     with meter.call(identify(lm, meter, call.legacy), waits=False):
-        request = uncached.numbered_request(lm, call, awaited=True)
-        answer = uncached.load_answer(request)
-        return answer or uncached.keep_answer(request, await _aexecute(lm, call))
+        request = numbered_request(lm, call, awaited=True)
+        answer = load_answer(request)
+        return answer or keep_answer(request, await _aexecute(lm, call))
 
 
 def _sent(lm: Any, call: Any) -> dict[str, Any] | None:

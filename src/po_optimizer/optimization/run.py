@@ -28,9 +28,8 @@ from po_optimizer.optimization.events import (
     log_event,
     tell,
 )
-from po_optimizer.optimization.floor import stop_at_floor
 from po_optimizer.optimization.forecast import Forecast
-from po_optimizer.optimization.guarded_metric import GuardedMetric
+from po_optimizer.optimization.guarded_metric import GuardedMetric, stop_at_floor
 from po_optimizer.optimization.job import Job
 from po_optimizer.optimization.journal import open_journal, sole_run
 from po_optimizer.optimization.optimizers import make_optimizer, sizes_of

@@ -5,7 +5,7 @@ from heapq import nlargest, nsmallest
 
 from pydantic import JsonValue
 
-from po_optimizer.evaluation.columns import side_by_side
+from po_optimizer.evaluation.paired_scores import side_by_side
 from po_optimizer.evaluation.predictions import PredictionRecord, Result
 
 LOSSES, GAINS, NOT_OK = 80, 60, 60

@@ -84,7 +84,9 @@ def _make(target: Any, role: RoleParams) -> Any:
     path, args = role.program, role.program_args
     if isinstance(target, dspy.Module):
         if args:
-            raise _refused("program", role, args, "it is a program already and takes no arguments")
+            raise _refused(
+                "program", role, args, "it is a program already and takes no arguments"
+            )
         return target.deepcopy()
     other_class = isinstance(target, type) and not issubclass(target, dspy.Module)
     if other_class or not callable(target):

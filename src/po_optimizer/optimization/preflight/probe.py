@@ -16,8 +16,7 @@ from po_optimizer.lms import CallRow, Interrupted, MeteredLM, StopRun, use_lm
 from po_optimizer.lms.interrupt import Control
 from po_optimizer.lms.stops import BudgetReached, MetricBroken
 from po_optimizer.optimization.budget import Budget
-from po_optimizer.optimization.floor import Attempt, attempt
-from po_optimizer.optimization.guarded_metric import GuardedMetric
+from po_optimizer.optimization.guarded_metric import Attempt, GuardedMetric, attempt
 from po_optimizer.optimization.job import Job
 from po_optimizer.optimization.optimizers import make_optimizer
 from po_optimizer.optimization.preflight.prompts import (

@@ -32,6 +32,12 @@ Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Count = Annotated[int, Field(ge=0)]
 
 
+class Frozen(BaseModel):
+    """Base of results: read-only."""
+
+    model_config = ConfigDict(frozen=True)
+
+
 class Params(BaseModel):
     """Base of all parameter models: frozen, unknown keys refused."""
 

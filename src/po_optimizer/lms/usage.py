@@ -2,12 +2,14 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import model_validator
+
+from po_optimizer.params import Frozen
 
 Basis = Literal["ledger", "probe", "setting"]
 
 
-class MeanUsage(BaseModel):
+class MeanUsage(Frozen):
     """What one answered call takes, on average.
 
     Args:
@@ -19,8 +21,6 @@ class MeanUsage(BaseModel):
         cost_usd: None: unknown.
     """
 
-    model_config = ConfigDict(frozen=True)
-
     basis: Basis = "ledger"
     n: int
     seconds: float
@@ -28,7 +28,7 @@ class MeanUsage(BaseModel):
     cost_usd: float | None
 
 
-class Usage(BaseModel):
+class Usage(Frozen):
     """What some LM calls took together.
 
     Args:
@@ -40,8 +40,6 @@ class Usage(BaseModel):
         cost_usd: US dollars; None as soon as one paid answer's cost is unknown.
         seconds: Sum of the paid calls' wall times.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     paid: int = 0
     cached: int = 0

@@ -2,8 +2,6 @@
 
 from dataclasses import replace
 
-from pydantic import BaseModel, ConfigDict
-
 from po_optimizer.lms import MeanUsage, MeteredLM
 from po_optimizer.lms.usage import Basis
 from po_optimizer.optimization.job import Job
@@ -14,7 +12,7 @@ from po_optimizer.optimization.optimizers import (
     sizes_of,
 )
 from po_optimizer.optimization.preflight import PreflightReport
-from po_optimizer.params import BudgetParams
+from po_optimizer.params import BudgetParams, Frozen
 
 _NO_CALLS = CallRange(lower=0, upper=0)
 
@@ -22,7 +20,7 @@ WORTH = 0.02
 """A gain in score that counts as one."""
 
 
-class Headroom(BaseModel):
+class Headroom(Frozen):
     """What the search is likely to gain over the program it starts from.
 
     Attributes:
@@ -35,8 +33,6 @@ class Headroom(BaseModel):
         examples: Of the valset, answered by each of them.
         calls: LM calls that it took, beside those that the search needs too.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     gain: float
     low: float
@@ -55,7 +51,7 @@ class Headroom(BaseModel):
         )
 
 
-class Forecast(BaseModel):
+class Forecast(Frozen):
     """Bounds of an optimization's LM calls, and what the most of them would take.
 
     Args:
@@ -74,8 +70,6 @@ class Forecast(BaseModel):
         headroom: What the search is likely to gain, where it was asked for.
         over_budget: Bounds of the budget that the most calls would pass, in words.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     optimizer: str
     task: CallRange

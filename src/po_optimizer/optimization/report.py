@@ -8,19 +8,17 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
 import dspy
-from pydantic import BaseModel, ConfigDict
 
 from po_optimizer.lms.usage import Usage
 from po_optimizer.optimization.forecast import Forecast
 from po_optimizer.optimization.journal import Trial
+from po_optimizer.params import Frozen
 
 EndedHow = Literal["completed", "budget", "interrupted"]
 
 
-class ForecastAccuracy(BaseModel):
+class ForecastAccuracy(Frozen):
     """What came of the most that was forecast, as ratios; None: unknown."""
-
-    model_config = ConfigDict(frozen=True)
 
     calls: float | None
     tokens: float | None
@@ -28,7 +26,7 @@ class ForecastAccuracy(BaseModel):
     cost: float | None
 
 
-class OptimizationReport(BaseModel):
+class OptimizationReport(Frozen):
     """How an optimization went; scores are means in [0, 1], higher is better.
 
     Args:
@@ -43,8 +41,6 @@ class OptimizationReport(BaseModel):
         spent: LM calls, tokens and cost over all restarts.
         fingerprint: What the result depends on.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     optimizer: str
     optimization_id: str

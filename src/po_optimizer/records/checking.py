@@ -7,14 +7,15 @@ from functools import lru_cache
 from typing import Any, cast
 
 import dspy
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from po_optimizer.errors import SettingError, field_problems
+from po_optimizer.params import Frozen
 from po_optimizer.records.reading import read_table
 from po_optimizer.roles import Identity, Record, RecordType
 
 
-class RejectedRecord(BaseModel):
+class RejectedRecord(Frozen):
     """One record that is not used.
 
     Args:
@@ -23,8 +24,6 @@ class RejectedRecord(BaseModel):
         reason: What is wrong with it.
         file: Where it stands; "" for a duplicate, whose line counts usable records.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     line: int
     field: str

@@ -10,10 +10,11 @@ from logging import getLogger
 from pathlib import Path
 from typing import Protocol
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from po_optimizer.files.atomic import write_whole
 from po_optimizer.lms.embedded.weights import weights_folder
+from po_optimizer.params import Frozen
 
 logger = getLogger(__name__)
 
@@ -24,7 +25,7 @@ _USUAL = (0.6, 1.7)  # of the kept speed; beyond, the machine is not what it was
 _ENOUGH = 200  # tokens that tell a speed
 
 
-class Speed(BaseModel):
+class Speed(Frozen):
     """What was measured of some weights on a machine.
 
     Args:
@@ -32,8 +33,6 @@ class Speed(BaseModel):
         decoding: Tokens a second with them.
         reading: Tokens of a prompt a second, with every core.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     threads: int
     decoding: float

@@ -5,21 +5,18 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import dspy
-from pydantic import BaseModel, ConfigDict
 
 from po_optimizer.lms.check import Check
 from po_optimizer.optimization.candidates import CandidateIndex
 from po_optimizer.optimization.job import Job
-from po_optimizer.params import OptimizeParams
+from po_optimizer.params import Frozen, OptimizeParams
 
 
-class CallRange(BaseModel):
+class CallRange(Frozen):
     """A number of LM calls: lower <= the calls made <= upper.
 
     An answer that cannot be parsed costs one call more, which no formula counts.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     lower: int
     upper: int
@@ -29,15 +26,13 @@ class CallRange(BaseModel):
         return CallRange(lower=self.lower + other.lower, upper=self.upper + other.upper)
 
 
-class PerRun(BaseModel):
+class PerRun(Frozen):
     """LM calls of one run of the program and of scoring it.
 
     Args:
         least: Of any run.
         most: Of any run.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     least: int
     most: int
@@ -72,10 +67,8 @@ class Sizes:
         return CallRange(lower=lower * per_run.least, upper=upper * per_run.most)
 
 
-class Calls(BaseModel):
+class Calls(Frozen):
     """LM calls of one optimization, by which LM answers them."""
-
-    model_config = ConfigDict(frozen=True)
 
     task: CallRange
     prompt: CallRange

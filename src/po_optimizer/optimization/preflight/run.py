@@ -6,7 +6,7 @@ from logging import getLogger
 from pathlib import Path
 
 import dspy
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
 from po_optimizer.errors import PreflightError
 from po_optimizer.lms import MeteredLM
@@ -30,12 +30,13 @@ from po_optimizer.optimization.preflight.offline import (
 from po_optimizer.optimization.preflight.probe import Probe, Prober
 from po_optimizer.optimization.quiet import quiet_dspy
 from po_optimizer.optimization.run_identity import optimization_id, run_fingerprint
+from po_optimizer.params import Frozen
 from po_optimizer.roles.metric import RAISED
 
 logger = getLogger(__name__)
 
 
-class PreflightReport(BaseModel):
+class PreflightReport(Frozen):
     """Every check in the order in which it was made.
 
     Args:
@@ -46,12 +47,10 @@ class PreflightReport(BaseModel):
         extra_calls: Paid calls over all restarts that were for the checks alone.
     """
 
-    model_config = ConfigDict(frozen=True)
-
     optimization_id: str
     checks: list[Check]
     seconds: float
-    calls_per_run: list[int] = []
+    calls_per_run: list[int] = Field(default_factory=list)
     extra_calls: int = 0
 
     @property

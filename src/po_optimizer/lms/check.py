@@ -49,7 +49,7 @@ def check(
     remedy: str = "",
     note: str = "",
 ) -> Check:
-    """A check whose message fits its outcome.
+    """Makes a check whose message depends on its outcome.
 
     Args:
         name: Of the check.

@@ -134,7 +134,7 @@ class MeteredEngine:
 
 
 class PreparedEngine:
-    """An engine that is sent what the parameters say, and gives nothing but answers.
+    """An engine that completes requests by the parameters and cleans the answers.
 
     The schema is bounded, so that a small model finds an end. The server's own
     arguments are added here: as arguments of dspy.LM they would be refused, for DSPy
@@ -222,7 +222,7 @@ _NAMED_SCHEMAS = {"properties", "patternProperties", "$defs", "definitions"}
 
 
 def bound_schema(schema: Any, bounds: DecodingBounds, *, in_list: bool = False) -> Any:
-    """The schema with every list and string bounded; tighter bounds of its own stay.
+    """Bounds every list and string of a schema; tighter limits of its own are kept.
 
     A lower limit of the schema's own wins, or no answer could satisfy it.
 
@@ -243,7 +243,7 @@ def bound_schema(schema: Any, bounds: DecodingBounds, *, in_list: bool = False) 
 
 
 def _bound_part(key: str, part: Any, bounds: DecodingBounds) -> Any:
-    """What one keyword holds: schemas are bounded, values and names stay."""
+    """Bounds the schemas below one keyword; values and names stay as they are."""
     if key in _SCHEMA:
         return bound_schema(part, bounds, in_list=key == "items")
     if key in _SCHEMAS and isinstance(part, Sequence):

@@ -86,11 +86,11 @@ class AnswerTransport:
 
 
 class AnswerError(ValueError):
-    """A response that is not taken."""
+    """A response that is refused."""
 
 
 def check_head(status: int, codings: Iterable[str]) -> None:
-    """Lets pass what may be read.
+    """Raises if the response must not be read.
 
     Raises:
         AnswerError: It redirects, or its size after decoding has no bound.
@@ -145,7 +145,7 @@ def is_loopback(url: str) -> bool:
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back.
+    """The reply to a request.
 
     Args:
         status: Of HTTP; None: no answer.
@@ -159,7 +159,7 @@ class Reply:
 
 
 def get_json(address: str, api_key: str | None = None, *, body: Any = None) -> Reply:
-    """Asks once; a server that does not answer is a value, not an exception.
+    """Makes one request; a server that does not answer is reported, not raised.
 
     Args:
         address: http or https; no other is followed, wherever the server points.

@@ -104,7 +104,7 @@ class Control:
 
     @contextmanager
     def raising_stops(self) -> Iterator[None]:
-        """A stop leaves the block as itself, whatever DSPy makes of it.
+        """Raises the StopRun itself, whatever DSPy raised because of it.
 
         DSPy hears a Ctrl-C too, and raises that it was cancelled.
         """
@@ -116,7 +116,7 @@ class Control:
             raise
 
     def wait_until_idle(self) -> None:
-        """Lets calls in flight end: DSPy leaves its threads running when stopped."""
+        """Waits for calls in flight, as DSPy leaves its threads running."""
         for meter in self.meters:
             meter.wait_until_idle()
 
@@ -127,7 +127,7 @@ class Control:
 
     @contextmanager
     def guarded(self, guard: Callable[[], None]) -> Iterator[None]:
-        """Within the block `guard` is asked before each paid call of either LM."""
+        """Calls `guard` before each paid call of either LM in the block."""
         for meter in self.meters:
             meter.resume()
             meter.guards.append(guard)

@@ -64,7 +64,7 @@ class MeteredLM(dspy.LM):
 
     @cached_property
     def cache_folder(self) -> Path:
-        """Of this endpoint, and of the weights that answer there today.
+        """The response cache's folder for this endpoint and its present weights.
 
         One folder for all that DSPy's cache key leaves out and that changes answers.
         """
@@ -78,11 +78,11 @@ class MeteredLM(dspy.LM):
 
     @cached_property
     def num_threads(self) -> int:
-        """Calls that are asked at a time."""
+        """LM calls at a time."""
         return self.provider.concurrency()
 
     def check_provider(self) -> list[Check]:
-        """What keeps the LM from answering; the checks are named after it, too."""
+        """Checks that the LM can answer; their names contain the LM's."""
         return [
             finding.model_copy(update={"name": f"{finding.name} ({self.slug})"})
             for finding in self.provider.check_provider()
@@ -127,7 +127,7 @@ def use_lm(
     optimization_id: str | None = None,
     callbacks: list[Any] | None = None,
 ) -> Iterator[None]:
-    """Runs DSPy programs on this LM, with its adapter and its place in the ledger.
+    """Runs DSPy programs of the block on this LM, recorded under the given stage.
 
     Calls of other LMs in the block, such as a judge's, are recorded in its ledger.
     `dspy.configure` works only in the thread that first called it; a context works

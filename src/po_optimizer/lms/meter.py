@@ -109,7 +109,7 @@ class CallUsage:
 
 @dataclass
 class _Layer:
-    """One layer of an LM call: when it began, and whether it has a row."""
+    """One of several nested calls: when it began, and whether it was recorded."""
 
     started: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
     clock: float = field(default_factory=time.perf_counter)
@@ -194,7 +194,7 @@ class Meter:
 
     @contextmanager
     def attempt(self, slug: str, secrets: tuple[str, ...] = ()) -> Iterator[CallUsage]:
-        """One paid attempt of an LM; the block says what it took.
+        """Records one paid attempt; the block fills in its usage.
 
         Raises:
             StopRun: The run was stopped while the server's Retry-After was waited for.
@@ -232,7 +232,7 @@ class Meter:
     def describe_error(
         self, error: BaseException, most: int, secrets: tuple[str, ...] = ()
     ) -> str:
-        """What an error says, without secrets, in at most so many characters."""
+        """The text of an error, without secrets and cut to `most` characters."""
         # the libraries' advice and tracebacks are about their own arguments
         text = re.split(r"\n\n  |\nTraceback ", str(error), maxsplit=1)[0]
         return mask(visible(mask(text, self.secret))[:most], *secrets)
@@ -276,7 +276,7 @@ class Meter:
         paid: bool = True,
         error: str | None = None,
     ) -> None:
-        """Adds a row to the ledger, unless a layer inside of this one did.
+        """Adds a row to the ledger, unless a nested call did.
 
         Raises:
             WriteFailed: The disk refused it.
@@ -309,7 +309,7 @@ class Meter:
 
 
 def _take_retry_after(error: Exception) -> None:
-    """Keeps the wait for the next attempt: DSPy would sleep through every stop."""
+    """Postpones the Retry-After wait to the next attempt, where a stop ends it."""
     seconds = finite_seconds(getattr(error, "retry_after", None))
     if seconds and not _in_event_loop():
         _retry_after.set(seconds)
@@ -317,7 +317,7 @@ def _take_retry_after(error: Exception) -> None:
 
 
 def _in_event_loop() -> bool:
-    """There DSPy's own wait lets the other tasks go on."""
+    """Whether an event loop runs; there DSPy waits without blocking other tasks."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -326,7 +326,7 @@ def _in_event_loop() -> bool:
 
 
 def _is_unreachable(error: Exception) -> bool:
-    """Whether an LM's error says that it is not there, rather than no to a prompt."""
+    """Whether the LM is unreachable, as opposed to refusing this prompt."""
     if isinstance(error, LMUnsupportedModelError):
         return True  # no prompt is answered by a model that is not there
     if isinstance(error, ContextWindowExceededError | LMInvalidRequestError):
@@ -340,7 +340,7 @@ def _is_unreachable(error: Exception) -> bool:
 
 @contextmanager
 def in_use(meter: Meter) -> Iterator[None]:
-    """The block's LM calls are this run's, and may be stopped by Ctrl-C."""
+    """Marks the meter as in use by the block, so that Ctrl-C can stop it."""
     meter.resume()
     _in_use.append(meter)
     try:

@@ -97,7 +97,7 @@ async def _ametered(lm: Any, call: Any) -> Any:
 
 
 def _sent(lm: Any, call: Any) -> dict[str, Any] | None:
-    """What the engine is sent, whichever interface of DSPy's asked.
+    """The request as the engine gets it, independent of DSPy's interface.
 
     DSPy's own keys depend on the interface: the next version of DSPy would not find
     the answers that this one paid for.
@@ -111,7 +111,7 @@ def _sent(lm: Any, call: Any) -> dict[str, Any] | None:
 
 
 def _metered_engine(lm: Any, call: Any, asynchronous: bool) -> Any:
-    """DSPy's choice of an engine, each of whose attempts is metered."""
+    """Wraps the engine that DSPy chooses, so that each attempt is metered."""
     backend, request, provider = _select(lm, call, asynchronous)
     meter = _meter(lm)
     if meter is None:
@@ -219,7 +219,7 @@ def _report_event(usage: CallUsage, event: Any) -> None:
 
 
 def _report_answer(usage: CallUsage, answer: Any) -> None:
-    """What an answer of an LM's own `forward` says of its usage, as OpenAI's do."""
+    """Takes the usage from an answer of a user's `forward`, in OpenAI's form."""
     tokens = getattr(answer, "usage", None)
     if not isinstance(tokens, Mapping):
         tokens = getattr(tokens, "__dict__", {})
@@ -227,7 +227,7 @@ def _report_answer(usage: CallUsage, answer: Any) -> None:
 
 
 def _metered_method(method: Callable[..., Any]) -> Callable[..., Any]:
-    """A method with which a class of LMs answers, by itself or by another LM."""
+    """Wraps a method of a user's LM class, so that its calls are metered."""
     # with super() it leaves the asking to DSPy, whose way is checked at its end
     delegates = "__class__" in inspect.unwrap(method).__code__.co_freevars
 

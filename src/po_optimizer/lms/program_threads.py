@@ -1,4 +1,4 @@
-"""What a program that has threads of its own needs while an LM is in use."""
+"""Hands DSPy's settings to the threads that a program starts by itself."""
 
 import contextvars
 import functools
@@ -16,7 +16,7 @@ _start = threading.Thread.start
 
 
 class ProcessWide:
-    """A block that changes the process: several threads may be in it at a time.
+    """Process-wide changes for a block that several threads may enter.
 
     The first one in sets it up, and the last one out takes it down.
 

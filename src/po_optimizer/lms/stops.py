@@ -29,7 +29,7 @@ class StopRun(BaseException):
 
 
 class Interrupted(StopRun):
-    """Someone asked to end, mostly the user; what was in flight was finished."""
+    """The user stopped the run; calls in flight were finished."""
 
     def __init__(self, why: str = "interrupted by the user") -> None:
         super().__init__(f"{why}. Answers are kept: the same command resumes.")

@@ -12,7 +12,7 @@ from po_optimizer.params import BudgetParams
 
 
 class Budget:
-    """A guard for `Meter.guards` over everything that one optimization calls.
+    """Refuses paid LM calls of one optimization once a bound is reached.
 
     Args:
         params: The bounds; None is no bound.
@@ -34,7 +34,7 @@ class Budget:
         )
 
     def spent(self, *, stage: str | None = None, trial: int | None = None) -> Usage:
-        """What the ledgers say so far; of one stage or trial, or of all."""
+        """Usage so far by the ledgers: of one stage, of one trial, or of all calls."""
         identity = self.optimization_id
         usages = (
             ledger.totals(stage=stage, optimization_id=identity, trial=trial)
@@ -48,7 +48,7 @@ class Budget:
         return self._earlier_seconds + time.monotonic() - self._started
 
     def check(self) -> None:
-        """Does nothing while every bound has room.
+        """Raises once a bound is reached; registered in `Meter.guards`.
 
         Raises:
             BudgetReached: A bound is reached.

@@ -60,7 +60,7 @@ def unpatched_copy(program: dspy.Module, student: dspy.Module) -> dspy.Module:
 
 
 def candidate_key(program: dspy.Module) -> str:
-    """Equal for programs with the same instructions and demos."""
+    """A digest of the instructions and demos of a program."""
     parts = [
         [p.signature.instructions, demos_key(p.demos)] for p in program.predictors()
     ]
@@ -68,7 +68,7 @@ def candidate_key(program: dspy.Module) -> str:
 
 
 def demos_key(demos: list[Any]) -> str:
-    """Equal for equal lists of demos."""
+    """A digest of a list of demos."""
     return _digest([dict(demo.items()) for demo in demos])
 
 

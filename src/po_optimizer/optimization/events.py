@@ -41,7 +41,7 @@ class Phase:
 
 @dataclass(frozen=True)
 class Scored:
-    """A trial is in the journal.
+    """A trial was added to the journal.
 
     Args:
         replayed: It was there before: a resumed run only follows it, by kept answers.
@@ -92,12 +92,12 @@ def tell(event: Any) -> None:
 
 
 def log_event(event: Event) -> None:
-    """One line at INFO."""
+    """Logs the event as one line at INFO."""
     _log.info("%s", describe(event))
 
 
 def describe(event: Event) -> str:
-    """The event in one line."""
+    """Describes the event in one line."""
     match event:
         case Started():
             resumed = f", resumed after trial {event.resumed}" if event.resumed else ""

@@ -52,7 +52,7 @@ class Headroom(Frozen):
 
 
 class Forecast(Frozen):
-    """Bounds of an optimization's LM calls, and what the most of them would take.
+    """Bounds of an optimization's LM calls, and tokens, time and cost of the upper one.
 
     Args:
         task: Calls of the task LM.
@@ -89,7 +89,7 @@ class Forecast(Frozen):
 
     @property
     def calls(self) -> CallRange:
-        """Of the optimization, if every answer can be parsed, with what came before."""
+        """LM calls of the optimization, preflight and headroom included."""
         before = self.preflight + (self.headroom.calls if self.headroom else 0)
         return self.task + self.prompt + CallRange(lower=before, upper=before)
 
@@ -127,7 +127,7 @@ def _time(most: float, share: float) -> str:
 
 
 def between(calls: CallRange) -> str:
-    """One number, or two where they differ."""
+    """A number of calls as text, or "lower to upper"."""
     if calls.lower == calls.upper:
         return f"{calls.upper}"
     return f"{calls.lower} to {calls.upper}"

@@ -52,7 +52,7 @@ class GuardedMetric:
         self._stop = stop
 
     def __call__(self, example: dspy.Example, prediction: Any, *optional: Any) -> Score:
-        """The score, by as many arguments as DSPy gives.
+        """The score, with as many arguments as the caller gives.
 
         Raises:
             MetricBroken: The metric raised, or gave no number in [0, 1].
@@ -96,7 +96,7 @@ class FeedbackMetric:
 def empty_scores(
     metric: Metric, example: dspy.Example, outputs: Collection[str]
 ) -> list[float]:
-    """What outputs without content score; one that the metric raises at has no score.
+    """Scores of outputs without content; without those at which the metric raises.
 
     Args:
         metric: Any callable that DSPy's optimizers take.
@@ -121,7 +121,7 @@ def empty_scores(
 def scores_when_empty(
     metric: Metric, example: dspy.Example, prediction: Any
 ) -> list[float]:
-    """What an empty output scores in place of this one; [] if nothing."""
+    """Scores of an empty output in place of this one; [] if there are none."""
     if isinstance(metric, GuardedMetric):
         metric = metric.unguarded
     try:
@@ -210,7 +210,7 @@ class Attempt:
 def attempt(
     program: dspy.Module, example: dspy.Example, metric: Callable[..., Score]
 ) -> Attempt:
-    """Runs and scores; a StopRun passes, the program's own errors are findings."""
+    """Runs the program and scores its output; errors of the program are recorded."""
     try:
         prediction = program(**example.inputs())
     except AdapterParseError as error:

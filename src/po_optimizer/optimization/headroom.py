@@ -65,7 +65,7 @@ class RewriteInstructions(dspy.Signature):
 
 
 def with_headroom(job: Job, forecast: Forecast) -> Forecast:
-    """The forecast with its headroom, where `headroom` asks for it.
+    """Adds the headroom to the forecast, if `optimize.headroom` is set.
 
     That takes LM calls of the optimization's budget, `SHARE` of those that the search
     takes at most; where that is too few, the headroom stays unknown. Answers are kept,
@@ -121,7 +121,7 @@ def with_headroom(job: Job, forecast: Forecast) -> Forecast:
 def expected_gain(
     scores: Values, num_candidates: int, num_examples: int, seed: int
 ) -> tuple[float, float, float, float]:
-    """What the best of so many candidates is worth, if they are like those seen.
+    """Estimates the gain of the best of many candidates from the scores of a few.
 
     The true effects of candidates are assumed normal. Their mean and spread follow from
     the scores: the spread of the candidates' means, less what chance adds on so few
@@ -170,13 +170,13 @@ def expected_gain(
 
 
 def _variance(deviations: Values, freedom: int) -> float:
-    """With the assumed spread counted in, as a few equal scores prove little."""
+    """The variance, with a prior, because a few equal scores prove little."""
     squares = float((deviations**2).sum())
     return (squares + _WEIGHT * _SPREAD**2) / (freedom + _WEIGHT)
 
 
 def _design(job: Job, forecast: Forecast, bound: int) -> tuple[int, int]:
-    """Candidates and examples that so many LM calls pay for; (0, 0) if too few."""
+    """Numbers of candidates and examples within the bound of calls; (0, 0): too few."""
     predictors, valset = len(job.student.predictors()), len(job.valset)
     per_run = forecast.per_run.most if forecast.per_run else predictors
     for candidates in range(_CANDIDATES, _FEWEST_CANDIDATES - 1, -1):
@@ -192,7 +192,7 @@ def _writes(job: Job) -> bool:
 
 
 def _candidates(job: Job, count: int) -> list[dspy.Module]:
-    """Every second with other instructions, the others with other demos, some both."""
+    """Makes candidates: with other instructions, with other demos, or with both."""
     rng = np.random.default_rng(job.params.seed)
     most = make_optimizer(job.params).max_demos()
     advice, programs = cycle(_ADVICE), []
@@ -212,7 +212,7 @@ def _candidates(job: Job, count: int) -> list[dspy.Module]:
 
 
 def _rewrite(predictor: dspy.Predict, advice: str, job: Job) -> None:
-    """Leaves them where the prompt LM writes nothing readable."""
+    """Replaces the instructions, unless the prompt LM writes nothing readable."""
     signature = predictor.signature
     names = ", ".join(signature.input_fields), ", ".join(signature.output_fields)
     with dspy.context(lm=job.prompt_lm), contextlib.suppress(AdapterParseError):

@@ -78,7 +78,7 @@ class Trial(BaseModel):
     prompts: list[Prompt] = []
 
     def same_as(self, other: "Trial") -> bool:
-        """True if both have the same result, whatever it took to get it."""
+        """Whether both have the same result; calls and seconds may differ."""
         effort = {"calls_paid", "calls_cached", "seconds", "prompts"}
         return self.model_dump(exclude=effort) == other.model_dump(exclude=effort)
 
@@ -110,7 +110,7 @@ class Journal:
         return max((trial.best for trial in self._earlier), default=-1.0)
 
     def add(self, trial: Trial) -> Trial:
-        """Records a trial; gives the earlier run's where that has it already."""
+        """Records a trial; returns the earlier run's record if it is the same trial."""
         earlier = next(iter(self._earlier[len(self.trials) :]), None)
         if earlier is not None and earlier.same_as(trial):
             trial = earlier
@@ -126,13 +126,13 @@ class Journal:
         return trial
 
     def complete(self) -> None:
-        """Notes that the run came to its end."""
+        """Marks the run as completed."""
         self.path.with_suffix(_COMPLETE).touch()
 
 
 @contextmanager
 def sole_run(path: Path) -> Iterator[None]:
-    """Within the block no other process makes the run of this journal.
+    """Locks the journal: no other process can run this optimization in the block.
 
     Two that write it at once would leave each trial twice. The operating system lifts
     the lock when a process dies; where there are no such locks nothing is checked.
@@ -157,7 +157,7 @@ def sole_run(path: Path) -> Iterator[None]:
 
 
 def read_journal(path: Path) -> list[Trial]:
-    """The trials of a journal, up to the first line that is none.
+    """Reads the trials of a journal, up to the first damaged line.
 
     The last may have been cut short by a kill. What follows one that is damaged is
     replayed from kept answers, like that one.
@@ -184,7 +184,7 @@ def _lines(trials: list[Trial]) -> str:
 
 
 def open_journal(path: Path, fingerprint: Fingerprint, on_change: str) -> Journal:
-    """The journal of this run: continued if nothing has changed, else anew.
+    """Opens the journal: continued if nothing has changed, else a new one.
 
     An earlier run that came to its end is not in danger: a changed one follows it
     without a question, and its answers stay in the response cache.
@@ -215,7 +215,7 @@ def open_journal(path: Path, fingerprint: Fingerprint, on_change: str) -> Journa
 
 
 def changes_since(path: Path, fingerprint: Fingerprint) -> list[str] | None:
-    """What is different in the run that the journal is of; None: there is no run."""
+    """What differs from the run in the journal; None: there is no run."""
     file = path.with_suffix(_FINGERPRINT)
     if not file.exists():
         return None

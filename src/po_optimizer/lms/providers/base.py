@@ -35,7 +35,7 @@ class Provider:
 
     @classmethod
     def params_of(cls, name: str) -> LMParams | None:
-        """The parameters of a model's name in Python; None: DSPy's own way serves."""
+        """Parameters for a model string from Python; None: `dspy.LM` handles it."""
         return None
 
     @property
@@ -58,7 +58,7 @@ class Provider:
         raise NotImplementedError
 
     def check_provider(self) -> list[Check]:
-        """What keeps it from answering, with what mends it; no token is asked for."""
+        """Checks that it can answer, without asking for a token."""
         return []
 
     def request_arguments(self) -> dict[str, Any]:

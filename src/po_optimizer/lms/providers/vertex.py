@@ -12,7 +12,7 @@ _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
 
 class Vertex(LiteLLM):
-    """Google's cloud, which knows people by their credentials and not by a key."""
+    """Google's cloud; it uses credentials instead of a key."""
 
     prefix = "vertex_ai"
     sends_key = False

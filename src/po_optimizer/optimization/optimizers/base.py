@@ -22,7 +22,7 @@ class CallRange(Frozen):
     upper: int
 
     def __add__(self, other: "CallRange") -> "CallRange":
-        """Both together."""
+        """The sum of both ranges."""
         return CallRange(lower=self.lower + other.lower, upper=self.upper + other.upper)
 
 
@@ -39,7 +39,7 @@ class PerRun(Frozen):
 
     @classmethod
     def of(cls, calls: Sequence[int]) -> "PerRun":
-        """From what some runs made: beyond their extremes by as much as they span."""
+        """From some runs: their range, extended by its width on both sides."""
         least, most = min(calls), max(calls)
         span = most - least
         return cls(least=max(min(1, least), least - span), most=most + span)
@@ -62,7 +62,7 @@ class Sizes:
     per_run: PerRun | None = None
 
     def calls(self, *, lower: int, upper: int) -> CallRange:
-        """The LM calls of at least and at most so many runs of the program."""
+        """LM calls for a number of program runs between two bounds."""
         per_run = self.per_run or PerRun.of([self.predictors])
         return CallRange(lower=lower * per_run.least, upper=upper * per_run.most)
 
@@ -75,7 +75,7 @@ class Calls(Frozen):
 
 
 class Optimizer:
-    """An optimizer of DSPy's behind the run control.
+    """Interface of an optimizer: it searches, and says before what that takes.
 
     `compile` returns no program: every candidate passes through DSPy's `Evaluate`,
     where the journal sees it and keeps the best, so that a run that ends early gives
@@ -110,7 +110,7 @@ class Optimizer:
         raise NotImplementedError
 
     def choose_valset(self, valset: list[dspy.Example]) -> list[dspy.Example]:
-        """The part of the valset that it evaluates on: all of it."""
+        """The part of the valset on which candidates are scored."""
         return valset
 
     def calls(self, sizes: Sizes) -> Calls:
@@ -132,5 +132,5 @@ class Optimizer:
     def prompt_lm_characters(
         self, student: dspy.Module, trainset: list[dspy.Example]
     ) -> dict[str, int]:
-        """Characters of the longest prompts to the prompt LM, by what decides them."""
+        """Length of the longest prompts to the prompt LM, by the setting at fault."""
         return {}

@@ -38,7 +38,7 @@ class Gepa(Optimizer):
     def compile(
         self, job: Job, candidates: CandidateIndex, announce: Callable[[str], None]
     ) -> str:
-        """Searches until its own count of scorings is used up."""
+        """Searches until the number of scorings is used up."""
         announce("trials")
         optimizer = dspy.GEPA(
             metric=FeedbackMetric(job.metric),
@@ -82,7 +82,7 @@ class Gepa(Optimizer):
         return 1 + math.ceil(iterations * (2 + _ACCEPTED))
 
     def checks(self, sizes: Sizes) -> list[Check]:
-        """One bound exactly, and one that lets it go beyond the baseline."""
+        """Exactly one bound is set, and it allows more than the baseline."""
         params = self._params
         bounds = params.model_dump(
             include={"auto", "max_full_evals", "max_metric_calls"}

@@ -135,7 +135,7 @@ class Miprov2(Optimizer):
     def compile(
         self, job: Job, candidates: CandidateIndex, announce: Callable[[str], None]
     ) -> str:
-        """Searches; a search that runs out of candidates ends well."""
+        """Searches; if all candidates were tried, the search just ends."""
         try:
             optimizer = self._optimizer(job, candidates, announce)
             optimizer.compile(
@@ -171,7 +171,7 @@ class Miprov2(Optimizer):
         )
 
     def choose_valset(self, valset: list[dspy.Example]) -> list[dspy.Example]:
-        """All of it, or as many examples as `auto` looks at, drawn by the seed."""
+        """All of it, or the sample that `auto` uses, drawn with the seed."""
         if self._params.auto is None or len(valset) <= AUTO[self._params.auto][1]:
             return valset
         rng = random.Random(self._seed)  # noqa: S311
@@ -188,7 +188,7 @@ class Miprov2(Optimizer):
         return 1 + plan.trials + (plan.full_evals if plan.minibatch else 0)
 
     def checks(self, sizes: Sizes) -> list[Check]:
-        """Every conflict of arguments that DSPy meets only after paid calls."""
+        """Finds conflicts of arguments that DSPy notices only after paid calls."""
         return check_arguments(self._params, sizes)
 
     def max_demos(self) -> int:

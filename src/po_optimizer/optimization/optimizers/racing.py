@@ -20,7 +20,7 @@ _plain: Any = dspy.Evaluate.__call__.__wrapped__  # without callbacks
 
 
 class RacingEvaluate(dspy.Evaluate):
-    """An evaluation that gives up what lies below the best candidate so far.
+    """An evaluation that stops early if a candidate is worse than the best one.
 
     After each block of examples the differences to the best candidate's scores on the
     same examples are looked at: if the upper end of the 95 % interval of their mean

@@ -27,7 +27,7 @@ Scored = list[tuple[dspy.Example, Score]]
 
 
 def check_before_probe(job: Job, target: float | None) -> list[Check]:
-    """What can be said of the metric without an LM; [] if that takes real outputs.
+    """Checks the metric without an LM; [] if that needs outputs of the program.
 
     What a program with a `forward` of its own gives is known only after it has run.
     """
@@ -54,7 +54,7 @@ def check_before_probe(job: Job, target: float | None) -> list[Check]:
 def check_on_probe(
     job: Job, probe: Probe, identity: str, target: float | None
 ) -> list[Check]:
-    """The same by what the probe's runs gave.
+    """Checks the metric with the outputs of the probe.
 
     A metric that asks an LM is tried on one example only: each score is paid for.
     """
@@ -92,7 +92,7 @@ def _failed(name: str, value: str | None, allowed: str, problem: str) -> Check:
 
 @dataclass(frozen=True)
 class MetricChecks:
-    """The metric on reference outputs and on empty ones.
+    """Checks the metric on reference outputs and on empty outputs.
 
     Args:
         job: Its metric is called.
@@ -109,7 +109,7 @@ class MetricChecks:
     target: float | None
 
     def make(self) -> list[Check]:
-        """References first: what they score, empty output is compared with."""
+        """The checks; empty outputs are compared with the references' scores."""
         pairs = [
             (example, reference(example, self.outputs)) for example in self.examples
         ]

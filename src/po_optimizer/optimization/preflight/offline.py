@@ -24,7 +24,7 @@ _BYTES_PER_MB = 1_000_000
 
 
 def check_splits(splits: dict[str, list[dspy.Example]]) -> list[Check]:
-    """Inputs are marked, trainset and valset filled, and no two splits overlap.
+    """Checks that inputs are marked, no split is empty and no two overlap.
 
     Without marked inputs two examples cannot be compared: then the first check is all.
     """
@@ -77,7 +77,7 @@ def _is_unmarked(example: dspy.Example) -> bool:
 
 
 def check_predictors(student: dspy.Module) -> Check:
-    """There is a prompt to optimize."""
+    """Checks that there is a prompt to optimize."""
     names = ", ".join(name for name, _ in student.named_predictors())
     return check(
         "has_predictors",
@@ -91,7 +91,7 @@ def check_predictors(student: dspy.Module) -> Check:
 
 
 def check_packages(optimizer: Optimizer) -> list[Check]:
-    """What the optimizer imports late is installed."""
+    """Checks that the packages of the optimizer are installed."""
     return [
         check(
             f"{package}_installed",
@@ -106,7 +106,7 @@ def check_packages(optimizer: Optimizer) -> list[Check]:
 
 
 def check_storage(student: dspy.Module, trainset: list[dspy.Example]) -> Check:
-    """The student with long instructions and demos renders the same after a load."""
+    """Checks that the student, with long instructions and demos, survives storage."""
     program = student.deepcopy()
     for predictor in program.predictors():
         predictor.signature = predictor.signature.with_instructions(_LONG_INSTRUCTIONS)
@@ -128,7 +128,7 @@ def check_storage(student: dspy.Module, trainset: list[dspy.Example]) -> Check:
 def _storage_problem(
     program: dspy.Module, student: dspy.Module, trainset: list[dspy.Example]
 ) -> str:
-    """What a save and a load would lose of the program; "" if nothing."""
+    """What would be lost by saving and loading the program; "": nothing."""
     document = extract_program_components(program)
     loaded = load_program_from_components(document, program=student)
     if missing := missing_parts(loaded):
@@ -143,7 +143,7 @@ def _storage_problem(
 
 
 def check_cost(job: Job, optimizer: Optimizer) -> Check:
-    """A bound on the cost can be reached, because the cost of a call is known."""
+    """Checks that the cost of a call is known, if it is bounded."""
     bound = job.params.budget.max_cost_usd
     lms = job.lms if optimizer.proposes else [job.task_lm]
     unknown = sorted({lm.slug for lm in lms if not lm.knows_cost})
@@ -159,7 +159,7 @@ def check_cost(job: Job, optimizer: Optimizer) -> Check:
 
 
 def check_disk(path: Path, least_mb: float) -> Check:
-    """The disk has room for answers, journal and programs."""
+    """Checks that the disk has room for answers, journal and programs."""
     existing = next(folder for folder in [path, *path.parents] if folder.exists())
     free = shutil.disk_usage(existing).free / _BYTES_PER_MB
     return check(

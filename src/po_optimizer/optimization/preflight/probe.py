@@ -35,7 +35,7 @@ _PING = "Answer with the word ready."
 
 @dataclass
 class Probe:
-    """What a few runs of the student on the valset showed.
+    """Results of a few runs of the student on the valset.
 
     The answers stay in the response cache, where the baseline's evaluation finds them:
     the probe costs nothing twice.
@@ -93,7 +93,7 @@ class Prober:
 
     @contextmanager
     def _asking(self) -> Iterator[None]:
-        """The block's calls; at the end of the budget it is left without an error.
+        """Makes the block's LM calls; leaves it quietly when the budget is used up.
 
         Raises:
             InterruptedRunError: Ctrl-C.
@@ -156,7 +156,7 @@ class Prober:
         logger.debug("preflight: %s, example %d, %.1f s", self._lm.slug, n, seconds)
 
     def _chars_per_token(self) -> float | None:
-        """Of all prompts without media, by what the answers say was read.
+        """Characters per token over all prompts without media, as the LM counted them.
 
         An answer of the response cache holds what was said when it was paid for, so
         that a preflight that refused refuses again.
@@ -172,7 +172,7 @@ class Prober:
         return sum(n for n, _ in reported) / sum(tokens for _, tokens in reported)
 
     def _varies(self) -> bool | None:
-        """Whether the LM answers the first prompt in another way the second time."""
+        """Whether the LM gives another answer when it is asked the same again."""
         first = next(iter(self._history()), None)
         if first is None:  # an LM of one's own was asked
             return None
@@ -206,7 +206,7 @@ class Prober:
         return answered
 
     def ping(self) -> str | None:
-        """Why the LM gives no answer; None: it gave one."""
+        """Asks for one word. Returns why there was no answer; None: there was one."""
         try:
             with self._asking():
                 self._lm(_PING)
@@ -230,7 +230,7 @@ class Prober:
         return _prompt_tokens(response) or None
 
     def _ask(self, messages: Messages, *, max_tokens: int | None, cache: bool) -> Any:
-        """The response to one call, by the interface that the LM's class has."""
+        """Makes one call, through the interface that the LM's class has."""
         lm, settings = self._lm, self._lm.kwargs
         most = max_tokens or settings.get("max_tokens")
         if not isinstance(lm, dspy.LM):
@@ -242,7 +242,7 @@ class Prober:
         return lm(request_from_openai_chat(given), cache=cache)
 
     def refusal(self, error: LMError) -> str:
-        """What the server says of a prompt that it does not answer."""
+        """Describes an error of the server as a refused prompt."""
         words = self._lm.meter.describe_error(error, 300)
         return f"{self._lm.slug} refuses the prompt: {words}"
 
@@ -261,7 +261,7 @@ def _answers(call: dict[str, Any]) -> Sequence[Any]:
 
 
 def _prompt_tokens(answer: Any) -> int:
-    """What an answer says was read; 0: it does not say."""
+    """The prompt tokens that an answer reports; 0: none."""
     usage = getattr(answer, "usage", None)
     names = ("input_tokens", "prompt_tokens")  # DSPy's word, and OpenAI's
     return next((n for name in names if (n := getattr(usage, name, None))), 0)

@@ -66,7 +66,7 @@ def preflight(
     target_rubric: float | None = None,
     disk_path: Path = Path(),
 ) -> PreflightReport:
-    """The report of an optimization that can start.
+    """Checks that an optimization can succeed, and reports every check.
 
     What costs nothing is checked first; the LMs are asked only if all of it passed.
     The probe's answers are the first of the baseline's evaluation.
@@ -181,7 +181,7 @@ def _answers(which: str, lm: MeteredLM, lost: str | None, paid: int = 1) -> Chec
 
 
 def _on_outputs(probe: Probe, *, floor_stop: bool) -> Iterator[Check]:
-    """The metric gave each output of the probe a score, and can use one of them."""
+    """Checks that the metric scored every output of the probe and could use one."""
     reasons = [a.unusable or "" for a in probe.attempts if a.score is not None]
     raised_always = all(reason.startswith(RAISED) for reason in reasons)
     broken = probe.broken or (reasons[0] if reasons and raised_always else "")

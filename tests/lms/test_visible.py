@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from po_optimizer.cli import RunError
 from po_optimizer.console.logs import escape_logs
+from po_optimizer.console.next_step import Invocation
 from po_optimizer.console.summary import show_summary
 from po_optimizer.lms.visible import scrub, visible, visible_data
 from po_optimizer.reporting.prompt_diff import environment
@@ -129,7 +130,8 @@ def summary_of():
     def show(conflict):
         report = {"status": "aligned", "program": "baseline", "reason": conflict}
         report["conflicts"] = [conflict]
-        show_summary(Pipeline(), Catalog(integration_report=report))
+        catalog = Catalog(integration_report=report)
+        show_summary(Pipeline(), catalog, Invocation("base", {}))
 
     return show
 

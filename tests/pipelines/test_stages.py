@@ -6,6 +6,7 @@ import pytest
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Pipeline, node
 
+from po_optimizer.console.next_step import Invocation
 from po_optimizer.console.summary import show_summary
 from po_optimizer.errors import BelowBoundError, PoOptimizerError
 from po_optimizer.params import (
@@ -120,7 +121,8 @@ def test_forecast_counts_calls(made):
 def test_forecast_alone_is_shown_in_words(made, capsys):
     """`--pipeline=forecast` ends with what the optimization would cost."""
     catalog = DataCatalog({"forecast": MemoryDataset(made["forecast"])})
-    show_summary(Pipeline([node(lambda: 0, None, "forecast")]), catalog)
+    pipeline = Pipeline([node(lambda: 0, None, "forecast")])
+    show_summary(pipeline, catalog, Invocation("base", {}))
     assert "calls" in capsys.readouterr().out
 
 

@@ -7,6 +7,7 @@ import click
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from kedro.pipeline import Node, Pipeline
 
 from po_optimizer.cli import RunError
 from po_optimizer.console.logs import escape_logs
@@ -123,15 +124,12 @@ def summary_of():
         def load(self, name):
             return self[name]
 
-    class Pipeline:
-        def all_outputs(self):
-            return {"integration_report"}
-
     def show(conflict):
         report = {"status": "aligned", "program": "baseline", "reason": conflict}
         report["conflicts"] = [conflict]
         catalog = Catalog(integration_report=report)
-        show_summary(Pipeline(), catalog, Invocation("base", {}))
+        pipeline = Pipeline([Node(lambda: {}, None, "integration_report", name="node")])
+        show_summary(pipeline, catalog, Invocation("base", {}))
 
     return show
 

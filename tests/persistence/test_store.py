@@ -31,7 +31,7 @@ from po_optimizer.persistence import (
     verify,
 )
 from po_optimizer.persistence import format as fmt
-from po_optimizer.persistence.codec.values import Encoder, NotStored
+from po_optimizer.persistence.codec.values import Encoder
 from po_optimizer.persistence.components import encode
 from po_optimizer.persistence.prompts import prompt_hashes
 from po_optimizer.persistence.verify import Verifier
@@ -372,10 +372,3 @@ def test_thread_never_reaches_a_snapshot(tmp_path: Path) -> None:
     holding.worker = worker  # type: ignore[attr-defined]
     saved = save_program(holding, tmp_path / "p.json", verify="inline")
     assert "a thread of its own" in str(saved.snapshot_problem)
-
-
-def test_snapshot_of_before_a_move_finds_what_it_names() -> None:
-    """Earlier snapshots name modules where they lay when they were made."""
-    earlier = b"cpo_optimizer.persistence.values\nNotStored\n."
-
-    assert snapshot.loads(earlier) is NotStored

@@ -97,7 +97,7 @@ def encode(
 ) -> dict[str, Any]:
     """The sealed document of a program; `encoder` keeps what was met on the way."""
     tree = encoder.encode(program, "self")
-    by_path = predictors(program)
+    by_path, left_out = predictors(program), encoder.not_stored
     document: dict[str, Any] = {
         "format": fmt.FORMAT,
         "format_version": fmt.FORMAT_VERSION,
@@ -109,23 +109,15 @@ def encode(
         "arguments": encode_arguments(program, arguments),
         "program": tree,
         "types": encoder.types,
-        "not_stored": _distinct(encoder.not_stored),
+        "not_stored": list({tuple(e.values()): e for e in left_out}.values()),
     }
     if encoder.problems:
         document["rescued"] = encoder.problems
     return fmt.seal(document)
 
 
-def _distinct(entries: list[dict[str, str]]) -> list[dict[str, str]]:
-    return list({tuple(entry.values()): entry for entry in entries}.values())
-
-
 def compare(document: dict[str, Any], encoder: Encoder) -> None:
-    """Decode the document in memory, encode that and compare.
-
-    Raises:
-        SaveError: The second encoding differs from the first.
-    """
+    """Decode the document in memory, encode that and compare."""
     decoder = Decoder(Imports((), encoder.classes), document["types"], compare=True)
     decoded = decoder.decode(document["program"])
     again = Encoder()
@@ -135,27 +127,19 @@ def compare(document: dict[str, Any], encoder: Encoder) -> None:
 
 
 def decode(document: dict[str, Any], decoder: Decoder, donor: Any = ABSENT) -> Any:
-    """The program of a checked document, whatever class could be found for it.
-
-    Raises:
-        DamagedArtifactError: The document is malformed.
-    """
+    """The program of a checked document, whatever class could be found for it."""
     try:
-        arguments = decode_arguments(decoder.imports, document["arguments"])
-        decoder.arguments = arguments
-        return _with_counts(document, decoder.decode(document["program"], donor))
+        decoder.arguments = decode_arguments(decoder.imports, document["arguments"])
+        program = decoder.decode(document["program"], donor)
+        if not isinstance(program, dspy.Module):
+            raise DamagedArtifactError("program", "not a module")
+        by_path = predictors(program)
+        counts = len(by_path), sum(len(p.demos) for p in by_path.values())
     except ArtifactError:
         raise
     except _MALFORMED as error:
         problem = f"malformed content ({type(error).__name__}: {error!s:.200})"
         raise DamagedArtifactError("document", problem) from error
-
-
-def _with_counts(document: dict[str, Any], program: Any) -> Any:
-    if not isinstance(program, dspy.Module):
-        raise DamagedArtifactError("program", "not a module")
-    by_path = predictors(program)
-    counts = len(by_path), sum(len(p.demos) for p in by_path.values())
     if counts != (document["n_predictors"], document["n_demos"]):
         raise DamagedArtifactError("program", f"(predictors, demos) are {counts}")
     return program
@@ -225,12 +209,15 @@ def program_of(
     lms: Mapping[str, Any] | None = None,
 ) -> dspy.Module:
     """The program of a checked document; see `load_program_from_components`."""
-    donor: Any = ABSENT
-    classes: dict[str, Any] = {}
-    if program is not None:
-        donor = program
-        _check_predictors(document, donor)
-        classes = _survey(program).classes
+    donor: Any = ABSENT if program is None else program
+    given = None if program is None else set(predictors(program))
+    if given not in (None, stored := set(document["fingerprint"])):
+        raise ArtifactError(
+            f"program=... has the predictors {listed(sorted(given or ()))}, the "
+            f"document has {listed(sorted(stored))}. Give a program of the class that "
+            "was saved."
+        )
+    classes = {} if program is None else _survey(program).classes
     imports = Imports(allowed_packages, classes)
     saved_with, here = document["made_with"].get("python"), fmt.versions()["python"]
     decoder = Decoder(
@@ -282,15 +269,6 @@ def _survey(program: dspy.Module) -> Encoder:
     encoder = Encoder(rescue=True)
     encoder.encode(program, "self")
     return encoder
-
-
-def _check_predictors(document: dict[str, Any], donor: Any) -> None:
-    given, stored = set(predictors(donor)), set(document["fingerprint"])
-    if given != stored:
-        raise ArtifactError(
-            f"program=... has the predictors {listed(sorted(given))}, the document has "
-            f"{listed(sorted(stored))}. Give a program of the class that was saved."
-        )
 
 
 def _check_prompts(

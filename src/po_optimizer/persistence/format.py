@@ -143,12 +143,7 @@ def parse(data: bytes, path: str) -> Document:
 
 
 def check(document: Document, path: str) -> Document:
-    """The document itself, of the current version, once its digest is right.
-
-    Raises:
-        DamagedArtifactError: It is no program or was altered.
-        ArtifactError: A later version of this package wrote it.
-    """
+    """The document itself, of the current version, once its digest is right."""
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise DamagedArtifactError(path, f"its format is not {FORMAT!r}")
     version = document.get("format_version")

@@ -1,12 +1,12 @@
 """Components files that others wrote by hand: instructions, fields, perhaps demos.
 
 Such a file is `{"role": ..., "type": ..., "modules": {name: {"instructions": ...,
-"fields": ..., "demos": [...]}}}`. It has no code and no types: they are the given
-program's.
+"fields": ..., "demos": [...]}}}`, or its modules are a list and have a name each. It
+has no code and no types: they are the given program's.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from po_optimizer.persistence import format as fmt
 from po_optimizer.persistence.codec.modules import predictors
 
 _HEAD = 200  # bytes, in which a document of ours says so
-_PARTS = {"inputs", "outputs", "input", "output"}
+_PARTS = ("inputs", "outputs")  # in which fields and demos may be told apart
 _THOUGHT = {"reasoning", "rationale"}  # no label has it, and older DSPy named it so
 
 
@@ -42,16 +42,7 @@ def hand_made(path_or_document: Any) -> Mapping[str, Any] | None:
 def fill_program(
     document: Mapping[str, Any], program: dspy.Module | None
 ) -> dspy.Module:
-    """A copy of the program with the document's instructions and demos.
-
-    Args:
-        document: As `hand_made` gives it.
-        program: A new program with the predictors that the document is about.
-
-    Raises:
-        ArtifactError: There is no program; a module is none of its predictors or has
-            other fields; a demo lacks an input or an output.
-    """
+    """A copy of the program with the instructions and demos of the document."""
     if program is None:
         kind = document.get("type") or document.get("role") or "the program"
         raise ArtifactError(
@@ -59,37 +50,24 @@ def fill_program(
             "one of the class that it was made from: program=..."
         )
     filled = program.deepcopy()
-    by_path = {
-        path.removeprefix("self."): predictor
-        for path, predictor in predictors(filled).items()
-    }
-    for name, module in _modules(document["modules"]):
-        _fill(name, module, _predictor(name, module, by_path))
+    modules = document["modules"]
+    if not isinstance(modules, Mapping):
+        modules = {dict(module).get("name", ""): module for module in modules}
+    by_path = {p.removeprefix("self."): it for p, it in predictors(filled).items()}
+    for name, module in modules.items():
+        if not isinstance(module, Mapping):
+            raise ArtifactError(
+                f"modules {name} hold no instructions. Give each as "
+                '{"instructions": ..., "fields": ..., "demos": [...]}.'
+            )
+        _fill(name, module, _predictor(name, by_path))
     return filled
 
 
-def _modules(modules: Any) -> list[tuple[str, Mapping[str, Any]]]:
-    if isinstance(modules, Mapping):
-        pairs = list(modules.items())
-    else:
-        pairs = [(dict(module).get("name", ""), module) for module in modules]
-    wrong = [name for name, module in pairs if not isinstance(module, Mapping)]
-    if wrong:
-        raise ArtifactError(
-            f"modules {listed(wrong)} hold no instructions. Give each as "
-            '{"instructions": ..., "fields": ..., "demos": [...]}.'
-        )
-    return [(str(name), module) for name, module in pairs]
-
-
-def _predictor(
-    name: str, module: Mapping[str, Any], by_path: Mapping[str, dspy.Predict]
-) -> dspy.Predict:
-    """By its name, by the fields that only it has, or as the only one."""
-    fields = _field_names(module)
+def _predictor(name: str, by_path: Mapping[str, dspy.Predict]) -> dspy.Predict:
+    """By its name, or as the only one."""
     named = [p for path, p in by_path.items() if name in (path, path.split(".")[0])]
-    alike = [p for p in by_path.values() if fields and fields == _fields(p)]
-    for candidates in (named, alike, list(by_path.values())):
+    for candidates in (named, list(by_path.values())):
         if len(candidates) == 1:
             return candidates[0]
     raise ArtifactError(
@@ -99,7 +77,8 @@ def _predictor(
 
 
 def _fill(name: str, module: Mapping[str, Any], predictor: dspy.Predict) -> None:
-    given, own = _field_names(module), _fields(predictor)
+    given = _names(module.get("fields") or ()) - _THOUGHT
+    own = set(predictor.signature.fields) - _THOUGHT
     if given and given != own:
         raise ArtifactError(
             f"modules.{name} has the fields {listed(sorted(given))}, the program's "
@@ -114,33 +93,18 @@ def _fill(name: str, module: Mapping[str, Any], predictor: dspy.Predict) -> None
     ]
 
 
-def _field_names(module: Mapping[str, Any]) -> set[str]:
-    """Names of fields, however the file lists them, without the reasoning."""
-    names: set[str] = set()
-    for key in ("fields", "input_fields", "output_fields", "inputs", "outputs"):
-        names |= _names(module.get(key) or ())
-    return names - _THOUGHT
-
-
 def _names(fields: Any) -> set[str]:
-    if isinstance(fields, Mapping) and set(fields) <= _PARTS:
-        return set().union(*(_names(part) for part in fields.values()))
+    """Names of fields, however the file lists them."""
     if isinstance(fields, Mapping):
-        return set(map(str, fields))
-    return {
-        str(field.get("name") if isinstance(field, Mapping) else field)
-        for field in fields
-    }
-
-
-def _fields(predictor: dspy.Predict) -> set[str]:
-    return set(predictor.signature.fields) - _THOUGHT
+        parts = [_names(fields.get(part) or ()) for part in _PARTS]
+        return set().union(*parts) or set(map(str, fields))
+    return {str(f.get("name") if isinstance(f, Mapping) else f) for f in fields}
 
 
 def _demo(where: str, given: Any, signature: Any) -> dspy.Example:
     """A demo whose values have the types of the signature."""
     values = dict(given) if isinstance(given, Mapping) else {}
-    for part in ("inputs", "outputs"):
+    for part in _PARTS:
         if isinstance(values.get(part), Mapping) and part not in signature.fields:
             values |= values.pop(part)
     wanted = [name for name in signature.fields if name not in _THOUGHT]
@@ -164,7 +128,7 @@ def _typed(where: str, value: Any, annotation: Any) -> Any:
     try:
         return adapter.validate_python(value)
     except ValidationError as error:
-        problems: Iterable[str] = field_problems(error)
+        problems = field_problems(error)
     if isinstance(value, str):
         try:
             return adapter.validate_python(yaml.load(value, Loader=yaml.BaseLoader))  # noqa: S506 -- texts only

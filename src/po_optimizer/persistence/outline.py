@@ -41,27 +41,26 @@ def outline_program(document: fmt.Document) -> list[PredictorOutline]:
 
 
 def _children(path: str, node: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(node, dict) and node.get("$") == "tuple":
+        node = node.get("items")
     if isinstance(node, list):
         yield from ((f"{path}[{i}]", item) for i, item in enumerate(node))
     elif isinstance(node, dict) and isinstance(node.get("state"), dict):
         for name, item in node["state"].items():
             if name not in ("demos", "traces", "train", "signature"):
                 yield f"{path}.{name}", item
-    elif isinstance(node, dict) and node.get("$") == "tuple":
-        yield from _children(path, node.get("items"))
     elif isinstance(node, dict) and "$" not in node:
         yield from ((f"{path}[{key!r}]", item) for key, item in node.items())
 
 
 def _outline(path: str, state: dict[str, Any]) -> PredictorOutline:
-    signature = state["signature"]
+    signature, demos = state["signature"], state.get("demos")
     fields: dict[str, dict[str, str]] = {"input": {}, "output": {}}
     for field in signature.get("fields") or ():
         extra = field.get("extra") if isinstance(field, dict) else None
         if isinstance(extra, dict):
             kind = fields.get(str(extra.get("__dspy_field_type")), {})
             kind[_text(field.get("name"))] = _text(extra.get("desc", ""))
-    demos = state.get("demos")
     return PredictorOutline(
         path=path,
         instructions=_text(signature.get("instructions")),

@@ -60,18 +60,10 @@ def load_promoted(
 
 
 def promoted_fingerprint(reporting: Folder) -> dict[str, str] | None:
-    """The fingerprint of the promoted program; None: none is promoted.
-
-    Args:
-        reporting: The LM's folder of reports.
-
-    Raises:
-        DamagedArtifactError: What says so cannot be read.
-    """
+    """The fingerprint that an LM's folder of reports promotes; None: none is."""
     champion = _read(reporting, CHAMPION)
     if champion is not None:
-        fingerprint: dict[str, str] | None = champion.get("program")
-        return fingerprint
+        return champion.get("program")
     decision = _read(reporting, _DECISION) or {}
     return decision.get("program") if decision.get("decision") == "promote" else None
 
@@ -83,9 +75,6 @@ def find_version(programs: Folder, name: str, fingerprint: Mapping[str, str]) ->
         programs: A folder with a folder for each version.
         name: The document's file name in each.
         fingerprint: A hash for each predictor.
-
-    Raises:
-        ArtifactError: No version has it.
     """
     for version in reversed(programs.names()):
         document = _read(programs.child(version), name)
@@ -99,12 +88,10 @@ def find_version(programs: Folder, name: str, fingerprint: Mapping[str, str]) ->
 
 def _read(folder: Folder, name: str) -> dict[str, Any] | None:
     data = folder.read(name)
-    if data is None:
-        return None
     try:
-        document = json.loads(data)
+        document = None if data is None else json.loads(data)
     except ValueError as error:
         raise DamagedArtifactError(folder.shown(name), f"no JSON: {error}") from error
-    if not isinstance(document, dict):
+    if not isinstance(document, dict | None):
         raise DamagedArtifactError(folder.shown(name), "it holds no mapping")
     return document

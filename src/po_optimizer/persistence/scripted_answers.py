@@ -1,137 +1,130 @@
-"""Answers that any adapter of DSPy can parse, made from the request itself."""
+"""Answers of a script that stands in for an LM: whatever a signature asks for."""
 
-import html
-import json
-import re
+import zlib
 from typing import Any
 
-_FIELDS = re.compile(r"output fields are:\n(.*?)\n(?:All interactions|\n)", re.DOTALL)
-_FIELD = re.compile(r"^\d+\. `(\w+)` \((.*?)\)(?::|$)", re.MULTILINE)
+import dspy
+from pydantic import TypeAdapter
+
+from po_optimizer.persistence.codec.values import FAILURES
+
 _MAX_DEPTH = 4
 
 
-def answer(prompt: Any, messages: Any, kwargs: dict[str, Any], seed: str) -> str:
-    """The answer to a request, the same for the same seed; never a call of a tool."""
-    texts = [_text(m.get("content")) for m in messages or []] or [str(prompt)]
-    system, last = texts[0], texts[-1]
-    match = _FIELDS.search(system)
-    fields = dict(_FIELD.findall(match[1])) if match else {}
-    if not fields:
-        return f"scripted {seed[:12]}"
+def answer(seed: str) -> str:
+    """What the predictor that is being called can read, the same for the same seed.
+
+    Its adapter writes it as it writes a demo. An agent is told to finish, so that
+    none calls a tool.
+    """
+    text = f"scripted {seed[:12]}"
+    caller = (dspy.settings.caller_modules or [None])[-1]
+    adapter = dspy.settings.adapter
+    if adapter is None or isinstance(adapter, dspy.TwoStepAdapter):
+        adapter = dspy.ChatAdapter()  # the second step's own
+    if not isinstance(caller, dspy.Predict):
+        return text
+    outputs = caller.signature.output_fields.items()
     values = {
-        name: _value(name, kind, _note(system, name), f"{name} {seed}")
-        for name, kind in fields.items()
+        name: _output(field.annotation, f"{text} {name}") for name, field in outputs
     }
-    if "[[ ## completed ## ]]" in last:
-        parts = [f"[[ ## {name} ## ]]\n{_plain(v)}" for name, v in values.items()]
-        return "\n\n".join([*parts, "[[ ## completed ## ]]"])
-    if "JSON" in last or kwargs.get("response_format"):
-        return json.dumps(values)
-    return "\n".join(f"<{k}>\n{_plain(v)}\n</{k}>" for k, v in values.items())
+    try:
+        written: str = adapter.format_assistant_message_content(
+            caller.signature, values
+        )
+    except FAILURES:  # an adapter of the program's own
+        return text
+    return written
 
 
-def _text(content: Any) -> str:
-    if isinstance(content, list):
-        return "\n".join(str(part.get("text", "")) for part in content)
-    return str(content)
+def _output(annotation: Any, text: str) -> Any:
+    try:
+        return made_value(annotation, text)
+    except FAILURES:  # then what comes of an unreadable answer is compared
+        return text
 
 
-def _plain(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
-
-
-def _note(system: str, name: str) -> str:
-    """What the prompt says of a field's values, JSON's escapes undone."""
-    match = re.search(rf"\{{{name}\}}\s+# note: the value you produce (.*)", system)
-    if not match:
-        return ""
-    note = match[1]
-    return note.replace('\\"', '"').replace("\\\\", "\\") if '\\"' in note else note
-
-
-def _value(name: str, kind: str, note: str, seed: str) -> Any:
-    number = int.from_bytes(seed.encode()[-6:], "big")
-    options = re.search(r"one of: (.*)", note)
-    if options:
-        choices = [html.unescape(c).strip(' ",') for c in options[1].split("; ")]
-        return "finish" if "finish" in choices else choices[number % len(choices)]
-    if "must be True or False" in note:
-        return bool(number % 2)
-    if "must be a single" in note:
-        return number % 7 if " int " in note else number % 7 / 2
-    schema = re.search(r"JSON schema: (\{.*)", note)
-    if schema:
-        parsed, _ = json.JSONDecoder().raw_decode(schema[1])
-        return value_of_schema(parsed, f"scripted {seed[:20]}")
-    return f"scripted {seed[:20]}" if kind else name
-
-
-def value_of_schema(
-    schema: dict[str, Any],
-    text: str,
-    root: dict[str, Any] | None = None,
-    depth: int = 0,
-) -> Any:
-    """A value that a JSON schema allows.
+def made_value(annotation: Any, text: str) -> Any:
+    """A value of the type; a ValueError or a TypeError if none can be made.
 
     Args:
-        schema: The schema, or a part of it.
-        text: What stands in texts.
-        root: The whole schema, in which references are looked up.
-        depth: How deep the part lies; lists below a few levels are empty.
+        annotation: The type.
+        text: What stands in its texts, and chooses where there is a choice.
     """
-    root = root or schema
-    if "$ref" in schema:
-        name = str(schema["$ref"]).rpartition("/")[2]
-        return value_of_schema(root["$defs"][name], text, root, depth + 1)
-    for key in ("const", "default"):
-        if key in schema:
-            return schema[key]
-    if schema.get("enum"):
-        return schema["enum"][len(text) % len(schema["enum"])]
-    for key in ("anyOf", "oneOf", "allOf"):
-        if schema.get(key):
-            options = [s for s in schema[key] if s.get("type") != "null"]
-            shallow = [s for s in options if "$ref" not in s] if depth else options
-            if depth > _MAX_DEPTH and len(options) < len(schema[key]):
-                return None
-            return value_of_schema((shallow or options)[0], text, root, depth + 1)
-    return _value_of_type(schema, text, root, depth)
+    if annotation in (str, Any, "str"):
+        return text
+    if annotation is dspy.History:
+        return dspy.History(messages=[])
+    adapter: TypeAdapter[Any] = TypeAdapter(annotation)
+    schema = adapter.json_schema()
+    return adapter.validate_python(_Maker(schema, text).value(schema))
 
 
-def _value_of_type(
-    schema: dict[str, Any], text: str, root: dict[str, Any], depth: int
-) -> Any:
-    kind = schema.get("type")
-    if kind == "object":
-        required = schema.get("required", ())
-        return {
-            name: value_of_schema(part, text, root, depth + 1)
-            for name, part in schema.get("properties", {}).items()
-            if name in required
-        }
-    if kind == "array":
+class _Maker:
+    """Makes what a JSON schema allows."""
+
+    def __init__(self, root: dict[str, Any], text: str) -> None:
+        self._root = root  # in which references are looked up
+        self._text = text
+        self._choice = zlib.crc32(text.encode("utf-8", "surrogatepass"))
+
+    def value(self, schema: dict[str, Any], depth: int = 0) -> Any:
+        """A value that this part allows; lists below a few levels are empty."""
+        if "$ref" in schema:
+            name = str(schema["$ref"]).rpartition("/")[2]
+            return self.value(self._root["$defs"][name], depth + 1)
+        for key in ("const", "default"):
+            if key in schema:
+                return schema[key]
+        if schema.get("enum"):
+            options = schema["enum"]
+            last = "finish" if "finish" in options else None
+            return last or options[self._choice % len(options)]
+        for key in ("anyOf", "oneOf", "allOf"):
+            if schema.get(key):
+                return self._one_of(schema[key], depth)
+        make = getattr(self, f"_{schema.get('type')}", self._string)
+        return make(schema, depth)
+
+    def _one_of(self, schemas: list[dict[str, Any]], depth: int) -> Any:
+        options = [s for s in schemas if s.get("type") != "null"]
+        if depth > _MAX_DEPTH and len(options) < len(schemas):
+            return None
+        shallow = [s for s in options if "$ref" not in s] if depth else options
+        return self.value((shallow or options)[0], depth + 1)
+
+    def _object(self, schema: dict[str, Any], depth: int) -> Any:
+        properties = schema.get("properties", {})
+        required = [name for name in properties if name in schema.get("required", ())]
+        return {name: self.value(properties[name], depth + 1) for name in required}
+
+    def _array(self, schema: dict[str, Any], depth: int) -> Any:
         if "prefixItems" in schema:
-            return [
-                value_of_schema(part, text, root, depth + 1)
-                for part in schema["prefixItems"]
-            ]
+            return [self.value(part, depth + 1) for part in schema["prefixItems"]]
         n = max(schema.get("minItems", 0), 0 if depth > _MAX_DEPTH else 1)
-        return [value_of_schema(schema.get("items", {}), text, root, depth + 1)] * n
-    if kind in ("integer", "number"):
-        return _number(schema)
-    if kind == "boolean":
-        return True
-    return None if kind == "null" else _string(schema, text)
+        return [self.value(schema.get("items", {}), depth + 1)] * n
 
+    def _number(self, schema: dict[str, Any], _depth: int) -> float:
+        low = schema.get("minimum", schema.get("exclusiveMinimum", self._choice % 7))
+        step = schema.get("multipleOf", 1)
+        high = schema.get("maximum", schema.get("exclusiveMaximum", low + 2 * step))
+        if "exclusiveMinimum" in schema:
+            low = min(low + step, (low + high) / 2)
+        return min(low, high)  # type: ignore[no-any-return]
 
-def _number(schema: dict[str, Any]) -> float:
-    low = schema.get("minimum", schema.get("exclusiveMinimum", 0))
-    step = schema.get("multipleOf", 1)
-    high = schema.get("maximum", schema.get("exclusiveMaximum", low + 2 * step))
-    if "exclusiveMinimum" in schema:
-        low = min(low + step, (low + high) / 2)
-    return min(low, high)  # type: ignore[no-any-return]
+    _integer = _number
+
+    def _boolean(self, _schema: dict[str, Any], _depth: int) -> bool:
+        return bool(self._choice % 2)
+
+    def _null(self, _schema: dict[str, Any], _depth: int) -> None:
+        return None
+
+    def _string(self, schema: dict[str, Any], _depth: int) -> str:
+        if schema.get("format") in _FORMATS:
+            return _FORMATS[schema["format"]]
+        text = self._text.ljust(schema.get("minLength", 0), "x")
+        return text[: schema.get("maxLength", len(text))]
 
 
 _FORMATS = {
@@ -140,10 +133,3 @@ _FORMATS = {
     **{"email": "a@example.org", "ipv4": "127.0.0.1", "ipv6": "::1", "duration": "P1D"},
     **{"uuid4": "00000000-0000-4000-8000-000000000000", "ipvanyaddress": "127.0.0.1"},
 }
-
-
-def _string(schema: dict[str, Any], text: str) -> str:
-    if schema.get("format") in _FORMATS:
-        return _FORMATS[schema["format"]]
-    text = text.ljust(schema.get("minLength", 0), "x")
-    return text[: schema.get("maxLength", len(text))]

@@ -19,13 +19,12 @@ from typing import Any
 
 import dspy
 import orjson
-from pydantic import TypeAdapter
 
 from po_optimizer.errors import ArtifactError, NotStoredError
 from po_optimizer.persistence.codec.held_lms import describe_lm
 from po_optimizer.persistence.codec.modules import predictors
 from po_optimizer.persistence.codec.values import FAILURES, Encoder
-from po_optimizer.persistence.scripted_answers import answer, value_of_schema
+from po_optimizer.persistence.scripted_answers import answer, made_value
 
 Inputs = Mapping[str, Any]
 MAX_PROBES = 3
@@ -85,7 +84,7 @@ class _Script:
             if len(self.requests) > _MAX_REQUESTS:
                 raise _TooLongError
         n = kwargs.get("n") or getattr(lm, "kwargs", {}).get("n") or 1
-        return [answer(prompt, messages, kwargs, f"{digest}{i}") for i in range(n)]
+        return [answer(f"{i}{digest}") for i in range(n)]
 
 
 class ScriptedLM(dspy.BaseLM):
@@ -224,17 +223,17 @@ def _unchanged(program: Any) -> Iterator[None]:
 
 
 def probe_inputs(program: Any) -> list[dict[str, Any]]:
-    """Inputs to call the program with: of its demos, else made by type.
-
-    Raises:
-        ValueError: No value of some input's type can be made.
-    """
+    """Inputs to call the program with: of its demos, else made by type."""
     names = _input_names(program)
     demos = [demo for p in predictors(program).values() for demo in p.demos]
     whole = [d for d in demos if all(name in d for name in names)]
     if names and whole:
         return [{name: demo[name] for name in names} for demo in whole[:MAX_PROBES]]
-    return [{name: _value_of(a, name) for name, a in names.items()}]
+    try:
+        return [{name: made_value(a, f"<{name}>") for name, a in names.items()}]
+    except FAILURES as error:
+        msg = f"no inputs of these types can be made: {names}"
+        raise ValueError(msg) from error
 
 
 def _input_names(program: Any) -> dict[str, Any]:
@@ -275,20 +274,6 @@ def _parameters(program: Any) -> list[inspect.Parameter]:
     return parameters if own else parameters[1:]
 
 
-def _value_of(annotation: Any, name: str) -> Any:
-    if annotation in (str, Any, "str"):
-        return f"<{name}>"
-    if annotation is dspy.History:
-        return dspy.History(messages=[])
-    try:
-        adapter = TypeAdapter(annotation)
-        value = value_of_schema(adapter.json_schema(), f"<{name}>")
-        return adapter.validate_python(value)
-    except FAILURES as error:
-        msg = f"no value of {annotation} can be made for {name!r}"
-        raise ValueError(msg) from error
-
-
 def compare_calls(original: Any, loaded: Any, probes: list[Any]) -> str | None:
     """How the loaded program differs from the original; None if it does not.
 
@@ -311,11 +296,7 @@ def difference_of(loaded: Any, calls: list[Call]) -> str | None:
 
 
 def steady_calls(program: Any, probes: list[Any]) -> list[Call]:
-    """Calls of the program, each of which gives the same twice.
-
-    Raises:
-        ValueError: One does not, or the program itself refuses.
-    """
+    """Calls of the program, each of which gives the same twice."""
     calls = []
     for inputs in probes[:MAX_PROBES]:
         outcome = call_program(program, inputs)

@@ -25,7 +25,6 @@ from po_optimizer.persistence.codec.classes import encode_class, kind_of
 from po_optimizer.persistence.codec.held_lms import describe_lm
 from po_optimizer.persistence.codec.imports import Imports
 from po_optimizer.persistence.codec.modules import PROVENANCE, SEARCH_HISTORY
-from po_optimizer.persistence.codec.rebuilt_classes import decode_class
 from po_optimizer.persistence.codec.signatures import class_variables, rebuild_signature
 from po_optimizer.persistence.codec.values import (
     FAILURES,
@@ -44,15 +43,11 @@ class ProgramPickler(dill.Pickler):
     """A dill pickler that rebuilds signature classes by value, and holds no secret."""
 
     def reducer_override(self, obj: Any) -> Any:
-        """How to rebuild what dill cannot or must not pickle.
-
-        Raises:
-            PicklingError: The object holds a secret, or is a thread.
-        """
+        """How to rebuild what dill cannot or must not pickle."""
         if isinstance(obj, type):
             return _reduce_class(obj)
         if isinstance(obj, dspy.BaseLM):
-            return _rebuild_lm, (describe_lm(obj),)
+            return _rebuild, (describe_lm(obj), {})
         if isinstance(obj, pydantic.SecretStr | pydantic.SecretBytes):
             return NotStored, ("snapshot", "secret", type(obj).__name__)
         if isinstance(obj, dspy.Module):
@@ -67,11 +62,7 @@ class ProgramPickler(dill.Pickler):
 
 
 def _refuse_secrets(obj: Any) -> None:
-    """Refuses what keeps a secret under its name: attributes, keys, closures.
-
-    Raises:
-        PicklingError: It does.
-    """
+    """Refuses what keeps a secret under its name: attributes, keys, closures."""
     if isinstance(obj, types.FunctionType):
         cells = [cell.cell_contents for cell in obj.__closure__ or ()]
         members = dict(zip(obj.__code__.co_freevars, cells, strict=True))
@@ -83,11 +74,6 @@ def _refuse_secrets(obj: Any) -> None:
         if is_secret(name, value) and not isinstance(value, types.FunctionType):
             msg = f"{type(obj).__name__} holds a secret, {name}"
             raise pickle.PicklingError(msg)
-
-
-def _rebuild_lm(node: dict[str, Any]) -> Any:
-    decoder = Decoder(Imports(()), {})
-    return decoder.decode(node)
 
 
 def _reduce_class(kind: Any) -> Any:
@@ -106,7 +92,7 @@ def _reduce_class(kind: Any) -> Any:
         return NotImplemented
     encoder = Encoder()
     type_id = encode_class(encoder, kind, kind.__name__)
-    return _rebuild_class, (type_id, encoder.types)
+    return _rebuild, ({"$": "class", "id": type_id}, encoder.types)
 
 
 def _is_code_of(kind: type, item: Any) -> bool:
@@ -114,8 +100,8 @@ def _is_code_of(kind: type, item: Any) -> bool:
     return module == kind.__module__ and not isinstance(item, kind)
 
 
-def _rebuild_class(type_id: str, table: dict[str, Any]) -> Any:
-    return decode_class(Decoder(Imports(()), table), type_id)
+def _rebuild(node: dict[str, Any], types: dict[str, Any]) -> Any:
+    return Decoder(Imports(()), types).decode(node)
 
 
 def _reduce_module(module: Any) -> Any:
@@ -142,27 +128,9 @@ def dumps(program: dspy.Module) -> bytes:
     return buffer.getvalue()
 
 
-class _Unpickler(dill.Unpickler):
-    """Finds our classes under the module names that earlier snapshots hold."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        """The class or function of that name."""
-        return super().find_class(_MOVED.get(module, module), name)
-
-
-_MOVED = {
-    f"po_optimizer.persistence.{before}": f"po_optimizer.persistence.codec.{now}"
-    for before, now in (
-        *(("values", "values"), ("signatures", "signatures"), ("fields", "fields")),
-        *(("held_lms", "held_lms"), ("programs", "modules")),
-        ("classes", "rebuilt_classes"),
-    )
-}
-
-
 def loads(data: bytes) -> Any:
     """The program of a snapshot. Unpickling runs code: only for bytes you trust."""
-    return _Unpickler(io.BytesIO(data)).load()
+    return dill.loads(data)  # noqa: S301 in the mode load only
 
 
 class UnusableSnapshotError(Exception):
@@ -185,10 +153,6 @@ def describe(stem: str, data: bytes | str) -> dict[str, Any]:
         "size": len(data),
         "made_with": _versions(),
     }
-
-
-def _versions() -> dict[str, str]:
-    return {**fmt.versions(), "dill": dill.__version__}
 
 
 def load(folder: Folder, document: fmt.Document) -> Any:
@@ -215,8 +179,9 @@ def _checked_bytes(folder: Folder, entry: dict[str, Any]) -> bytes:
     if name is None or "missing" in entry:
         reason = entry.get("missing", "it was saved without")
         raise UnusableSnapshotError(f"none was stored ({reason})")
+    is_plain = isinstance(name, str) and _PLAIN_NAME.fullmatch(name)
     try:
-        data = folder.read(name, MAX_BYTES) if _is_plain_name(name) else None
+        data = folder.read(name, MAX_BYTES) if is_plain else None
     except OSError as error:
         raise UnusableSnapshotError(refusal(error)) from error
     if data is None:
@@ -229,14 +194,11 @@ def _checked_bytes(folder: Folder, entry: dict[str, Any]) -> bytes:
     return data
 
 
-def _is_plain_name(name: Any) -> bool:
-    """A plain file name with our ending: a document never leads elsewhere."""
-    return (
-        isinstance(name, str)
-        and name.endswith(".dill")
-        and not any(c in name for c in "/\\\0")
-        and not name.startswith(".")
-    )
+_PLAIN_NAME = re.compile(r"[^./\\\0][^/\\\0]*\.dill")  # it never leads elsewhere
+
+
+def _versions() -> dict[str, str]:
+    return {**fmt.versions(), "dill": dill.__version__}
 
 
 def unnamed(folder: Folder, name: str, names: list[str]) -> list[str]:

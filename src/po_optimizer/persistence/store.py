@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import dspy
 
@@ -191,15 +191,15 @@ class Saving:
                 encoder = Encoder()
                 document = encode(encoder, program, self.arguments)
                 compare(document, encoder)
-                document, calls = self._compare_calls(program, document, encoder)
+                calls = self._compare_calls(program, document, encoder)
                 data = self._snapshot_bytes(program)
                 saved = self._publish(document, data, calls, verifier, stack)
             except FAILURES as error:
-                rescue = self._rescue(program)
                 problem = getattr(error, "problem", str(error))
                 if isinstance(error, OSError):
                     problem = refusal(error)
                 done = isinstance(error, UnconfirmedError) and error.name == self.name
+                rescue = self._rescue(program)
                 raise SaveError(self._where, problem, rescue, in_place=done) from error
         tidy(self.folder, self.name)
         return saved
@@ -217,11 +217,20 @@ class Saving:
 
     def _compare_calls(
         self, program: dspy.Module, document: fmt.Document, encoder: Encoder
-    ) -> tuple[fmt.Document, CallData | None]:
-        """The document with why calls were not compared, and calls for the process."""
-        loaded = None if self.donor is None else self._with_donor(document)
+    ) -> CallData | None:
+        """Calls for the process, where they are the same here.
+
+        Why they were not compared stands in the document then.
+        """
+        loaded = None if self.donor is None else program_of(document, "", self.donor)
+        missing = missing_parts(loaded) if loaded else []
+        if missing:
+            problem = (
+                f"the role's own program does not give {describe_missing(missing)}"
+            )
+            raise SaveError(self._where, problem)
         if self.verify != "process":
-            return document, None
+            return None
         try:
             probes = probe_inputs(program) if self.probes is None else [*self.probes]
             calls = steady_calls(program, probes)
@@ -231,20 +240,10 @@ class Saving:
             difference = difference_of(loaded, calls)
             if difference:
                 raise SaveError(self._where, f"loaded, {difference}")
-            return document, prepare_calls(program, calls, encoder.classes)
+            return prepare_calls(program, calls, encoder.classes)
         except ValueError as error:
-            return {**document, "not_compared": str(error)}, None
-
-    def _with_donor(self, document: fmt.Document) -> dspy.Module:
-        """The program as every stage will load it, which may lack nothing."""
-        loaded = program_of(document, self.name, self.donor)
-        missing = missing_parts(loaded)
-        if missing:
-            problem = (
-                f"the role's own program does not give {describe_missing(missing)}"
-            )
-            raise SaveError(self._where, problem)
-        return loaded
+            document["not_compared"] = str(error)
+            return None
 
     def _snapshot_bytes(self, program: dspy.Module) -> bytes | str | None:
         """The snapshot, or why there is none, or None when none is wanted."""
@@ -263,29 +262,40 @@ class Saving:
         verifier: Verifier | None,
         stack: ExitStack,
     ) -> SavedProgram:
-        """Stage, read back and commit; once more without what did not read back."""
-        if data is not None:
-            entry = snapshot.describe(PurePosixPath(self.name).stem, data)
-            document = {**document, "snapshot": entry}
-        if isinstance(data, str):
-            logger.warning("%s: no snapshot: %s", self._where, data)
-        document = fmt.seal(document)
-        staged = [self.folder.stage(self.name, fmt.file_bytes(document))]
-        if isinstance(data, bytes):  # as private as the document that it belongs to
-            staged.append(self.folder.stage(entry["file"], data, self.name))
-        for file in staged:
-            stack.callback(file.discard)
-        findings = self._read_back(document, staged, calls, verifier)
-        if findings.problem:
-            raise SaveError(self._where, findings.problem)
-        if findings.snapshot_problem or findings.not_compared:
-            if findings.not_compared:
-                document["not_compared"], calls = findings.not_compared, None
-            data = findings.snapshot_problem or data
-            return self._publish(document, data, calls, self._verifier(stack), stack)
+        """Stages what is stored, reads it back and gives it its names.
+
+        A snapshot that does not load is left out, and all is staged again.
+        """
+        while True:
+            document, staged = self._stage(document, data, stack)
+            found = self._read_back(document, staged, calls, verifier)
+            if found.problem:
+                raise SaveError(self._where, found.problem)
+            if not (found.snapshot_problem or found.not_compared):
+                break
+            if found.not_compared:
+                document["not_compared"], calls = found.not_compared, None
+            data, verifier = found.snapshot_problem or data, self._verifier(stack)
         for file in reversed(staged):  # a document never names what is not there
             file.commit()
         return SavedProgram.of(document, self._where)
+
+    def _stage(
+        self, document: fmt.Document, data: bytes | str | None, stack: ExitStack
+    ) -> tuple[fmt.Document, list[StagedFile]]:
+        """The sealed document, and it and its snapshot on the disk without a name."""
+        if isinstance(data, str):
+            logger.warning("%s: no snapshot: %s", self._where, data)
+        if data is not None:
+            entry = snapshot.describe(PurePosixPath(self.name).stem, data)
+            document = {**document, "snapshot": entry}
+        document = fmt.seal(document)
+        staged = [self.folder.stage(self.name, fmt.file_bytes(document))]
+        stack.callback(staged[0].discard)
+        if isinstance(data, bytes):  # as private as the document that it belongs to
+            staged.append(self.folder.stage(entry["file"], data, self.name))
+            stack.callback(staged[1].discard)
+        return document, staged
 
     def _read_back(
         self,
@@ -298,10 +308,10 @@ class Saving:
             return Findings()
         with ExitStack() as stack:
             paths = [stack.enter_context(file.local_copy()) for file in staged]
-            path, other = paths[0], paths[1] if len(paths) > 1 else None
+            given = paths[0], document["fingerprint"], [*paths[1:], None][0]
             if verifier is None:
-                return read_back_inline(path, document["fingerprint"], other)
-            return verifier.read_back(path, document["fingerprint"], other, calls)
+                return read_back_inline(*given)
+            return verifier.read_back(*given, calls)
 
     def _rescue(self, program: dspy.Module) -> str:
         """What could be encoded, beside the target or in the temporary folder."""
@@ -334,15 +344,13 @@ def _texts_of(program: dspy.Module) -> bytes:
 
 
 def check_modes(dill: str, verify: str) -> None:
-    """Refuse modes that do not exist.
-
-    Raises:
-        SettingError: One of them does not.
-    """
-    allowed = {"dill": ("off", "write", "load"), "verify": ("process", "inline", "off")}
-    for setting, value in (("dill", dill), ("verify", verify)):
-        if value not in allowed[setting]:
-            choice = f"it is one of {', '.join(allowed[setting])}"
+    """Refuse modes that do not exist."""
+    for setting, value, mode in (
+        ("dill", dill, DillMode),
+        ("verify", verify, VerifyMode),
+    ):
+        if value not in get_args(mode):
+            choice = f"it is one of {', '.join(get_args(mode))}"
             raise SettingError(setting, value, choice, "Correct the catalog entry.")
 
 
@@ -398,12 +406,7 @@ def load_from(
     lms: Mapping[str, Any] | None = None,
     arguments: Mapping[str, Any] | None = None,
 ) -> dspy.Module:
-    """The program published under that name; see `load_program`.
-
-    Raises:
-        DamagedArtifactError: Nothing is there, or it is not what was saved.
-        ArtifactError: It could not be read.
-    """
+    """The program published under that name; see `load_program`."""
     check_modes(dill, "off")
     where = folder.shown(name)
     document = fmt.read(folder, name)
@@ -423,15 +426,10 @@ def load_from(
 def _check_arguments(
     recorded: dict[str, Any], program: Any, arguments: Mapping[str, Any], where: str
 ) -> None:
-    """Refuses a donor that was made in another way than the stored program.
-
-    Raises:
-        ArtifactError: It was: code of the one would meet data of the other.
-    """
+    """Refuses a donor that was made otherwise: code of the one, data of the other."""
     given = encode_arguments(program, arguments)["known"]
     if recorded["known"] != given and not recorded["unknown"]:
-        msg = (
+        raise ArtifactError(
             f"path={where!r}: the program was made with {recorded['known']}, now "
             f"program_args are {given}. Set them as they were, or optimize again."
         )
-        raise ArtifactError(msg)

@@ -164,9 +164,6 @@ def prepare_calls(
         program: The program that is saved.
         calls: Its calls, with what they gave here.
         classes: Paths of the classes that it needs.
-
-    Raises:
-        ValueError: The calls cannot be compared: why.
     """
     path = f"{type(program).__module__}:{type(program).__qualname__}"
     if path.startswith("__main__:") or "<locals>" in path:

@@ -9,6 +9,7 @@ import datetime
 import decimal
 import enum
 import fractions
+import functools
 import ipaddress
 import pathlib
 import re
@@ -23,7 +24,13 @@ import pydantic
 import typing_extensions
 
 from po_optimizer.errors import DamagedArtifactError
-from po_optimizer.persistence.codec.values import Decoder, Encoder, decodes, encodes
+from po_optimizer.persistence.codec.values import (
+    Decoder,
+    Encoder,
+    Node,
+    decodes,
+    encodes,
+)
 
 _CLASSES: tuple[type, ...] = (
     *(str, int, float, bool, complex, bytes, bytearray, object, type),
@@ -69,25 +76,22 @@ BY_NAME: dict[str, Any] = {
     "...": ...,
 }
 NAMES = {id(item): name for name, item in reversed(BY_NAME.items())}
-_WRAPPERS: dict[Any, str] = {
-    getattr(module, name): name.lower()
-    for module in (typing, typing_extensions)
+_QUALIFIERS = {
+    name.lower(): getattr(typing_extensions, name)
     for name in ("Required", "NotRequired", "ReadOnly")
-    if hasattr(module, name)
+}
+_QUALIFIER_NAMES: dict[Any, str] = {
+    **{getattr(typing, item.__name__, item): n for n, item in _QUALIFIERS.items()},
+    **{item: name for name, item in _QUALIFIERS.items()},
 }
 
 
 def encode_annotation(encoder: Encoder, annotation: Any, where: str) -> Any:
-    """An annotation as data.
-
-    Raises:
-        NotStorableError: It is or contains something that cannot be written.
-    """
+    """An annotation as data."""
     if annotation is None:
         return None  # as opposed to NoneType; both occur in annotations
-    name = NAMES.get(id(annotation))
-    if name is not None:
-        return name
+    if id(annotation) in NAMES:
+        return NAMES[id(annotation)]
     if isinstance(annotation, typing.TypeVar):
         return {"typevar": annotation.__name__}
     if isinstance(annotation, typing_extensions.TypeAliasType):
@@ -104,7 +108,7 @@ def _alias_id(encoder: Encoder, alias: Any, where: str) -> str:
     if alias not in encoder.type_ids:
         type_id = f"{alias.__name__}#{len(encoder.types)}"
         encoder.type_ids[alias] = type_id
-        node: dict[str, Any] = {"kind": "alias", "path": "", "name": alias.__name__}
+        node: Node = {"kind": "alias", "path": "", "name": alias.__name__}
         encoder.types[type_id] = node
         node["value"] = encode_annotation(encoder, alias.__value__, where)
     return encoder.type_ids[alias]
@@ -121,8 +125,8 @@ def _encode_generic(encoder: Encoder, annotation: Any, origin: Any, where: str) 
     parts = _encode_args(encoder, args, where)
     if origin is types.UnionType:
         return {"or": parts}
-    if origin in _WRAPPERS:
-        return {_WRAPPERS[origin]: parts[0]}
+    if origin in _QUALIFIER_NAMES:
+        return {_QUALIFIER_NAMES[origin]: parts[0]}
     alias = f"typing.{getattr(annotation, '_name', None)}"
     if origin is typing.Union:  # whose name may be Optional
         alias = "typing.Union"
@@ -150,11 +154,7 @@ def encode_metadata(encoder: Encoder, item: Any, where: str) -> Any:
 
 
 def decode_annotation(decoder: Decoder, node: Any) -> Any:
-    """The annotation of a node.
-
-    Raises:
-        DamagedArtifactError: There is no such annotation.
-    """
+    """The annotation of a node."""
     if node is None:
         return None
     if isinstance(node, str) and node in BY_NAME:
@@ -177,86 +177,61 @@ def _args(decoder: Decoder, nodes: list[Any]) -> tuple[Any, ...]:
     )
 
 
-def _union(decoder: Decoder, node: dict[str, Any]) -> Any:
-    union, *others = _args(decoder, node["or"])
-    for other in others:
-        try:
-            union = union | other
-        except TypeError:  # a forward reference of a class that is being built
-            union = typing.Union[union, other]  # noqa: UP007
-    return union
-
-
-def _generic(decoder: Decoder, node: dict[str, Any]) -> Any:
-    origin = decode_annotation(decoder, node["of"])
-    args = _args(decoder, node["args"])
-    return origin[args]
-
-
-def _annotated(decoder: Decoder, node: dict[str, Any]) -> Any:
-    inner = decode_annotation(decoder, node["annotated"])
-    metadata = [decode_metadata(decoder, item) for item in node["metadata"]]
-    return typing.Annotated[(inner, *metadata)]
+def _or(left: Any, right: Any) -> Any:
+    try:
+        return left | right
+    except TypeError:  # a forward reference of a class that is being built
+        return typing.Union[left, right]  # noqa: UP007
 
 
 def decode_metadata(decoder: Decoder, node: Any) -> Any:
-    """Metadata of a type: constraints and texts, no code.
-
-    Raises:
-        DamagedArtifactError: It is anything else.
-    """
+    """Metadata of a type: constraints and texts, no code."""
     tags = ("constraint", "field", "metadata", "missing", "validator", "undefined")
     if isinstance(node, dict) and node.get("$") not in tags and "$" in node:
         raise DamagedArtifactError("metadata", f"{node!r:.80}")
     return decoder.decode(node)
 
 
-def _literal(decoder: Decoder, node: dict[str, Any]) -> Any:
+def _annotated(decoder: Decoder, node: Node) -> Any:
+    inner = decode_annotation(decoder, node["annotated"])
+    metadata = (decode_metadata(decoder, item) for item in node["metadata"])
+    return typing.Annotated[(inner, *metadata)]
+
+
+def _literal(decoder: Decoder, node: Node) -> Any:
     if not node["literal"]:  # pydantic would meet it with an AssertionError
         raise DamagedArtifactError("annotation", f"{node!r:.80}")
-    return typing.Literal[tuple(decoder.decode(value) for value in node["literal"])]
+    return typing.Literal[tuple(map(decoder.decode, node["literal"]))]
 
 
-def _qualified(decoder: Decoder, node: dict[str, Any]) -> Any:
+def _qualified(decoder: Decoder, node: Node) -> Any:
     name, inner = next(iter(node.items()))
-    qualifier: Any = _QUALIFIERS[name]
-    return qualifier[decode_annotation(decoder, inner)]
+    return _QUALIFIERS[name][decode_annotation(decoder, inner)]
 
 
-_QUALIFIERS = {
-    name.lower(): getattr(typing_extensions, name)
-    for name in ("Required", "NotRequired", "ReadOnly")
-}
-_BUILDERS: dict[str, Callable[[Decoder, dict[str, Any]], Any]] = {
+_BUILDERS: dict[str, Callable[[Decoder, Node], Any]] = {
     "literal": _literal,
-    "or": _union,
-    "of": _generic,
+    "or": lambda dec, node: functools.reduce(_or, _args(dec, node["or"])),
+    "of": lambda dec, node: decode_annotation(dec, node["of"])[
+        _args(dec, node["args"])
+    ],
     "annotated": _annotated,
-    **dict.fromkeys(("required", "notrequired", "readonly"), _qualified),
+    **dict.fromkeys(_QUALIFIERS, _qualified),
     "alias": lambda dec, node: dec.decode({"$": "class", "id": node["alias"]}),
-    "typevar": lambda dec, node: type_variable(dec, node["typevar"]),
+    "typevar": lambda dec, node: dec.type_variable(node["typevar"]),
     "type": lambda dec, node: dec.decode({"$": "class", "id": node["type"]}),
 }
 
 
-def type_variable(decoder: Decoder, name: str) -> Any:
-    """The one type variable of that name in a document."""
-    return decoder.type_variables.setdefault(name, typing.TypeVar(name))
-
-
 @encodes(
-    "types.GenericAlias",
-    "types.UnionType",
-    "typing._GenericAlias+",
-    "typing._SpecialForm+",
-    "typing._SpecialGenericAlias+",
-    "typing.TypeVar",
+    *("types.GenericAlias", "types.UnionType", "typing.TypeVar"),
+    *("typing._GenericAlias+", "typing._SpecialForm+", "typing._SpecialGenericAlias+"),
 )
-def encode_type_value(encoder: Encoder, value: Any, where: str) -> Any:
+def _encode_type_value(encoder: Encoder, value: Any, where: str) -> Any:
     """An annotation that is used as a value."""
     return {"$": "type", "v": encode_annotation(encoder, value, where)}
 
 
 @decodes("type")
-def _decode_type_value(decoder: Decoder, node: dict[str, Any], _donor: Any) -> Any:
+def _decode_type_value(decoder: Decoder, node: Node, _donor: Any) -> Any:
     return decode_annotation(decoder, node["v"])

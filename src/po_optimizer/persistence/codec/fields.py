@@ -8,17 +8,7 @@ from typing import Any
 
 import annotated_types
 import pydantic
-from pydantic import (
-    AfterValidator,
-    AliasChoices,
-    AliasPath,
-    BeforeValidator,
-    Field,
-    PlainSerializer,
-    PlainValidator,
-    WrapSerializer,
-    WrapValidator,
-)
+from pydantic import AliasChoices, AliasPath, Field
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
@@ -70,6 +60,7 @@ _METADATA: dict[str, Any] = {
         pydantic.json_schema.SkipJsonSchema,
     )
 }
+_ENCODED = {k.__name__: k for k in (pydantic.EncodedBytes, pydantic.EncodedStr)}
 _ENCODERS = {
     kind.__name__: kind
     for kind in (pydantic.Base64Encoder, pydantic.types.Base64UrlEncoder)
@@ -77,28 +68,28 @@ _ENCODERS = {
 _VALIDATORS: dict[str, Any] = {
     kind.__name__: kind
     for kind in (
-        *(AfterValidator, BeforeValidator, PlainValidator, WrapValidator),
-        *(PlainSerializer, WrapSerializer),
+        *(pydantic.AfterValidator, pydantic.BeforeValidator, pydantic.PlainValidator),
+        *(pydantic.WrapValidator, pydantic.PlainSerializer, pydantic.WrapSerializer),
     )
 }
 
 
-class _Refusal(NotStored):
-    """True for pydantic, which asks whether there is one."""
+class Refusing(NotStored):
+    """Stands in for a default's factory; a subclass for what takes arguments."""
 
     def __bool__(self) -> bool:  # type: ignore[override]
-        return True
+        return True  # pydantic asks whether there is one
 
 
-class Refusing(_Refusal):
-    """Stands in for a validator or a serializer."""
+class _RefusingValue(Refusing):
+    """Stands in for a validator or a serializer: pydantic counts its parameters."""
 
     def __call__(self, value: Any) -> Any:
         """Refuse."""
         self._refuse(value)
 
 
-class RefusingWrap(_Refusal):
+class _RefusingWrap(Refusing):
     """Stands in for a wrapping validator or serializer."""
 
     def __call__(self, value: Any, handler: Any) -> Any:
@@ -106,29 +97,18 @@ class RefusingWrap(_Refusal):
         self._refuse(value, handler)
 
 
-class RefusingFactory(_Refusal):
-    """Stands in for a default's factory."""
-
-    def __call__(self) -> Any:
-        """Refuse."""
-        self._refuse()
-
-
 def encode_field(encoder: Encoder, name: str, field: FieldInfo, where: str) -> Node:
     """A field as data, under its name; what is unset is left out."""
-    node: Node = {
-        "name": name,
-        "type": encode_annotation(encoder, field.annotation, where),
-    }
+    hint = encode_annotation(encoder, field.annotation, where)
+    node: Node = {"name": name, "type": hint}
     if field.default is not PydanticUndefined:
         node["default"] = encoder.encode(field.default, f"{where}.default")
     if field.default_factory is not None:
         node["factory"] = _encode_factory(encoder, field.default_factory, where)
     for attribute, kinds in _PLAIN.items():
         value = getattr(field, attribute)
-        if not isinstance(value, kinds):
-            continue  # unset, or a function: a discriminator or a schema's maker
-        if value != getattr(_UNSET, attribute):
+        # what is of another type is unset, or a function: a schema's maker
+        if isinstance(value, kinds) and value != getattr(_UNSET, attribute):
             key = _SHORT.get(attribute, attribute)
             node[key] = encoder.encode(value, f"{where}.{attribute}")
     if field.metadata:
@@ -146,15 +126,15 @@ def decode_field(
         node: The field as data.
         donor: The same field of a live signature, whose validators and factory are
             taken over.
-
-    Raises:
-        DamagedArtifactError: An attribute is of another type than it can be.
     """
     values = {
-        attribute: _checked(decoder.decode(node[key]), attribute, kinds)
-        for attribute, kinds in _PLAIN.items()
+        attribute: decoder.decode(node[key])
+        for attribute in _PLAIN
         if (key := _SHORT.get(attribute, attribute)) in node
     }
+    for attribute, value in values.items():
+        if value is not None and not isinstance(value, _PLAIN[attribute]):
+            raise DamagedArtifactError("field", f"{attribute}={value!r:.80}")
     if "default" in node:
         values["default"] = decoder.decode(node["default"])
     if "factory" in node:
@@ -187,33 +167,27 @@ def _acts(metadata: list[Any]) -> bool:
     return any(isinstance(m, dict) and m.get("$") in tags for m in metadata)
 
 
-def _checked(value: Any, attribute: str, kinds: tuple[type, ...]) -> Any:
-    if value is not None and not isinstance(value, kinds):
-        raise DamagedArtifactError("field", f"{attribute}={value!r:.80}")
-    return value
+def _encode_code(encoder: Encoder, code: Any, where: str, kind: str) -> Any:
+    """A factory, validator or serializer, which a document only names."""
+    if isinstance(code, NotStored):
+        return encoder.encode(code, where)
+    what = getattr(code, "__qualname__", type(code).__qualname__)
+    path = f"{getattr(code, '__module__', '')}:{what}"
+    return encoder.leave_out(where, kind, path)
 
 
 def _encode_factory(encoder: Encoder, factory: Any, where: str) -> Any:
     name = getattr(factory, "__name__", "")
     if _FACTORIES.get(name) is factory:
         return name
-    if isinstance(factory, NotStored):
-        return encoder.encode(factory, where)
-    what = getattr(factory, "__qualname__", type(factory).__qualname__)
-    path = f"{getattr(factory, '__module__', '')}:{what}"
     with encoder.having(strict=False):
-        return encoder.leave_out(f"{where}.default_factory", "factory", path)
+        return _encode_code(encoder, factory, f"{where}.default_factory", "factory")
 
 
 def _decode_factory(decoder: Decoder, node: Any) -> Any:
     if isinstance(node, str):
         return _FACTORIES[node]
-    return _refusing(decoder, node, RefusingFactory)
-
-
-def _refusing(decoder: Decoder, node: Node, kind: type[NotStored]) -> NotStored:
-    missing = placeholder(decoder, node)
-    return kind(missing.where, missing.kind, missing.what)
+    return placeholder(decoder, node, Refusing)
 
 
 @encodes(*(class_path(kind) for kind in (*_BY_CLASS, type(_GENERAL))))
@@ -225,10 +199,9 @@ def _encode_constraint(encoder: Encoder, item: Any, where: str) -> Node:
 
 @decodes("constraint")
 def _decode_constraint(decoder: Decoder, node: Node, _donor: Any) -> Any:
-    bounds = decoder.decode(node["v"])
+    bounds = _only_data(decoder.decode(node["v"]))
     if not bounds or not set(bounds) <= set(FieldInfo.metadata_lookup):
         raise DamagedArtifactError("constraint", f"{list(bounds)!r:.80}")
-    _only_data(bounds)
     if len(bounds) == 1 and _BY_CLASS.get(type(Field(**bounds).metadata[0])):
         return Field(**bounds).metadata[0]
     general = object.__new__(type(_GENERAL))
@@ -236,46 +209,35 @@ def _decode_constraint(decoder: Decoder, node: Node, _donor: Any) -> Any:
     return general
 
 
-@encodes(*(class_path(kind) for kind in _METADATA.values()))
+@encodes(*(class_path(kind) for kind in (*_METADATA.values(), *_ENCODED.values())))
 def _encode_known_metadata(encoder: Encoder, item: Any, where: str) -> Node:
-    names = getattr(type(item), "__dataclass_fields__", None) or vars(item)
+    kind = type(item)
+    names = getattr(kind, "__dataclass_fields__", None) or vars(item)
     values = {name: getattr(item, name) for name in names}
-    if any(callable(value) for value in values.values()):
+    name = getattr(values.get("encoder"), "__name__", "")
+    if name and _ENCODERS.get(name) is values["encoder"]:
+        return {"$": "metadata", "kind": kind.__name__, "encoder": name}
+    if any(map(callable, values.values())) or kind in _ENCODED.values():
         return _action(encoder, item, where)
-    kind = type(item).__name__
-    return {"$": "metadata", "kind": kind, "v": encoder.encode(values, where)}
-
-
-@encodes("pydantic.types.EncodedBytes", "pydantic.types.EncodedStr")
-def _encode_encoded(encoder: Encoder, item: Any, where: str) -> Node:
-    name = getattr(item.encoder, "__name__", "")
-    if _ENCODERS.get(name) is not item.encoder:
-        return _action(encoder, item, where)
-    return {"$": "metadata", "kind": type(item).__name__, "encoder": name}
+    return {"$": "metadata", "kind": kind.__name__, "v": encoder.encode(values, where)}
 
 
 @decodes("metadata")
 def _decode_known_metadata(decoder: Decoder, node: Node, _donor: Any) -> Any:
     if "encoder" in node:
-        kinds = {
-            "EncodedBytes": pydantic.EncodedBytes,
-            "EncodedStr": pydantic.EncodedStr,
-        }
-        return kinds[node["kind"]](encoder=_ENCODERS[node["encoder"]])
-    values = decoder.decode(node["v"])
-    _only_data(values)
-    return _METADATA[node["kind"]](**values)
+        return _ENCODED[node["kind"]](encoder=_ENCODERS[node["encoder"]])
+    return _METADATA[node["kind"]](**_only_data(decoder.decode(node["v"])))
 
 
-def _only_data(value: Any) -> None:
-    """Refuses all but plain values: pydantic calls callables in a constraint."""
-    if isinstance(value, dict):
-        value = [*value.keys(), *value.values()]
-    if isinstance(value, list | tuple | set | frozenset):
-        for item in value:
+def _only_data(value: Any) -> Any:
+    """The value, if it holds nothing that pydantic would call in a constraint."""
+    parts = [*value, *value.values()] if isinstance(value, dict) else value
+    if isinstance(parts, list | tuple | set | frozenset):
+        for item in parts:
             _only_data(item)
     elif callable(value) or isinstance(value, NotStored):
         raise DamagedArtifactError("constraint", f"{value!r:.80}")
+    return value
 
 
 @encodes(
@@ -288,7 +250,7 @@ def _encode_action(encoder: Encoder, item: Any, where: str) -> Node:
 
 
 def _action(encoder: Encoder, item: Any, where: str) -> Node:
-    """A node that names metadata with code, other than pydantic's validators."""
+    """Metadata with code, other than pydantic's validators: only named."""
     func = encoder.leave_out(where, "function", class_path(type(item)))
     return {"$": "validator", "kind": "AfterValidator", "func": func}
 
@@ -296,13 +258,7 @@ def _action(encoder: Encoder, item: Any, where: str) -> Node:
 @encodes(*map(class_path, _VALIDATORS.values()))
 def _encode_validator(encoder: Encoder, item: Any, where: str) -> Node:
     name = type(item).__name__
-    what = getattr(item.func, "__qualname__", type(item.func).__qualname__)
-    path = f"{getattr(item.func, '__module__', '')}:{what}"
-    func = (
-        encoder.encode(item.func, where)
-        if isinstance(item.func, NotStored)
-        else encoder.leave_out(f"{where}.{name}", "function", path)
-    )
+    func = _encode_code(encoder, item.func, f"{where}.{name}", "function")
     node: Node = {"$": "validator", "kind": name, "func": func}
     shown_as = getattr(item, "json_schema_input_type", PydanticUndefined)
     if shown_as is not PydanticUndefined:
@@ -314,8 +270,8 @@ def _encode_validator(encoder: Encoder, item: Any, where: str) -> Node:
 def _decode_validator(decoder: Decoder, node: Node, _donor: Any) -> Any:
     """A validator of that kind, for the schema's sake, that refuses to be run."""
     kind = _VALIDATORS[node["kind"]]
-    stand_in = RefusingWrap if kind.__name__.startswith("Wrap") else Refusing
-    func = _refusing(decoder, node["func"], stand_in)
+    stand_in = _RefusingWrap if kind.__name__.startswith("Wrap") else _RefusingValue
+    func = placeholder(decoder, node["func"], stand_in)
     if "shown_as" in node:
         shown_as = decode_annotation(decoder, node["shown_as"])
         return kind(func, json_schema_input_type=shown_as)

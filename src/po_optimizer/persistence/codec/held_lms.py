@@ -125,11 +125,7 @@ def _decode_lm(decoder: Decoder, node: Node, donor: Any) -> Any:
 
 
 def _by_name(lms: Mapping[str, Any], where: str, model: str) -> Any:
-    """The LM given for an attribute, `final` or `final.lm`, or for a model's name.
-
-    Raises:
-        SettingError: What was given is no LM.
-    """
+    """The LM given for an attribute, `final` or `final.lm`, or for a model's name."""
     path = where.removeprefix("self.")
     for name in (
         path,
@@ -147,11 +143,7 @@ def _by_name(lms: Mapping[str, Any], where: str, model: str) -> Any:
 
 
 def _checked(donor: dspy.BaseLM, node: Node, where: str) -> dspy.BaseLM:
-    """The donor's LM, if it is the one that was saved.
-
-    Raises:
-        ArtifactError: It is another model, or asked in another way.
-    """
+    """The donor's LM, if it is the one that was saved."""
     given = describe_lm(donor)
     parts = ("model", "settings", "generation")
     differing = [name for name in parts if given[name] != node.get(name)]

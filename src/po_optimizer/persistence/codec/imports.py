@@ -129,11 +129,7 @@ class Imports:
         self.refused: dict[str, str] = {}
 
     def find(self, path: str, kind: str) -> Any | None:
-        """The class at `path`, or None when it is not allowed or not there.
-
-        Raises:
-            ArtifactError: It is there and is not of that kind.
-        """
+        """The class at `path`, or None when it is not allowed or not there."""
         if path in EXACT.get(kind, {}):
             return EXACT[kind][path]
         given = self.given(path)
@@ -160,10 +156,6 @@ class Imports:
         """The class of the caller's own program; its module may have moved since."""
         return self.at_hand.get(path) or self._by_name.get(path.partition(":")[2])
 
-    def may_construct(self, path: str) -> bool:
-        """Whether the caller trusts that class by its exact name."""
-        return path in self.constructors
-
     def _allows(self, path: str) -> bool:
         module, _, name = path.partition(":")
         parts = module.split(".")
@@ -176,11 +168,7 @@ class Imports:
 
 
 def _walk(path: str) -> Any:
-    """What the path names, by plain attributes: no descriptor, no `__getattr__`.
-
-    Raises:
-        AttributeError: There is no such name.
-    """
+    """What the path names, by plain attributes: no descriptor, no `__getattr__`."""
     module, _, names = path.partition(":")
     item: Any = importlib.import_module(module)
     for name in names.split("."):

@@ -24,25 +24,15 @@ from po_optimizer.persistence.codec.values import (
     Decoder,
     Encoder,
     Node,
-    check_public,
     class_path,
     decodes,
     encoder_of,
     encodes,
-    part,
 )
 
 
-def _members(donor: Any) -> Any:
-    return ABSENT if donor is ABSENT else getattr(donor, "__dict__", ABSENT)
-
-
 def _class(decoder: Decoder, node: Node, kind: str) -> Any:
-    """The class of an instance's node.
-
-    Raises:
-        DamagedArtifactError: It is a class of another kind.
-    """
+    """The class of an instance's node."""
     item = decode_class(decoder, node["type"])
     if not KINDS[kind](item):
         raise DamagedArtifactError("types", f"{node['type']!r:.80} is no {kind}")
@@ -54,9 +44,7 @@ def _encode_model(encoder: Encoder, value: BaseModel, where: str) -> Node:
     kind = type(value)
     stored = {k: v for k, v in vars(value).items() if k != "__stored_form__"}
     with encoder.having(strict=encoder.strict and kind is not dspy.Tool):
-        fields = {
-            k: encoder.encode_member(k, v, f"{where}.{k}") for k, v in stored.items()
-        }
+        fields = encoder.encode_members(stored, where)
     node: Node = {"$": "model", "type": encode_class(encoder, kind, where), "v": fields}
     if value.model_fields_set != set(stored):
         node["set"] = sorted(value.model_fields_set)
@@ -83,9 +71,7 @@ def _decode_model(decoder: Decoder, node: Node, donor: Any) -> BaseModel:
     kind = _class(decoder, node, "model")
     if _is_live(node, donor, kind, decoder):
         return donor  # type: ignore[no-any-return]
-    members = _members(donor)
-    check_public(node["v"])
-    fields = {k: decoder.decode(v, part(members, k)) for k, v in node["v"].items()}
+    fields = dict(decoder.decode_members(node["v"], donor))
     value: BaseModel = object.__new__(kind)
     if "form" in node and issubclass(kind, RebuiltModel | RebuiltType):
         fields["__stored_form__"] = decoder.decode(node["form"])
@@ -136,10 +122,7 @@ def _encode_by_shape(encoder: Encoder, value: Any, where: str) -> Node:
     if hasattr(kind, "__del__"):
         return encoder.leave_out(where, "object", class_path(kind))
     if dataclasses.is_dataclass(kind):
-        names = {**getattr(value, "__dict__", {}), **_slots(value)}
-        fields = {
-            k: encoder.encode_member(k, v, f"{where}.{k}") for k, v in names.items()
-        }
+        fields = encoder.encode_members(_state(value), where)
         type_id = encode_class(encoder, kind, where)
         return {"$": "dataclass", "type": type_id, "v": fields}
     if isinstance(value, tuple) and hasattr(kind, "_fields"):
@@ -149,9 +132,10 @@ def _encode_by_shape(encoder: Encoder, value: Any, where: str) -> Node:
     return encoder.leave_out(where, "object", class_path(kind))
 
 
-def _slots(value: Any) -> Node:
-    names = [field.name for field in dataclasses.fields(value)]
-    return {name: getattr(value, name) for name in names if hasattr(value, name)}
+def _state(value: Any) -> Node:
+    """The attributes of a dataclass, those in slots too."""
+    names = [f.name for f in dataclasses.fields(value) if hasattr(value, f.name)]
+    return {**getattr(value, "__dict__", {}), **{n: getattr(value, n) for n in names}}
 
 
 @decodes("dataclass")
@@ -160,10 +144,8 @@ def _decode_dataclass(decoder: Decoder, node: Node, donor: Any) -> Any:
     if _is_live(node, donor, kind, decoder):
         return donor
     value = object.__new__(kind)
-    members = _members(donor)
-    check_public(node["v"])
-    for name, item in node["v"].items():
-        object.__setattr__(value, name, decoder.decode(item, part(members, name)))
+    for name, member in decoder.decode_members(node["v"], donor):
+        object.__setattr__(value, name, member)
     return value
 
 
@@ -187,8 +169,7 @@ def _encode_example(encoder: Encoder, value: Any, where: str) -> Node:
 def _decode_example(decoder: Decoder, node: Node, donor: Any) -> Any:
     kind = dspy.Example if node["$"] == "example" else dspy.Prediction
     value = kind()
-    store = ABSENT if donor is ABSENT else getattr(donor, "_store", ABSENT)
-    value._store = decoder.decode(node["v"], store)
+    value._store = decoder.decode(node["v"], getattr(donor, "_store", ABSENT))
     if "inputs" in node:
         value._input_keys = set(node["inputs"])
     return value

@@ -25,7 +25,6 @@ from po_optimizer.persistence.codec.values import (
     Decoder,
     Encoder,
     Node,
-    check_public,
     decodes,
     encodes,
     part,
@@ -48,11 +47,7 @@ class _Codeless:
     rebuilt_from: str
 
     def forward(self, **_kwargs: Any) -> Any:
-        """Refuse.
-
-        Raises:
-            ArtifactError: Always.
-        """
+        """Refuse."""
         msg = (
             f"the class {self.rebuilt_from!r} of this program was not imported, so how "
             f"its predictors ({listed(predictors(self))}) work together is unknown. "
@@ -163,12 +158,9 @@ def _encode_object(encoder: Encoder, value: Any, where: str) -> Node:
     path = import_path(type(value))
     if path not in EXACT["object"]:
         return encoder.leave_out(where, "object", path)
-    state = {
-        name: encoder.encode_member(name, item, f"{where}.{name}")
-        for name, item in vars(value).items()
-        if name != "callbacks"
-    }
-    return {"$": "object", "class": path, "state": state}
+    state = {name: v for name, v in vars(value).items() if name != "callbacks"}
+    node: Node = {"$": "object", "class": path}
+    return {**node, "state": encoder.encode_members(state, where)}
 
 
 @decodes("object")
@@ -177,12 +169,8 @@ def _decode_object(decoder: Decoder, node: Node, donor: Any) -> Any:
     if kind is None:
         raise DamagedArtifactError("object", f"class {node['class']!r:.80}")
     value: Any = object.__new__(kind)
-    members = getattr(donor, "__dict__", ABSENT)
-    check_public(node["state"])
-    vars(value).update(
-        callbacks=[],
-        **{k: decoder.decode(v, part(members, k)) for k, v in node["state"].items()},
-    )
+    vars(value)["callbacks"] = []
+    vars(value).update(decoder.decode_members(node["state"], donor))
     return value
 
 
@@ -210,26 +198,16 @@ def _decode_reference(decoder: Decoder, node: Node, _donor: Any) -> Any:
 
 
 @decodes("module")
-def decode_module(decoder: Decoder, node: Node, donor: Any) -> Any:
+def _decode_module(decoder: Decoder, node: Node, donor: Any) -> Any:
     """The module of a node, of its own class if that may be imported.
 
-    Raises:
-        DamagedArtifactError: An attribute has a name that no module has.
+    The donor is the given program, else a new one if its constructor is trusted.
     """
     if not decoder.modules and not decoder.compare:
-        donor = _root_donor(decoder, node, donor)
-    if not isinstance(donor, dspy.Module):
-        donor = ABSENT
-    return _fill(decoder, node, donor)
-
-
-def _root_donor(decoder: Decoder, node: Node, donor: Any) -> Any:
-    """The given program, else a new one where the caller trusts its constructor."""
-    if donor is ABSENT and decoder.imports.may_construct(node["class"]):
-        donor = _construct(decoder, node)
-    if donor is not ABSENT:
+        if donor is ABSENT and node["class"] in decoder.imports.constructors:
+            donor = _construct(decoder, node)
         _pair(decoder, node, donor)
-    return donor
+    return _fill(decoder, node, donor if isinstance(donor, dspy.Module) else ABSENT)
 
 
 def _pair(decoder: Decoder, node: Any, donor: Any) -> None:
@@ -269,14 +247,12 @@ def _shell(decoder: Decoder, node: Node, donor: Any) -> Any:
 def _fill(decoder: Decoder, node: Node, donor: Any) -> Any:
     module = _shell(decoder, node, donor)
     decoder.modules[node["id"]] = module
-    members = ABSENT if donor is ABSENT else vars(donor)
     state: Node = module.__dict__
-    check_public(node["state"])
-    for name, value in node["state"].items():
-        state[name] = decoder.decode(value, part(members, name))
+    for name, value in decoder.decode_members(node["state"], donor):
+        state[name] = value
     if donor is not ABSENT:  # what the class has gained since
-        for name in members.keys() - _NOT_STATE:
-            state.setdefault(name, members[name])
+        for name in vars(donor).keys() - _NOT_STATE:
+            state.setdefault(name, vars(donor)[name])
     for name, default in (("_compiled", False), ("callbacks", []), ("history", [])):
         state.setdefault(name, default)  # the order of the others is the program's
     return module

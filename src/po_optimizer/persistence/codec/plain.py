@@ -33,25 +33,24 @@ from po_optimizer.persistence.codec.values import (
     part,
 )
 
-Write = Callable[[Any], Any]
-Read = Callable[[Any], Any]
-
 
 def _base64(value: bytes) -> str:
     return base64.b64encode(value).decode()
 
 
 def _from_base64(text: str) -> bytes:
-    return base64.b64decode(text, validate=True)
+    return base64.b64decode(_text(text), validate=True)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise DamagedArtifactError("v", f"text expected, {type(value).__name__} found")
+    return value
 
 
 def _float_text(value: float) -> str:
     sign = "-" if math.isnan(value) and math.copysign(1, value) < 0 else ""
     return f"{sign}{value!r}"
-
-
-def _bounds(value: Any) -> list[Any]:
-    return [value.start, value.stop, value.step]
 
 
 def _fraction(text: str) -> fractions.Fraction:
@@ -70,7 +69,8 @@ def _zone(name: str) -> zoneinfo.ZoneInfo:
 
 
 _ZONE = re.compile(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*")
-_TEXTS: dict[str, tuple[type, Write, Read]] = {
+Form = tuple[type, Callable[[Any], Any], Callable[[Any], Any]]
+_TEXTS: dict[str, Form] = {
     **{
         tag: (kind, str, kind)
         for tag, kind in (
@@ -98,45 +98,84 @@ _TEXTS: dict[str, tuple[type, Write, Read]] = {
     "float": (float, _float_text, float),
 }
 """Types whose values are one text, with how it is written and read."""
-_TEXT_TAGS = {kind: tag for tag, (kind, _, _) in _TEXTS.items()}
-_ITEMS: dict[str, tuple[type, Write, Read]] = {
+
+
+def _bounds(value: Any) -> list[Any]:
+    return [value.start, value.stop, value.step]
+
+
+def _days(value: datetime.timedelta) -> list[int]:
+    return [value.days, value.seconds, value.microseconds]
+
+
+def _name(zone: datetime.timezone) -> str | None:
+    _offset, *name = zone.__getinitargs__()  # type: ignore[attr-defined]
+    return name[0] if name else None
+
+
+_ITEMS: dict[str, Form] = {
     **{kind.__name__: (kind, list, kind) for kind in (tuple, set, frozenset)},
     "deque": (collections.deque, list, collections.deque),
     "range": (range, _bounds, lambda items: range(*items)),
     "slice": (slice, _bounds, lambda items: slice(*items)),
-    "timedelta": (
-        datetime.timedelta,
-        lambda value: [value.days, value.seconds, value.microseconds],
-        lambda items: datetime.timedelta(*items),
-    ),
+    "timedelta": (datetime.timedelta, _days, lambda it: datetime.timedelta(*it)),
 }
 """Types whose values are a list of others."""
-_ITEM_TAGS = {kind: tag for tag, (kind, _, _) in _ITEMS.items()}
-
 _PAIRS: dict[str, type] = {
-    "dict": dict,
-    "ordereddict": collections.OrderedDict,
-    "counter": collections.Counter,
-    "namespace": types.SimpleNamespace,
+    **{"dict": dict, "ordereddict": collections.OrderedDict},
+    **{"counter": collections.Counter, "namespace": types.SimpleNamespace},
 }
-_PAIR_TAGS = {kind: tag for tag, kind in _PAIRS.items()}
-_SINGLETONS: dict[str, Any] = {
-    "ellipsis": ...,
-    "notimplemented": NotImplemented,
-    "undefined": PydanticUndefined,
+_TAGS: dict[type, str] = {
+    **{form[0]: tag for tag, form in (*_TEXTS.items(), *_ITEMS.items())},
+    **{kind: tag for tag, kind in _PAIRS.items()},
 }
 _NUMPY_KINDS = "biufcSUmM"  # no objects: those would be pickles
 
 
-@encodes(*map(class_path, _TEXT_TAGS))
-def _encode_text(_encoder: Encoder, value: Any, _where: str) -> Node:
-    tag = _TEXT_TAGS[type(value)]
-    return {"$": tag, "v": _TEXTS[tag][1](value)}
+def _simple(
+    tag: str, path: str, write: Callable[[Any], Node], read: Callable[[Node], Any]
+) -> None:
+    """Registers values that need neither the encoder nor the decoder."""
+    encodes(path)(lambda _encoder, value, _where: {"$": tag, **write(value)})
+    decodes(tag)(lambda _decoder, node, _donor: read(node))
 
 
-@decodes(*_TEXTS)
-def _decode_text(_decoder: Decoder, node: Node, _donor: Any) -> Any:
-    return _TEXTS[node["$"]][2](_text(node["v"]))
+def _simple_text(tag: str, form: Form) -> None:
+    kind, write, read = form
+    path = class_path(kind)
+    _simple(tag, path, lambda v: {"v": write(v)}, lambda n: read(_text(n["v"])))
+
+
+for _tag, _form in _TEXTS.items():
+    _simple_text(_tag, _form)
+_simple(
+    "timezone",
+    "datetime.timezone",
+    lambda zone: {"items": _days(zone.utcoffset(None)), "name": _name(zone)},
+    lambda node: datetime.timezone(
+        datetime.timedelta(*node["items"]),
+        *([] if node["name"] is None else [node["name"]]),
+    ),
+)
+_simple(
+    "bytesize",
+    "pydantic.types.ByteSize",
+    lambda size: {"v": int(size)},
+    lambda node: pydantic.ByteSize(node["v"]),
+)
+_simple("ellipsis", "builtins.ellipsis", lambda _: {}, lambda _: ...)
+_simple(
+    "notimplemented",
+    "builtins.NotImplementedType",
+    lambda _: {},
+    lambda _: NotImplemented,
+)
+_simple(
+    "undefined",
+    class_path(type(PydanticUndefined)),
+    lambda _: {},
+    lambda _: PydanticUndefined,
+)
 
 
 @encodes("pydantic.networks._BaseUrl+", "pydantic.networks._BaseMultiHostUrl+")
@@ -155,20 +194,10 @@ def _decode_url(_decoder: Decoder, node: Node, _donor: Any) -> Any:
     return kind(_text(node["v"]))
 
 
-@encodes("pydantic.types.ByteSize")
-def _encode_byte_size(_encoder: Encoder, value: Any, _where: str) -> Node:
-    return {"$": "bytesize", "v": int(value)}
-
-
-@decodes("bytesize")
-def _decode_byte_size(_decoder: Decoder, node: Node, _donor: Any) -> Any:
-    return pydantic.ByteSize(node["v"])
-
-
 @encodes("re.Pattern")
-def _encode_pattern(_encoder: Encoder, value: Any, _where: str) -> Node:
+def _encode_pattern(encoder: Encoder, value: Any, where: str) -> Node:
     if isinstance(value.pattern, bytes):
-        return _encoder.leave_out(_where, "object", "re.Pattern of bytes")
+        return encoder.leave_out(where, "object", "re.Pattern of bytes")
     return {"$": "pattern", "v": value.pattern, "flags": value.flags}
 
 
@@ -182,28 +211,26 @@ def _encode_list(encoder: Encoder, value: list[Any], where: str) -> list[Any]:
     return [encoder.encode(v, f"{where}[{i}]") for i, v in enumerate(value)]
 
 
-@encodes(*map(class_path, _ITEM_TAGS))
+@encodes(*(class_path(form[0]) for form in _ITEMS.values()))
 def _encode_items(encoder: Encoder, value: Any, where: str) -> Node:
-    tag = _ITEM_TAGS[type(value)]
+    tag = _TAGS[type(value)]
     items = _encode_list(encoder, _ITEMS[tag][1](value), where)
     if isinstance(value, set | frozenset):  # its order is not the program's
         items.sort(key=fmt.dump)
-    node: Node = {"$": tag, "items": items}
-    if isinstance(value, collections.deque) and value.maxlen is not None:
-        node["maxlen"] = value.maxlen
-    return node
+    maxlen = getattr(value, "maxlen", None)
+    return {"$": tag, "items": items, **({} if maxlen is None else {"maxlen": maxlen})}
 
 
 @decodes(*_ITEMS)
 def _decode_items(decoder: Decoder, node: Node, donor: Any) -> Any:
-    nodes = node["items"]
-    items = [decoder.decode(item, part(donor, i)) for i, item in enumerate(nodes)]
+    nodes = enumerate(node["items"])
+    items = [decoder.decode(item, part(donor, i)) for i, item in nodes]
     if "maxlen" in node:
         return collections.deque(items, maxlen=node["maxlen"])
     return _ITEMS[node["$"]][2](items)
 
 
-@encodes(*map(class_path, _PAIR_TAGS))
+@encodes(*map(class_path, _PAIRS.values()))
 def _encode_pairs(encoder: Encoder, value: Any, where: str) -> Any:
     kind = type(value)
     items = vars(value) if kind is types.SimpleNamespace else value
@@ -215,7 +242,7 @@ def _encode_pairs(encoder: Encoder, value: Any, where: str) -> Any:
         [encoder.encode(k, where), encoder.encode_member(k, v, f"{where}[{k!r}]")]
         for k, v in items.items()
     ]
-    return {"$": _PAIR_TAGS[kind], "items": pairs}
+    return {"$": _TAGS.get(kind, ""), "items": pairs}
 
 
 def _is_plain_key(key: Any) -> bool:
@@ -224,21 +251,19 @@ def _is_plain_key(key: Any) -> bool:
 
 @decodes(*_PAIRS)
 def _decode_pairs(decoder: Decoder, node: Node, donor: Any) -> Any:
-    keys = [decoder.decode(key) for key, _ in node["items"]]
-    values = [
-        decoder.decode(v, part(donor, k))
-        for k, (_, v) in zip(keys, node["items"], strict=True)
-    ]
-    pairs = dict(zip(keys, values, strict=True))
+    pairs = {}
+    for key_node, value_node in node["items"]:
+        key = decoder.decode(key_node)
+        pairs[key] = decoder.decode(value_node, part(donor, key))
     if node["$"] == "namespace":
         return types.SimpleNamespace(**pairs)
-    return _PAIRS[node["$"]](pairs)
+    return _PAIRS.get(node["$"], dict)(pairs)
 
 
 @encodes("collections.defaultdict")
 def _encode_defaultdict(encoder: Encoder, value: Any, where: str) -> Node:
     factory = encoder.encode(value.default_factory, f"{where}.default_factory")
-    items = _encode_pairs(encoder, collections.OrderedDict(value), where)["items"]
+    items = _encode_pairs(encoder, value, where)["items"]
     return {"$": "defaultdict", "factory": factory, "items": items}
 
 
@@ -247,18 +272,7 @@ def _decode_defaultdict(decoder: Decoder, node: Node, donor: Any) -> Any:
     factory = decoder.decode(node["factory"])
     if factory not in (None, int, float, str, bool, list, dict, set, tuple):
         raise DamagedArtifactError("defaultdict", f"factory {factory!r}")
-    items = _decode_pairs(decoder, {"$": "dict", "items": node["items"]}, donor)
-    return collections.defaultdict(factory, items)
-
-
-@encodes(*(class_path(type(value)) for value in _SINGLETONS.values()))
-def _encode_singleton(_encoder: Encoder, value: Any, _where: str) -> Node:
-    return {"$": next(tag for tag, v in _SINGLETONS.items() if v is value)}
-
-
-@decodes(*_SINGLETONS)
-def _decode_singleton(_decoder: Decoder, node: Node, _donor: Any) -> Any:
-    return _SINGLETONS[node["$"]]
+    return collections.defaultdict(factory, _decode_pairs(decoder, node, donor))
 
 
 @encodes("datetime.datetime", "datetime.time")
@@ -279,19 +293,6 @@ def _decode_time(decoder: Decoder, node: Node, _donor: Any) -> Any:
     return value.replace(tzinfo=zone, fold=node.get("fold", 0))
 
 
-@encodes("datetime.timezone")
-def _encode_timezone(_encoder: Encoder, value: Any, _where: str) -> Node:
-    offset, *name = value.__getinitargs__()
-    items = _ITEMS["timedelta"][1](offset)
-    return {"$": "timezone", "items": items, "name": name[0] if name else None}
-
-
-@decodes("timezone")
-def _decode_timezone(_decoder: Decoder, node: Node, _donor: Any) -> Any:
-    offset, name = datetime.timedelta(*node["items"]), node["name"]
-    return datetime.timezone(offset, *([] if name is None else [name]))
-
-
 @encodes("numpy.generic+", "numpy.ndarray")
 def _encode_numpy(encoder: Encoder, value: Any, where: str) -> Node:
     if value.dtype.kind not in _NUMPY_KINDS:
@@ -310,13 +311,7 @@ def _decode_numpy(_decoder: Decoder, node: Node, _donor: Any) -> Any:
     dtype = np.dtype(_text(node["dtype"]))
     if dtype.kind not in _NUMPY_KINDS:
         raise DamagedArtifactError("numpy", f"dtype {dtype}")
-    raw = _from_base64(_text(node["v"]))
+    raw = _from_base64(node["v"])
     if "shape" not in node:
         return np.frombuffer(raw, dtype)[0] if raw else dtype.type()
     return np.frombuffer(raw, dtype).reshape(node["shape"]).copy()
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise DamagedArtifactError("v", f"text expected, {type(value).__name__} found")
-    return value

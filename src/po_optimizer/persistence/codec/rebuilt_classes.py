@@ -17,8 +17,8 @@ import typing_extensions
 from pydantic import BaseModel
 
 from po_optimizer.errors import DamagedArtifactError, NotStoredError
-from po_optimizer.persistence.codec.annotations import decode_annotation, type_variable
-from po_optimizer.persistence.codec.fields import RefusingFactory, decode_field
+from po_optimizer.persistence.codec.annotations import decode_annotation
+from po_optimizer.persistence.codec.fields import Refusing, decode_field
 from po_optimizer.persistence.codec.imports import EXACT, KINDS, import_path
 from po_optimizer.persistence.codec.values import (
     Decoder,
@@ -74,11 +74,7 @@ class RebuiltType(dspy.Type):
     """Base of rebuilt DSPy types; they give the rendering that was stored."""
 
     def format(self) -> Any:
-        """What the original class's `format` gave when the program was saved.
-
-        Raises:
-            NotStoredError: It was not saved, but made by the loaded program.
-        """
+        """What the original class's `format` gave when the program was saved."""
         if "__stored_form__" not in self.__dict__:
             raise NotStoredError(type(self).__name__, "its format()")
         return self.__dict__["__stored_form__"]
@@ -90,12 +86,7 @@ def _decode_class_value(decoder: Decoder, node: Node, _donor: Any) -> Any:
 
 
 def decode_class(decoder: Decoder, type_id: str) -> Any:
-    """The class with that id: imported if that is allowed, else rebuilt.
-
-    Raises:
-        DamagedArtifactError: The table of types has no such class.
-        ArtifactError: Its path names something of another kind.
-    """
+    """The class with that id: imported if that is allowed, else rebuilt."""
     if type_id in decoder.built:
         return decoder.built[type_id]
     if type_id in decoder.building:  # a class that names itself
@@ -176,7 +167,7 @@ def _bases(decoder: Decoder, node: Node) -> tuple[Any, ...]:
         return (RebuiltType,)
     base = _base(node)
     if "parameters" in node:
-        names = tuple(type_variable(decoder, name) for name in node["parameters"])
+        names = tuple(decoder.type_variable(name) for name in node["parameters"])
         return (base, typing.Generic[names])  # type: ignore[index]
     return (base,)
 
@@ -221,7 +212,7 @@ def _rebuild_dataclass(decoder: Decoder, node: Node, type_id: str) -> Any:
         if "factory" in field:
             factory = _DATACLASS_FACTORIES.get(str(field["factory"]))
             parts = f"{node['name']}.{name}", "factory", "its default factory"
-            options["default_factory"] = factory or RefusingFactory(*parts)
+            options["default_factory"] = factory or Refusing(*parts)
         fields.append((name, Any, dataclasses.field(kw_only=True, **options)))
     namespace = _namespace(node)
     if node.get("acts"):

@@ -76,9 +76,6 @@ def rebuild_signature(
         instructions: Its docstring, as it stands in the class.
         fields: (annotation, FieldInfo) by name, in order.
         beside: Its `ClassVar`s by name.
-
-    Raises:
-        DamagedArtifactError: A name is private or not one.
     """
     beside = beside or {}
     for field in [*fields, *beside]:

@@ -2,14 +2,15 @@
 
 Everything else is an object with the key "$", its tag: {"$": "tuple", "items": []}.
 Other modules add their kinds with `encodes` and `decodes`. A decoder builds data
-only; it never calls what a document names.
+only; it never calls what a document names. What cannot be written in a place that
+shapes the prompts is a NotStorableError, what is malformed a DamagedArtifactError.
 """
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from po_optimizer.errors import (
     ArtifactError,
@@ -91,11 +92,7 @@ class NotStored:
         raise NotStoredError(self.where, self.what)
 
     def __call__(self, *_args: Any, **_kwargs: Any) -> NoReturn:
-        """Refuse, naming what would have to be there.
-
-        Raises:
-            NotStoredError: Always.
-        """
+        """Refuse, naming what would have to be there."""
         self._refuse()
 
     def __getattr__(self, name: str) -> Any:
@@ -167,11 +164,7 @@ class Encoder:
         self._depth = 0
 
     def encode(self, value: Any, where: str) -> Any:
-        """The JSON form of a value; `where` names it in errors.
-
-        Raises:
-            NotStorableError: It shapes the prompts and is not data.
-        """
+        """The JSON form of a value; `where` names it in errors."""
         kind = type(value)
         if value is None or kind is bool:
             return value
@@ -207,6 +200,10 @@ class Encoder:
             return self.leave_out(where, "secret", type(value).__name__)
         return self.encode(value, where)
 
+    def encode_members(self, members: Mapping[str, Any], where: str) -> Node:
+        """The JSON form of attributes by name."""
+        return {k: self.encode_member(k, v, f"{where}.{k}") for k, v in members.items()}
+
     @contextmanager
     def having(self, **flags: bool) -> Iterator[None]:
         """Sets `strict`, `guards` or `annotating` for a while."""
@@ -220,11 +217,7 @@ class Encoder:
     def leave_out(
         self, where: str, kind: str, what: str, code: str = ""
     ) -> dict[str, str]:
-        """A node that names what is left out; an error where prompts depend on it.
-
-        Raises:
-            NotStorableError: It stands in a demo, a signature or a config.
-        """
+        """A node that names what is left out; an error where prompts depend on it."""
         if self.strict and kind != "secret":
             problem = f"it is an object of {what}, not data"
             if not self.rescue:
@@ -301,6 +294,14 @@ class Decoder:
         finally:
             self._depth -= 1
 
+    def decode_members(self, nodes: Node, donor: Any = ABSENT) -> Iterator[Any]:
+        """Attributes as pairs of name and value; the donor has the same ones."""
+        members = getattr(donor, "__dict__", ABSENT)
+        for name, node in nodes.items():
+            if name.startswith("__"):  # Python itself uses these
+                raise DamagedArtifactError("state", f"attribute {name!r:.80}")
+            yield name, self.decode(node, part(members, name))
+
     @contextmanager
     def level(self) -> Iterator[None]:
         """Counts one more level of nesting, for nodes without a tag."""
@@ -309,6 +310,10 @@ class Decoder:
             yield
         finally:
             self._depth -= 1
+
+    def type_variable(self, name: str) -> Any:
+        """The one type variable of that name in the document."""
+        return self.type_variables.setdefault(name, TypeVar(name))
 
     def _items(self, nodes: list[Any], donor: Any) -> list[Any]:
         if donor is ABSENT:
@@ -322,17 +327,6 @@ class Decoder:
             raise DamagedArtifactError("document", "nested too deeply")
         if self._n_nodes > fmt.MAX_NODES:
             raise DamagedArtifactError("document", f"over {fmt.MAX_NODES} values")
-
-
-def check_public(names: Iterable[str]) -> None:
-    """Refuses attributes that Python itself uses.
-
-    Raises:
-        DamagedArtifactError: One of the names is such.
-    """
-    for name in names:
-        if name.startswith("__"):
-            raise DamagedArtifactError("state", f"attribute {name!r:.80}")
 
 
 def part(donor: Any, key: Any) -> Any:
@@ -359,9 +353,11 @@ def _encode_not_stored(encoder: Encoder, value: NotStored, _where: str) -> Any:
     return encoder.leave_out(value.where, value.kind, value.what, value.code)
 
 
-def placeholder(decoder: Decoder, node: Mapping[str, Any]) -> NotStored:
+def placeholder(
+    decoder: Decoder, node: Mapping[str, Any], kind: type[NotStored] = NotStored
+) -> NotStored:
     """A placeholder for a part that is neither stored nor given."""
     parts = (str(node.get(key, "")) for key in ("where", "kind", "what", "code"))
-    missing = NotStored(*parts)
+    missing = kind(*parts)
     decoder.missing.append(missing)
     return missing

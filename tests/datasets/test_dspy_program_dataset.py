@@ -4,7 +4,7 @@ import html
 import inspect
 import json
 from collections.abc import Iterator
-from pathlib import Path, PosixPath
+from pathlib import Path
 from typing import Any
 
 import dspy
@@ -169,18 +169,6 @@ class TestDSPyProgramDataset:
         dataset.release()
         assert dataset.load().answer.demos == []
 
-    def test_metadata_is_kept(self, filepath: str) -> None:
-        """Metadata is there for plugins."""
-        dataset = DSPyProgramDataset(filepath=filepath, metadata={"viz": 1})
-        assert dataset.metadata == {"viz": 1}
-
-    def test_provenance_is_kept(
-        self, dataset: DSPyProgramDataset, program: Any
-    ) -> None:
-        """Provenance passes through the dataset."""
-        dataset.save(attach_provenance(program, {"seed": 9}))
-        assert get_provenance(dataset.load()) == {"seed": 9}
-
     def test_program_of_another_package_is_rebuilt(
         self, filepath: str, program: Any
     ) -> None:
@@ -198,11 +186,6 @@ class TestDSPyProgramDataset:
         dataset = DSPyProgramDataset(filepath=path)
         assert isinstance(dataset._fs, kind)
         assert str(dataset._filepath) == path.rpartition(PROTOCOL_DELIMITER)[2]
-
-    def test_path_may_be_path_like(self, tmp_path: Path) -> None:
-        """A `Path` is as good as a string."""
-        assert isinstance(tmp_path, PosixPath)
-        assert not DSPyProgramDataset(filepath=tmp_path / "p.json").exists()
 
 
 class TestPreview:

@@ -16,12 +16,6 @@ class TestFolderDataset:
         assert dataset.load().is_dir()
         assert dataset.exists()
 
-    def test_content_stays(self, tmp_path):
-        """Loading again changes nothing."""
-        dataset = FolderDataset(filepath=str(tmp_path))
-        (dataset.load() / "file").write_text("kept")
-        assert (dataset.load() / "file").read_text() == "kept"
-
     def test_saving_is_refused(self, tmp_path):
         """A folder is no node's output."""
         with pytest.raises(DatasetError, match="read-only"):

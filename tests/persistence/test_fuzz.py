@@ -11,7 +11,7 @@ from tests.persistence.fuzz import fuzz
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What was seen when hostile documents were opened."""
-    return fuzz(tmp_path_factory.mktemp("fuzz"), count=60, seed=1)
+    return fuzz(tmp_path_factory.mktemp("fuzz"), count=40, seed=1)
 
 
 def test_hooks_see_what_acts(report: dict[str, Any]) -> None:

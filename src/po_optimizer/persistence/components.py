@@ -89,13 +89,13 @@ def extract_program_components(
     encoder = Encoder()
     document = encode(encoder, program, arguments)
     compare(document, encoder)
-    return document
+    return fmt.seal(document)
 
 
 def encode(
     encoder: Encoder, program: dspy.Module, arguments: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """The sealed document of a program; `encoder` keeps what was met on the way."""
+    """The document of a program, unsealed; `encoder` keeps what was met on the way."""
     tree = encoder.encode(program, "self")
     by_path, left_out = predictors(program), encoder.not_stored
     document: dict[str, Any] = {
@@ -113,7 +113,7 @@ def encode(
     }
     if encoder.problems:
         document["rescued"] = encoder.problems
-    return fmt.seal(document)
+    return document
 
 
 def compare(document: dict[str, Any], encoder: Encoder) -> None:

@@ -88,14 +88,32 @@ def sha256(data: bytes) -> str:
 
 def seal(document: Document) -> Document:
     """The document with the digest of everything in it."""
-    content = {key: value for key, value in document.items() if key != "digest"}
-    return {**content, "digest": sha256(dump(content))}
+    return _sealed(document)[0]
+
+
+def sealed_bytes(document: Document) -> tuple[Document, bytes]:
+    """The sealed document, and its file: a line for each top-level key."""
+    sealed, parts = _sealed(document)
+    pieces = [b"{\n"]
+    for key, value in (*parts, (b'"digest"', dump(sealed["digest"]))):
+        pieces += [key, b": ", value, b",\n"]
+    return sealed, b"".join([*pieces[:-1], b"\n}\n"])
 
 
 def file_bytes(document: Document) -> bytes:
-    """A sealed document as it stands in a file: a line for each top-level key."""
-    lines = [dump(key) + b": " + dump(value) for key, value in document.items()]
-    return b"{\n" + b",\n".join(lines) + b"\n}\n"
+    """The file of a document."""
+    return sealed_bytes(document)[1]
+
+
+def _sealed(document: Document) -> tuple[Document, list[tuple[bytes, bytes]]]:
+    content = {key: value for key, value in document.items() if key != "digest"}
+    parts = [(dump(key), dump(value)) for key, value in content.items()]
+    whole = hashlib.sha256()
+    for number, (key, value) in enumerate(parts):
+        whole.update((b"," if number else b"{") + key + b":")
+        whole.update(value)
+    whole.update(b"}")
+    return {**content, "digest": whole.hexdigest()}, parts
 
 
 def read(folder: Folder, name: str) -> Document:

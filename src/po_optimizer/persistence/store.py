@@ -289,8 +289,8 @@ class Saving:
         if data is not None:
             entry = snapshot.describe(PurePosixPath(self.name).stem, data)
             document = {**document, "snapshot": entry}
-        document = fmt.seal(document)
-        staged = [self.folder.stage(self.name, fmt.file_bytes(document))]
+        document, content = fmt.sealed_bytes(document)
+        staged = [self.folder.stage(self.name, content)]
         stack.callback(staged[0].discard)
         if isinstance(data, bytes):  # as private as the document that it belongs to
             staged.append(self.folder.stage(entry["file"], data, self.name))

@@ -235,8 +235,12 @@ def _encode_pairs(encoder: Encoder, value: Any, where: str) -> Any:
     kind = type(value)
     items = vars(value) if kind is types.SimpleNamespace else value
     if kind is dict and "$" not in items and all(map(_is_plain_key, items)):
+        as_it_is = not encoder.guards  # the texts of demos, which are many
         return {
-            k: encoder.encode_member(k, v, f"{where}[{k!r}]") for k, v in items.items()
+            k: v
+            if as_it_is and type(v) is str and v.isascii()
+            else encoder.encode_member(k, v, f"{where}[{k!r}]")
+            for k, v in items.items()
         }
     pairs = [
         [encoder.encode(k, where), encoder.encode_member(k, v, f"{where}[{k!r}]")]

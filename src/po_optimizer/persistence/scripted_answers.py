@@ -17,31 +17,34 @@ def answer(seed: str) -> str:
     Its adapter writes it as it writes a demo. An agent is told to finish, so that
     none calls a tool.
     """
-    text = f"scripted {seed[:12]}"
     caller = (dspy.settings.caller_modules or [None])[-1]
     adapter = dspy.settings.adapter
     if adapter is None or isinstance(adapter, dspy.TwoStepAdapter):
         adapter = dspy.ChatAdapter()  # the second step's own
     if not isinstance(caller, dspy.Predict):
-        return text
-    outputs = caller.signature.output_fields.items()
+        return f"scripted {seed[:12]}"
     values = {
-        name: _output(field.annotation, f"{text} {name}") for name, field in outputs
+        name: _output(field.annotation, f"scripted {name} {seed[:12]}")
+        for name, field in caller.signature.output_fields.items()
     }
     try:
-        written: str = adapter.format_assistant_message_content(
-            caller.signature, values
-        )
+        signature = caller.signature
+        written: str = adapter.format_assistant_message_content(signature, values)
     except FAILURES:  # an adapter of the program's own
-        return text
+        return f"scripted {seed[:12]}"
     return written
 
 
 def _output(annotation: Any, text: str) -> Any:
     try:
-        return made_value(annotation, text)
+        return _json_value(TypeAdapter(annotation), text)
     except FAILURES:  # then what comes of an unreadable answer is compared
         return text
+
+
+def _json_value(adapter: TypeAdapter[Any], text: str) -> Any:
+    schema = adapter.json_schema()
+    return text if schema == {} else _Maker(schema, text).value(schema)
 
 
 def made_value(annotation: Any, text: str) -> Any:
@@ -56,8 +59,7 @@ def made_value(annotation: Any, text: str) -> Any:
     if annotation is dspy.History:
         return dspy.History(messages=[])
     adapter: TypeAdapter[Any] = TypeAdapter(annotation)
-    schema = adapter.json_schema()
-    return adapter.validate_python(_Maker(schema, text).value(schema))
+    return adapter.validate_python(_json_value(adapter, text))
 
 
 class _Maker:

@@ -118,7 +118,9 @@ def _decode_lm(decoder: Decoder, node: Node, donor: Any) -> Any:
     elif donor is ABSENT:
         return MissingLM(where, node)
     if _can_rebuild(node):
-        return _rebuild(node)
+        settings = {n: node["settings"][n] for n in _SETTINGS if n in node["settings"]}
+        arguments = {k: v for k, v in node["generation"].items() if k in _GENERATION}
+        return dspy.LM(str(node["model"]), **settings, **arguments)
     missing = MissingLM(where, node)
     decoder.missing.append(missing)
     return missing
@@ -127,12 +129,8 @@ def _decode_lm(decoder: Decoder, node: Node, donor: Any) -> Any:
 def _by_name(lms: Mapping[str, Any], where: str, model: str) -> Any:
     """The LM given for an attribute, `final` or `final.lm`, or for a model's name."""
     path = where.removeprefix("self.")
-    for name in (
-        path,
-        path.removesuffix(".lm"),
-        path.removesuffix(".predict.lm"),
-        model,
-    ):
+    holders = (path.removesuffix(".lm"), path.removesuffix(".predict.lm"))
+    for name in (path, *holders, model):
         if name in lms:
             if not isinstance(lms[name], dspy.BaseLM):
                 raise SettingError(
@@ -156,9 +154,3 @@ def _checked(donor: dspy.BaseLM, node: Node, where: str) -> dspy.BaseLM:
             "Give a program with the LM that was saved, or name one with lms=..."
         )
     return donor
-
-
-def _rebuild(node: Node) -> dspy.LM:
-    settings = {n: node["settings"][n] for n in _SETTINGS if n in node["settings"]}
-    generation = {k: v for k, v in node["generation"].items() if k in _GENERATION}
-    return dspy.LM(str(node["model"]), **settings, **generation)

@@ -45,41 +45,32 @@ def class_reference(item: Any) -> str:
     return f"{item.__module__}:<unbound>.{item.__qualname__}"
 
 
-def _by_path(*classes: type) -> dict[str, type]:
-    return {import_path(cls): cls for cls in classes}
-
-
 _DSPY_MODULES = (
     *("Module", "Predict", "ChainOfThought", "ReAct", "ReActV2", "CodeAct", "RLM"),
-    *("ProgramOfThought", "BestOfN", "Refine", "MultiChainComparison"),
+    *("ProgramOfThought", "BestOfN", "Refine", "MultiChainComparison", "SemanticF1"),
+    "CompleteAndGrounded",
 )
 _DSPY_TYPES = (
     *("Audio", "Citations", "Code", "Document", "File", "History", "Image"),
     *("Reasoning", "Tool", "ToolCalls", "ToolCallResults", "Type"),
 )
-_DSPY_OBJECTS = ("ChatAdapter", "JSONAdapter", "XMLAdapter", "TwoStepAdapter")
+_DSPY_OBJECTS = (
+    *("ChatAdapter", "JSONAdapter", "XMLAdapter", "TwoStepAdapter", "Retrieve"),
+)
 
 
-def _of_dspy(names: Iterable[str]) -> list[type]:
-    """The classes of these names; later versions of DSPy may lack one."""
-    homes = (dspy, dspy.adapters, dspy.adapters.types)
-    return [
-        next(getattr(home, name) for home in homes if hasattr(home, name))
-        for name in names
-        if any(hasattr(home, name) for home in homes)
-    ]
+def _by_path(names: Iterable[str], *others: type) -> dict[str, type]:
+    """Classes of DSPy, of which later versions may lack one, and others."""
+    homes = (dspy, dspy.adapters, dspy.adapters.types, dspy.evaluate)
+    given = [getattr(home, name, None) for home in homes for name in names]
+    return {import_path(cls): cls for cls in (*given, *others) if cls is not None}
 
 
 EXACT: dict[str, dict[str, type]] = {
-    "module": _by_path(
-        *_of_dspy(_DSPY_MODULES),
-        Avatar,
-        dspy.evaluate.SemanticF1,
-        dspy.evaluate.CompleteAndGrounded,
-    ),
-    "model": _by_path(pydantic.BaseModel, *_of_dspy(_DSPY_TYPES)),
-    "object": _by_path(dspy.Retrieve, *_of_dspy(_DSPY_OBJECTS)),
-    "code": _by_path(dspy.PythonInterpreter),
+    "module": _by_path(_DSPY_MODULES, Avatar),
+    "model": _by_path(_DSPY_TYPES, pydantic.BaseModel),
+    "object": _by_path(_DSPY_OBJECTS),
+    "code": _by_path(["PythonInterpreter"]),
 }
 """The classes of DSPy and pydantic that a document may name, by kind and path."""
 

@@ -86,14 +86,11 @@ def _children(where: str, item: Any) -> Iterator[tuple[str, Any]]:
         for name, value in vars(item).items():
             if name not in _NO_CHILDREN and not isinstance(value, _SCALARS):
                 yield f"{where}.{name}", value
-    elif isinstance(item, dict):
-        for key, value in item.items():
+    elif isinstance(item, dict | list | tuple):
+        pairs = item.items() if isinstance(item, dict) else enumerate(item)
+        for key, value in pairs:
             if not isinstance(value, _SCALARS):
                 yield f"{where}[{key!r}]", value
-    elif isinstance(item, list | tuple):
-        for i, value in enumerate(item):
-            if not isinstance(value, _SCALARS):
-                yield f"{where}[{i}]", value
 
 
 @encodes("dspy.primitives.module.Module+")
@@ -129,12 +126,10 @@ def _refuse_slots(module: Any, where: str) -> None:
 
 def _is_state(name: str, value: Any) -> bool:
     if name == "history":  # DSPy's log of calls, or somebody's own attribute
-        return not isinstance(value, list) or not all(map(_is_call, value))
+        return not isinstance(value, list) or not all(
+            isinstance(v, dict) and {"prompt", "messages"} <= v.keys() for v in value
+        )
     return name not in _NOT_STATE and name != "rebuilt_from"
-
-
-def _is_call(entry: Any) -> bool:
-    return isinstance(entry, dict) and {"prompt", "messages"} <= entry.keys()
 
 
 def _encode_attribute(

@@ -80,11 +80,6 @@ class RebuiltType(dspy.Type):
         return self.__dict__["__stored_form__"]
 
 
-@decodes("class")
-def _decode_class_value(decoder: Decoder, node: Node, _donor: Any) -> Any:
-    return decode_class(decoder, node["id"])
-
-
 def decode_class(decoder: Decoder, type_id: str) -> Any:
     """The class with that id: imported if that is allowed, else rebuilt."""
     if type_id in decoder.built:
@@ -109,6 +104,9 @@ def decode_class(decoder: Decoder, type_id: str) -> Any:
     decoder.built[type_id] = item
     _complete_forward_references(decoder)
     return item
+
+
+decodes("class")(lambda decoder, node, _donor: decode_class(decoder, node["id"]))
 
 
 def _complete_forward_references(decoder: Decoder) -> None:
@@ -261,8 +259,8 @@ def _annotated(decoder: Decoder, node: Node, type_id: str, item: Any) -> Any:
 def _namespace(node: Node) -> Node:
     """Doc, module and name of a class."""
     module, _, qualname = node["path"].partition(":")
-    doc = node.get("doc")
-    return {"__doc__": doc, "__module__": module, "__qualname__": qualname}
+    names = {"__module__": module, "__qualname__": qualname}
+    return {"__doc__": node.get("doc"), **names}
 
 
 def _renamed(item: Any, node: Node) -> Any:
@@ -281,11 +279,6 @@ def _rebuild_generic(decoder: Decoder, node: Node, _type_id: str) -> Any:
     return decode_class(decoder, node["origin"])[args]
 
 
-def _rebuild_alias(decoder: Decoder, node: Node, _type_id: str) -> Any:
-    value = decode_annotation(decoder, node["value"])
-    return typing_extensions.TypeAliasType(node["name"], value)
-
-
 def _rebuild_opaque(decoder: Decoder, node: Node, type_id: str) -> Any:
     """A class that is no data: its name stays, nothing is an instance of it."""
     missing = {"where": type_id, "kind": "type", "what": node["path"]}
@@ -302,7 +295,9 @@ _REBUILD: dict[str, Callable[[Decoder, Node, str], Any]] = {
     "typeddict": _rebuild_typeddict,
     "newtype": _rebuild_newtype,
     "generic": _rebuild_generic,
-    "alias": _rebuild_alias,
+    "alias": lambda decoder, node, _type_id: typing_extensions.TypeAliasType(
+        node["name"], decode_annotation(decoder, node["value"])
+    ),
     "opaque": _rebuild_opaque,
     "code": lambda _decoder, node, _type_id: dspy.Code[str(node["language"])],
     "known": lambda _decoder, node, _type_id: EXACT["code"][node["path"]],

@@ -281,7 +281,8 @@ class Decoder:
         self._enter(len(node))
         try:
             if kind is list:
-                return self._items(node, donor)
+                nodes = enumerate(node)
+                return [self.decode(item, part(donor, i)) for i, item in nodes]
             if "$" not in node:
                 return {
                     key: self.decode(value, part(donor, key))
@@ -314,11 +315,6 @@ class Decoder:
     def type_variable(self, name: str) -> Any:
         """The one type variable of that name in the document."""
         return self.type_variables.setdefault(name, TypeVar(name))
-
-    def _items(self, nodes: list[Any], donor: Any) -> list[Any]:
-        if donor is ABSENT:
-            return [self.decode(node) for node in nodes]
-        return [self.decode(node, part(donor, i)) for i, node in enumerate(nodes)]
 
     def _enter(self, size: int) -> None:
         self._depth += 1

@@ -2,11 +2,10 @@
 
 from po_optimizer.datasets.champion_dataset import ChampionDataset
 from po_optimizer.datasets.dspy_program_dataset import DSPyProgramDataset
-from po_optimizer.datasets.folder_dataset import FolderDataset
+from po_optimizer.datasets.folder_dataset import FolderDataset, RunFolderDataset
 from po_optimizer.datasets.lm_dataset import LMDataset
 from po_optimizer.datasets.record_file import RecordFileDataset
 from po_optimizer.datasets.record_stream import RecordStreamDataset
-from po_optimizer.datasets.run_folder_dataset import RunFolderDataset
 from po_optimizer.datasets.runs_dataset import RunsDataset
 from po_optimizer.datasets.whole_file import (
     RecordsDataset,

@@ -67,7 +67,7 @@ class DSPyProgramDataset(FileDataset[dspy.Module, dspy.Module | None]):
         version: Kedro's versioning; old versions are kept.
         credentials: For the file system; never shown.
         fs_args: Arguments of the file system's constructor.
-        metadata: Ignored here; for plugins.
+        metadata: Free, for plugins.
     """
 
     _what = "program"

@@ -49,11 +49,9 @@ class RunsDataset(AbstractDataset[None, list[FinishedRun]]):
         metadata: dict[str, Any] | None = None,
     ) -> None:
         self.metadata = metadata
-        self._reporting = WholeJSONDataset(
-            filepath=reporting["filepath"], credentials=credentials
-        )
-        self._models = WholeJSONDataset(
-            filepath=models["filepath"], credentials=credentials
+        self._reporting, self._models = (
+            WholeJSONDataset(filepath=place["filepath"], credentials=credentials)
+            for place in (reporting, models)
         )
         self._output = local_path(output["filepath"], "output")
 
@@ -76,27 +74,27 @@ class RunsDataset(AbstractDataset[None, list[FinishedRun]]):
             lm = path.parent.parent
         provenance = _provenance(models) if program_of is None else {}
         promotion = _read(folder, "promotion.json") or {}
-        predictions = self._predictions(path)
+        scores, groups = self._predictions(path)
         return FinishedRun(
             name=str(path),
             lm=lm.name,
             program_of=program_of,
             report=_read(folder, _SCORES),
-            scores=[record["score"] for record in predictions],
-            groups=[record["group"] for record in predictions],
+            scores=scores,
+            groups=groups,
             decision=promotion.get("decision"),
             search=_read(models, "optimization_report.json"),
             usage=self._usage(lm, provenance.get("task_lm")),
         )
 
-    def _predictions(self, path: PurePosixPath) -> list[dict[str, Any]]:
+    def _predictions(self, path: PurePosixPath) -> tuple[list[float], list[Any]]:
         """Score and group of each answer; a long testset is not held whole."""
         file = self._output / path / "optimized_predictions.jsonl"
         if not file.is_file():
-            return []
+            return [], []
         with file.open(encoding="utf-8") as lines:
-            records = map(json.loads, lines)
-            return [{"score": r["score"], "group": r.get("group")} for r in records]
+            pairs = [(r["score"], r.get("group")) for r in map(json.loads, lines)]
+        return [score for score, _ in pairs], [group for _, group in pairs]
 
     def _usage(self, lm: PurePosixPath, slug: str | None) -> dict[str, Usage]:
         """By stage; an environment's folder may be named after its LM and more."""

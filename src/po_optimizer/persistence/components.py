@@ -5,6 +5,7 @@ The two public functions need no Kedro: `extract_program_components` and
 """
 
 import copy
+import inspect
 import logging
 import re
 from collections.abc import Iterable, Mapping
@@ -29,7 +30,6 @@ from po_optimizer.persistence.codec import (  # noqa: F401 codecs
     plain,
     signatures,
 )
-from po_optimizer.persistence.codec.arguments import decode_arguments, encode_arguments
 from po_optimizer.persistence.codec.imports import DEFAULT_ALLOWED, Imports
 from po_optimizer.persistence.codec.modules import (
     PROVENANCE,
@@ -116,6 +116,34 @@ def encode(
     return document
 
 
+def encode_arguments(program: Any, given: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What the constructor was called with, and which arguments nobody knows.
+
+    The role knows them, or the caller of `save_program`: what the instance holds may
+    have changed since.
+    """
+    unknown: list[str] = []
+    kind = type(program)
+    of_dspy = kind.__module__.split(".")[0] == "dspy"
+    if given is None and not of_dspy and kind.__init__ is not dspy.Module.__init__:
+        unknown = list(inspect.signature(kind.__init__).parameters)[1:]
+    encoder = Encoder(rescue=True)  # what is no data is the donor's to give
+    known = {
+        name: encoder.encode_member(name, value, f"constructor argument {name}")
+        for name, value in (given or {}).items()
+    }
+    return {"known": known, "unknown": unknown, "types": encoder.types}
+
+
+def _decode_arguments(imports: Imports, node: dict[str, Any]) -> dict[str, Any] | None:
+    """The arguments; None if one of them is unknown or no data."""
+    if node["unknown"]:
+        return None
+    decoder = Decoder(imports, node["types"])
+    arguments = {str(k): decoder.decode(v) for k, v in node["known"].items()}
+    return None if decoder.missing else arguments
+
+
 def compare(document: dict[str, Any], encoder: Encoder) -> None:
     """Decode the document in memory, encode that and compare."""
     decoder = Decoder(Imports((), encoder.classes), document["types"], compare=True)
@@ -129,7 +157,7 @@ def compare(document: dict[str, Any], encoder: Encoder) -> None:
 def decode(document: dict[str, Any], decoder: Decoder, donor: Any = ABSENT) -> Any:
     """The program of a checked document, whatever class could be found for it."""
     try:
-        decoder.arguments = decode_arguments(decoder.imports, document["arguments"])
+        decoder.arguments = _decode_arguments(decoder.imports, document["arguments"])
         program = decoder.decode(document["program"], donor)
         if not isinstance(program, dspy.Module):
             raise DamagedArtifactError("program", "not a module")

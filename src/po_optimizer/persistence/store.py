@@ -21,7 +21,6 @@ from po_optimizer.files import Folder, LocalFolder, UnconfirmedError
 from po_optimizer.files.folders import StagedFile
 from po_optimizer.persistence import format as fmt
 from po_optimizer.persistence import snapshot
-from po_optimizer.persistence.codec.arguments import encode_arguments
 from po_optimizer.persistence.codec.imports import DEFAULT_ALLOWED, Imports
 from po_optimizer.persistence.codec.modules import predictors
 from po_optimizer.persistence.codec.values import FAILURES, Decoder, Encoder
@@ -30,6 +29,7 @@ from po_optimizer.persistence.components import (
     decode,
     describe_missing,
     encode,
+    encode_arguments,
     missing_parts,
     program_of,
     warn_of_missing,

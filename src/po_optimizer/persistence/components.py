@@ -26,9 +26,9 @@ from po_optimizer.persistence import format as fmt
 from po_optimizer.persistence.codec import (  # noqa: F401 codecs
     functions,
     held_lms,
-    instances,
     plain,
     signatures,
+    value_classes,
 )
 from po_optimizer.persistence.codec.imports import DEFAULT_ALLOWED, Imports
 from po_optimizer.persistence.codec.modules import (
@@ -216,15 +216,7 @@ def load_program_from_components(
 
 
 def inspect_program(data: bytes, where: str) -> dspy.Module:
-    """The program of a stored document to look at: nothing of its own is imported.
-
-    Args:
-        data: The stored bytes.
-        where: Their path, for errors.
-
-    Raises:
-        DamagedArtifactError: It is not what was saved.
-    """
+    """The program of a stored document to look at: nothing of its own is imported."""
     document = fmt.parse(data, where)
     return decode(document, Decoder(Imports(()), document["types"], compare=True))
 

@@ -71,10 +71,7 @@ def promoted_fingerprint(reporting: Folder) -> dict[str, str] | None:
 def find_version(programs: Folder, name: str, fingerprint: Mapping[str, str]) -> str:
     """The newest version of a program that has this fingerprint.
 
-    Args:
-        programs: A folder with a folder for each version.
-        name: The document's file name in each.
-        fingerprint: A hash for each predictor.
+    `programs` has a folder for each version, in which the document has that name.
     """
     for version in reversed(programs.names()):
         document = _read(programs.child(version), name)

@@ -48,12 +48,7 @@ def _json_value(adapter: TypeAdapter[Any], text: str) -> Any:
 
 
 def made_value(annotation: Any, text: str) -> Any:
-    """A value of the type; a ValueError or a TypeError if none can be made.
-
-    Args:
-        annotation: The type.
-        text: What stands in its texts, and chooses where there is a choice.
-    """
+    """A value of the type; `text` stands in its texts and chooses between options."""
     if annotation in (str, Any, "str"):
         return text
     if annotation is dspy.History:

@@ -21,11 +21,11 @@ import pydantic
 from po_optimizer.errors import refusal
 from po_optimizer.files import Folder
 from po_optimizer.persistence import format as fmt
-from po_optimizer.persistence.codec.classes import encode_class, kind_of
 from po_optimizer.persistence.codec.held_lms import describe_lm
 from po_optimizer.persistence.codec.imports import Imports
 from po_optimizer.persistence.codec.modules import PROVENANCE, SEARCH_HISTORY
 from po_optimizer.persistence.codec.signatures import class_variables, rebuild_signature
+from po_optimizer.persistence.codec.type_table import encode_class, kind_of
 from po_optimizer.persistence.codec.values import (
     FAILURES,
     Decoder,
@@ -138,12 +138,7 @@ class UnusableSnapshotError(Exception):
 
 
 def describe(stem: str, data: bytes | str) -> dict[str, Any]:
-    """What the document says about its snapshot: its file's name is its hash.
-
-    Args:
-        stem: How the document's own file begins.
-        data: The snapshot, or why there is none.
-    """
+    """What a document of that name says of its snapshot, or of why there is none."""
     if isinstance(data, str):
         return {"missing": data}
     digest = fmt.sha256(data)

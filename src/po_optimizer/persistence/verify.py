@@ -158,13 +158,7 @@ def _differences(prompts: dict[str, str], expected: dict[str, str]) -> str | Non
 def prepare_calls(
     program: dspy.Module, calls: list[Call], classes: Iterable[str]
 ) -> CallData:
-    """Calls as data for a fresh process.
-
-    Args:
-        program: The program that is saved.
-        calls: Its calls, with what they gave here.
-        classes: Paths of the classes that it needs.
-    """
+    """Calls as data for a fresh process, which imports the classes at these paths."""
     path = f"{type(program).__module__}:{type(program).__qualname__}"
     if path.startswith("__main__:") or "<locals>" in path:
         msg = f"{path} cannot be imported by another process"

@@ -121,11 +121,7 @@ def decode_field(
 ) -> tuple[Any, FieldInfo]:
     """The annotation and the field of a node, as `create_model` takes them.
 
-    Args:
-        decoder: The decoding.
-        node: The field as data.
-        donor: The same field of a live signature, whose validators and factory are
-            taken over.
+    A donor is the same field of a live signature: it gives its validators and factory.
     """
     values = {
         attribute: decoder.decode(node[key])

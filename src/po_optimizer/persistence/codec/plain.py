@@ -108,11 +108,6 @@ def _days(value: datetime.timedelta) -> list[int]:
     return [value.days, value.seconds, value.microseconds]
 
 
-def _name(zone: datetime.timezone) -> str | None:
-    _offset, *name = zone.__getinitargs__()  # type: ignore[attr-defined]
-    return name[0] if name else None
-
-
 _ITEMS: dict[str, Form] = {
     **{kind.__name__: (kind, list, kind) for kind in (tuple, set, frozenset)},
     "deque": (collections.deque, list, collections.deque),
@@ -140,41 +135,38 @@ def _simple(
     decodes(tag)(lambda _decoder, node, _donor: read(node))
 
 
-def _simple_text(tag: str, form: Form) -> None:
-    kind, write, read = form
+def _text_form(tag: str, kind: type, write: Any, read: Any) -> None:
     path = class_path(kind)
     _simple(tag, path, lambda v: {"v": write(v)}, lambda n: read(_text(n["v"])))
 
 
+def _singleton(tag: str, value: Any) -> None:
+    _simple(tag, class_path(type(value)), lambda _: {}, lambda _: value)
+
+
+def _timezone(node: Node) -> datetime.timezone:
+    offset, name = datetime.timedelta(*node["items"]), node["name"]
+    return datetime.timezone(offset, *([] if name is None else [name]))
+
+
+def _timezone_node(zone: Any) -> Node:
+    offset, *name = zone.__getinitargs__()
+    return {"items": _days(offset), "name": name[0] if name else None}
+
+
 for _tag, _form in _TEXTS.items():
-    _simple_text(_tag, _form)
-_simple(
-    "timezone",
-    "datetime.timezone",
-    lambda zone: {"items": _days(zone.utcoffset(None)), "name": _name(zone)},
-    lambda node: datetime.timezone(
-        datetime.timedelta(*node["items"]),
-        *([] if node["name"] is None else [node["name"]]),
-    ),
-)
+    _text_form(_tag, *_form)
+for _tag, _value in (
+    *(("ellipsis", ...), ("notimplemented", NotImplemented)),
+    ("undefined", PydanticUndefined),
+):
+    _singleton(_tag, _value)
+_simple("timezone", "datetime.timezone", _timezone_node, _timezone)
 _simple(
     "bytesize",
     "pydantic.types.ByteSize",
     lambda size: {"v": int(size)},
     lambda node: pydantic.ByteSize(node["v"]),
-)
-_simple("ellipsis", "builtins.ellipsis", lambda _: {}, lambda _: ...)
-_simple(
-    "notimplemented",
-    "builtins.NotImplementedType",
-    lambda _: {},
-    lambda _: NotImplemented,
-)
-_simple(
-    "undefined",
-    class_path(type(PydanticUndefined)),
-    lambda _: {},
-    lambda _: PydanticUndefined,
 )
 
 

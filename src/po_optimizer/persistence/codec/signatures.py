@@ -69,14 +69,7 @@ def rebuild_signature(
     fields: dict[str, Any],
     beside: dict[str, Any] | None = None,
 ) -> Any:
-    """A signature class of these parts.
-
-    Args:
-        name: The class's name.
-        instructions: Its docstring, as it stands in the class.
-        fields: (annotation, FieldInfo) by name, in order.
-        beside: Its `ClassVar`s by name.
-    """
+    """A signature class; fields as `create_model` takes them, `ClassVar`s beside."""
     beside = beside or {}
     for field in [*fields, *beside]:
         if not field.isidentifier() or field.startswith("_"):

@@ -186,12 +186,22 @@ def test_two_writers_and_a_reader(stored: Path) -> None:
     assert not list(stored.parent.glob(".*.tmp"))
 
 
-def test_truncation(stored: Path) -> None:
+def coarsely(step: int, whole: int) -> pytest.MarkDecorator:
+    """Every n-th place; all that the docs count under `exhaustive`."""
+    thorough = pytest.param(whole, marks=pytest.mark.exhaustive)
+    return pytest.mark.parametrize("step", [step, thorough])
+
+
+@coarsely(4, 1)
+def test_truncation(stored: Path, step: int) -> None:
     """A file cut at any length is an error that names it, or the whole program."""
     whole = stored.read_bytes()
-    small = 400  # the long instructions hold no surprises
-    ends = (range(0, small, 3), range(len(whole) - small, len(whole), 3))
-    cuts = [*ends[0], *range(small, len(whole), 211), *ends[1], len(whole) - 1]
+    small = 600  # the long instructions hold no surprises
+    cuts = [
+        *range(0, small, step),
+        *range(small, len(whole), 97 * step),
+        *range(len(whole) - small, len(whole), step),
+    ]
     for length in cuts:
         stored.write_bytes(whole[:length])
         state = crashes.found(stored, "off")
@@ -199,7 +209,7 @@ def test_truncation(stored: Path) -> None:
         assert ("is not a program as it was saved" in state) != complete
 
 
-@pytest.mark.parametrize("step", [5, pytest.param(1, marks=pytest.mark.exhaustive)])
+@coarsely(5, 1)
 def test_every_flipped_byte(tmp_path: Path, step: int) -> None:
     """A file with any one byte flipped is an error, or loads as what was saved."""
     path = tmp_path / "p.json"
@@ -212,13 +222,14 @@ def test_every_flipped_byte(tmp_path: Path, step: int) -> None:
         assert crashes.found(path, "off").startswith(("path=", "Short."))
 
 
-def test_every_flipped_byte_of_a_snapshot(tmp_path: Path) -> None:
+@coarsely(21, 7)
+def test_every_flipped_byte_of_a_snapshot(tmp_path: Path, step: int) -> None:
     """A snapshot with any one byte flipped is not unpickled; the components serve."""
     path = tmp_path / "p.json"
     saved = save_program(crashes.program("Short."), path, verify="off")
     snapshot = tmp_path / str(saved.snapshot)
     whole = snapshot.read_bytes()
-    for i in range(0, len(whole), 17):
+    for i in range(0, len(whole), step):
         flipped = bytearray(whole)
         flipped[i] ^= 1 << (i % 8)
         snapshot.write_bytes(bytes(flipped))

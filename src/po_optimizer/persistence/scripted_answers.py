@@ -47,7 +47,7 @@ def _json_value(adapter: TypeAdapter[Any], text: str) -> Any:
     return text if schema == {} else _Maker(schema, text).value(schema)
 
 
-def made_value(annotation: Any, text: str) -> Any:
+def value_of(annotation: Any, text: str) -> Any:
     """A value of the type; `text` stands in its texts and chooses between options."""
     if annotation in (str, Any, "str"):
         return text

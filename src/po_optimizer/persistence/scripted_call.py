@@ -24,7 +24,7 @@ from po_optimizer.errors import ArtifactError, NotStoredError
 from po_optimizer.persistence.codec.held_lms import describe_lm
 from po_optimizer.persistence.codec.modules import predictors
 from po_optimizer.persistence.codec.values import FAILURES, Encoder
-from po_optimizer.persistence.scripted_answers import answer, made_value
+from po_optimizer.persistence.scripted_answers import answer, value_of
 
 Inputs = Mapping[str, Any]
 MAX_PROBES = 3
@@ -230,7 +230,7 @@ def probe_inputs(program: Any) -> list[dict[str, Any]]:
     if names and whole:
         return [{name: demo[name] for name in names} for demo in whole[:MAX_PROBES]]
     try:
-        return [{name: made_value(a, f"<{name}>") for name, a in names.items()}]
+        return [{name: value_of(a, f"<{name}>") for name, a in names.items()}]
     except FAILURES as error:
         msg = f"no inputs of these types can be made: {names}"
         raise ValueError(msg) from error

@@ -5,7 +5,6 @@ from itertools import islice
 from typing import Any
 
 import dspy
-from pydantic import TypeAdapter
 
 from po_optimizer.errors import ArtifactError
 from po_optimizer.integrations.exports.template import (
@@ -16,7 +15,7 @@ from po_optimizer.integrations.exports.template import (
     text_of,
 )
 from po_optimizer.persistence.codec.values import FAILURES
-from po_optimizer.persistence.scripted_answers import value_of_schema
+from po_optimizer.persistence.scripted_answers import value_of
 
 N_INPUTS = 20
 Render = Callable[[Mapping[str, str]], list[Message]]
@@ -63,11 +62,8 @@ def _inputs(predictor: dspy.Predict) -> Iterator[dict[str, Any]]:
 
 
 def _value(annotation: Any, text: str) -> Any:
-    if annotation is str:
-        return text
     try:
-        adapter = TypeAdapter(annotation)
-        return adapter.validate_python(value_of_schema(adapter.json_schema(), text))
+        return value_of(annotation, text)
     except FAILURES:  # DSPy takes any value: a text will do
         return text
 

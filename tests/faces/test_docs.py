@@ -170,3 +170,12 @@ def test_troubleshooting_quotes_errors_that_there_are():
     pieces = {piece.strip() for error in quoted for piece in error.split("…")}
     assert len(quoted) > 40
     assert [p for p in sorted(pieces) if not any(p in text for text in texts)] == []
+
+
+def test_files_that_pages_name_are_there():
+    """Tests, benchmarks, scripts and notebooks that README and docs refer to exist."""
+    pattern = r"`((?:tests|benchmarks|scripts|notebooks|src)/[\w./]+)`"
+    text = "".join((ROOT / page).read_text() for page in PAGES)
+    files = set(re.findall(pattern, text))
+    assert len(files) > 15
+    assert [file for file in sorted(files) if not (ROOT / file).exists()] == []

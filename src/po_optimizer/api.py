@@ -412,7 +412,6 @@ def _page(
     folder: Path,
 ) -> str:
     with needs_extra("report", "the page of a report"):
-        from po_optimizer.reporting.figures import report_figures  # noqa: PLC0415
         from po_optimizer.reporting.page import render_report  # noqa: PLC0415
         from po_optimizer.reporting.prompt_diff import prompt_diff_html  # noqa: PLC0415
     checks = folder / "preflight_report.json"
@@ -422,7 +421,6 @@ def _page(
         report,
         decision,
         *both,
-        report_figures(report, *both, trials, stages),
         title=f"{report.origin.program if report.origin else ''} on {lm.slug}",
         trials=trials,
         stages=stages,

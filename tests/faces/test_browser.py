@@ -23,7 +23,7 @@ pytestmark = [
     ),
 ]
 
-STAGES = ("data_prep", "optimize", "persist", "evaluate", "integrate")
+STAGES = ("data_prep", "optimize", "persist", "evaluate", "report", "integrate")
 LAYERS = ["raw", "model_input", "models", "reporting"]  # of what stages exchange
 SECONDS = 40
 
@@ -95,6 +95,12 @@ def _preview_of(browser, name, kind):
 @pytest.mark.parametrize("name", STAGES)
 def test_every_stage_is_drawn(browser, name):
     """The page opens with the five stages by name."""
+    assert _wait_for(browser, lambda b: _nodes_named(b, name))
+
+
+@pytest.mark.parametrize("name", ["score_report", "uplift_figure"])
+def test_results_are_seen_while_the_stages_are_closed(browser, name):
+    """Scores and figures need no click on a stage."""
     assert _wait_for(browser, lambda b: _nodes_named(b, name))
 
 

@@ -48,10 +48,7 @@ def _page(
     scores = score_pairs(
         before, after, QUICK, selection=Selection(n_candidates=4, n_valset=6)
     )
-    drawn = report_figures(
-        scores, before, after, context.get("trials", ()), context.get("stages", {})
-    )
-    return render_report(scores, decide(scores, QUICK), before, after, drawn, **context)
+    return render_report(scores, decide(scores, QUICK), before, after, **context)
 
 
 def _text(page: str) -> str:

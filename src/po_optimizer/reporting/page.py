@@ -18,7 +18,7 @@ from po_optimizer.evaluation.score_report import ScoreReport
 from po_optimizer.evaluation.statistics import Estimate
 from po_optimizer.lms.usage import Usage
 from po_optimizer.reporting.examples import choose_cases, describe_choice
-from po_optimizer.reporting.figures import TrialRow
+from po_optimizer.reporting.figures import TrialRow, report_figures
 from po_optimizer.reporting.prompt_diff import body_of, change_of, environment
 from po_optimizer.reporting.svg import draw
 from po_optimizer.reporting.verdict import finding, headline, next_step
@@ -38,7 +38,6 @@ def render_report(
     promotion: Promotion,
     baseline: Iterable[PredictionRecord],
     optimized: Iterable[PredictionRecord],
-    figures: Mapping[str, go.Figure],
     *,
     title: str = "Score report",
     run: str = "",
@@ -54,8 +53,7 @@ def render_report(
         report: Means, intervals, uplift.
         promotion: The decision that stands on top.
         baseline: The baseline's records; read twice.
-        optimized: The optimized program's records, paired with the baseline's.
-        figures: What `report_figures` drew.
+        optimized: The optimized program's records, paired; read twice.
         title: Of the page, e.g. with the LM's name.
         run: The run's name, its time of start.
         trials: The optimizer's journal (`TrialRow`).
@@ -64,6 +62,7 @@ def render_report(
         preflight: Checks with name, passed, value, allowed, message.
         settings: Name to value: LM, versions, seeds, data hash.
     """
+    figures = report_figures(report, baseline, optimized, trials, stages or {})
     cases, usage = choose_cases(baseline, optimized), dict(stages or {})
     needed = {"uplift": report.uplift.score.n, "history": trials, "usage": usage}
     rows = [TrialRow.model_validate(trial) for trial in trials]

@@ -201,7 +201,6 @@ def write_report(
     prompt_diff: str,
     lm_usage: dict[str, Any],
     role: RoleParams,
-    **figures: go.Figure,
 ) -> tuple[str, dict[str, str]]:
     """The whole result as one self-contained page, and what the run's folder keeps."""
     usage = RunUsage.model_validate(lm_usage)
@@ -217,7 +216,6 @@ def write_report(
         decision,
         Predictions(baseline_predictions),
         Predictions(optimized_predictions),
-        {name.removesuffix("_figure"): figure for name, figure in figures.items()},
         title=title,
         run=usage.run,
         trials=trials or [],

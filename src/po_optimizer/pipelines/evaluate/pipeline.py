@@ -19,8 +19,12 @@ _FIGURES = [
 
 
 def create_pipeline(**kwargs: object) -> Pipeline:
-    """Predicts with both, compares them in pairs, decides, writes the report."""
-    return Pipeline(
+    """Predicts with both, compares them in pairs, decides; then reports.
+
+    The report is a stage of its own in the drawing, so that scores and figures are to
+    be seen while the stages are closed.
+    """
+    judging = Pipeline(
         [
             Node(
                 predict_programs,
@@ -74,6 +78,13 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                 },
                 name="compare_programs_node",
             ),
+        ],
+        tags="evaluate",
+        namespace="evaluate",
+        prefix_datasets_with_namespace=False,
+    )
+    reporting = Pipeline(
+        [
             Node(
                 draw_figures,
                 inputs=[
@@ -100,7 +111,6 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                     "prompt_diff": "prompt_diff",
                     "lm_usage": "lm_usage",
                     "role": "params:role",
-                    **{name: name for name in _FIGURES},
                 },
                 outputs=["report", "kept_runs"],
                 name="write_report_node",
@@ -113,6 +123,7 @@ def create_pipeline(**kwargs: object) -> Pipeline:
             ),
         ],
         tags="evaluate",
-        namespace="evaluate",
+        namespace="report",
         prefix_datasets_with_namespace=False,
     )
+    return judging + reporting

@@ -5,6 +5,7 @@ Unknown keys are refused, so that a typo is an error and not a silent default.
 The same defaults stand in conf/base, where users read them.
 """
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, TypeVar
@@ -385,7 +386,8 @@ def _switch(value: object) -> object:
     if word in _TRUE or word in _FALSE:
         return word in _TRUE
     allowed = "/".join(_TRUE), "/".join(_FALSE)
-    msg = f"{value!r} is no switch: {allowed[0]} or {allowed[1]} (or USE_DSPY_PO)"
+    source = "" if os.environ.get("USE_DSPY_PO") != value else "USE_DSPY_PO="
+    msg = f"{source}{value!r} is no switch: {allowed[0]} or {allowed[1]}"
     raise ValueError(msg)
 
 

@@ -71,6 +71,18 @@ def test_missing_file_is_told_by_its_entry():
     assert explain(error).startswith("raw_records: there is no file /there/x.jsonl.")
 
 
+def test_file_of_a_parameter_is_told_by_its_parameter():
+    """What a user wrote is `predict.inputs`, not the catalog's entry."""
+    cause = FileNotFoundError(2, "No such file", "/there/x.csv")
+    failed = DatasetError("prediction_inputs: Failed while loading")
+    assert explain(caused(failed, cause)) == (
+        "predict.inputs: there is no file /there/x.csv. Correct the path: "
+        "--params predict.inputs=FILE."
+    )
+    broken = DatasetError("prediction_inputs: /there/x.csv cannot be read")
+    assert explain(broken) == "predict.inputs: /there/x.csv cannot be read"
+
+
 def test_folder_in_the_place_of_a_document_is_told():
     """REQUIREMENTS=folder is a wrong path too; nothing is in anybody's way."""
     error = caused(

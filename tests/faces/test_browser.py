@@ -24,7 +24,13 @@ pytestmark = [
 ]
 
 STAGES = ("data_prep", "optimize", "persist", "evaluate", "report", "integrate")
-LAYERS = ["raw", "model_input", "models", "reporting"]  # of what stages exchange
+LAYERS = [
+    "raw",
+    "model_input",
+    "models",
+    "model_output",
+    "reporting",
+]  # of what stages exchange
 SECONDS = 40
 
 

@@ -70,13 +70,14 @@ def test_written_documents_are_shown(datasets):
 
 
 def test_stages_stand_between_what_they_exchange(build):
-    """Closed, the drawing has five stages, their inputs and what they hand on."""
+    """Closed, the drawing has the stages, their inputs and what they hand on."""
     page = json.loads((build / "api/main").read_text())
     stages = page["modular_pipelines"]
     names = {node["id"]: node["name"] for node in page["nodes"]}
     assert set(stages) - {"__root__"} == STAGES
-    handed_on = {names[each] for each in stages["evaluate"]["outputs"]}
-    assert {"new_champion", "promotion", "report"} <= handed_on
+    handed_on = {names[each] for name in STAGES for each in stages[name]["outputs"]}
+    assert {"new_champion", "promotion", "score_report"} <= handed_on
+    assert {"report", "uplift_figure"} <= handed_on
 
 
 def test_paths_stay_readable(build, datasets):

@@ -97,3 +97,13 @@ def test_inputs_must_be_named(tmp_path):
     """The error says with which parameter, and which columns the program takes."""
     with pytest.raises(SettingError, match=r"predict.inputs=.*each of question"):
         answers(tmp_path, None)
+
+
+@pytest.mark.parametrize(
+    ("raw", "problem"),
+    [([], "no row"), ([{"qestion": "one"}], "no column question, only qestion")],
+)
+def test_a_table_that_no_answer_can_come_from_is_refused(tmp_path, raw, problem):
+    """Rows of failures would be an answer that looks like one."""
+    with pytest.raises(SettingError, match=f"predict.inputs=.*{problem}"):
+        answers(tmp_path, raw)

@@ -12,6 +12,14 @@ from po_optimizer.errors import PoOptimizerError, causes, refusal
 from po_optimizer.lms import StopRun
 from po_optimizer.lms.visible import visible
 
+_PARAMETERS = {
+    **{name: name for name in ("raw_records", "requirements", "existing_vision")},
+    **{f"{name}_records": f"data_prep.{name}" for name in ("trainset", "valset")},
+    "testset_records": "data_prep.testset",
+    "prediction_inputs": "predict.inputs",
+}
+"""Catalog entries whose file a parameter names."""
+
 
 def explain(error: BaseException) -> str | None:
     """The sentence for a failure of the user's making; None for a defect of ours.
@@ -59,18 +67,26 @@ def _failed_dataset(error: DatasetError) -> str | None:
     refused = next((e for e in causes(error) if isinstance(e, OSError)), None)
     if refused is None and "Failed while saving" in text:
         return None  # raised by a stream while it was saved: a defect of its maker
+    entry = text.partition(":")[0]
+    parameter = _PARAMETERS.get(entry)
+    if parameter is not None:
+        text = parameter + text.removeprefix(entry)
     if refused is None or not refused.filename or "Failed while" not in text:
         return text
-    entry = text.partition(":")[0]
     missing = isinstance(refused, FileNotFoundError) or (
         isinstance(refused, IsADirectoryError) and "Failed while loading" in text
     )
+    if missing and parameter:
+        return (
+            f"{parameter}: there is no file {refused.filename}. Correct the path: "
+            f"--params {parameter}=FILE."
+        )
     if missing:
         return (
             f"{entry}: there is no file {refused.filename}. Correct its path in "
             "conf/base/catalog.yml or in --params, or run the stage that makes it."
         )
-    return f"{entry}: {_refused_file(refused)}"
+    return f"{parameter or entry}: {_refused_file(refused)}"
 
 
 def _refused_file(error: OSError) -> str:

@@ -147,6 +147,13 @@ def _array(text: str) -> list[Row]:
 def _cells(text: str, delimiter: str) -> Iterator[Row]:
     """A table with a header; every cell is text, as it stands."""
     csv.field_size_limit(_MAX_CELL)
+    header = text.partition("\n")[0]
+    other = next((mark for mark in ";\t|," if mark in header), delimiter)
+    if delimiter not in header and other != delimiter:
+        raise ValueError(
+            f"its columns are separated by {other!r}, not by {delimiter!r} "
+            f"(header: {header.strip()[:80]})"
+        )
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
     for cells in reader:
         if None in cells or None in cells.values():

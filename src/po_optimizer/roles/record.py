@@ -178,6 +178,11 @@ def input_columns(role: RoleParams) -> tuple[str, ...]:
     return _input_columns(role)[0]
 
 
+def required_columns(role: RoleParams) -> tuple[str, ...]:
+    """Those of `input_columns` without which the program cannot be asked."""
+    return _input_columns(role)[1]
+
+
 def _input_columns(role: RoleParams) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The columns that the program takes, and those that it requires.
 

@@ -8,14 +8,14 @@ from typing import Any
 import dspy
 
 from po_optimizer.console.live import watch
-from po_optimizer.errors import SettingError
+from po_optimizer.errors import SettingError, listed
 from po_optimizer.evaluation import predict_all, unjudged
 from po_optimizer.lms import MeteredLM
 from po_optimizer.optimization.forecast import seconds_per_call
 from po_optimizer.params import FeaturesParams, RoleParams
 from po_optimizer.persistence import extract_program_components, get_provenance
 from po_optimizer.records import Table, read_table
-from po_optimizer.roles import input_columns, make_program
+from po_optimizer.roles import input_columns, make_program, required_columns
 
 logger = getLogger(__name__)
 
@@ -59,6 +59,7 @@ def answer_inputs(
     table = read_table(prediction_inputs, "predict.inputs")
     rows = list(_usable_rows(table))
     columns = input_columns(role)
+    _check_columns(rows, required_columns(role), table.source)
     program = extract_program_components(chosen_program)["fingerprint"]
     origin = {"program": choice["program"], "fingerprint": program, "lm": task_lm.slug}
     n_calls = len(rows) * max(1, len(chosen_program.predictors()))
@@ -110,6 +111,24 @@ def _usable_rows(table: Table) -> Iterator[dict[str, Any]]:
             )
         else:
             yield dict(row.value)
+
+
+def _check_columns(
+    rows: list[dict[str, Any]], columns: Iterable[str], source: str
+) -> None:
+    """Lets rows pass that the program can be asked about.
+
+    Raises:
+        SettingError: There is no row, or a column that it needs is in none.
+    """
+    if not rows:
+        remedy = "Give a table with a row for each answer that is wanted."
+        raise SettingError("predict.inputs", source, "no row of it is usable", remedy)
+    there = dict.fromkeys(name for row in rows for name in row)
+    if missing := [name for name in columns if name not in there]:
+        problem = f"it has no column {listed(missing)}, only {listed(there)}"
+        remedy = "Name the columns as role.inputs does."
+        raise SettingError("predict.inputs", source, problem, remedy)
 
 
 def _example(row: Mapping[str, Any], columns: Iterable[str]) -> dspy.Example:

@@ -31,6 +31,8 @@ EXEMPT = {
     "kedro run --env=litellm": "needs a provider's key",
     'pip install "dspy[deno]"': "changes what the other tests find",
     "lint-imports": "`make check` runs it",
+    "source .venv/bin/activate": "the tests' commands are found already",
+    "uv run --no-sync kedro run": "uv is not installed for the tests",
     "make test-exhaustive": "many rounds: it takes long by design",
     "pytest -m exhaustive": "many rounds: it takes long by design",
     "pytest tests/persistence tests/datasets": "`make test` runs it",

@@ -130,7 +130,7 @@ def test_small_evaluation_is_one_line(caplog, clock):
     scores = (None, 0.5, 0.25)
     assert len(list(watch(iter_records(scores), "evaluate baseline", 3))) == 3
     assert caplog.messages == ["evaluate baseline: 3 examples, 1 unscored, 0 s"]
-    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, "po_optimizer.console.live")
     list(watch(iter_records(scores), "evaluate baseline", 3))
     assert caplog.messages[2] == (
         "evaluate baseline: example 2 of 3, E1 ok, score=0.500, 0.0 s"

@@ -5,6 +5,7 @@ import yaml
 
 from po_optimizer.errors import DocumentError, PoOptimizerError
 from po_optimizer.product_owner.request import read_request
+from po_optimizer.product_owner.schema import ProductVision
 from tests.product_owner.records import REQUIREMENTS, vision
 
 CONCEPT = "Lend garden tools between neighbors"
@@ -39,6 +40,14 @@ def test_same_concept_in_other_spacing_is_no_difference():
     """A line break in the YAML is no reason for a warning."""
     given = CONCEPT.replace(" ", "\n  ")
     assert read_request(REQUIREMENTS, given, "").warnings == []
+
+
+def test_comment_of_low_trust_is_not_passed_on():
+    """The next run's LM reads the vision, not what was thought of it."""
+    text = ProductVision.model_validate(vision()).to_yaml()
+    marked = f"# Low trust: read before use.\n{text}"
+    request = read_request(REQUIREMENTS, None, marked)
+    assert request.inputs["existing_vision"] == text.strip()
 
 
 def test_concept_alone_makes_a_document():

@@ -133,6 +133,21 @@ def test_existing_vision_keeps_its_name_and_what_nothing_speaks_of(tmp_path):
     assert written.non_goals == ["Insurance"]
 
 
+def test_part_of_an_existing_vision_is_enough(tmp_path):
+    """Records may have one that lacks fields."""
+    written, *_ = documents(tmp_path, existing="product_name: Shed")
+    assert written.product_name == "Shed"
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"requirements": "- no mapping"}, {"existing": "a: [1"}]
+)
+def test_unreadable_input_fails_this_example_only(tmp_path, wrong):
+    """An evaluation counts it as failed and goes on."""
+    with pytest.raises(ValueError, match=r"mapping|line 1"):
+        documents(tmp_path, **wrong)
+
+
 @pytest.mark.parametrize(
     ("conflicts", "status"),
     [(0, "aligned"), (1, "needs_adjustment"), (2, "misaligned")],

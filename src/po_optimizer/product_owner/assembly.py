@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 
 from po_optimizer.product_owner.language import is_small, language_of
+from po_optimizer.product_owner.metric.outputs import Fields, entries_of, text_of
 from po_optimizer.product_owner.metric.reasons import (
     content_of,
     content_words,
@@ -57,7 +58,7 @@ class Finding:
 def assemble(
     concept: str,
     requirements: Requirements,
-    existing_vision: str,
+    earlier: Fields,
     draft: Draft,
     findings: Sequence[Finding],
 ) -> tuple[ProductVision, ProductOwnerReview]:
@@ -67,14 +68,11 @@ def assemble(
         concept: The product idea, in whose language the rules write, if it is Spanish;
             else they write English.
         requirements: What is reviewed.
-        existing_vision: YAML; "" if there is none. Its name is kept, and those of its
-            non-goals that no requirement speaks of.
+        earlier: The existing vision; empty if there is none. Its name is kept, and
+            those of its non-goals that no requirement speaks of.
         draft: Sections of the vision that the LM wrote.
         findings: One for each requirement that is no constraint, in their order.
     """
-    earlier = None
-    if existing_vision.strip():
-        earlier = ProductVision.from_yaml(existing_vision, "existing_vision")
     words = wording_of(language_of([concept]) or language_of(requirements.texts))
     contradicting = {f.requirement.id for f in findings if f.standing == "conflict"}
     vision = _vision(concept, requirements, earlier, draft, contradicting)
@@ -86,7 +84,7 @@ def assemble(
 def _vision(
     concept: str,
     requirements: Requirements,
-    earlier: ProductVision | None,
+    earlier: Fields,
     draft: Draft,
     contradicting: Collection[str],
 ) -> ProductVision:
@@ -95,7 +93,7 @@ def _vision(
     for name, entry in _distinct(draft, concept):
         written[name].append(entry)
     demanded = content_of(requirements.texts)
-    kept = earlier.non_goals if earlier else []
+    kept = entries_of(earlier.get("non_goals"))
 
     def own_words(of: Iterable[Requirement]) -> list[str]:
         stand = (each for each in of if each.id not in contradicting)
@@ -103,7 +101,7 @@ def _vision(
 
     return ProductVision(
         product_name=(
-            (earlier.product_name if earlier else "")
+            text_of(earlier.get("product_name"))
             or shortened(requirements.title or concept, NAME)
         ),
         product_summary=requirements.description.strip() or shortened(concept, SUMMARY),

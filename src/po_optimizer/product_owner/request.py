@@ -1,5 +1,6 @@
 """What the Product Owner is asked: concept, requirements and an earlier vision."""
 
+import re
 from dataclasses import dataclass, field
 
 from po_optimizer.errors import PoOptimizerError, nearest
@@ -9,6 +10,8 @@ from po_optimizer.product_owner.schema import (
     RequirementsMeta,
 )
 from po_optimizer.product_owner.yaml_text import read_yaml
+
+_COMMENTS = re.compile(r"\A(?:#.*\n)+")
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,7 @@ def read_request(
         )
     if asked and given and asked.split() != given.split():
         warnings.append("CONCEPT differs from meta.original_request: the latter wins.")
+    existing_vision = _COMMENTS.sub("", existing_vision)  # such as ours of low trust
     if existing_vision.strip():
         ProductVision.from_yaml(existing_vision, "existing_vision")
     return Request(

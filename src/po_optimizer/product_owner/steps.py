@@ -10,9 +10,11 @@ from typing import Literal
 
 import dspy
 
+from po_optimizer.errors import DocumentError
 from po_optimizer.product_owner.assembly import Draft, Finding, assemble
 from po_optimizer.product_owner.language import language_of
 from po_optimizer.product_owner.schema import Requirements
+from po_optimizer.product_owner.yaml_text import read_yaml
 
 Section = Literal[
     "target_users", "value_proposition", "key_capabilities", "success_metrics"
@@ -188,13 +190,19 @@ class ProductOwnerInSteps(dspy.Module):
     def forward(
         self, concept: str, requirements_yaml: str, existing_vision: str = ""
     ) -> dspy.Prediction:
-        """A prediction with `product_vision` and `product_owner_review`, typed."""
-        requirements = Requirements.from_yaml(requirements_yaml, "requirements_yaml")
+        """A prediction with `product_vision` and `product_owner_review`, typed.
+
+        Raises:
+            ValueError: The requirements or the existing vision cannot be read.
+        """
+        try:
+            requirements = Requirements.from_yaml(requirements_yaml)
+            earlier = read_yaml(existing_vision) if existing_vision.strip() else {}
+        except DocumentError as error:  # of this row; the next may be readable
+            raise ValueError(str(error)) from error
         draft = self.sections(concept, requirements)
         findings = self.findings(concept, requirements)
-        vision, review = assemble(
-            concept, requirements, existing_vision, draft, findings
-        )
+        vision, review = assemble(concept, requirements, earlier, draft, findings)
         return dspy.Prediction(product_vision=vision, product_owner_review=review)
 
     def sections(self, concept: str, requirements: Requirements) -> Draft:

@@ -53,8 +53,8 @@ from po_optimizer.optimization import (
     with_headroom,
 )
 from po_optimizer.optimization import optimize as run_optimizer
-from po_optimizer.optimization.events import tell
 from po_optimizer.optimization.journal import changes_since
+from po_optimizer.optimization.report import tell
 from po_optimizer.optimization.run_identity import run_fingerprint
 from po_optimizer.params import OptimizeParams, PromotionParams
 from po_optimizer.persistence import attach_provenance, get_provenance, save_program
@@ -475,9 +475,9 @@ def _checked(model: type[P], values: Mapping[str, Any], group: str) -> P:
         return model.model_validate(values)
     except ValidationError as error:
         problem = field_problems(error)[0].removeprefix(f"{group}.")
-        name, _, what = problem.partition(": ")
+        name, _, reason = problem.partition(": ")
         value = _at(values, error.errors()[0]["loc"])
-        raise SettingError(name, value, what, "Correct it.") from error
+        raise SettingError(name, value, reason, "Correct it.") from error
 
 
 def _at(values: Any, path: Sequence[Any]) -> Any:

@@ -17,7 +17,7 @@ from po_optimizer.console.live import (
 )
 from po_optimizer.lms.usage import Usage
 from po_optimizer.optimization import forecast
-from po_optimizer.optimization.events import (
+from po_optimizer.optimization.report import (
     Ended,
     Phase,
     Scored,

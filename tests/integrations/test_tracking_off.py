@@ -7,7 +7,7 @@ import pytest
 
 from po_optimizer.errors import PoOptimizerError
 from po_optimizer.hooks import _register_trackers
-from po_optimizer.optimization.events import Phase, listening, tell
+from po_optimizer.optimization.report import Phase, listening, tell
 
 
 class Plugins:

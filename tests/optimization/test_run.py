@@ -6,7 +6,7 @@ import pytest
 
 from po_optimizer.errors import ExecutionStopError, PoOptimizerError
 from po_optimizer.optimization import read_journal
-from po_optimizer.optimization.events import describe
+from po_optimizer.optimization.report import describe
 from tests.optimization import world
 
 OPTIMIZERS = ["miprov2", "gepa", "bootstrap_random_search"]

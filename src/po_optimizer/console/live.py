@@ -17,7 +17,8 @@ from rich.text import Text
 
 from po_optimizer.evaluation.predictions import PredictionRecord
 from po_optimizer.lms.usage import Usage
-from po_optimizer.optimization.events import (
+from po_optimizer.optimization.forecast import between
+from po_optimizer.optimization.report import (
     Ended,
     Event,
     Phase,
@@ -26,7 +27,6 @@ from po_optimizer.optimization.events import (
     Started,
     log_event,
 )
-from po_optimizer.optimization.forecast import between
 
 logger = logging.getLogger(__name__)
 

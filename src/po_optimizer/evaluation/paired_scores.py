@@ -56,8 +56,8 @@ def tabulate(*streams: Iterable[PredictionRecord]) -> list[pd.DataFrame]:
     parts: list[list[pd.DataFrame]] = [[] for _ in streams]
     rows = ([_row(record) for record in group] for group in side_by_side(*streams))
     while chunk := list(islice(rows, _ROWS)):
-        for part, mine in zip(parts, zip(*chunk, strict=True), strict=True):
-            part.append(pd.DataFrame(list(mine)))
+        for part, chunk_rows in zip(parts, zip(*chunk, strict=True), strict=True):
+            part.append(pd.DataFrame(list(chunk_rows)))
     return [pd.concat(part, ignore_index=True) for part in parts]
 
 
@@ -79,7 +79,7 @@ def side_by_side(
             yield records
     if difference or not sizes[0]:
         of = ("of the baseline", "of the optimized program", "examples in the testset")
-        counts = ", ".join(f"{n} {what}" for n, what in zip(sizes, of, strict=False))
+        counts = ", ".join(f"{n} {name}" for n, name in zip(sizes, of, strict=False))
         raise PoOptimizerError(
             f"the predictions cannot be paired: {counts}, "
             f"{difference or 'which is none'}. Both programs must answer the same "

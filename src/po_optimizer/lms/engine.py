@@ -99,13 +99,17 @@ class MeteredEngine:
         """Warns once for each reason why an answer is not complete."""
         if reason in _NOTICES and reason not in self._warned:
             self._warned.add(reason)
-            what = _NOTICES[reason].format(most=most)
-            logger.warning("An answer of %s %s", self.meter.slug, what)
+            notice = _NOTICES[reason].format(most=most)
+            logger.warning("An answer of %s %s", self.meter.slug, notice)
 
-    def _compare(self, asked: str, answered: str) -> None:
+    def _compare(self, requested: str, answered: str) -> None:
         """Warns once if another model than the requested one answered."""
-        asked_name, other = asked.split("/", 1)[-1].lower(), answered.lower()
-        if asked_name in other or other in asked.lower() or answered in self._warned:
+        requested_name, other = requested.split("/", 1)[-1].lower(), answered.lower()
+        if (
+            requested_name in other
+            or other in requested.lower()
+            or answered in self._warned
+        ):
             return  # a version or a path beside the name is no other model
         if other.endswith(".gguf"):
             return  # llama.cpp names its weights' file, to whatever name it is asked by
@@ -113,7 +117,7 @@ class MeteredEngine:
         logger.warning(
             "%s was asked for, but the server says that %s answered; results are named "
             "after the first. If that is no alias, correct lm.model or the server",
-            asked.split("/", 1)[-1],
+            requested.split("/", 1)[-1],
             answered,
         )
 

@@ -18,16 +18,6 @@ from po_optimizer.lms import (
 from po_optimizer.lms.interrupt import Control
 from po_optimizer.lms.stops import BudgetReached
 from po_optimizer.optimization.budget import Budget
-from po_optimizer.optimization.events import (
-    Ended,
-    Event,
-    Phase,
-    Progress,
-    Scored,
-    Started,
-    log_event,
-    tell,
-)
 from po_optimizer.optimization.forecast import Forecast
 from po_optimizer.optimization.guarded_metric import GuardedMetric, stop_at_floor
 from po_optimizer.optimization.job import Job
@@ -36,10 +26,18 @@ from po_optimizer.optimization.optimizers import make_optimizer, sizes_of
 from po_optimizer.optimization.quiet import quiet_dspy
 from po_optimizer.optimization.recorder import Recorder, SaveBest
 from po_optimizer.optimization.report import (
+    Ended,
     EndedHow,
+    Event,
     OptimizationReport,
     OptimizationResult,
+    Phase,
+    Progress,
+    Scored,
+    Started,
     compare,
+    log_event,
+    tell,
 )
 from po_optimizer.optimization.run_identity import optimization_id, run_fingerprint
 

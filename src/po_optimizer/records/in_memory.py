@@ -100,11 +100,11 @@ def _example(row: Any, number: int, program: dspy.Module, name: str) -> dspy.Exa
     example = dspy.Example(**fields)
     names = [field for field in input_names(program) if field in example]
     if not names:
-        wanted = listed(input_names(program)) or "any, so that it cannot tell"
+        inputs = listed(input_names(program)) or "any, so that it cannot tell"
         raise SettingError(
             f"{name}[{number}]",
             sorted(map(str, example.keys())),
-            f"none of these is an input of the program, which takes {wanted}",
+            f"none of these is an input of the program, which takes {inputs}",
             "Name the fields so, or mark inputs: example.with_inputs(...).",
         )
     return example.with_inputs(*names)

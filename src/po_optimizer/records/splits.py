@@ -182,11 +182,11 @@ def _without_duplicates(
     return [i for i in range(len(identities)) if i not in alike], rejected
 
 
-def _units(kept: list[int], identities: Sequence[Identity]) -> list[list[int]]:
+def _units(indexes: list[int], identities: Sequence[Identity]) -> list[list[int]]:
     """What comes into one split as a whole: the records of a group, else one record."""
     groups: dict[str, list[int]] = {}
     units: list[list[int]] = []
-    for index in kept:
+    for index in indexes:
         group = identities[index].group
         if group in groups:
             groups[group].append(index)

@@ -93,9 +93,9 @@ def call_metric(metric: Metric, *given: Any) -> Any:
     parameters = signature.parameters
     positional = [p for p in parameters.values() if p.kind in _NAMED]
     variable = any(p.kind is p.VAR_POSITIONAL for p in parameters.values())
-    taken = given if variable else given[: max(2, len(positional))]
+    arguments = given if variable else given[: max(2, len(positional))]
     required = sum(p.default is p.empty for p in positional)
-    padding = (None,) * (required - len(taken))
+    padding = (None,) * (required - len(arguments))
     by_name = dict(zip(OPTIONAL, given[2:], strict=False))
     named = {
         name: by_name.get(name)
@@ -103,7 +103,7 @@ def call_metric(metric: Metric, *given: Any) -> Any:
         if _by_keyword(signature, name)
         and (name in by_name or parameters[name].default is inspect.Parameter.empty)
     }
-    return metric(*taken, *padding, **named)
+    return metric(*arguments, *padding, **named)
 
 
 def metric_problem(metric: Any) -> str:

@@ -15,7 +15,7 @@ from mlflow.entities.trace_location import MlflowExperimentLocation
 
 from po_optimizer.integrations.mlflow.tracker import Tracker
 from po_optimizer.lms import use_lm
-from po_optimizer.optimization.events import listening
+from po_optimizer.optimization.report import listening
 from po_optimizer.params import MLflowParams, RoleParams
 from po_optimizer.records import to_examples
 from po_optimizer.roles import load_record_type

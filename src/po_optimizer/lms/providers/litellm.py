@@ -201,14 +201,14 @@ class LiteLLM(Provider):
 
     def _missing_keys(self) -> list[str]:
         params, api_key = self.params, self._api_key
-        wanted = _litellm().validate_environment(
+        required = _litellm().validate_environment(
             params.model, api_key=api_key, api_base=params.api_base
         )
-        if wanted["keys_in_environment"]:
+        if required["keys_in_environment"]:
             return []
         return [
             name
-            for name in wanted["missing_keys"]
+            for name in required["missing_keys"]
             if not (api_key and name.endswith("_API_KEY"))
             and not (params.api_base and name.endswith("_API_BASE"))
             and name.lower() not in params.extra

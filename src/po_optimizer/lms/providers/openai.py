@@ -115,13 +115,15 @@ def _answers(base: str | None, problem: str = "", remedy: str = "") -> Check:
 def _listed(model: str, names: list[str]) -> Check:
     names = [name.rsplit("/", 1)[-1] if _is_file(name) else name for name in names]
     listed = {*names, *(name.removesuffix(".gguf") for name in names)}
-    there = model.rsplit("/", 1)[-1] in listed if _is_file(model) else model in listed
+    is_listed = (
+        model.rsplit("/", 1)[-1] in listed if _is_file(model) else model in listed
+    )
     return check(
         "server_has_model",
         "lm.model",
         model,
         "a model that the server has",
-        problem="" if there else f"the server lists {', '.join(names[:10])}",
+        problem="" if is_listed else f"the server lists {', '.join(names[:10])}",
         remedy="Correct PO_LM_MODEL, or lm.model, or load the model into the server.",
     )
 

@@ -41,8 +41,8 @@ class Vertex(LiteLLM):
         credentials, own_project = _credentials()
         yield credentials
         params = self.params
-        given = params.extra.get("vertex_project") or params.vertex.project
-        project = given or own_project
+        configured = params.extra.get("vertex_project") or params.vertex.project
+        project = configured or own_project
         yield check(
             "vertex_project",
             "lm.vertex.project",

@@ -42,8 +42,8 @@ def check_context(
     yield _check_ratio(job, probe.chars_per_token)
     yield window
     yield from _check_prompt_windows(job, per_token)
-    asked = probe.lost is None and not holds_media(longest)
-    if asked and window.passed and job.task_lm.provider.cuts_silently:
+    answers = probe.lost is None and not holds_media(longest)
+    if answers and window.passed and job.task_lm.provider.cuts_silently:
         prober = Prober(job, job.task_lm, optimization_id)
         yield _check_reading(longest, prober, characters(longest) / per_token)
 

@@ -238,8 +238,8 @@ class Prober:
             return _answers(lm.history[-1])[0]
         body = {"model": lm.model, "messages": messages, "max_tokens": most}
         body["temperature"] = settings.get("temperature")
-        given = {name: value for name, value in body.items() if value is not None}
-        return lm(request_from_openai_chat(given), cache=cache)
+        fields = {name: value for name, value in body.items() if value is not None}
+        return lm(request_from_openai_chat(fields), cache=cache)
 
     def refusal(self, error: LMError) -> str:
         """Describes an error of the server as a refused prompt."""

@@ -40,8 +40,8 @@ def longest_call(predictor: Any, calls: Sequence[Call]) -> dict[str, Any]:
     fields = list(predictor.signature.fields)
     calls_of_it = [
         {**inputs, **dict(prediction.items())}
-        for asked, inputs, prediction in calls
-        if list(asked.signature.fields) == fields
+        for called, inputs, prediction in calls
+        if list(called.signature.fields) == fields
     ]
     return max(calls_of_it, key=lambda values: len(repr(values)), default={})
 

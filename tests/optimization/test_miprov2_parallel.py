@@ -1,8 +1,10 @@
+import re
 import threading
 
 import dspy
 import pytest
 
+from po_optimizer.errors import PoOptimizerError
 from po_optimizer.lms import Interrupted
 from tests.optimization import world
 
@@ -128,6 +130,31 @@ def test_the_next_trial_begins_in_the_idle_places_of_a_trial(tmp_path):
     assert held
     assert went_ahead.is_set()
     assert [trial.n for trial in result.trials] == [9] * 5
+
+
+@pytest.mark.parametrize("usable", [True, False])
+def test_demos_are_asked_for_beside_a_baseline_that_is_not_the_floor(tmp_path, usable):
+    """Once the baseline is certain to go on; one without a usable output pays alone."""
+    demos, held = threading.Event(), []
+
+    def answer(prompt):
+        asked = re.findall(r"\n([tv]\d+)\n", prompt)[-1:]
+        if asked and asked[0].startswith("t"):
+            demos.set()
+        if usable and asked == ["v7"] and not held:
+            held.append(prompt)
+            assert demos.wait(30)
+        return world.answer(prompt) if usable or not asked else world.GARBAGE
+
+    lm = world.lm(tmp_path, answer, num_threads=2)
+    params = world.settings(miprov2={"num_trials": 1})
+    if usable:
+        world.run(tmp_path, lm, params)
+        assert held
+        return
+    with pytest.raises(PoOptimizerError, match="unusable"):
+        world.run(tmp_path, lm, params)
+    assert not [p for p in lm.scripted.prompts if '"t' in p or "\nt" in p]
 
 
 @pytest.mark.parametrize("most", [9, 16])

@@ -69,6 +69,10 @@ class LMIdentity:
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
+OUTSIDE_TRIALS = 0
+"""As the trial of a scope: its calls are on no trial's account."""
+
+
 @dataclass(frozen=True)
 class CallScope:
     """The stage and trial of a call; kept in dspy.settings, for DSPy's threads too.
@@ -288,7 +292,7 @@ class Meter:
             started=layer.started.isoformat(timespec="milliseconds"),
             run_id=self.run_id,
             stage=scope.stage,
-            trial=scope.trial if scope.trial is not None else self.trial,
+            trial=(self.trial if scope.trial is None else scope.trial) or None,
             optimization_id=scope.optimization_id,
             lm=slug,
             paid=paid,

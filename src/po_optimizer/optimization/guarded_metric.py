@@ -3,6 +3,7 @@
 A baseline of which hardly an output is usable stops the run, too.
 """
 
+import threading
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
@@ -188,6 +189,39 @@ def stop_at_floor(job: Job, baseline: Trial, results: list[Any]) -> None:
         "Correct the program, the metric or the LM "
         "(optimize.floor_stop=false goes on regardless)."
     )
+
+
+class FloorWatch:
+    """The metric of a baseline; it says as soon as no further score can be the floor.
+
+    Args:
+        job: Its parameters say where the floor is.
+        clear: Called once, in the thread of the score that settles it.
+    """
+
+    def __init__(self, job: Job, clear: Callable[[], object]) -> None:
+        self._job = job
+        self._clear: Callable[[], object] | None = clear
+        self._scores: list[Any] = []
+        self._lock = threading.Lock()
+
+    def __call__(self, example: dspy.Example, prediction: Any, *optional: Any) -> Any:
+        """The score."""
+        score = self._job.metric(example, prediction, *optional)
+        with self._lock:
+            self._scores.append(score)
+            clear = self._clear if self._is_settled() else None
+            self._clear = None if clear else self._clear
+        if clear is not None:
+            clear()
+        return score
+
+    def _is_settled(self) -> bool:
+        params, scores = self._job.params, {float(score) for score in self._scores}
+        usable = sum(not is_failed(score) for score in self._scores)
+        above = len(scores) > 1 and max(scores) > params.preflight.max_empty_score
+        enough = usable >= params.floor_usable * len(self._job.valset)
+        return not params.floor_stop or (above and enough)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,8 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import dspy
+
 from po_optimizer.errors import (
     ExecutionStopError,
     InterruptedRunError,
@@ -16,13 +18,19 @@ from po_optimizer.lms import (
     use_lm,
 )
 from po_optimizer.lms.interrupt import Control
+from po_optimizer.lms.meter import OUTSIDE_TRIALS
 from po_optimizer.lms.stops import BudgetReached
 from po_optimizer.optimization.budget import Budget
 from po_optimizer.optimization.forecast import Forecast
-from po_optimizer.optimization.guarded_metric import GuardedMetric, stop_at_floor
+from po_optimizer.optimization.guarded_metric import (
+    FloorWatch,
+    GuardedMetric,
+    stop_at_floor,
+)
 from po_optimizer.optimization.job import Job
 from po_optimizer.optimization.journal import open_journal, sole_run
-from po_optimizer.optimization.optimizers import make_optimizer, sizes_of
+from po_optimizer.optimization.optimizers import Optimizer, make_optimizer, sizes_of
+from po_optimizer.optimization.optimizers.miprov2_parallel import in_background
 from po_optimizer.optimization.quiet import quiet_dspy
 from po_optimizer.optimization.recorder import Recorder, SaveBest
 from po_optimizer.optimization.report import (
@@ -143,7 +151,7 @@ def _search(job: Job, recorder: Recorder, progress: Progress) -> tuple[str, Ende
         try:
             with control.raising_stops():
                 announce("baseline")
-                results = job.evaluate(job.student)
+                results = _evaluate_baseline(job, optimizer)
                 stop_at_floor(job, recorder.journal.trials[0], results)
                 remark = optimizer.compile(job, recorder.candidates, announce)
                 return remark, "completed"
@@ -160,6 +168,24 @@ def _search(job: Job, recorder: Recorder, progress: Progress) -> tuple[str, Ende
             ) from error
         finally:
             control.wait_until_idle()
+
+
+def _evaluate_baseline(
+    job: Job, optimizer: Optimizer
+) -> list[tuple[dspy.Example, object, object]]:
+    """The student's answers; beside them, what the optimizer needs in any case."""
+    call = optimizer.beside_baseline(job)
+    if call is None:
+        return job.evaluate(job.student)
+    outside = replace(dspy.settings.po_call_scope, trial=OUTSIDE_TRIALS)
+    with in_background(job.task_lm.num_threads) as begin:
+
+        def begin_outside() -> None:
+            with dspy.context(po_call_scope=outside, po_first=True):
+                begin(call)
+
+        watched = replace(job, metric=FloorWatch(job, begin_outside))
+        return watched.evaluate(job.student)
 
 
 def _stopped(stop: StopRun) -> tuple[str, EndedHow]:

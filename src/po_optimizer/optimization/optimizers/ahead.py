@@ -86,10 +86,11 @@ class _Trial:
         """The program's answer; in an idle place, one for the next trial."""
         if _IDLE not in inputs:
             return self._program(**inputs)
+        scope = dspy.settings.po_call_scope
         with self._lock:
             program, example = self._certain_program(), next(self._ahead, None)
-        if program is not None and example is not None:
-            scope = dspy.settings.po_call_scope
+        # an evaluation that was stopped is no trial any more
+        if program is not None and example is not None and scope.meter.trial:
             ahead = replace(scope, trial=-(scope.meter.trial + 1))
             self._evaluation._begin(partial(_run_ahead, program, example, ahead))
         return dspy.Prediction()

@@ -109,6 +109,13 @@ class Optimizer:
         """
         raise NotImplementedError
 
+    def beside_baseline(self, job: Job) -> Callable[[], None] | None:
+        """Calls that it will make whatever the baseline scores; None: there are none.
+
+        Their answers are kept, so that it finds them when it asks.
+        """
+        return None
+
     def choose_valset(self, valset: list[dspy.Example]) -> list[dspy.Example]:
         """The part of the valset on which candidates are scored."""
         return valset

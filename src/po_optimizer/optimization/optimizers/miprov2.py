@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import dspy
@@ -150,6 +151,15 @@ class Miprov2(Optimizer):
                 raise
             return "ended early: every distinct candidate had been evaluated"
         return ""
+
+    def beside_baseline(self, job: Job) -> Callable[[], None] | None:
+        """The demos' calls; none with a budget, which they could use up before it."""
+        bounded = any(job.params.budget.model_dump().values())
+        if bounded or self._params.auto is not None or job.task_lm.num_threads == 1:
+            return None
+        sizes = Sizes(len(job.student.predictors()), len(job.trainset), len(job.valset))
+        rng = random.Random(self._seed)  # noqa: S311 -- as MIPROv2 begins
+        return partial(bootstrap_in_parallel, job, make_plan(self._params, sizes), rng)
 
     def _optimizer(
         self, job: Job, candidates: CandidateIndex, announce: Callable[[str], None]

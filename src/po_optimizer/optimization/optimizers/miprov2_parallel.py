@@ -178,21 +178,33 @@ class _Places(BaseCallback):
     """Lets so many LM calls be made at a time; the threads may be more.
 
     Chains of calls that are begun together end together: no place is idle while the
-    last chains are made one call after the other.
+    last chains are made one call after the other. Calls of a context with `po_first`
+    come before others that wait: a chain takes longest.
     """
 
     def __init__(self, places: int) -> None:
-        self._free = threading.Semaphore(places)
+        self._n_free = places
+        self._n_first = 0
+        self._changed = threading.Condition()
 
     def on_lm_start(self, call_id: str, instance: Any, inputs: dict[str, Any]) -> None:
         """Waits for a free place."""
-        self._free.acquire()
+        first = bool(dspy.settings.get("po_first", False))
+        with self._changed:
+            self._n_first += first
+            self._changed.wait_for(
+                lambda: self._n_free > 0 and (first or not self._n_first)
+            )
+            self._n_first -= first
+            self._n_free -= 1
 
     def on_lm_end(
         self, call_id: str, outputs: Any, exception: Exception | None = None
     ) -> None:
         """Leaves the place to another call."""
-        self._free.release()
+        with self._changed:
+            self._n_free += 1
+            self._changed.notify_all()
 
 
 def _places(places: int) -> Any:

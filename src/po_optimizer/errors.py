@@ -154,6 +154,10 @@ class SaveError(ArtifactError):
         )
 
 
+class OtherProgramError(ArtifactError):
+    """The program that was given to load with is not of the class that was saved."""
+
+
 class DamagedArtifactError(ArtifactError):
     """A stored document is not what was saved."""
 

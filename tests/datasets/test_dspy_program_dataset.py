@@ -25,6 +25,7 @@ from po_optimizer.datasets.dspy_program_dataset import DSPyProgramDataset
 from po_optimizer.errors import SettingError
 from po_optimizer.persistence import attach_provenance, get_provenance
 from po_optimizer.persistence.prompts import prompt_hashes
+from po_optimizer.product_owner.program import ProductOwner, ProductOwnerInSteps
 from tests.datasets import kill_rounds
 from tests.datasets.object_store import Store, StoreFileSystem, running_store
 from tests.persistence import zoo
@@ -502,3 +503,24 @@ class TestVersionsByName:
         with pytest.raises(DatasetError, match=r"http://127\.0\.0\.1:9/p") as caught:
             dataset.load()
         assert "canary" not in str(caught.value) + str(dataset)
+
+
+@pytest.mark.parametrize(
+    ("stored", "given"),
+    [(ProductOwnerInSteps, ProductOwner), (ProductOwner, ProductOwnerInSteps)],
+)
+def test_program_of_a_role_for_another_lm_is_loaded(tmp_path, stored, given):
+    """The Product Owner of a small LM runs where a large one is configured."""
+    dataset = DSPyProgramDataset(filepath=str(tmp_path / "program.json"), dill="off")
+    dataset.save(stored())
+    dataset.use_donor(given, {})
+    assert type(dataset.load()) is stored
+
+
+def test_program_of_another_role_is_refused(tmp_path):
+    """Its predictors are not those of the role, nor is its code of one package."""
+    dataset = DSPyProgramDataset(filepath=str(tmp_path / "program.json"), dill="off")
+    dataset.save(dspy.ChainOfThought("question -> answer"))
+    dataset.use_donor(ProductOwner, {})
+    with pytest.raises(DatasetError, match="class that was saved"):
+        dataset.load()

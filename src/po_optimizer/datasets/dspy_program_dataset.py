@@ -26,9 +26,10 @@ from po_optimizer.datasets.file_dataset import (
     check_flag,
 )
 from po_optimizer.datasets.previews import html_preview
-from po_optimizer.errors import ArtifactError, SettingError
+from po_optimizer.errors import ArtifactError, OtherProgramError, SettingError
 from po_optimizer.files import Folder
 from po_optimizer.persistence.codec.imports import DEFAULT_ALLOWED
+from po_optimizer.persistence.codec.modules import RebuiltProgram
 from po_optimizer.persistence.components import describe_missing, missing_parts
 from po_optimizer.persistence.format import parse
 from po_optimizer.persistence.outline import PredictorOutline, outline_program
@@ -179,17 +180,9 @@ class DSPyProgramDataset(FileDataset[dspy.Module, dspy.Module | None]):
         folder = self._folder(path.parent)
         if not self._path_exists(str(path)):
             raise self._missing(path)
-        allowed = (*DEFAULT_ALLOWED, *self._allowed)
         donor = self._make_donor() if self._make_donor else None
         try:
-            loaded = load_from(
-                folder,
-                path.name,
-                self._dill,
-                allowed,
-                program=donor,
-                arguments=self._arguments,
-            )
+            loaded = self._loaded(folder, path.name, donor)
         except ArtifactError as error:
             raise DatasetError(str(error)) from error
         missing = missing_parts(loaded) if donor is not None else []
@@ -197,6 +190,25 @@ class DSPyProgramDataset(FileDataset[dspy.Module, dspy.Module | None]):
             msg = f"{folder.shown(path.name)} holds what the role's own program does "
             raise DatasetError(f"{msg}not give: {describe_missing(missing)}")
         return loaded
+
+    def _loaded(
+        self, folder: Folder, name: str, donor: dspy.Module | None
+    ) -> dspy.Module:
+        """The program; of another class than the role's if both are of one package.
+
+        A role may have a program for small LMs and one for large ones.
+        """
+        allowed = (*DEFAULT_ALLOWED, *self._allowed)
+        load = functools.partial(
+            load_from, folder, name, self._dill, allowed, arguments=self._arguments
+        )
+        try:
+            return load(program=donor)
+        except OtherProgramError:
+            other = load(program=None)
+            if isinstance(other, RebuiltProgram) or _package(other) != _package(donor):
+                raise
+            return other
 
     def preview(self) -> HTMLPreview:
         """The program's instructions, fields and demos, readable in kedro-viz."""
@@ -264,3 +276,7 @@ def _text(value: Any) -> str:
     text = str(value)
     cut = "" if len(text) <= _PREVIEW_CHARS else " ..."
     return html.escape(text[:_PREVIEW_CHARS]) + cut
+
+
+def _package(program: Any) -> str:
+    return type(program).__module__.partition(".")[0]

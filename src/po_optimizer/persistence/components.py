@@ -18,6 +18,7 @@ import pydantic_core
 from po_optimizer.errors import (
     ArtifactError,
     DamagedArtifactError,
+    OtherProgramError,
     PromptsChangedError,
     SaveError,
     listed,
@@ -232,7 +233,7 @@ def program_of(
     donor: Any = ABSENT if program is None else program
     given = None if program is None else set(predictors(program))
     if given not in (None, stored := set(document["fingerprint"])):
-        raise ArtifactError(
+        raise OtherProgramError(
             f"program=... has the predictors {listed(sorted(given or ()))}, the "
             f"document has {listed(sorted(stored))}. Give a program of the class that "
             "was saved."

@@ -20,6 +20,10 @@ COMMANDS = {
     "show": ("po_optimizer.cli:show", "Show what a stored program asks."),
     "runs": ("po_optimizer.console.runs:runs", "List, compare, remove finished runs."),
     "new": ("po_optimizer.cli:new", "Write the files of something new that runs."),
+    "watch": (
+        "po_optimizer.integrations.watch.command:watch",
+        "Show running optimizations on a page; pause or stop them.",
+    ),
     "import-traces": (
         "po_optimizer.integrations.traces:import_traces",
         "Write records out of MLflow's, Langfuse's or OTLP traces.",

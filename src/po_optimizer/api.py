@@ -192,6 +192,7 @@ def optimize(
         report = preflight(job, disk_path=place)
     _write(place / "preflight_report.json", report)
     expected = with_headroom(job, forecast(job, report))
+    _write(place / "forecast.json", expected)
     result = search(job, place, expected)
     provenance = result.report.provenance(
         splits={"trainset": len(train), "valset": len(val)}, metric=name_of(metric)

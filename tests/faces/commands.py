@@ -50,6 +50,7 @@ EXEMPT = {
     "pip install po-optimizer": "the environment of the tests has it",
     "pip install 'po-optimizer[report]'": "`make install` brings it",
     "pip install 'po-optimizer[mlflow]'": "`make test-integrations` brings it",
+    "pip install 'po-optimizer[watch]'": "`make install` brings it",
     "pip install 'po-optimizer[otel]'": "`make test-integrations` brings it",
     "pip install 'po-optimizer[hub]'": "`make install` brings it",
 }

@@ -3,6 +3,7 @@
 import functools
 import shutil
 import threading
+from contextlib import contextmanager
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -50,8 +51,8 @@ def page(build):
     server.server_close()
 
 
-@pytest.fixture(scope="module")
-def browser(page):
+@contextmanager
+def open_browser(page):
     """A headless Chromium with the page open."""
     options = webdriver.ChromeOptions()
     options.binary_location = CHROMIUM
@@ -60,9 +61,18 @@ def browser(page):
         options.add_argument(flag)
     service = webdriver.ChromeService(CHROMEDRIVER)
     driver = webdriver.Chrome(options=options, service=service)
-    driver.get(page)
-    yield driver
-    driver.quit()
+    try:
+        driver.get(page)
+        yield driver
+    finally:
+        driver.quit()
+
+
+@pytest.fixture(scope="module")
+def browser(page):
+    """A browser with the published page."""
+    with open_browser(page) as driver:
+        yield driver
 
 
 def _wait_for(browser, condition):

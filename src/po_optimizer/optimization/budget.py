@@ -24,7 +24,7 @@ class Budget:
         self, params: BudgetParams, lms: Sequence[MeteredLM], optimization_id: str
     ) -> None:
         ledgers = [lm.meter.ledger for lm in lms]
-        self._params = params
+        self.params = params
         self._ledgers = list({led.path.resolve(): led for led in ledgers}.values())
         self.optimization_id = optimization_id
         self._started = time.monotonic()
@@ -53,7 +53,7 @@ class Budget:
         Raises:
             BudgetReached: A bound is reached.
         """
-        bounds = self._params
+        bounds = self.params
         if bounds.max_minutes is not None:
             _refuse_from("max_minutes", bounds.max_minutes, self.wall_seconds / 60)
         if bounds.max_calls or bounds.max_tokens:

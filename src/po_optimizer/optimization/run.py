@@ -48,6 +48,7 @@ from po_optimizer.optimization.report import (
     tell,
 )
 from po_optimizer.optimization.run_identity import optimization_id, run_fingerprint
+from po_optimizer.optimization.steering import Steering
 
 
 def optimize(
@@ -137,6 +138,8 @@ def _search(job: Job, recorder: Recorder, progress: Progress) -> tuple[str, Ende
         progress(Phase(phase))
 
     optimizer, control = make_optimizer(job.params), recorder.control
+    workspace = recorder.journal.path.parent
+    steering = Steering(workspace, recorder.budget, control.check)
     with (
         quiet_dspy(),
         use_lm(
@@ -145,6 +148,7 @@ def _search(job: Job, recorder: Recorder, progress: Progress) -> tuple[str, Ende
             optimization_id=recorder.budget.optimization_id,
             callbacks=[recorder],
         ),
+        control.guarded(steering.check),
         control.guarded(recorder.budget.check),
         orderly_interrupt(control.stop),
     ):

@@ -1,0 +1,144 @@
+"""What journals and ledgers say of the optimizations below a folder."""
+
+import hashlib
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from po_optimizer.errors import PoOptimizerError
+from po_optimizer.lms.ledger import Ledger
+from po_optimizer.lms.usage import Usage
+from po_optimizer.optimization.journal import Trial, read_journal
+from po_optimizer.optimization.run_identity import optimization_id
+from po_optimizer.optimization.steering import read_request
+from po_optimizer.persistence.format import read_local
+from po_optimizer.persistence.outline import outline_program
+
+if sys.platform != "win32":
+    import fcntl
+
+_JOURNAL = "trials.jsonl"
+_BEST = "best_program_so_far.json"
+_MODELS, _OUTPUT = "06_models", "07_model_output"
+
+
+@dataclass(frozen=True)
+class WatchedRun:
+    """One optimization, by its workspace.
+
+    Attributes:
+        id: Of the workspace: two runs may be the same optimization.
+        optimization_id: What all its restarts share.
+        name: The workspace below the watched folder.
+        workspace: Its folder.
+    """
+
+    id: str
+    optimization_id: str
+    name: str
+    workspace: Path
+
+    def describe(self) -> dict[str, Any]:
+        """What the page shows, JSON-ready."""
+        trials = read_journal(self.workspace / _JOURNAL)
+        forecast, spent = self._forecast(), self._spent()
+        request = read_request(self.workspace)
+        return {
+            "id": self.id,
+            "optimization_id": self.optimization_id,
+            "name": self.name,
+            "running": self.is_running(),
+            "paused": request.pause,
+            "stopping": request.stop,
+            "budget": request.budget.model_dump() if request.budget else None,
+            "trials": [trial.model_dump(mode="json") for trial in trials],
+            "planned": forecast.get("trials"),
+            "spent": {**spent.model_dump(), "tokens": spent.tokens},
+            "expected_calls": self._most_calls(forecast),
+            "seconds_left": _seconds_left(trials, forecast.get("trials")),
+            "prompts": self._prompts(),
+        }
+
+    def is_running(self) -> bool:
+        """A process holds the journal's lock."""
+        lock = (self.workspace / _JOURNAL).with_suffix(".lock")
+        try:
+            with lock.open("rb") as file:
+                if sys.platform == "win32":  # there are no such locks
+                    return True
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
+
+    def _forecast(self) -> dict[str, Any]:
+        """In a project it lies beside the workspace, of Python's `optimize` in it."""
+        for folder in (self.workspace, self.workspace.parent):
+            with suppress(OSError, ValueError):
+                forecast: dict[str, Any] = json.loads(
+                    (folder / "forecast.json").read_bytes()
+                )
+                return forecast
+        return {}
+
+    def _most_calls(self, forecast: dict[str, Any]) -> int | None:
+        parts = [(forecast.get(name) or {}).get("upper") for name in ("task", "prompt")]
+        known = [part for part in parts if part is not None]
+        return sum(known) if known else None
+
+    def _spent(self) -> Usage:
+        usages = (
+            Ledger(path).totals(optimization_id=self.optimization_id)
+            for path in self._ledgers()
+        )
+        return sum(usages, start=Usage())
+
+    def _ledgers(self) -> Iterator[Path]:
+        """Beside the workspace in a project's data, or below it."""
+        yield from (self.workspace / "lms").rglob("ledger.sqlite")
+        for folder in self.workspace.parents:
+            if folder.name == _MODELS:
+                role = self.workspace.relative_to(folder).parts[0]
+                output = folder.with_name(_OUTPUT) / role
+                yield from output.rglob("ledger.sqlite")
+
+    def _prompts(self) -> list[dict[str, Any]]:
+        """Of the best program so far; its code is not run."""
+        try:
+            outline = outline_program(read_local(self.workspace / _BEST))
+        except PoOptimizerError:  # there is none yet
+            return []
+        return [
+            {"path": p.path, "instructions": p.instructions, "n_demos": len(p.demos)}
+            for p in outline
+        ]
+
+
+def find_runs(folder: Path) -> list[WatchedRun]:
+    """The optimizations whose journals lie below a folder."""
+    found = []
+    for journal in sorted(folder.rglob(_JOURNAL)):
+        beside = journal.with_suffix(".fingerprint.json")
+        try:
+            fingerprint = json.loads(beside.read_bytes())
+        except (OSError, ValueError):
+            continue
+        name = str(journal.parent.relative_to(folder))
+        place = hashlib.sha256(name.encode()).hexdigest()[:12]
+        identity = optimization_id(fingerprint)
+        found.append(WatchedRun(place, identity, name, journal.parent))
+    return found
+
+
+def _seconds_left(trials: list[Trial], planned: int | None) -> float | None:
+    """By the mean of the trials so far; None: unknown."""
+    if not trials or planned is None:
+        return None
+    mean: float = sum(trial.seconds for trial in trials) / len(trials)
+    return round(max(0.0, mean * (planned - len(trials))), 1)

@@ -1,0 +1,76 @@
+"""What somebody asks of a running optimization, by a file in its workspace."""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from po_optimizer.lms.stops import Interrupted, stop_requested
+from po_optimizer.optimization.budget import Budget
+from po_optimizer.params import BudgetParams
+
+FILE = "steering.json"
+_STEP_SECONDS = 0.2
+
+
+class Request(BaseModel):
+    """What is asked.
+
+    Args:
+        pause: No paid call begins until this is false again; wall time goes on.
+        stop: End in order, with the best program so far.
+        budget: Bounds that replace the run's own.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    pause: bool = False
+    stop: bool = False
+    budget: BudgetParams | None = None
+
+
+def read_request(workspace: Path) -> Request:
+    """What stands in the file; a file that is no request asks nothing."""
+    try:
+        values: Any = json.loads((workspace / FILE).read_bytes())
+        return Request.model_validate(values)
+    except (OSError, ValueError, ValidationError):
+        return Request()
+
+
+class Steering:
+    """A guard for `Meter.guards` that does what is asked before each paid call.
+
+    Args:
+        workspace: Where the file lies; one of an earlier run is removed.
+        budget: Takes new bounds.
+        check_stopped: Raises once the run was stopped otherwise.
+    """
+
+    def __init__(
+        self, workspace: Path, budget: Budget, check_stopped: Callable[[], None]
+    ) -> None:
+        self._path = workspace / FILE
+        self._path.unlink(missing_ok=True)
+        self._budget = budget
+        self._check_stopped = check_stopped
+
+    def check(self) -> None:
+        """Lets a paid call pass, at once or after a pause.
+
+        Raises:
+            Interrupted: The run is to end.
+        """
+        while self._path.exists():
+            request = read_request(self._path.parent)
+            if request.stop:
+                raise Interrupted("stopped from the page")
+            if request.budget is not None:
+                self._budget.params = request.budget
+            if not request.pause or stop_requested.is_set():
+                return
+            self._check_stopped()
+            time.sleep(_STEP_SECONDS)

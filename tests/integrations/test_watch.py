@@ -1,0 +1,113 @@
+"""The live page's server: what it shows, whom it answers, what it asks of a run."""
+
+import json
+from pathlib import Path
+
+import dspy
+import pytest
+from starlette.testclient import TestClient
+
+from po_optimizer import save_program
+from po_optimizer.integrations.watch.server import Watch
+from po_optimizer.integrations.watch.state import find_runs
+from po_optimizer.lms import CallRow, Ledger
+from po_optimizer.optimization.journal import Journal, Trial, open_journal, sole_run
+from po_optimizer.optimization.run_identity import optimization_id
+from po_optimizer.optimization.steering import read_request
+
+TOKEN = "a-token"
+FINGERPRINT = {"optimize.seed": "9"}
+TRIAL = Trial(
+    trial=1,
+    kind="baseline",
+    instruction=[0],
+    demo_set=[0],
+    score=0.5,
+    n=4,
+    n_failed=0,
+    best=0.5,
+    calls_paid=4,
+    calls_cached=0,
+    seconds=2.0,
+)
+
+
+@pytest.fixture
+def data(tmp_path) -> Path:
+    """A project's data with an optimization after its baseline."""
+    models = tmp_path / "06_models/desk/openai-x"
+    workspace = models / "optimization"
+    workspace.mkdir(parents=True)
+    journal: Journal = open_journal(workspace / "trials.jsonl", FINGERPRINT, "stop")
+    journal.add(TRIAL)
+    (models / "forecast.json").write_text(
+        json.dumps({"trials": 3, "task": {"upper": 12}, "prompt": {"upper": 5}})
+    )
+    program = dspy.Predict(dspy.Signature("q -> a", "Be <b>brief</b>."))
+    best = workspace / "best_program_so_far.json"
+    save_program(program, best, dill="off", verify="off")
+    Ledger(tmp_path / "07_model_output/desk/openai-x/ledger.sqlite").record(
+        CallRow(
+            started="2026-01-01T00:00:00+00:00",
+            run_id="r",
+            stage="optimize",
+            optimization_id=optimization_id(FINGERPRINT),
+            lm="x",
+            paid=True,
+            prompt_tokens=7,
+            completion_tokens=1,
+            seconds=0.5,
+        )
+    )
+    return tmp_path
+
+
+@pytest.fixture
+def client(data):
+    """A browser on this machine."""
+    return TestClient(Watch(data, TOKEN).app(), base_url="http://127.0.0.1")
+
+
+def test_run_is_described_by_journal_and_ledger(data):
+    """Trials, calls, cost, time left and the best prompt so far, JSON-ready."""
+    (run,) = find_runs(data)
+    shown = json.loads(json.dumps(run.describe()))
+    assert shown["name"] == "06_models/desk/openai-x/optimization"
+    assert (shown["running"], shown["planned"]) == (False, 3)
+    assert [trial["score"] for trial in shown["trials"]] == [0.5]
+    assert (shown["spent"]["paid"], shown["spent"]["tokens"]) == (1, 8)
+    assert shown["spent"]["cost_usd"] is None
+    assert (shown["expected_calls"], shown["seconds_left"]) == (17, 4.0)
+    assert shown["prompts"] == [
+        {"path": "self", "instructions": "Be <b>brief</b>.", "n_demos": 0}
+    ]
+
+
+def test_page_needs_token_and_this_machine(client):
+    """Neither another token nor another host's name is answered."""
+    assert "<title>po_optimizer" in client.get(f"/{TOKEN}/").text
+    assert client.get("/another/").status_code == 404
+    assert client.post(f"/another/{'0' * 16}/stop").status_code == 404
+    other = {"host": "evil.example"}
+    assert client.get(f"/{TOKEN}/", headers=other).status_code == 400
+
+
+def test_running_optimization_is_asked(data, client):
+    """Pause, resume, budget and stop stand in the workspace; mistakes are refused."""
+    (run,) = find_runs(data)
+    place = f"/{TOKEN}/{run.id}"
+    assert client.post(f"{place}/stop").status_code == 409
+    with sole_run(run.workspace / "trials.jsonl"):
+        assert run.is_running()
+        assert client.post(f"{place}/pause").text == "asked"
+        assert read_request(run.workspace).pause
+        client.post(f"{place}/budget", json={"max_calls": 40})
+        request = read_request(run.workspace)
+        assert request.budget is not None
+        assert (request.pause, request.budget.max_calls) == (True, 40)
+        client.post(f"{place}/resume")
+        client.post(f"{place}/stop")
+        assert read_request(run.workspace).stop
+        assert client.post(f"{place}/budget", json={"max_calls": 0}).status_code == 400
+        assert client.post(f"{place}/explode").status_code == 400
+        assert client.post(f"/{TOKEN}/other/stop").status_code == 409

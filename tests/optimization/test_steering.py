@@ -1,0 +1,82 @@
+"""A running optimization does what the file in its workspace asks."""
+
+import threading
+
+import pytest
+
+from po_optimizer.lms import Interrupted, Ledger
+from po_optimizer.optimization.steering import FILE, Request, Steering, read_request
+from po_optimizer.params import BudgetParams
+from tests.optimization.test_budget import budget
+
+
+@pytest.fixture
+def steered(tmp_path):
+    """A guard on a workspace, and its budget."""
+    own = budget(Ledger(tmp_path / "ledger.sqlite"), max_calls=1)
+    return Steering(tmp_path, own, lambda: None), own
+
+
+def ask(folder, **wanted):
+    """Writes the file."""
+    (folder / FILE).write_text(Request(**wanted).model_dump_json())
+
+
+def test_nothing_asked_lets_every_call_pass(steered, tmp_path):
+    """No file, or one that is no request, changes nothing."""
+    steering, own = steered
+    steering.check()
+    (tmp_path / FILE).write_text("{")
+    steering.check()
+    assert own.params.max_calls == 1
+
+
+def test_stop_ends_the_run_in_order(steered, tmp_path):
+    """The next paid call is refused as by a first Ctrl-C."""
+    ask(tmp_path, stop=True)
+    with pytest.raises(Interrupted, match="stopped from the page"):
+        steered[0].check()
+
+
+def test_budget_is_replaced(steered, tmp_path):
+    """New bounds hold from the next paid call on."""
+    steering, own = steered
+    ask(tmp_path, budget=BudgetParams(max_calls=9))
+    steering.check()
+    assert own.params.max_calls == 9
+
+
+def test_pause_holds_a_call_until_it_is_lifted(steered, tmp_path):
+    """The call passes once the file says so; a stop is heard meanwhile."""
+    ask(tmp_path, pause=True)
+    passed = threading.Event()
+
+    def call():
+        steered[0].check()
+        passed.set()
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    assert not passed.wait(0.3)
+    ask(tmp_path)
+    thread.join(10)
+    assert passed.is_set()
+
+
+def test_ctrl_c_is_heard_in_a_pause(tmp_path):
+    """What stopped the run otherwise is raised."""
+
+    def stopped():
+        raise Interrupted
+
+    steering = Steering(tmp_path, None, stopped)
+    ask(tmp_path, pause=True)
+    with pytest.raises(Interrupted, match="by the user"):
+        steering.check()
+
+
+def test_what_an_earlier_run_was_asked_is_forgotten(tmp_path):
+    """A run that was stopped from the page can be continued."""
+    ask(tmp_path, stop=True)
+    Steering(tmp_path, None, lambda: None).check()
+    assert read_request(tmp_path) == Request()

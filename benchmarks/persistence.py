@@ -1,11 +1,10 @@
 """What storing a program costs, as ratios to DSPy's own formats in one run.
 
-Usage: python benchmarks/persistence.py [ROUNDS]. Medians; the ratio is what counts,
-for absolute seconds depend on the machine and on what else runs on it.
+Usage: python benchmarks/persistence.py [ROUNDS]. The least of processor seconds, which
+leave out the disk and most of what else runs on the machine; the ratio is what counts.
 """
 
 import logging
-import statistics
 import sys
 import tempfile
 import time
@@ -72,14 +71,14 @@ def program(n_demos: int, n_chars: int) -> Judge:
     return made
 
 
-def median_seconds(work: Callable[[], Any], rounds: int) -> float:
-    """The median time of a call, in seconds."""
+def least_seconds(work: Callable[[], Any], rounds: int) -> float:
+    """The least processor time of a call, in seconds."""
     times = []
     for _ in range(rounds):
-        started = time.perf_counter()
+        started = time.process_time()
         work()
-        times.append(time.perf_counter() - started)
-    return statistics.median(times)
+        times.append(time.process_time() - started)
+    return min(times)
 
 
 def encoded(made: Any) -> bytes:
@@ -101,43 +100,45 @@ def measure(name: str, made: Judge, rounds: int, folder: Path) -> None:
     save_program(made, ours, verify="off", dill="off")
     made.save(state)
     blank, data = Judge(), ours.read_bytes()
-    dspy_save = median_seconds(lambda: made.save(state), rounds)
-    dspy_load = median_seconds(lambda: blank.load(state), rounds)
-    pickled = median_seconds(
+    dspy_save = least_seconds(lambda: made.save(state), rounds)
+    dspy_load = least_seconds(lambda: blank.load(state), rounds)
+    pickled = least_seconds(
         lambda: made.save(folder / "whole", save_program=True), rounds
     )
     rows = {
-        "encode / DSPy JSON save": median_seconds(lambda: encoded(made), rounds)
+        "encode / DSPy JSON save": least_seconds(lambda: encoded(made), rounds)
         / dspy_save,
-        "encode, prompts rendered / DSPy JSON save": median_seconds(
+        "encode, prompts rendered / DSPy JSON save": least_seconds(
             lambda: encode(Encoder(), made), rounds
         )
         / dspy_save,
-        "encode, rendered, compared / DSPy JSON save": median_seconds(
+        "encode, rendered, compared / DSPy JSON save": least_seconds(
             lambda: extract_program_components(made), rounds
         )
         / dspy_save,
-        "decode / DSPy JSON load": median_seconds(lambda: decoded(data), rounds)
+        "decode / DSPy JSON load": least_seconds(lambda: decoded(data), rounds)
         / dspy_load,
-        "load, prompts checked / DSPy JSON load": median_seconds(
+        "load, prompts checked / DSPy JSON load": least_seconds(
             lambda: load_program(ours, allowed_packages=HERE), rounds
         )
         / dspy_load,
-        "save, not read back / save_program": median_seconds(
+        "save, not read back / save_program": least_seconds(
             lambda: save_program(made, ours, verify="off", dill="off"), rounds
         )
         / pickled,
-        "save, read back inline / save_program": median_seconds(
+        "save, read back inline / save_program": least_seconds(
             lambda: save_program(made, ours, verify="inline", dill="off"), rounds
         )
         / pickled,
-        "snapshot / save_program": median_seconds(lambda: snapshot.dumps(made), rounds)
+        "snapshot / save_program": least_seconds(lambda: snapshot.dumps(made), rounds)
         / pickled,
         "size / DSPy JSON": len(data) / state.stat().st_size,
         "size / save_program": len(data)
         / (folder / "whole" / "program.pkl").stat().st_size,
     }
-    process = median_seconds(lambda: save_program(made, ours, dill="off"), 3)
+    started = time.perf_counter()
+    save_program(made, ours, dill="off")
+    process = time.perf_counter() - started
     print(
         f"\n{name}: {len(data):,} bytes; DSPy JSON save {dspy_save * 1e3:.1f} ms, ",
         end="",

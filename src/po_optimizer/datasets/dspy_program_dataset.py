@@ -87,7 +87,10 @@ class DSPyProgramDataset(FileDataset[dspy.Module, dspy.Module | None]):
         fs_args: dict[str, Any] | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        self._dill, self._verify = _modes(dill, verify)
+        # YAML reads a bare `off` as false
+        modes: Any = ("off" if mode is False else mode for mode in (dill, verify))
+        self._dill, self._verify = modes
+        check_modes(self._dill, self._verify)
         self._allowed = _checked_packages(allowed_packages)
         self._optional = check_flag("optional", optional)
         self._skip_unchanged = check_flag("skip_unchanged", skip_unchanged)
@@ -233,13 +236,6 @@ class DSPyProgramDataset(FileDataset[dspy.Module, dspy.Module | None]):
         }
 
 
-def _modes(dill: Any, verify: Any) -> tuple[DillMode, VerifyMode]:
-    """Modes that exist; YAML reads a bare `off` as false."""
-    dill, verify = ("off" if mode is False else mode for mode in (dill, verify))
-    check_modes(dill, verify)
-    return dill, verify
-
-
 def _checked_packages(value: Any) -> list[str]:
     names = [] if value is None else value
     if isinstance(names, list) and all(isinstance(name, str) for name in names):
@@ -254,20 +250,16 @@ def _section(predictor: PredictorOutline) -> str:
         for kind, fields in (("input", predictor.inputs), ("output", predictor.outputs))
         for name, description in fields.items()
     )
-    demos = "".join(
-        f"<details><summary>demo {number}</summary>{_demo(demo)}</details>"
-        for number, demo in enumerate(predictor.demos, start=1)
-    )
+    demos = ""
+    for number, demo in enumerate(predictor.demos, start=1):
+        parts = (
+            f"<p><b>{_text(n)}</b></p><pre>{_text(v)}</pre>" for n, v in demo.items()
+        )
+        summary = f"<summary>demo {number}</summary>"
+        demos += f"<details>{summary}{''.join(parts)}</details>"
     return (
         f"<h3>{_text(predictor.path)}</h3><pre>{_text(predictor.instructions)}</pre>"
         f"<table>{rows}</table><p>{len(predictor.demos)} demos</p>{demos}"
-    )
-
-
-def _demo(demo: dict[str, str]) -> str:
-    return "".join(
-        f"<p><b>{_text(name)}</b></p><pre>{_text(value)}</pre>"
-        for name, value in demo.items()
     )
 
 

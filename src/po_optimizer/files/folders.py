@@ -135,7 +135,10 @@ class RemoteFolder:
         """The bytes of an object of a bounded size; None when there is none."""
         path = self._path(name)
         with self._asked(name):
-            size = self._size(path)
+            try:
+                size = int(self.filesystem.info(path).get("size") or 0)
+            except FileNotFoundError:
+                size = 0  # reading it tells why
             if size > max_bytes:
                 msg = f"it has {size:,} bytes, over the {max_bytes:,} that are read"
                 raise OSError(msg)
@@ -250,12 +253,6 @@ class RemoteFolder:
         """The object's address."""
         path = self._path(name) if name else self.folder
         return without_credentials(self.filesystem.unstrip_protocol(path))
-
-    def _size(self, path: str) -> int:
-        try:
-            return int(self.filesystem.info(path).get("size") or 0)
-        except FileNotFoundError:
-            return 0  # reading it tells why
 
     @property
     def _container(self) -> str:

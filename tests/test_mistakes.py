@@ -224,7 +224,7 @@ def test_switch_that_is_none_is_refused(project, monkeypatch):
     """USE_DSPY_PO takes the words of a switch; the error lists them."""
     monkeypatch.setenv("USE_DSPY_PO", "maybe")
     line = told("--pipeline=integrate")
-    assert "features.use_dspy_product_owner: 'maybe' is no switch" in line
+    assert "USE_DSPY_PO='maybe' cannot be used: it is no switch" in line
     assert "1/true/yes/on or 0/false/no/off" in line
 
 

@@ -27,7 +27,13 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from po_optimizer.errors import PoOptimizerError, field_problems, listed, nearest
+from po_optimizer.errors import (
+    PoOptimizerError,
+    SettingError,
+    field_problems,
+    listed,
+    nearest,
+)
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Count = Annotated[int, Field(ge=0)]
@@ -374,6 +380,7 @@ class PromotionParams(Params):
         return round(1.0 - self.confidence, 12)
 
 
+_VARIABLE = "USE_DSPY_PO"
 _TRUE = ("1", "true", "yes", "on")
 _FALSE = ("0", "false", "no", "off")
 
@@ -385,9 +392,11 @@ def _switch(value: object) -> object:
     word = str(value).strip().lower()
     if word in _TRUE or word in _FALSE:
         return word in _TRUE
-    allowed = "/".join(_TRUE), "/".join(_FALSE)
-    source = "" if os.environ.get("USE_DSPY_PO") != value else "USE_DSPY_PO="
-    msg = f"{source}{value!r} is no switch: {allowed[0]} or {allowed[1]}"
+    allowed = f"{'/'.join(_TRUE)} or {'/'.join(_FALSE)}"
+    if os.environ.get(_VARIABLE) == value:  # what the user wrote is the variable
+        remedy = f"Set it to {allowed}, or unset it."
+        raise SettingError(_VARIABLE, value, "it is no switch", remedy)
+    msg = f"{value!r} is no switch: {allowed}"
     raise ValueError(msg)
 
 

@@ -28,13 +28,15 @@ functional_requirements:
 - {id: R1, description: Los vecinos ofrecen herramientas con una foto}
 """
 
+ENTRIES = []
+
 
 def answer(prompt):
     """Entries for a section; of a requirement what stands in REASONS."""
     asked = prompt.rpartition("[[ ## concept ## ]]")[2]
     if "[[ ## section ## ]]" in asked:
         section = asked.partition("section ## ]]")[2].split()[0]
-        entries = [f"Neighbors of {section}", "Neighbors with tools"]
+        entries = ENTRIES or [f"Neighbors of {section}", "Neighbors with tools"]
         return json.dumps({"entries": entries})
     standing, reason = next(
         (found for text, found in REASONS.items() if text in asked),
@@ -100,6 +102,16 @@ def test_what_a_limit_cut_ends_with_a_whole_word(tmp_path, monkeypatch):
     monkeypatch.setitem(REASONS, text, ("aligned", cut))
     aligned = documents(tmp_path / "b")[1].requirements_alignment.aligned
     assert aligned[0] == "FR001 (lenders show a photo of the tools and of the garden)"
+
+
+def test_part_of_the_concept_is_no_entry(tmp_path, monkeypatch):
+    """An LM that copies its input has not said who uses the product."""
+    monkeypatch.setattr(
+        "tests.product_owner.test_steps.ENTRIES",
+        ["Lend garden tools between neighbors, also", "Neighbors without a shed"],
+    )
+    written, *_ = documents(tmp_path)
+    assert written.target_users == ["Neighbors without a shed"]
 
 
 def test_concept_alone_asks_for_requirements(tmp_path):

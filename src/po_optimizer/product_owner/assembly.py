@@ -11,6 +11,7 @@ from datetime import datetime, timezone
 
 from po_optimizer.product_owner.language import is_small, language_of
 from po_optimizer.product_owner.metric.outputs import Fields, entries_of, text_of
+from po_optimizer.product_owner.metric.prose import copied_share, own_words
 from po_optimizer.product_owner.metric.reasons import (
     content_of,
     content_words,
@@ -95,7 +96,7 @@ def _vision(
     demanded = content_of(requirements.texts)
     kept = entries_of(earlier.get("non_goals"))
 
-    def own_words(of: Iterable[Requirement]) -> list[str]:
+    def descriptions(of: Iterable[Requirement]) -> list[str]:
         stand = (each for each in of if each.id not in contradicting)
         return [shortened(each.description, OWN_WORDS) for each in stand][:MOST]
 
@@ -107,21 +108,24 @@ def _vision(
         product_summary=requirements.description.strip() or shortened(concept, SUMMARY),
         target_users=written.get("target_users", []),
         value_proposition=written.get("value_proposition", []),
-        key_capabilities=own_words(requirements.functional_requirements)
+        key_capabilities=descriptions(requirements.functional_requirements)
         or written.get("key_capabilities", []),
         non_goals=[goal for goal in kept if not content_words(goal) & demanded],
-        success_metrics=own_words(requirements.non_functional_requirements)
+        success_metrics=descriptions(requirements.non_functional_requirements)
         or written.get("success_metrics", []),
         last_updated=datetime.now(timezone.utc).date().isoformat(),
     )
 
 
 def _distinct(draft: Draft, concept: str) -> Iterator[tuple[str, str]]:
-    """Sections with whole entries, without those that repeat or speak of nothing."""
+    """Sections with whole entries, without what repeats, copies or says nothing."""
     idea, said = content_words(concept), list[str]()
     for name, entries in draft.items():
         for entry in (_whole(text, ENTRY) for text in entries):
-            if content_words(entry) & idea and not repetitions([*said, entry]):
+            copied = own_words(copied_share([entry], [concept])) < 1.0
+            if copied or not content_words(entry) & idea:
+                continue
+            if not repetitions([*said, entry]):
                 said.append(entry)
                 yield name, entry
 

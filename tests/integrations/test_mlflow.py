@@ -37,6 +37,7 @@ def server(tmp_path_factory):
     store = ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--workers", "1"]
     place = ["--artifacts-destination", str(folder / "artifacts"), "--port", str(port)]
     own = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    own["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # it would ask the network
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(  # noqa: S603 -- the tool under test
             [*command, *store, *place], stdout=log, stderr=log, env=own

@@ -131,7 +131,7 @@ def test_log_says_which_configuration_it_is_about(swept):
     for name in NAMES:
         assert f"{name}: trial 1 baseline" in printed
         assert re.search(rf"{name}: done after \d+ s, \d of 2", printed)
-    assert "Scores on the testset" not in printed
+    assert "decision:" not in printed
 
 
 def test_no_key_reaches_dask(swept):

@@ -200,10 +200,10 @@ def describe(event: Event) -> str:
     match event:
         case Started():
             resumed = f", resumed after trial {event.resumed}" if event.resumed else ""
-            forecast = f"; {event.forecast.describe()}" if event.forecast else ""
-            return (
-                f"optimize: {event.optimizer}, {event.trials} trials{resumed}{forecast}"
-            )
+            plan = f"{event.optimizer}, {event.trials} trials"
+            if event.forecast is not None:
+                plan = event.forecast.describe()
+            return f"optimize: {plan}{resumed}"
         case Phase():
             return f"optimize: {event.name}"
         case Scored(trial=t):

@@ -21,16 +21,28 @@ _SERIALIZERS: dict[type, TypeAdapter[Any]] = {k: TypeAdapter(k) for k in _PLAIN}
 class _Chat(dspy.ChatAdapter):
     """Both adapters write the same of a demo's inputs: it is written once."""
 
-    def __init__(self, written: dict[Any, str]) -> None:
+    def __init__(self, demos: list[Any], written: dict[Any, str]) -> None:
         super().__init__()
+        self._demos = frozenset(map(id, demos))
         self._written = written
 
-    def format_user_message_content(self, *args: Any, **options: Any) -> str:
-        """What the user says; of a demo (the second argument) as it was written."""
-        write = super().format_user_message_content
-        key = id(args[1]), options.get("prefix"), options.get("main_request")
-        if key not in self._written or options.get("main_request"):
-            self._written[key] = write(*args, **options)
+    def format_user_message_content(
+        self,
+        signature: Any,
+        inputs: Any,
+        prefix: str = "",
+        suffix: str = "",
+        main_request: bool = False,
+    ) -> str:
+        """What the user says."""
+        key = id(inputs), prefix, suffix
+        if main_request or id(inputs) not in self._demos or key not in self._written:
+            content: str = super().format_user_message_content(
+                signature, inputs, prefix, suffix, main_request
+            )
+            if main_request:
+                return content
+            self._written[key] = content
         return self._written[key]
 
     def format_demos(self, signature: Any, demos: Any) -> Any:
@@ -90,7 +102,7 @@ def render(predictor: dspy.Predict) -> bytes:
         try:
             signature = predictor.signature
             probes = _probes(signature)
-            messages[name] = kind(written).format(signature, demos, probes)
+            messages[name] = kind(demos, written).format(signature, demos, probes)
         except FAILURES as error:  # the program itself cannot render: it may not later
             messages[name] = type(error).__name__
     try:

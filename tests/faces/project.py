@@ -179,13 +179,13 @@ def support_desk_answer(prompt: str) -> str:
 
 def return_form_answer(prompt: str) -> str:
     """Writes order number and product as the demos of the prompt do; has no other."""
-    *demos, last = prompt.split("[[ ## message ## ]]")[1:]
+    *before, last = prompt.split("[[ ## message ## ]]")
     message = last.partition("Respond with")[0].strip()
     lines = (ROOT / "roles/return_form/records.jsonl").read_text().splitlines()
     records = {record["message"]: record for record in map(json.loads, lines)}
     thing = records.get(message, {"product": "thing", "quantity": 1})
-    forms = [re.search(r'"order_number": "(\D*)\d', demo) for demo in demos]
-    prefix = next((form[1] for form in forms if form), "No. ")
+    demos = re.findall(r'"order_number": "(\D*)\d', " ".join(before))
+    prefix = demos[0] if demos else "No. "
     digits = re.search(r"(\d\D?){5}", message)
     number = re.sub(r"\D", "", digits[0]) if digits else ""
     product = thing["product"] if demos else thing["product"].upper()

@@ -32,6 +32,7 @@ EXEMPT = {
     'pip install "dspy[deno]"': "changes what the other tests find",
     "lint-imports": "`make check` runs it",
     "source .venv/bin/activate": "the tests' commands are found already",
+    "make PYTHON=/path/to/python3 run": "there is no such place",
     "uv run --no-sync kedro run": "uv is not installed for the tests",
     "make test-exhaustive": "many rounds: it takes long by design",
     "pytest -m exhaustive": "many rounds: it takes long by design",

@@ -124,7 +124,7 @@ def test_arguments_reach_the_factory():
 def test_an_object_takes_no_arguments():
     """What is made already cannot be made with arguments."""
     role = RoleParams(program=f"{__name__}:ready_made", program_args={"n": 1})
-    with pytest.raises(SettingError, match=r"role.program_args=.*made already"):
+    with pytest.raises(SettingError, match=r"role.program_args=.*a program already"):
         make_program(role)
 
 

@@ -69,12 +69,13 @@ def test_demos_are_promoted_by_the_gate_of_every_role(project):
 
 
 def test_prompt_is_shown_before_and_after(demo):
-    """On the terminal: what the demos are; the whole of it has its file."""
+    """On the terminal: the demos, the file with the whole, how to use it."""
     project, shown = demo
     assert "The instructions are the same, 6 demos added." in shown
     assert shown.count("+ message: ") == 6
     page = f"data/08_reporting/{ROLE}/{SLUG}/prompt_diff.html"
     assert page in shown
+    assert f"--pipeline=predict --env={ENVIRONMENT} --params role={ROLE}\n" in shown
     assert (project / page).is_file()
 
 

@@ -238,6 +238,11 @@ def _replace_embedded(project: Path, address: str) -> None:
     module = project / "src/po_optimizer/lms/embedded/server.py"
     ours = f"\n\ndef serve(params, context_tokens): return {address!r}\n"
     module.write_text(module.read_text() + ours)
+    # a server that answers with whole documents is asked as LMs of its size are
+    role = project / "conf/base/roles/product_owner.yml"
+    role.write_text(
+        role.read_text().replace("program.product_owner", "program.ProductOwner")
+    )
 
 
 def _variables(project: Path, address: str) -> dict[str, str]:

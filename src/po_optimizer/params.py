@@ -393,7 +393,7 @@ def _switch(value: object) -> object:
     if word in _TRUE or word in _FALSE:
         return word in _TRUE
     allowed = f"{'/'.join(_TRUE)} or {'/'.join(_FALSE)}"
-    if os.environ.get(_VARIABLE) == value:  # what the user wrote is the variable
+    if value is not None and value == os.environ.get(_VARIABLE):  # so the user wrote it
         remedy = f"Set it to {allowed}, or unset it."
         raise SettingError(_VARIABLE, value, "it is no switch", remedy)
     msg = f"{value!r} is no switch: {allowed}"

@@ -32,10 +32,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 install: $(VENV)/.installed  ## install into .venv
 
-# Pins that still hold stay; `pip install --require-hashes --no-deps -r requirements.txt`.
+# Pins that still hold stay; MLflow, which holds others back, is left out. `pip install --require-hashes --no-deps -r requirements.txt`.
 UV_COMPILE := uv pip compile pyproject.toml --universal --python-version 3.10 --no-annotate --quiet
 lock:  ## pin the dependencies for Python 3.10 to 3.14, with hashes (needs uv)
-	$(UV_COMPILE) --all-extras --no-header --output-file constraints.txt
+	$(UV_COMPILE) $(addprefix --extra=,dev docs) --no-header --output-file constraints.txt
 	$(UV_COMPILE) $(addprefix --extra=,viz embedded dask hub vertex) --constraint constraints.txt --generate-hashes --custom-compile-command "make lock" --output-file requirements.txt
 
 run: install  ## run the whole pipeline (ENV=ollama for another model)

@@ -127,3 +127,21 @@ def test_an_ignored_signal_stays_ignored():
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def test_ignored_interrupt_does_not_end_an_evaluation():
+    """DSPy's own handler would take it, and raise in the middle of the examples."""
+
+    def interrupted(_example, prediction, _trace=None):
+        os.kill(os.getpid(), signal.SIGINT)
+        return prediction.answer
+
+    examples = [dspy.Example(answer=1.0).with_inputs("answer")] * 4
+    judge = dspy.Evaluate(devset=examples, metric=interrupted, num_threads=2)
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with orderly_interrupt(stop_lms_in_use):
+            assert judge(lambda answer: dspy.Prediction(answer=answer)).score == 100
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)

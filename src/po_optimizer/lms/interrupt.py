@@ -6,9 +6,11 @@ The first Ctrl-C ends the run in order, the second one at once.
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from logging import getLogger
-from types import FrameType
+from types import FrameType, SimpleNamespace
+
+from dspy.utils import parallelizer
 
 from po_optimizer.lms.lm import MeteredLM
 from po_optimizer.lms.meter import Meter, meters_in_use
@@ -44,13 +46,25 @@ def orderly_interrupt(stop: Callable[[StopRun], None]) -> Iterator[None]:
     heard = [n for n in _SIGNALS if signal.getsignal(n) is not signal.SIG_IGN]
     earlier = {number: signal.signal(number, _handle) for number in heard}
     try:
-        yield
+        with nullcontext() if signal.SIGINT in earlier else _dspy_hears_no_signal():
+            yield
     finally:
         for number, handler in earlier.items():
             signal.signal(number, handler)
         _stops.pop()
         if not _stops:
             stop_requested.clear()
+
+
+@contextmanager
+def _dspy_hears_no_signal() -> Iterator[None]:
+    """An evaluation of DSPy's takes SIGINT for itself, even where it is ignored."""
+    silent = {**vars(signal), "signal": lambda _number, _handler: None}
+    parallelizer.signal = SimpleNamespace(**silent)
+    try:
+        yield
+    finally:
+        parallelizer.signal = signal
 
 
 def _handle(_signal: int, _frame: FrameType | None) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import hypothesis
@@ -20,6 +21,8 @@ def pytest_configure(config):
     """Lets SQLite sync to memory: the tests take a fifth of the time."""
     if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _ENOUGH_BYTES:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
+    # in the background of a script SIGINT is ignored, which tests of Ctrl-C need
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if "PO_LIVE_ENV" not in os.environ:  # `make test-live` is about these very settings
         for name in _SETTINGS:
             os.environ.pop(name, None)

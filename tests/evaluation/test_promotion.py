@@ -87,7 +87,7 @@ def test_no_uplift_keeps_the_baseline() -> None:
     """A program that is not better is not promoted, whatever its rubric."""
     found = decide(report(GOOD, [score - 0.01 for score in GOOD]), QUICK)
     assert found.decision == "keep_baseline"
-    assert "not better" in found.reasons[1]
+    assert "not better" in found.reasons[0]
 
 
 def test_an_uplift_that_may_be_chance_is_inconclusive() -> None:

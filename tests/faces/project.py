@@ -184,7 +184,7 @@ def return_form_answer(prompt: str) -> str:
     lines = (ROOT / "roles/return_form/records.jsonl").read_text().splitlines()
     records = {record["message"]: record for record in map(json.loads, lines)}
     thing = records.get(message, {"product": "thing", "quantity": 1})
-    demos = re.findall(r'"order_number": "(\D*)\d', " ".join(before))
+    demos = re.findall(r'"order_number": "([^"\d]*)\d', " ".join(before))
     prefix = demos[0] if demos else "No. "
     digits = re.search(r"(\d\D?){5}", message)
     number = re.sub(r"\D", "", digits[0]) if digits else ""

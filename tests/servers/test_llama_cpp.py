@@ -60,7 +60,7 @@ def test_llama_cpp_answers_under_a_schema(tmp_path):
 @needs_weights
 @pytest.mark.servers
 def test_whole_pipeline_through_llama_cpp(tmp_path):
-    """data_prep to integrate on a server that knows nothing of us, from its address."""
+    """data_prep to evaluate on a server that knows nothing of us, from its address."""
     project = copy_project(tmp_path / "project")
     settings = project / "conf" / "llama-cpp" / "parameters_lm.yml"
     settings.parent.mkdir()
@@ -70,6 +70,7 @@ def test_whole_pipeline_through_llama_cpp(tmp_path):
             project,
             "run",
             "--env=llama-cpp",
+            "--params=role=support_desk",
             base_url=serve(SMALL, CONTEXT),
             most_seconds=900,
             PO_LM_API_KEY=KEY,
@@ -78,11 +79,9 @@ def test_whole_pipeline_through_llama_cpp(tmp_path):
         stop_servers()
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     (ledger,) = project.glob(
-        "data/07_model_output/product_owner/openai-smollm2-*/ledger.sqlite"
+        "data/07_model_output/support_desk/openai-smollm2-*/ledger.sqlite"
     )
     totals = Ledger(ledger).totals()
     assert totals.paid > 5
     assert totals.failed == 0
-    assert totals.prompt_tokens > 1000 * totals.paid
-    for name in ("product_vision", "product_owner_review"):
-        assert yaml.safe_load((project / "planning" / f"{name}.yaml").read_text())
+    assert totals.prompt_tokens > 100 * totals.paid

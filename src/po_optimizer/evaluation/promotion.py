@@ -94,7 +94,7 @@ def decide(report: ScoreReport, params: PromotionParams) -> Promotion:
     ]
     measured = next(decision for decision, why in verdicts if why)
     few = reasons.too_few(report, evidence) if worse else []
-    sentences = [*missing, *few, *worse, *doubts, *below]
+    sentences = [*missing, *worse, *few, *doubts, *below]
     if measured in {"promote", "below_target"}:
         sentences += reasons.proof(report, evidence)
     if measured == "promote":

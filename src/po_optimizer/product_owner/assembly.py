@@ -4,7 +4,6 @@ The rules are those that the one-call program asks its LM to follow: a conflict 
 the status `needs_adjustment`, conflicts in half of the requirements `misaligned`.
 """
 
-import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
@@ -17,6 +16,7 @@ from po_optimizer.product_owner.metric.reasons import (
     content_words,
     repetitions,
 )
+from po_optimizer.product_owner.metric.rubric import WORD
 from po_optimizer.product_owner.schema import (
     ProductOwnerReview,
     ProductVision,
@@ -44,7 +44,6 @@ _RANKS = {
     )
     for name in names
 }
-_WORD = re.compile(r"[^\W_]+")
 
 
 @dataclass(frozen=True)
@@ -265,4 +264,4 @@ def _ended(words: list[str]) -> str:
 
 
 def _plain(text: str) -> str:
-    return " ".join(_WORD.findall(text.lower()))
+    return " ".join(WORD.findall(text.lower()))

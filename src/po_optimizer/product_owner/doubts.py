@@ -16,7 +16,7 @@ from po_optimizer.product_owner.metric.judgement import shared_words, vision_tex
 from po_optimizer.product_owner.metric.outputs import Fields
 from po_optimizer.product_owner.metric.reasons import content_of
 from po_optimizer.product_owner.metric.requirement_ids import RequirementIds
-from po_optimizer.product_owner.metric.rubric import VISION_LISTS, review_entries
+from po_optimizer.product_owner.metric.rubric import VISION_LISTS, WORD, review_entries
 from po_optimizer.product_owner.schema import (
     ProductOwnerReview,
     ProductVision,
@@ -30,7 +30,6 @@ MIN_SHARED_WITH_CONCEPT = 0.04  # where there is no requirement: 0.06 or more, 8
 MANY = 8  # requirements, of which a careful Product Owner finds one that is not done
 MIN_WORDS = 4  # of a sentence: "Members" may stand in two fields
 _SENTENCE_END = re.compile(r"(?<=[.!?;:])\s+|\n")
-_WORD = re.compile(r"[^\W_]+")
 
 
 def doubts_about(
@@ -80,7 +79,7 @@ def _repetitions(texts: dict[str, str]) -> Iterator[str]:
         if field == "product_name":
             continue  # the summary may begin with it
         for sentence in _SENTENCE_END.split(text):
-            words = _WORD.findall(sentence.lower())
+            words = WORD.findall(sentence.lower())
             if len(words) >= MIN_WORDS:
                 key = " ".join(words)
                 places.setdefault(key, []).append(field)

@@ -10,18 +10,17 @@ from typing import Any
 
 import dspy
 from dspy.evaluate.evaluate import EvaluationResult
-from dspy.utils.callback import with_callbacks
 
 from po_optimizer.lms import CallScope
+from po_optimizer.optimization.optimizers.evaluation import Evaluation
 
 _IDLE = "an idle place of the LM"
-_plain: Any = dspy.Evaluate.__call__.__wrapped__  # without callbacks
 
 NextProgram = Callable[[float, float], dspy.Module | None]
 """What the next trial evaluates if this one scores from .. to ..; None: not certain."""
 
 
-class AheadEvaluate(dspy.Evaluate):
+class AheadEvaluate(Evaluation):
     """An evaluation that leaves no place of the LM idle at its end.
 
     While its last examples are answered, the program of the next trial is run on its
@@ -41,23 +40,21 @@ class AheadEvaluate(dspy.Evaluate):
         next_program: NextProgram,
         begin: Callable[[Callable[[], Any]], Any],
     ) -> None:
-        self.__dict__.update(vars(plain))
+        super().__init__(plain)
         self._next_program = next_program
         self._begin = begin
 
-    @with_callbacks  # type: ignore[untyped-decorator] # it keeps the signature
-    def __call__(
+    def evaluate(
         self,
         program: dspy.Module,
-        metric: Any = None,
-        devset: list[dspy.Example] | None = None,
+        metric: Any,
+        examples: list[dspy.Example],
         **more: Any,
     ) -> EvaluationResult:
         """Evaluates, then fills what is idle."""
-        examples = self.devset if devset is None else devset
-        trial = _Trial(program, metric or self.metric, examples, self)
+        trial = _Trial(program, metric, examples, self)
         idle = [dspy.Example(**{_IDLE: 1}).with_inputs(_IDLE)] * (self.num_threads - 1)
-        every = _plain(self, trial.run, trial.score, [*examples, *idle], **more)
+        every = self.plain(trial.run, trial.score, [*examples, *idle], **more)
         rows = every.results[: len(examples)]
         score = round(100 * sum(row[-1] for row in rows) / len(rows), 2)
         return EvaluationResult(score=score, results=rows)

@@ -11,15 +11,15 @@ from typing import Any
 import dspy
 import scipy  # its parts load when they are used; stats takes a second
 from dspy.evaluate.evaluate import EvaluationResult
-from dspy.utils.callback import with_callbacks
+
+from po_optimizer.optimization.optimizers.evaluation import Evaluation
 
 BLOCK = 8
 """Examples between two comparisons; for any number of threads, as results are."""
 _LEVEL = 0.95
-_plain: Any = dspy.Evaluate.__call__.__wrapped__  # without callbacks
 
 
-class RacingEvaluate(dspy.Evaluate):
+class RacingEvaluate(Evaluation):
     """An evaluation that stops early if a candidate is worse than the best one.
 
     After each block of examples the differences to the best candidate's scores on the
@@ -30,23 +30,21 @@ class RacingEvaluate(dspy.Evaluate):
     """
 
     def __init__(self, plain: dspy.Evaluate) -> None:
-        self.__dict__.update(vars(plain))
+        super().__init__(plain)
         self._best: list[float] = []
 
-    @with_callbacks  # type: ignore[untyped-decorator] # it keeps the signature
-    def __call__(
+    def evaluate(
         self,
         program: dspy.Module,
-        metric: Any = None,
-        devset: list[dspy.Example] | None = None,
+        metric: Any,
+        examples: list[dspy.Example],
         **more: Any,
     ) -> EvaluationResult:
         """Evaluates block by block; the first whole evaluation is the first best."""
-        examples = self.devset if devset is None else devset
         rows: list[Any] = []
         for start in range(0, len(examples), BLOCK):
             block = examples[start : start + BLOCK]
-            rows += _plain(self, program, metric, block, **more).results
+            rows += self.plain(program, metric, block, **more).results
             scores = [float(row[-1]) for row in rows]
             if len(rows) < len(examples) and is_hopeless(scores, self._best):
                 behind = fmean(_differences(scores, self._best))

@@ -45,7 +45,7 @@ STOP_WORDS = frozenset({
     "user", "users", "system", "systems", "api", "apis", "rest", "crud",
 })
 # fmt: on
-_WORD = re.compile(r"[^\W_]+")
+WORD = re.compile(r"[^\W_]+")
 
 
 @dataclass(frozen=True)
@@ -237,4 +237,4 @@ def _is_covered(requirement: Requirement, entries: list[str]) -> bool:
 
 def words_of(text: str) -> frozenset[str]:
     """The distinct words of a text in lower case, without the stop words."""
-    return frozenset(_WORD.findall(text.lower())) - STOP_WORDS
+    return frozenset(WORD.findall(text.lower())) - STOP_WORDS

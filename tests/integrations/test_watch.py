@@ -1,6 +1,7 @@
 """The live page's server: what it shows, whom it answers, what it asks of a run."""
 
 import json
+import os
 from pathlib import Path
 
 import dspy
@@ -8,6 +9,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from po_optimizer import save_program
+from po_optimizer.evaluation import PredictionRecord
 from po_optimizer.integrations.watch.server import Watch
 from po_optimizer.integrations.watch.state import find_runs
 from po_optimizer.lms import CallRow, Ledger
@@ -81,6 +83,38 @@ def test_run_is_described_by_journal_and_ledger(data):
     assert shown["prompts"] == [
         {"path": "self", "instructions": "Be <b>brief</b>.", "n_demos": 0}
     ]
+
+
+def test_worst_examples_are_those_of_the_latest_evaluation(data):
+    """Also of one under way, whose last line is cut; unscored ones are left out."""
+    (run,) = find_runs(data)
+    assert run.describe()["worst"] is None
+    output = data / "07_model_output/desk/openai-x"
+    scores = [0.75, 0.0, 0.5, 1.0, None]
+    lines = [_record(i, score).model_dump_json() for i, score in enumerate(scores)]
+    (output / "baseline_predictions.jsonl").write_text("\n".join(lines))
+    (output / "champion_predictions.jsonl").touch()
+    worst = run.describe()["worst"]
+    assert [e["score"] for e in worst["examples"]] == [0.0, 0.5, 0.75]
+    assert (worst["n"], worst["examples"][0]["why"]) == (4, "1 is wrong")
+    under_way = output / ".optimized_predictions.jsonl.7.tmp"
+    under_way.write_text(lines[2] + "\n" + lines[1][:40])
+    os.utime(under_way, (2**32, 2**32))
+    assert [e["id"] for e in run.describe()["worst"]["examples"]] == ["2"]
+
+
+def _record(index: int, score: float | None) -> PredictionRecord:
+    status = "unscored" if score is None else "ok"
+    return PredictionRecord(
+        index=index,
+        example_id=str(index),
+        which="baseline",
+        inputs={"q": "<b>"},
+        outputs={"a": [1]},
+        status=status,
+        score=score,
+        feedback=f"{index} is wrong",
+    )
 
 
 def test_page_needs_token_and_this_machine(client):

@@ -10,7 +10,7 @@ import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
-from po_optimizer import optimize
+from po_optimizer import evaluate, load_program, optimize
 from po_optimizer.errors import InterruptedRunError
 from po_optimizer.roles import load_metric, make_program
 from tests.faces.test_browser import CHROMEDRIVER, CHROMIUM, open_browser
@@ -82,7 +82,6 @@ def test_one_of_two_searches_is_stopped_from_the_page(tmp_path, page):
             search.start()
             _until(browser, lambda d, n=number: len(_running(d)) == n + 1)
         _until(browser, lambda d: _trials(d, "one") >= 1)
-        browser.save_screenshot(str(tmp_path / "page.png"))
         _press(browser, "one", "Stop in order")
         searches[0].join(SECONDS)
         assert isinstance(searches[0].outcome, InterruptedRunError)
@@ -90,11 +89,38 @@ def test_one_of_two_searches_is_stopped_from_the_page(tmp_path, page):
         assert (tmp_path / "one/program.json").is_file()
         _until(browser, lambda d: len(_running(d)) == 1)
         assert searches[1].is_alive()
+        _evaluate(tmp_path / "one", server.address)
+        _until(browser, lambda d: "Worst of 6 examples" in _box(d, "one").text)
+        _until(browser, lambda d: _open(d, "one", "by the optimized program"))
+        browser.save_screenshot(str(tmp_path / "page.png"))
         _press(browser, "two", "Pause")
         _until(browser, lambda d: "paused" in _box(d, "two").text)
         _press(browser, "two", "Stop in order")
         searches[1].join(SECONDS)
         assert isinstance(searches[1].outcome, InterruptedRunError)
+
+
+def _evaluate(folder, address):
+    """Both programs of a stopped search."""
+    case = CASES["module_level_object"]
+    evaluate(
+        make_program(case.role(), None),
+        load_program(folder / "program.json"),
+        testset=case.split(30, 36),
+        metric=load_metric(case.role()),
+        lm=dspy.LM("openai/scripted", api_base=address, api_key="none"),
+        folder=folder,
+    )
+
+
+def _open(browser, name, title):
+    """Whether an entry is open, and shows its input; if not, it is clicked."""
+    path = f".//details[summary[contains(., '{title}')]]"
+    details = _box(browser, name).find_element(By.XPATH, path)
+    if details.get_attribute("open") is None:
+        details.find_element(By.TAG_NAME, "summary").click()
+        return False
+    return "inputs" in details.text
 
 
 def _until(browser, condition):

@@ -3,13 +3,18 @@
 import hashlib
 import json
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
+from heapq import nsmallest
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from po_optimizer.errors import PoOptimizerError
+from po_optimizer.evaluation import PredictionRecord
 from po_optimizer.lms.ledger import Ledger
 from po_optimizer.lms.usage import Usage
 from po_optimizer.optimization.journal import Trial, read_journal
@@ -24,6 +29,7 @@ if sys.platform != "win32":
 _JOURNAL = "trials.jsonl"
 _BEST = "best_program_so_far.json"
 _MODELS, _OUTPUT = "06_models", "07_model_output"
+_MAX_RECORDS, _NUM_WORST, _MAX_CHARACTERS = 2000, 3, 2000
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,7 @@ class WatchedRun:
             "expected_calls": self._most_calls(forecast),
             "seconds_left": _seconds_left(trials, forecast.get("trials")),
             "prompts": self._prompts(),
+            "worst": self._worst(),
         }
 
     def is_running(self) -> bool:
@@ -100,13 +107,34 @@ class WatchedRun:
         return sum(usages, start=Usage())
 
     def _ledgers(self) -> Iterator[Path]:
-        """Beside the workspace in a project's data, or below it."""
+        """Of every LM of the role in a project's data, or below the workspace."""
         yield from (self.workspace / "lms").rglob("ledger.sqlite")
+        if (place := self._place()) is not None:
+            output, own = place
+            yield from (output / own.parts[0]).rglob("ledger.sqlite")
+
+    def _place(self) -> tuple[Path, Path] | None:
+        """The folder of a project's answers, and where in it this run's lie."""
         for folder in self.workspace.parents:
             if folder.name == _MODELS:
-                role = self.workspace.relative_to(folder).parts[0]
-                output = folder.with_name(_OUTPUT) / role
-                yield from output.rglob("ledger.sqlite")
+                own = self.workspace.relative_to(folder).parent
+                return folder.with_name(_OUTPUT), own
+        return None
+
+    def _worst(self) -> dict[str, Any] | None:
+        """The lowest scores of the latest evaluation, which may be under way."""
+        output, own = self._place() or (self.workspace, Path())
+        changed: dict[Path, int] = {}
+        for which in ("baseline", "optimized"):
+            for path in (output / own).glob(f"*{which}_predictions.jsonl*"):
+                with suppress(OSError):  # it was replaced meanwhile
+                    if (status := path.stat()).st_size:
+                        changed[path] = status.st_mtime_ns
+        with suppress(OSError):
+            if changed:
+                newest = max(changed, key=changed.__getitem__)
+                return _worst_records(newest, changed[newest])
+        return None
 
     def _prompts(self) -> list[dict[str, Any]]:
         """Of the best program so far; its code is not run."""
@@ -118,6 +146,42 @@ class WatchedRun:
             {"path": p.path, "instructions": p.instructions, "n_demos": len(p.demos)}
             for p in outline
         ]
+
+
+@lru_cache(maxsize=16)
+def _worst_records(path: Path, changed_ns: int) -> dict[str, Any]:
+    """What the page shows of an evaluation's records.
+
+    Args:
+        path: A file of `PredictionRecord`s, perhaps cut in its last line.
+        changed_ns: When it was changed last: read again only then.
+    """
+    records = []
+    with path.open("rb") as lines:
+        for line in islice(lines, _MAX_RECORDS):
+            with suppress(ValueError):  # the line that is being written
+                records.append(PredictionRecord.model_validate_json(line))
+    scored = [record for record in records if record.score is not None]
+    return {
+        "time": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(changed_ns / 1e9)),
+        "n": len(scored),
+        "examples": [
+            {
+                "id": record.example_id,
+                "which": record.which,
+                "score": record.score,
+                "why": (record.reason or record.feedback)[:_MAX_CHARACTERS],
+                "inputs": _text(record.inputs),
+                "answer": _text(record.outputs or record.raw_text),
+            }
+            for record in nsmallest(_NUM_WORST, scored, key=lambda r: r.score or 0.0)
+        ],
+    }
+
+
+def _text(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text[:_MAX_CHARACTERS]
 
 
 def find_runs(folder: Path) -> list[WatchedRun]:

@@ -414,7 +414,7 @@ def _page(
 ) -> str:
     with needs_extra("report", "the page of a report"):
         from po_optimizer.reporting.page import render_report  # noqa: PLC0415
-        from po_optimizer.reporting.prompt_diff import prompt_diff_html  # noqa: PLC0415
+        from po_optimizer.reporting.prompt_diff import prompt_changes, prompt_diff_html  # noqa: PLC0415
     checks = folder / "preflight_report.json"
     both = (records["baseline"], records["optimized"])
     trials, stages = _trials(folder), RunUsage.of(lm).stages
@@ -425,7 +425,9 @@ def _page(
         title=f"{report.origin.program if report.origin else ''} on {lm.slug}",
         trials=trials,
         stages=stages,
-        prompt_diff=prompt_diff_html(programs["baseline"], programs["optimized"]),
+        prompt_diff=prompt_diff_html(
+            prompt_changes(programs["baseline"], programs["optimized"])
+        ),
         preflight=json.loads(checks.read_text("utf-8"))["checks"]
         if checks.exists()
         else [],

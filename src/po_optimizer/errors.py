@@ -152,6 +152,7 @@ class SaveError(ArtifactError):
             f"path={path!r}: the program was not saved: {problem.rstrip('.')}. "
             f"{state} {rescue}"
         )
+        self.problem = problem
 
 
 class OtherProgramError(ArtifactError):

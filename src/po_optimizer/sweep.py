@@ -39,6 +39,7 @@ from kedro.framework.session import KedroSession
 from omegaconf import OmegaConf
 from pydantic import ValidationError
 
+from po_optimizer.console.live import StageBar, show
 from po_optimizer.console.logs import name_log_lines
 from po_optimizer.console.messages import explain
 from po_optimizer.errors import (
@@ -296,12 +297,15 @@ def _run_all(client: Client, tasks: Sequence[SessionTask]) -> list[SessionEnd]:
         for task in tasks
     }
     ends: dict[str, SessionEnd] = {}
+    bar = StageBar("sweep", len(tasks))
     try:
-        for future in as_completed(names):
-            end = ends[names[future]] = _result(client, future, names[future])
-            how = "failed" if end.error else "done"
-            progress = (how, end.seconds, len(ends), len(tasks))
-            logger.info("%s: %s after %.0f s, %d of %d", end.name, *progress)
+        with show(bar):
+            for future in as_completed(names):
+                end = ends[names[future]] = _result(client, future, names[future])
+                bar.advance()
+                how = "failed" if end.error else "done"
+                progress = (how, end.seconds, len(ends), len(tasks))
+                logger.info("%s: %s after %.0f s, %d of %d", end.name, *progress)
     except KeyboardInterrupt:
         running = [name for name in names.values() if name not in ends]
         logger.warning("ending %s at their next LM call", listed(running))

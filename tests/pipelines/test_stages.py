@@ -152,8 +152,9 @@ def test_released_program_says_how_it_came_about(made):
 
 
 def test_prompt_diff_shows_the_new_instruction(made):
-    """Before and after stand on one page."""
-    page = evaluate.compare_prompts(made["optimized"], made["lm"], ROLE)
+    """Before and after stand on one page, and in lines for the terminal."""
+    page, lines = evaluate.compare_prompts(made["optimized"], made["lm"], ROLE)
+    assert lines[0].startswith("New instructions")
     assert "with care" in page
     assert "up to three tags" in page
 

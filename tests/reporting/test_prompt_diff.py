@@ -14,13 +14,17 @@ def _program(instructions: str, demos: list[dspy.Example] | None = None) -> dspy
     return program
 
 
+def _page(before: dspy.Module, after: dspy.Module) -> str:
+    return prompt_diff_html(prompt_changes(before, after))
+
+
 def _demo(answer: str, **more: object) -> dspy.Example:
     return dspy.Example(question="q", answer=answer, **more)
 
 
 def test_an_edit_is_shown_word_by_word() -> None:
     """A changed word stands once as removed and once as added."""
-    page = prompt_diff_html(
+    page = _page(
         _program("Answer the question briefly."), _program("Answer the question fully.")
     )
     assert "<del>briefly.</del><ins>fully.</ins>" in page
@@ -30,14 +34,14 @@ def test_a_rewrite_is_shown_whole() -> None:
     """Texts with little in common stand one below the other, without confetti."""
     change = prompt_changes(_program("Answer."), _program("You are a poet of Rome."))[0]
     assert change.diff is None
-    page = prompt_diff_html(_program("Answer."), _program("You are a poet of Rome."))
+    page = _page(_program("Answer."), _program("You are a poet of Rome."))
     assert "rewritten" in page
     assert "You are a poet of Rome." in page
 
 
 def test_unchanged_instructions_are_said_to_be() -> None:
     """Equal instructions are called unchanged."""
-    assert "unchanged" in prompt_diff_html(_program("Same."), _program("Same."))
+    assert "unchanged" in _page(_program("Same."), _program("Same."))
 
 
 def test_demos_are_kept_added_or_removed() -> None:
@@ -72,7 +76,7 @@ def test_text_of_programs_is_escaped() -> None:
     """Markup in instructions and demos arrives as text."""
     bad = "<script>alert(1)</script>"
     for before in ("Answer.", f"{bad} again"):
-        page = prompt_diff_html(_program(before), _program(bad, [_demo(bad)]))
+        page = _page(_program(before), _program(bad, [_demo(bad)]))
         assert bad not in page
         assert "&lt;script&gt;" in page
 
@@ -88,9 +92,9 @@ def test_changes_are_told_in_lines() -> None:
     """A line a text that came or went, cut at a word; what stayed is counted only."""
     before = _program("Answer.", [_demo("kept"), _demo("old")])
     after = _program("Answer. " * 20, [_demo("kept"), _demo("new")])
-    head, *lines = change_lines(before, after)
-    assert head == "New instructions, 1 demos added, 1 demos removed."
+    head, *lines = change_lines(prompt_changes(before, after))
+    assert head == "New instructions, 1 demo added, 1 demo removed."
     assert lines[0] == "- Answer."
     assert lines[1].endswith("Answer. ...")
     assert lines[2:] == ["+ question: q | answer: new", "- question: q | answer: old"]
-    assert len(list(change_lines(before, before))) == 1
+    assert len([*change_lines(prompt_changes(before, before))]) == 1

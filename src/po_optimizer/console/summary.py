@@ -20,12 +20,10 @@ from po_optimizer.errors import listed
 from po_optimizer.evaluation.promotion import Promotion
 from po_optimizer.evaluation.score_report import ScoreReport
 from po_optimizer.lms.usage import Usage
-from po_optimizer.lms.visible import visible, visible_data
+from po_optimizer.lms.visible import visible_data
 from po_optimizer.optimization import Forecast
 from po_optimizer.params import PredictParams, RoleParams
-from po_optimizer.reporting.prompt_diff import change_lines
 from po_optimizer.reporting.verdict import headline
-from po_optimizer.roles import make_program
 
 logger = logging.getLogger(__name__)
 
@@ -118,7 +116,6 @@ def show_summary(
     for names, show in _PARTS.items():
         if outputs.issuperset(names):
             show(page, *map(load, names))
-    _show_prompts(page, outputs, catalog)
     if "forecast" in outputs and "trials" not in outputs:
         page.text(Forecast.model_validate(load("forecast")).describe())
     if "choice" in outputs:
@@ -214,15 +211,9 @@ def _show_scores(page: Page, report: dict[str, Any], promotion: dict[str, Any]) 
         page.text(f"- {reason}")
 
 
-def _show_prompts(
-    page: Page, outputs: set[str], catalog: CatalogProtocol[Any, Any]
-) -> None:
-    if "prompt_diff" not in outputs:
-        return
-    role = RoleParams.model_validate(catalog.load("params:role"))
-    baseline = make_program(role, catalog.load("task_lm"))
-    for line in change_lines(baseline, catalog.load("optimized_program")):
-        page.text(visible(line))
+def _show_prompts(page: Page, lines: list[str]) -> None:
+    for line in lines:
+        page.text(line)
 
 
 def _show_families(page: Page, report: dict[str, Any]) -> None:
@@ -290,6 +281,7 @@ _PARTS: dict[tuple[str, ...], Callable[..., None]] = {
     ("metric_report",): _show_families,
     ("integration_report",): _show_integration,
     ("prediction_report",): _show_answers,
+    ("prompt_changes",): _show_prompts,
 }
 """What is shown of which outputs, in this order."""
 

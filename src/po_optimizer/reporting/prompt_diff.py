@@ -42,16 +42,11 @@ class PredictorChange(Result):
     n_after: int
 
 
-def prompt_diff_html(before: dspy.Module, after: dspy.Module) -> str:
+def prompt_diff_html(changes: Sequence[PredictorChange]) -> str:
     """A page of its own; `body_of` gives what of it stands in a report.
 
     All text of programs is escaped: demos and instructions come from LMs.
-
-    Args:
-        before: The baseline program.
-        after: The optimized program.
     """
-    changes = prompt_changes(before, after)
     template = environment().get_template("prompt_diff.html.j2")
     return template.render(predictors=changes, changed=describe_changes(changes))
 
@@ -68,7 +63,9 @@ def describe_changes(changes: Sequence[PredictorChange]) -> str:
     )
     demos = Counter(demo.change for change in changes for demo in change.demos)
     parts = [
-        f"{demos[kind]} demos {kind}" for kind in ("added", "removed") if demos[kind]
+        f"{demos[kind]} demo{'s' * (demos[kind] > 1)} {kind}"
+        for kind in ("added", "removed")
+        if demos[kind]
     ]
     return f"{', '.join([words, *(parts or ['no other demos'])])}."
 
@@ -96,9 +93,8 @@ def prompt_changes(before: dspy.Module, after: dspy.Module) -> list[PredictorCha
     return [*changes, *gone]
 
 
-def change_lines(before: dspy.Module, after: dspy.Module) -> Iterator[str]:
+def change_lines(changes: Sequence[PredictorChange]) -> Iterator[str]:
     """The sentence, then `-` for a text that went and `+` for one that came."""
-    changes = prompt_changes(before, after)
     yield describe_changes(changes)
     for change in changes:
         if change.before != change.after:

@@ -22,7 +22,7 @@ from po_optimizer.optimization.report import Ended, Scored, Started, listening
 from po_optimizer.optimization.run_identity import optimization_id
 from po_optimizer.params import MLflowParams
 from po_optimizer.persistence import save_program
-from po_optimizer.reporting.prompt_diff import prompt_diff_html
+from po_optimizer.reporting.prompt_diff import prompt_changes, prompt_diff_html
 
 logger = logging.getLogger(__name__)
 
@@ -207,7 +207,9 @@ class Tracker:
             )
             self.client.log_artifacts(self.run_id, str(model), "program")
         if baseline is not None:
-            self.log_text(prompt_diff_html(baseline, program), "prompt_diff.html")
+            self.log_text(
+                prompt_diff_html(prompt_changes(baseline, program)), "prompt_diff.html"
+            )
 
     def _finish(self, how: str, status: str) -> None:
         if self.run_id is not None:

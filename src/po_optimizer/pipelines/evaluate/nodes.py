@@ -33,7 +33,11 @@ from po_optimizer.persistence.prompts import prompt_hashes
 from po_optimizer.records import iter_examples, iter_groups, records_hash
 from po_optimizer.reporting.figures import report_figures
 from po_optimizer.reporting.page import render_report
-from po_optimizer.reporting.prompt_diff import prompt_diff_html
+from po_optimizer.reporting.prompt_diff import (
+    change_lines,
+    prompt_changes,
+    prompt_diff_html,
+)
 from po_optimizer.reporting.runs import RunSummary
 from po_optimizer.roles import load_metric, load_record_type, make_program
 
@@ -117,9 +121,10 @@ def count_calls(
 
 def compare_prompts(
     optimized_program: dspy.Module, task_lm: MeteredLM, role: RoleParams
-) -> str:
-    """The prompt before and after as a page, demos included."""
-    return prompt_diff_html(make_program(role, task_lm), optimized_program)
+) -> tuple[str, list[str]]:
+    """The prompt before and after, demos included: as a page, and in a few lines."""
+    changes = prompt_changes(make_program(role, task_lm), optimized_program)
+    return prompt_diff_html(changes), [*change_lines(changes)]
 
 
 def compare_programs(

@@ -52,7 +52,7 @@ def create_pipeline(**kwargs: object) -> Pipeline:
             Node(
                 compare_prompts,
                 inputs=["optimized_program", "task_lm", "params:role"],
-                outputs="prompt_diff",
+                outputs=["prompt_diff", "prompt_changes"],
                 name="compare_prompts_node",
             ),
             Node(

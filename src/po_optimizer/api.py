@@ -53,10 +53,11 @@ from po_optimizer.optimization import (
     with_headroom,
 )
 from po_optimizer.optimization import optimize as run_optimizer
+from po_optimizer.optimization.inputs import RunInputs, write_inputs
 from po_optimizer.optimization.journal import changes_since
-from po_optimizer.optimization.report import tell
+from po_optimizer.optimization.report import Event, Started, tell
 from po_optimizer.optimization.run_identity import run_fingerprint
-from po_optimizer.params import OptimizeParams, PromotionParams
+from po_optimizer.params import OptimizeParams, PromotionParams, RoleParams
 from po_optimizer.persistence import attach_provenance, get_provenance, save_program
 from po_optimizer.persistence.prompts import prompt_hashes
 from po_optimizer.records import records_hash
@@ -220,27 +221,35 @@ def search(
     job: Job,
     workspace: Path,
     expected: Forecast,
-    arguments: Mapping[str, Any] | None = None,
+    role: RoleParams | None = None,
 ) -> OptimizationResult:
     """The optimizer's run with its progress shown and the best so far on the disk.
 
     Args:
         job: What is optimized, on what, by what.
-        workspace: Keeps the journal and `best_program_so_far.json`.
+        workspace: Keeps the journal, what the run is made of, and
+            `best_program_so_far.json`.
         expected: The forecast of this job.
-        arguments: What the program's constructor was called with; None: unknown.
+        role: That the job is of; None: no project's.
     """
+    arguments = role.program_args if role else None
 
     def save_best(program: dspy.Module, _trial: Trial) -> None:
         path = workspace / "best_program_so_far.json"
         save_program(program, path, dill="off", verify="inline", arguments=arguments)
 
     with show_progress() as progress:
+
+        def note(event: Event) -> None:
+            if isinstance(event, Started):  # it is no other run's workspace
+                write_inputs(RunInputs.of(job, role), workspace)
+            progress(event)
+
         return run_optimizer(
             job,
             workspace=workspace,
             save_best=save_best,
-            progress=progress,
+            progress=note,
             forecast=expected,
         )
 

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -199,22 +199,25 @@ def _describe(
         "num_threads": num_threads,
         "seconds_per_example": 5.0,
     }
-    return LMParams(**fields, extra=dict(_shown(settings)))
+    extra = {k: v for k, v in shown(settings).items() if k not in _OWN_FIELDS}
+    return LMParams(**fields, extra=extra)
 
 
-def _shown(settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+def shown(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings that are data and hold no secret, each judged by itself."""
-    for name, value in settings.items():
-        field = "api_base" if name in {"api_base", "base_url"} else "extra"
-        try:
-            json.dumps(value)
-            LMParams.model_validate(
-                {field: value if field == "api_base" else {name: value}}
-            )
-        except (TypeError, ValueError, ValidationError):
-            continue
-        if name not in _OWN_FIELDS and value is not None:
-            yield name, value
+    return {k: v for k, v in settings.items() if v is not None and _is_shown(k, v)}
+
+
+def _is_shown(name: str, value: Any) -> bool:
+    field = "api_base" if name in {"api_base", "base_url"} else "extra"
+    try:
+        json.dumps(value)
+        LMParams.model_validate(
+            {field: value if field == "api_base" else {name: value}}
+        )
+    except (TypeError, ValueError, ValidationError):
+        return False
+    return True
 
 
 def _table_entry(lm: dspy.BaseLM) -> Mapping[str, Any]:

@@ -12,7 +12,7 @@ the n-th call of its kind, so that a resumed run finds it.
 import json
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
@@ -111,6 +111,16 @@ class SingleFlight:
                 self.release(key)
 
 
+def identifying(
+    request: dict[str, Any], ignored: list[str] | None = None
+) -> dict[str, Any]:
+    """What an answer is kept by: what is sent, else DSPy's request."""
+    call = _current_call.get()
+    if call is not None and call.sent is not None:
+        return call.sent
+    return {name: part for name, part in request.items() if name not in (ignored or ())}
+
+
 class EndpointCache:
     """The answers of one endpoint, each asked for by one call at a time."""
 
@@ -150,10 +160,7 @@ class EndpointCache:
         self.flight.release(key)
 
     def _key(self, request: dict[str, Any], ignored: list[str] | None) -> str:
-        call = _current_call.get()
-        if call is not None and call.sent is not None:
-            return str(self.cache_key(call.sent))
-        return str(self.cache_key(request, ignored))
+        return str(self.cache_key(identifying(request, ignored)))
 
     def _read(self, key: str) -> Any:
         answer = self.answers.get(key)
@@ -180,7 +187,8 @@ class ResponseCache:
 
     def __init__(self, other: Any) -> None:
         self.other = other
-        self._caches: dict[Path, EndpointCache] = {}
+        self.make: Callable[[Path], EndpointCache] = EndpointCache
+        self.caches: dict[Path, EndpointCache] = {}
         self._lock = threading.Lock()
 
     def _current(self) -> Any:
@@ -188,10 +196,10 @@ class ResponseCache:
         if call is None:
             return self.other
         with self._lock:
-            if call.folder not in self._caches:
+            if call.folder not in self.caches:
                 with _failures_stop(call.folder):
-                    self._caches[call.folder] = EndpointCache(call.folder)
-            return self._caches[call.folder]
+                    self.caches[call.folder] = self.make(call.folder)
+            return self.caches[call.folder]
 
     def get(self, request: dict[str, Any], ignored: list[str] | None = None) -> Any:
         """The kept answer, or None.
@@ -213,7 +221,7 @@ class ResponseCache:
 
     def end_call(self, call: _Call) -> None:
         """Releases what the call had claimed and got no answer for."""
-        cache = self._caches.get(call.folder)
+        cache = self.caches.get(call.folder)
         if cache is not None:
             cache.flight.release_all(call)
 
@@ -244,6 +252,18 @@ def _installed() -> ResponseCache:
             dspy.cache = ResponseCache(dspy.cache)
         router: ResponseCache = dspy.cache
         return router
+
+
+@contextmanager
+def caches_of(make: Callable[[Path], EndpointCache]) -> Iterator[None]:
+    """Within the block, in all threads, `make` gives the cache of each folder."""
+    router = _installed()
+    outside = router.make, router.caches
+    router.make, router.caches = make, {}
+    try:
+        yield
+    finally:
+        router.make, router.caches = outside
 
 
 _counting = threading.Lock()

@@ -21,6 +21,7 @@ from po_optimizer.optimization.candidates import (
 from po_optimizer.optimization.guarded_metric import is_failed
 from po_optimizer.optimization.job import Job
 from po_optimizer.optimization.journal import Journal, Kind, Prompt, Trial
+from po_optimizer.optimization.report import Scored
 
 SaveBest = Callable[[dspy.Module, Trial], None]
 """Stores a program that beats all before, in the trial that scored it."""
@@ -57,7 +58,7 @@ class Recorder(BaseCallback):
         control: Says whether the run was stopped.
         budget: Counts the calls of a trial.
         save_best: Stores a program that beats all before; None: it is not stored.
-        on_trial: Called with each trial, and whether an earlier run had it.
+        on_trial: Called with each trial.
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class Recorder(BaseCallback):
         control: Control,
         budget: Budget,
         save_best: SaveBest | None,
-        on_trial: Callable[[Trial, bool], None],
+        on_trial: Callable[[Scored], None],
     ) -> None:
         self.best: Best | None = None
         self.journal = journal
@@ -149,7 +150,7 @@ class Recorder(BaseCallback):
         replayed = recorded is not trial
         if is_best:
             self.best = Best(self._copy(running.program), recorded)
-        self._on_trial(recorded, replayed)
+        self._on_trial(Scored(recorded, replayed, outputs.results))
 
     def _copy(self, program: dspy.Module) -> dspy.Module:
         return unpatched_copy(program, self._student)

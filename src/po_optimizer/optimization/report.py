@@ -2,7 +2,7 @@
 
 import logging
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -144,10 +144,12 @@ class Scored:
 
     Args:
         replayed: It was there before: a resumed run only follows it, by kept answers.
+        results: Example, prediction and score of each example.
     """
 
     trial: Trial
     replayed: bool = False
+    results: Sequence[tuple[Any, Any, Any]] = ()
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,6 @@ from po_optimizer.optimization.report import (
     OptimizationResult,
     Phase,
     Progress,
-    Scored,
     Started,
     compare,
     log_event,
@@ -102,7 +101,7 @@ def optimize(
             control=control,
             budget=Budget(job.params.budget, job.lms, identity),
             save_best=save_best,
-            on_trial=lambda trial, replayed: announce(Scored(trial, replayed)),
+            on_trial=announce,
         )
         remark, how = _carry_out(chosen, recorder, announce, forecast)
         if how == "completed":

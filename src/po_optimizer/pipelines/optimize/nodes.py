@@ -96,7 +96,7 @@ def optimize_program(
     """
     job = _job(trainset, valset, task_lm, prompt_lm, role, optimize_params)
     expected = Forecast.model_validate(forecast_made)
-    result = search(job, workspace, expected, role.program_args)
+    result = search(job, workspace, expected, role)
     return {
         "candidate_program": result.program,
         "trials": [trial.model_dump(mode="json") for trial in result.trials],

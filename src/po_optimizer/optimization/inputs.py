@@ -1,0 +1,196 @@
+"""What an optimization was made of, kept beside its journal: enough to repeat it.
+
+Of an LM it says how it was asked, never where it answers nor with which key.
+"""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+import dspy
+from pydantic import Field, ValidationError
+
+from po_optimizer.errors import PoOptimizerError
+from po_optimizer.files import read_whole, write_whole
+from po_optimizer.lms import MeteredLM
+from po_optimizer.lms.build import shown
+from po_optimizer.optimization.job import Job
+from po_optimizer.params import Frozen, LMParams, OptimizeParams, RoleParams
+from po_optimizer.persistence.codec.imports import Imports, import_path
+from po_optimizer.persistence.codec.values import FAILURES, Decoder, Encoder
+
+FILE = "inputs.json"
+
+NOWHERE = "http://replay.invalid/v1"
+"""In place of an address: that there is one may change how DSPy asks."""
+
+_ADDRESSES = ("api_base", "base_url")
+
+
+class OwnLM(Frozen):
+    """A `dspy.LM` of the user's own.
+
+    Args:
+        kind: Its class, as `module:Name`.
+        model_type: Of DSPy's three.
+        cache: Whether DSPy keeps its answers.
+        settings: Its arguments that are data, without secrets and addresses.
+        adapter: The class of DSPy's adapter.
+        switches: The adapter's truth values, by attribute.
+    """
+
+    kind: str
+    model_type: Literal["chat", "text", "responses"]
+    cache: bool
+    settings: dict[str, Any]
+    adapter: str
+    switches: dict[str, bool]
+
+    @classmethod
+    def of(cls, lm: Any) -> "OwnLM":
+        """Describes an LM that a run has adopted."""
+        settings = shown(lm.kwargs)
+        settings |= {name: NOWHERE for name in _ADDRESSES if lm.kwargs.get(name)}
+        switches = {k: v for k, v in vars(lm.adapter).items() if isinstance(v, bool)}
+        return cls(
+            kind=import_path(type(lm)),
+            model_type=getattr(lm, "model_type", "chat"),
+            cache=bool(getattr(lm, "cache", False)),
+            settings=settings,
+            adapter=import_path(type(lm.adapter)),
+            switches=switches,
+        )
+
+
+class LMInput(Frozen):
+    """One of the two LMs.
+
+    Args:
+        slug: Its name.
+        weights: The digest of its weights; None: the server has none.
+        params: How a provider's LM is asked.
+        own: The user's own LM; None: the provider's.
+        cache_folder: The name of the folder that keeps its answers.
+    """
+
+    slug: str
+    weights: str | None
+    params: LMParams
+    own: OwnLM | None
+    cache_folder: str = ""
+
+    @classmethod
+    def of(cls, lm: MeteredLM) -> "LMInput":
+        """Describes an LM of a run."""
+        params = lm.params
+        extra = {k: v for k, v in params.extra.items() if k not in _ADDRESSES}
+        weights = params.embedded and params.embedded.model_copy(update={"path": None})
+        update = {"api_base": None, "extra": extra, "embedded": weights}
+        return cls(
+            slug=lm.slug,
+            weights=lm.weights,
+            params=params.model_copy(update=update),
+            own=None if isinstance(lm, MeteredLM) else OwnLM.of(lm),
+            cache_folder=lm.cache_folder.name,
+        )
+
+
+class Examples(Frozen):
+    """The examples of both splits as data.
+
+    Args:
+        trainset: In the form of the codec of stored programs, like valset.
+        types: The types that they need.
+        problem: Why they cannot be written as data; "": they are.
+    """
+
+    trainset: list[Any] = Field(default_factory=list)
+    valset: list[Any] = Field(default_factory=list)
+    types: dict[str, Any] = Field(default_factory=dict)
+    problem: str = ""
+
+    @classmethod
+    def of(cls, trainset: list[dspy.Example], valset: list[dspy.Example]) -> "Examples":
+        """Encodes them; what cannot be encoded is said, not raised."""
+        encoder = Encoder()
+        try:
+            with encoder.having(strict=True, guards=False):  # data, whatever its name
+                splits = {
+                    name: [encoder.encode(e, name) for e in split]
+                    for name, split in (("trainset", trainset), ("valset", valset))
+                }
+        except FAILURES as error:
+            return cls(problem=str(error))
+        return cls(**splits, types=encoder.types)
+
+    def decode(self, packages: Iterable[str]) -> tuple[list[Any], list[Any]]:
+        """Both splits.
+
+        Args:
+            packages: Their classes of data may be imported; others are rebuilt.
+
+        Raises:
+            ArtifactError: They are malformed, or name what may not be imported.
+        """
+        decoder = Decoder(Imports(packages), self.types)
+        return decoder.decode(self.trainset), decoder.decode(self.valset)
+
+
+class RunInputs(Frozen):
+    """What an optimization was made of.
+
+    Args:
+        role: The role, of a project's run; None: Python's `optimize` was called.
+        program: The class of the student, as `module:Name`.
+        metric: The metric, likewise.
+    """
+
+    role: RoleParams | None
+    program: str
+    metric: str
+    params: OptimizeParams
+    task_lm: LMInput
+    prompt_lm: LMInput
+    examples: Examples = Examples()
+
+    @classmethod
+    def of(cls, job: Job, role: RoleParams | None) -> "RunInputs":
+        """Describes a job."""
+        metric = job.metric
+        named = metric if hasattr(metric, "__qualname__") else type(metric)
+        return cls(
+            role=role,
+            program=import_path(type(job.student)),
+            metric=import_path(named),
+            params=job.params,
+            task_lm=LMInput.of(job.task_lm),
+            prompt_lm=LMInput.of(job.prompt_lm),
+            examples=Examples.of(job.trainset, job.valset),
+        )
+
+
+def write_inputs(inputs: RunInputs, workspace: Path) -> None:
+    """Keeps them beside the journal."""
+    write_whole(workspace / FILE, inputs.model_dump_json())
+
+
+def read_inputs(workspace: Path) -> RunInputs:
+    """Those of a run.
+
+    Raises:
+        PoOptimizerError: There are none, or they cannot be read.
+    """
+    path = workspace / FILE
+    try:
+        return RunInputs.model_validate(json.loads(read_whole(path)))
+    except FileNotFoundError as error:
+        raise PoOptimizerError(
+            f"{path} is not there: an earlier version made this run, and kept no "
+            "examples with it. The same command again pays nothing and writes them."
+        ) from error
+    except (OSError, ValueError, ValidationError, RecursionError) as error:
+        raise PoOptimizerError(
+            f"{path} cannot be read: {str(error).splitlines()[0]}. The same command "
+            "again pays nothing and writes it anew."
+        ) from error

@@ -71,6 +71,7 @@ test-integrations: install  ## exports and tracking in the tools they are for (n
 	npm install --no-audit --no-fund --no-save --silent --prefix $(TOOLS) promptfoo@0.121.20
 	test -x $(TOOLS)/inspect/bin/inspect || { $(PYTHON) -m venv $(TOOLS)/inspect && $(TOOLS)/inspect/bin/python -m pip install --quiet inspect-ai==0.3.285 'openai>=3.4'; }
 	$(BIN)/python -m pip install --quiet --editable '.[mlflow,otel]' langfuse==5.0.4
+	test -d $(TOOLS)/kedro_mlflow || $(BIN)/python -m pip install --quiet --no-deps --target $(TOOLS)/kedro_mlflow kedro-mlflow==2.0.3  # elsewhere: Kedro loads every plugin
 	$(BIN)/python -m pytest -m integrations tests/integrations --numprocesses 2 --dist loadfile --quiet
 
 test-live: install  ## ask the real model of ENV=ollama, vertex, ... one example

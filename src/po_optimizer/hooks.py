@@ -206,9 +206,12 @@ class RunHooks:
 
 
 def _register_trackers(context: KedroContext, parameters: dict[str, Any]) -> None:
-    """Loads the integrations that the parameters, or MLflow's variables, ask for."""
+    """Loads the integrations that the parameters, or MLflow's variables, ask for.
+
+    Where kedro-mlflow is, the variable asks for nothing: it sets the variable itself.
+    """
     tracking = dict(parameters.get("tracking") or {})
-    if os.environ.get("MLFLOW_TRACKING_URI"):
+    if os.environ.get("MLFLOW_TRACKING_URI") and "kedro_mlflow" not in sys.modules:
         tracking["mlflow"] = tracking.get("mlflow") or {}
     for name, settings in tracking.items():
         if settings is not None:

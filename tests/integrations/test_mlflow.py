@@ -16,6 +16,7 @@ from po_optimizer.errors import PoOptimizerError
 from po_optimizer.params import MLflowParams
 from po_optimizer.roles import load_metric, make_program
 from tests.faces.project import answering, copy_project, kedro, support_desk_answer
+from tests.integrations.test_other_tools import TOOLS, tool
 from tests.programs.cases import CASES
 from tests.programs.server import serving
 
@@ -61,14 +62,13 @@ def _await(port, process, log):
     raise AssertionError(log.read_text()[-2000:])
 
 
-@pytest.fixture(scope="module")
-def project_run(server, tmp_path_factory):
-    """The folder of a project's run that was told to the server, and MLflow's run."""
-    project = copy_project(tmp_path_factory.mktemp("tracked") / "project")
-    settings = json.dumps(
-        {"tracking": {"mlflow": {"uri": server, "experiment": "desk"}}}
-    )
+def run_project(folder, uri, **variables):
+    """A project whose run was told to MLflow as `desk`; MLflow's client."""
+    project = copy_project(folder)
+    settings = json.dumps({"tracking": {"mlflow": {"uri": uri, "experiment": "desk"}}})
     (project / "conf/base/parameters_tracking.yml").write_text(settings)
+    own = f"server: {{mlflow_tracking_uri: {uri}}}\n"  # read by kedro-mlflow alone
+    (project / "conf/base/mlflow.yml").write_text(own)
     with answering(support_desk_answer) as url:
         done = kedro(
             project,
@@ -76,12 +76,38 @@ def project_run(server, tmp_path_factory):
             "--params=role=support_desk",
             base_url=url,
             environment="openai-compatible",
+            **variables,
         )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    client = mlflow.MlflowClient(server)
-    experiment = client.get_experiment_by_name("desk")
-    (run,) = client.search_runs([experiment.experiment_id])
+    return project, mlflow.MlflowClient(uri)
+
+
+def runs_of(client, name):
+    """The runs of an experiment."""
+    experiment = client.get_experiment_by_name(name)
+    return client.search_runs([experiment.experiment_id])
+
+
+@pytest.fixture(scope="module")
+def project_run(server, tmp_path_factory):
+    """The folder of a project's run that was told to the server, and MLflow's run."""
+    project, client = run_project(tmp_path_factory.mktemp("desk") / "project", server)
+    (run,) = runs_of(client, "desk")
     return project, client, run
+
+
+def test_kedro_mlflow_has_a_run_of_its_own(tmp_path):
+    """Beside it ours has trials, scores and traces, and its run has none of them."""
+    plugin = tool(TOOLS / "kedro_mlflow")
+    path = os.pathsep.join([plugin, os.environ.get("PYTHONPATH", "")])
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    _, client = run_project(tmp_path / "project", uri, PYTHONPATH=path)
+    (ours,), (theirs,) = runs_of(client, "desk"), runs_of(client, "po_optimizer")
+    assert [run.info.status for run in (ours, theirs)] == ["FINISHED"] * 2
+    assert "test.uplift.score.mean" in ours.data.metrics
+    assert not theirs.data.metrics
+    place = [ours.info.experiment_id]
+    assert len(client.search_traces(locations=place, run_id=ours.info.run_id)) == 3
 
 
 def test_run_is_told_with_its_trials_and_scores(project_run):

@@ -31,6 +31,15 @@ def test_nothing_is_loaded_without_a_line(monkeypatch):
     assert plugins.registered == []
 
 
+def test_variable_that_kedro_mlflow_sets_asks_for_nothing(monkeypatch):
+    """It sets the variable in every run, whatever the user said."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///x.db")
+    monkeypatch.setitem(sys.modules, "kedro_mlflow", object())
+    plugins = Plugins()
+    _register_trackers(plugins, {})
+    assert plugins.registered == []
+
+
 def test_missing_package_is_named(monkeypatch):
     """The error says what to install."""
     monkeypatch.setitem(sys.modules, "mlflow", None)

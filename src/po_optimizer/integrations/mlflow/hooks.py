@@ -118,15 +118,16 @@ class TrackingHooks:
         role = RoleParams.model_validate(catalog.load("parameters").get("role") or {})
         examples = list(to_examples(catalog.load("testset"), load_record_type(role)))
         program, lm = catalog.load("optimized_program"), catalog.load("task_lm")
-        with (
-            self._tracing(),  # first: `use_lm` takes over what DSPy has by then
-            mlflow.start_run(tracker.run_id, nested=True),
-            use_lm(lm, stage="tracking"),
-        ):
+        traces = []
+        # tracing first: `use_lm` takes over what DSPy has by then
+        with self._tracing(), use_lm(lm, stage="tracking"):
             for position in positions:
                 # those on which the program raises are the worst ones
                 with suppress(Exception):
                     program(**examples[position].inputs())
+                traces.append(mlflow.get_last_active_trace_id(thread_local=True))
+        # no run is started for them: kedro-mlflow's, of another experiment, is active
+        tracker.link_traces([trace for trace in traces if trace])
 
     @contextmanager
     def _tracing(self) -> Iterator[None]:

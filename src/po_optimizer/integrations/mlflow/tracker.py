@@ -191,6 +191,12 @@ class Tracker:
         self.client.log_text(self.run_id, text, name)
 
     @_tolerant
+    def link_traces(self, traces: list[str]) -> None:
+        """Traces by their ids, as traces of this run."""
+        if traces:
+            self.client.link_traces_to_run(traces, self.run_id)
+
+    @_tolerant
     def log_program(
         self, program: dspy.Module, baseline: dspy.Module | None = None
     ) -> None:

@@ -21,7 +21,9 @@ from po_optimizer.persistence.components import inspect_program
 from po_optimizer.persistence.prompts import prompt_hashes
 found = {}
 for path in json.load(sys.stdin):
-    found[path] = prompt_hashes(inspect_program(open(path, "rb").read(), path))
+    found[path] = prompt_hashes(
+        inspect_program(open(path, "rb").read(), path), whole=True
+    )
 assert not any(name.startswith("tests") for name in sys.modules)
 print(json.dumps(found))
 """

@@ -43,12 +43,14 @@ class TestZoo:
         self, name: str, fresh_prompts: dict[str, dict[str, str]]
     ) -> None:
         """A fresh process without the defining module renders identical prompts."""
-        assert fresh_prompts[name] == prompt_hashes(program(name))
+        assert fresh_prompts[name] == prompt_hashes(program(name), whole=True)
 
     def test_renders_the_same_with_the_module(self, name: str) -> None:
         """Imported and filled, each predictor renders identical prompts."""
         loaded = load_program_from_components(document(name), allowed_packages=CODE)
-        expected, found = prompt_hashes(program(name)), prompt_hashes(loaded)
+        expected, found = (
+            prompt_hashes(p, whole=True) for p in (program(name), loaded)
+        )
         assert sorted(found.values()) == sorted(expected.values())
 
     def test_encodes_the_same_again(self, name: str) -> None:

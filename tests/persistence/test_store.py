@@ -19,6 +19,7 @@ from po_optimizer.errors import (
     SaveError,
     SettingError,
 )
+from po_optimizer.files import LocalFolder
 from po_optimizer.persistence import (
     attach_provenance,
     get_provenance,
@@ -31,7 +32,8 @@ from po_optimizer.persistence import (
 )
 from po_optimizer.persistence import format as fmt
 from po_optimizer.persistence.codec.values import Encoder
-from po_optimizer.persistence.components import encode
+from po_optimizer.persistence.components import encode, inspect_program
+from po_optimizer.persistence.promoted import find_version
 from po_optimizer.persistence.prompts import prompt_hashes
 from po_optimizer.persistence.verify import Verifier
 from tests.persistence import zoo
@@ -297,10 +299,35 @@ def test_frozen_artifacts_still_load(path: Path) -> None:
     """A file of every format version ever released loads with all that was in it."""
     loaded = load_program_from_components(path, allowed_packages=())
     stored = stored_document(path)
-    predictors = prompt_hashes(loaded)
+    predictors = prompt_hashes(loaded, whole=fmt.WHOLE in stored)
     assert len(predictors) == stored["n_predictors"]
     if stored["made_with"] == fmt.versions():
         assert set(predictors.values()) == set(stored["fingerprint"].values())
+
+
+def test_promoted_program_of_an_earlier_version_is_found(tmp_path: Path) -> None:
+    """By the fingerprint that it had then, and by the one that it has now."""
+    data = (Path(__file__).parent / "frozen/v2-nested-improved.json").read_bytes()
+    (tmp_path / "of_then").mkdir()
+    (tmp_path / "of_then" / "program.json").write_bytes(data)
+    now = prompt_hashes(inspect_program(data, "memory"))
+    then = json.loads(data)["fingerprint"]
+    assert now != then
+    for fingerprint in (now, then):
+        version = find_version(LocalFolder(tmp_path), "program.json", fingerprint)
+        assert version == "of_then"
+
+
+@pytest.mark.parametrize("number", [0, 1])
+@pytest.mark.parametrize("value", ["other", None, ["a"], [1.5], {"a": True}, {1: 2}])
+def test_every_value_of_a_demo_is_in_the_fingerprint(number: int, value: Any) -> None:
+    """Of the first demo and of a later one, whether it is rendered or not."""
+    demos = [dspy.Example(question="q", answer="a") for _ in range(2)]
+    predictor = dspy.Predict("question -> answer")
+    predictor.demos = demos
+    before = prompt_hashes(predictor)
+    demos[number].answer = value
+    assert prompt_hashes(predictor) != before
 
 
 def test_every_format_version_has_a_frozen_artifact() -> None:

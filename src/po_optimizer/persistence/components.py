@@ -89,8 +89,7 @@ def extract_program_components(
     """
     encoder = Encoder()
     document = encode(encoder, program, arguments)
-    compare(document, encoder)
-    return fmt.seal(document)
+    return fmt.seal(document, compare(document, encoder))
 
 
 def encode(
@@ -145,14 +144,16 @@ def _decode_arguments(imports: Imports, node: dict[str, Any]) -> dict[str, Any] 
     return None if decoder.missing else arguments
 
 
-def compare(document: dict[str, Any], encoder: Encoder) -> None:
-    """Decode the document in memory, encode that and compare."""
+def compare(document: dict[str, Any], encoder: Encoder) -> fmt.Dumped:
+    """Decode the document in memory, encode that and compare; the parts compared."""
     decoder = Decoder(Imports((), encoder.classes), document["types"], compare=True)
     decoded = decoder.decode(document["program"])
     again = Encoder()
-    second = fmt.dump([again.encode(decoded, "self"), again.types])
-    if second != fmt.dump([document["program"], document["types"]]):
+    second = {"program": again.encode(decoded, "self"), "types": again.types}
+    dumped = {key: fmt.dump(document[key]) for key in second}
+    if any(fmt.dump(part) != dumped[key] for key, part in second.items()):
         raise SaveError("memory", "decoded again, it encodes differently.")
+    return dumped
 
 
 def decode(document: dict[str, Any], decoder: Decoder, donor: Any = ABSENT) -> Any:
@@ -295,7 +296,8 @@ def _survey(program: dspy.Module) -> Encoder:
 def _check_prompts(
     document: dict[str, Any], loaded: Any, where: str, *, accept: bool
 ) -> None:
-    stored, rendered = document["fingerprint"], prompt_hashes(loaded)
+    stored = document["fingerprint"]
+    rendered = prompt_hashes(loaded, whole=fmt.WHOLE in document)
     changed = [path for path in stored if stored[path] != rendered.get(path)]
     if not changed:
         return

@@ -9,8 +9,9 @@ import functools
 import hashlib
 import importlib.metadata
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -19,7 +20,7 @@ from po_optimizer.errors import ArtifactError, DamagedArtifactError
 from po_optimizer.files import Folder, LocalFolder
 
 FORMAT = "po_optimizer.program"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 MAX_BYTES = 256 * 2**20
 MAX_DEPTH = 200  # orjson writes 254 levels; a value adds up to two of its own
@@ -27,6 +28,7 @@ MAX_NODES = 5_000_000
 MAX_TYPES = 2_000
 
 Document = dict[str, Any]
+WHOLE = "whole_prompts"  # up to version 2 the fingerprint rendered every demo
 
 _SHAPE: dict[str, type] = {
     **{"made_with": dict, "provenance": dict, "fingerprint": dict, "program": dict},
@@ -66,7 +68,10 @@ def _upgrade_node(node: dict[str, Any]) -> None:
 
 
 _PREDICT = "dspy.predict.predict:Predict"
-UPGRADES: dict[int, Callable[[Document], Document]] = {1: _from_version_1}
+UPGRADES: dict[int, Callable[[Document], Document]] = {
+    1: _from_version_1,
+    2: lambda document: {**document, "format_version": 3, WHOLE: True},
+}
 
 
 def dump(document: Any) -> bytes:
@@ -86,14 +91,20 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def seal(document: Document) -> Document:
+Dumped = Mapping[str, bytes]
+"""Parts of a document by key, as `dump` gives them: large ones are dumped once."""
+
+
+def seal(document: Document, dumped: Dumped = MappingProxyType({})) -> Document:
     """The document with the digest of everything in it."""
-    return _sealed(document)[0]
+    return _sealed(document, dumped)[0]
 
 
-def sealed_bytes(document: Document) -> tuple[Document, bytes]:
+def sealed_bytes(
+    document: Document, dumped: Dumped = MappingProxyType({})
+) -> tuple[Document, bytes]:
     """The sealed document, and its file: a line for each top-level key."""
-    sealed, parts = _sealed(document)
+    sealed, parts = _sealed(document, dumped)
     pieces = [b"{\n"]
     for key, value in (*parts, (b'"digest"', dump(sealed["digest"]))):
         pieces += [key, b": ", value, b",\n"]
@@ -105,9 +116,11 @@ def file_bytes(document: Document) -> bytes:
     return sealed_bytes(document)[1]
 
 
-def _sealed(document: Document) -> tuple[Document, list[tuple[bytes, bytes]]]:
+def _sealed(
+    document: Document, dumped: Dumped
+) -> tuple[Document, list[tuple[bytes, bytes]]]:
     content = {key: value for key, value in document.items() if key != "digest"}
-    parts = [(dump(key), dump(value)) for key, value in content.items()]
+    parts = [(dump(k), dumped.get(k) or dump(v)) for k, v in content.items()]
     whole = hashlib.sha256()
     for number, (key, value) in enumerate(parts):
         whole.update((b"," if number else b"{") + key + b":")

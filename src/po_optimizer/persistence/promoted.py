@@ -9,7 +9,10 @@ import dspy
 
 from po_optimizer.errors import ArtifactError, DamagedArtifactError
 from po_optimizer.files import Folder, LocalFolder
+from po_optimizer.persistence import format as fmt
 from po_optimizer.persistence.codec.imports import DEFAULT_ALLOWED
+from po_optimizer.persistence.components import inspect_program
+from po_optimizer.persistence.prompts import prompt_hashes
 from po_optimizer.persistence.store import load_from
 
 CHAMPION, PROGRAM = "champion.json", "program.json"
@@ -75,12 +78,20 @@ def find_version(programs: Folder, name: str, fingerprint: Mapping[str, str]) ->
     """
     for version in reversed(programs.names()):
         document = _read(programs.child(version), name)
-        if document is not None and document.get("fingerprint") == dict(fingerprint):
+        if document is not None and dict(fingerprint) in _fingerprints(document):
             return version
     raise ArtifactError(
         f"the promoted program is not among the versions in {programs.shown('')}. Put "
         f"its version back, or promote another one: po-optimizer runs promote."
     )
+
+
+def _fingerprints(document: dict[str, Any]) -> list[Any]:
+    """As it was saved; and of a document of an earlier version, as it is made now."""
+    stored = document.get("fingerprint")
+    if document.get("format_version") == fmt.FORMAT_VERSION:
+        return [stored]
+    return [stored, prompt_hashes(inspect_program(fmt.dump(document), "memory"))]
 
 
 def _read(folder: Folder, name: str) -> dict[str, Any] | None:

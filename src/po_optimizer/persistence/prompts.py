@@ -1,7 +1,8 @@
 """The prompts a program renders, as hashes: what a stored program is compared by."""
 
 import json
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,42 +17,13 @@ from po_optimizer.persistence.format import sha256
 
 _PLAIN = (str, int, float, bool, list, dict, tuple, set, type(None))
 _SERIALIZERS: dict[type, TypeAdapter[Any]] = {k: TypeAdapter(k) for k in _PLAIN}
-
-
-class _Chat(dspy.ChatAdapter):
-    """Both adapters write the same of a demo's inputs: it is written once."""
-
-    def __init__(self, demos: list[Any], written: dict[Any, str]) -> None:
-        super().__init__()
-        self._demos = frozenset(map(id, demos))
-        self._written = written
-
-    def format_user_message_content(
-        self,
-        signature: Any,
-        inputs: Any,
-        prefix: str = "",
-        suffix: str = "",
-        main_request: bool = False,
-    ) -> str:
-        """What the user says."""
-        key = id(inputs), prefix, suffix
-        if main_request or id(inputs) not in self._demos or key not in self._written:
-            content: str = super().format_user_message_content(
-                signature, inputs, prefix, suffix, main_request
-            )
-            if main_request:
-                return content
-            self._written[key] = content
-        return self._written[key]
-
-    def format_demos(self, signature: Any, demos: Any) -> Any:
-        """The demos as messages."""
-        return super().format_demos(_Fields(signature), demos)
+_schema_of = utils._get_json_schema
+_ADAPTERS = {"ChatAdapter": dspy.ChatAdapter, "JSONAdapter": dspy.JSONAdapter}
+_ITSELF = frozenset((str, int, bool, type(None)))
 
 
 class _Fields:
-    """A signature whose fields are collected once, not for each demo."""
+    """A signature whose fields are collected once, not each time they are asked for."""
 
     def __init__(self, signature: Any) -> None:
         self._signature = signature
@@ -62,30 +34,43 @@ class _Fields:
         return getattr(self._signature, name)
 
 
-class _JSON(_Chat, dspy.JSONAdapter):
-    """The other one, which differs in the rest of the prompt."""
+def prompt_hashes(program: Any, *, whole: bool = False) -> dict[str, str]:
+    """A hash of each predictor's prompt, by the predictor's path.
 
+    Hashed are the messages of ChatAdapter and JSONAdapter, with a probe for every
+    input. A demo of nothing but texts, numbers and lists of them is written into every
+    prompt in the same way: of these only the first is rendered, of all the values
+    are hashed.
 
-def prompt_hashes(program: Any) -> dict[str, str]:
-    """A hash of each predictor's rendered messages, by the predictor's path.
-
-    ChatAdapter and JSONAdapter, with the demos and a probe for every input.
+    Args:
+        program: Any program.
+        whole: Render every demo, as up to format version 2.
     """
-    with _serializers_kept():
-        return {where: sha256(render(p)) for where, p in predictors(program).items()}
+    with _schemas_kept():
+        return {
+            where: sha256(render(predictor, whole=whole))
+            for where, predictor in predictors(program).items()
+        }
 
 
 @contextmanager
-def _serializers_kept() -> Iterator[None]:
-    """DSPy makes a serializer for each value of each demo: most of rendering's time.
+def _schemas_kept() -> Iterator[None]:
+    """DSPy makes a serializer for each value, and a schema of each field twice.
 
     A thread that asks for one meanwhile gets the same, so nothing has to wait.
     """
-    utils.TypeAdapter = _serializer
+    schemas: dict[int, tuple[Any, Any]] = {}
+
+    def schema_of(annotation: Any) -> Any:
+        if id(annotation) not in schemas:
+            schemas[id(annotation)] = annotation, _schema_of(annotation)
+        return schemas[id(annotation)][1]
+
+    utils.TypeAdapter, utils._get_json_schema = _serializer, schema_of
     try:
         yield
     finally:
-        utils.TypeAdapter = TypeAdapter
+        utils.TypeAdapter, utils._get_json_schema = TypeAdapter, _schema_of
 
 
 def _serializer(kind: Any, **options: Any) -> TypeAdapter[Any]:
@@ -93,22 +78,55 @@ def _serializer(kind: Any, **options: Any) -> TypeAdapter[Any]:
     return kept or TypeAdapter(kind, **options)
 
 
-def render(predictor: dspy.Predict) -> bytes:
-    """The messages that both adapters send for the probe inputs, as JSON."""
-    demos = [_ordered(getattr(demo, "_store", demo)) for demo in predictor.demos]
-    messages = {}
-    written: dict[Any, str] = {}
-    for name, kind in (("ChatAdapter", _Chat), ("JSONAdapter", _JSON)):
-        try:
-            signature = predictor.signature
-            probes = _probes(signature)
-            messages[name] = kind(demos, written).format(signature, demos, probes)
-        except FAILURES as error:  # the program itself cannot render: it may not later
-            messages[name] = type(error).__name__
+def render(predictor: dspy.Predict, *, whole: bool = False) -> bytes:
+    """The messages of both adapters for the probe inputs, and the demos, as JSON."""
+    signature = _Fields(predictor.signature)
+    demos = [getattr(demo, "_store", demo) for demo in predictor.demos]
+    values = [None if whole else _values(demo, signature.fields) for demo in demos]
+    rendered = [
+        _ordered(demo)
+        for number, (demo, plain) in enumerate(zip(demos, values, strict=True))
+        if plain is None or not number
+    ]
+    prompt: dict[str, Any] = {
+        name: _messages(adapter(), signature, rendered)
+        for name, adapter in _ADAPTERS.items()
+    }
+    if not whole:
+        prompt["demos"] = values
     try:
-        return orjson.dumps(messages, default=str, option=orjson.OPT_NON_STR_KEYS)
+        return orjson.dumps(prompt, default=str, option=orjson.OPT_NON_STR_KEYS)
     except TypeError:  # a lone surrogate, which JSON can only hold escaped
-        return json.dumps(messages, default=str).encode()
+        return json.dumps(prompt, default=str).encode()
+
+
+def _messages(adapter: dspy.Adapter, signature: Any, demos: list[Any]) -> Any:
+    try:
+        return adapter.format(signature, demos, _probes(signature))
+    except FAILURES as error:  # the program itself cannot render: it may not later
+        return type(error).__name__
+
+
+def _values(demo: Any, names: Iterable[str]) -> dict[str, Any] | None:
+    """What the prompt takes of a demo, if it is written as it stands; else None."""
+    values = {name: demo[name] for name in names if name in demo}
+    return values if _is_plain(values) else None
+
+
+def _is_plain(value: Any) -> bool:
+    kind = type(value)
+    if kind is dict:
+        items = value.values()
+        return all(map(_is_text, value)) and (
+            _ITSELF.issuperset(map(type, items)) or all(map(_is_plain, items))
+        )
+    if kind is list:
+        return _ITSELF.issuperset(map(type, value)) or all(map(_is_plain, value))
+    return kind in _ITSELF or (kind is float and math.isfinite(value))
+
+
+def _is_text(value: Any) -> bool:
+    return type(value) is str
 
 
 def _probes(signature: Any) -> dict[str, Any]:

@@ -161,7 +161,8 @@ def load(folder: Folder, document: fmt.Document) -> Any:
         program = loads(data)
     except CANNOT_PICKLE as error:
         raise UnusableSnapshotError(f"{type(error).__name__}: {error}") from error
-    if prompt_hashes(program) != document["fingerprint"]:
+    prompts = prompt_hashes(program, whole=fmt.WHOLE in document)
+    if prompts != document["fingerprint"]:
         raise UnusableSnapshotError("it renders other prompts than the document")
     if document.get("provenance"):
         vars(program)[PROVENANCE] = document["provenance"]

@@ -200,7 +200,13 @@ def _decode_pattern(_decoder: Decoder, node: Node, _donor: Any) -> Any:
 
 @encodes("builtins.list")
 def _encode_list(encoder: Encoder, value: list[Any], where: str) -> list[Any]:
+    if all(map(_is_ascii, value)):
+        return list(value)
     return [encoder.encode(v, f"{where}[{i}]") for i, v in enumerate(value)]
+
+
+def _is_ascii(value: Any) -> bool:
+    return type(value) is str and value.isascii()
 
 
 @encodes(*(class_path(form[0]) for form in _ITEMS.values()))
@@ -230,7 +236,7 @@ def _encode_pairs(encoder: Encoder, value: Any, where: str) -> Any:
         as_it_is = not encoder.guards  # the texts of demos, which are many
         return {
             k: v
-            if as_it_is and type(v) is str and v.isascii()
+            if as_it_is and (v is None or v is True or v is False or _is_ascii(v))
             else encoder.encode_member(k, v, f"{where}[{k!r}]")
             for k, v in items.items()
         }
@@ -242,7 +248,7 @@ def _encode_pairs(encoder: Encoder, value: Any, where: str) -> Any:
 
 
 def _is_plain_key(key: Any) -> bool:
-    return type(key) is str and is_unicode(key)
+    return type(key) is str and (key.isascii() or is_unicode(key))
 
 
 @decodes(*_PAIRS)

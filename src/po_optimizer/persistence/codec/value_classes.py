@@ -262,9 +262,10 @@ def _encode_example(encoder: Encoder, value: Any, where: str) -> Node:
 def _decode_example(decoder: Decoder, node: Node, donor: Any) -> Any:
     kind = dspy.Example if node["$"] == "example" else dspy.Prediction
     value = kind()
-    value._store = decoder.decode(node["v"], getattr(donor, "_store", ABSENT))
+    state = vars(value)  # which DSPy's own attribute access would look up slowly
+    state["_store"] = decoder.decode(node["v"], getattr(donor, "_store", ABSENT))
     if "inputs" in node:
-        value._input_keys = set(node["inputs"])
+        state["_input_keys"] = set(node["inputs"])
     return value
 
 

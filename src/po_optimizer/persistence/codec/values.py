@@ -281,9 +281,16 @@ class Decoder:
         self._enter(len(node))
         try:
             if kind is list:
+                if donor is ABSENT:
+                    return [v if type(v) is str else self.decode(v) for v in node]
                 nodes = enumerate(node)
                 return [self.decode(item, part(donor, i)) for i, item in nodes]
             if "$" not in node:
+                if donor is ABSENT:
+                    return {
+                        k: v if type(v) is str else self.decode(v)
+                        for k, v in node.items()
+                    }
                 return {
                     key: self.decode(value, part(donor, key))
                     for key, value in node.items()

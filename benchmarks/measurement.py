@@ -22,9 +22,9 @@ from benchmarks.promotion_power import (
     normal,
 )
 
+from po_optimizer.evaluation.estimates import answers_to_pay
 from po_optimizer.evaluation.sign_flips import pairwise_tests
 from po_optimizer.evaluation.statistics import (
-    answers_to_pay,
     estimate,
     estimate_uplift,
     seen_interval,

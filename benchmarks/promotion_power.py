@@ -16,12 +16,11 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from po_optimizer.evaluation.estimates import Estimate, answers_to_pay
 from po_optimizer.evaluation.reasons import unmet
 from po_optimizer.evaluation.sign_flips import paired_test
 from po_optimizer.evaluation.statistics import (
-    Estimate,
     Groups,
-    answers_to_pay,
     seen_interval,
 )
 from po_optimizer.params import PromotionParams

@@ -60,6 +60,15 @@ def test_help_loads_no_command():
     assert loaded(code) == set()
 
 
+def test_finished_runs_are_listed_without_dspy_and_kedro(tmp_path):
+    """A table of files takes no second of imports."""
+    code = (
+        "from po_optimizer.__main__ import main\n"
+        f"main(['runs', '--reporting', {str(tmp_path)!r}], standalone_mode=False)"
+    )
+    assert loaded(code) <= {"rich"}
+
+
 def test_a_run_asks_its_lm_before_it_loads_what_it_does_not_need(tmp_path):
     """Until the first LM call nothing of tables, statistics or notebooks is loaded."""
     code = f"""

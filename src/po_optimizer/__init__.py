@@ -4,8 +4,9 @@ The names below are the public surface; everything else may move. They are impor
 when they are first used, so `import po_optimizer` costs nothing.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from po_optimizer.lazy import lazy
 
 if TYPE_CHECKING:
     from po_optimizer.api import Optimized, Verdict, evaluate, optimize
@@ -38,21 +39,18 @@ __all__ = [
     "save_program",
 ]
 
-_MODULES = {
-    **dict.fromkeys(__all__, "po_optimizer.persistence"),
-    **dict.fromkeys(
-        ["Optimized", "Verdict", "evaluate", "optimize"], "po_optimizer.api"
-    ),
-    "Score": "po_optimizer.roles.score",
-}
 
-
-def __getattr__(name: str) -> Any:
-    """A public name, from the module that holds it."""
-    if name not in __all__:
-        msg = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(msg)
-    return getattr(importlib.import_module(_MODULES[name]), name)
+__getattr__ = lazy(
+    __name__,
+    {
+        "api": "Optimized Verdict evaluate optimize",
+        "persistence.components": "extract_program_components get_provenance "
+        "load_program_from_components",
+        "persistence.promoted": "load_promoted",
+        "persistence.store": "SavedProgram load_program save_program",
+        "roles.score": "Score",
+    },
+)
 
 
 def __dir__() -> list[str]:

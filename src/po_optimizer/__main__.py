@@ -71,14 +71,9 @@ class _Commands(click.Group):
         """
         if cmd_name not in COMMANDS:
             return None
-        try:
-            from kedro.framework.project import configure_project  # noqa: PLC0415
-        except ModuleNotFoundError as error:
-            install = f"pip install '{_NAME}[kedro]'"
-            msg = f"the command line needs the extra kedro. Install it: {install}"
-            raise click.ClickException(msg) from error
-        configure_project(Path(__file__).parent.name)
         module, _, name = COMMANDS[cmd_name][0].partition(":")
+        if module == "po_optimizer.cli":
+            _configure_project()
         command: click.Command = getattr(importlib.import_module(module), name)
         return command
 
@@ -99,6 +94,16 @@ class _Commands(click.Group):
         """The pipelines as a table."""
         with formatter.section("Pipelines (run --pipeline=<name>)"):
             formatter.write_dl(list(PIPELINES.items()))
+
+
+def _configure_project() -> None:
+    try:
+        from kedro.framework.project import configure_project  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        install = f"pip install '{_NAME}[kedro]'"
+        msg = f"this command needs the extra kedro. Install it: {install}"
+        raise click.ClickException(msg) from error
+    configure_project(Path(__file__).parent.name)
 
 
 @click.group(cls=_Commands)

@@ -36,8 +36,8 @@ from po_optimizer.evaluation import (
     judge_programs,
     predict_all,
 )
+from po_optimizer.evaluation.estimates import Estimate
 from po_optimizer.evaluation.predictions import json_ready
-from po_optimizer.evaluation.statistics import Estimate
 from po_optimizer.files import write_whole
 from po_optimizer.lms import MeteredLM, orderly_interrupt, stop_lms_in_use
 from po_optimizer.lms.build import lm_of

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from po_optimizer.evaluation import statistics
+from po_optimizer.evaluation.estimates import examples_needed
 from po_optimizer.evaluation.sign_flips import (
     expected_maximum,
     noise_floor,
@@ -17,7 +18,6 @@ from po_optimizer.evaluation.statistics import (
     LARGE_N,
     estimate,
     estimate_uplift,
-    examples_needed,
     seen_interval,
     share_of_groups,
     value_range,

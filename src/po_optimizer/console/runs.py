@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from po_optimizer.errors import PoOptimizerError
-from po_optimizer.evaluation.statistics import Estimate
+from po_optimizer.evaluation.estimates import Estimate
 from po_optimizer.lms.visible import visible
 from po_optimizer.persistence.format import read_local
 from po_optimizer.persistence.outline import outline_program

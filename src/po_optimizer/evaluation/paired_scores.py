@@ -11,6 +11,7 @@ from statistics import variance
 from typing import TYPE_CHECKING, Any
 
 from po_optimizer.errors import PoOptimizerError
+from po_optimizer.evaluation.estimates import Estimate
 from po_optimizer.evaluation.predictions import PredictionRecord
 from po_optimizer.evaluation.score_report import (
     ProgramScore,
@@ -20,7 +21,6 @@ from po_optimizer.evaluation.score_report import (
 )
 from po_optimizer.evaluation.sign_flips import noise_floor, paired_test
 from po_optimizer.evaluation.statistics import (
-    Estimate,
     estimate,
     estimate_uplift,
     seen_interval,

@@ -4,8 +4,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import fmean
 from typing import Any, Literal
 
-import dspy
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
@@ -101,9 +99,11 @@ def _ready(value: Any) -> JsonValue:
 
 
 def _readable(value: Any) -> Any:
-    if isinstance(value, np.ndarray | np.generic):
+    if type(value).__module__ == "numpy":
         return value.tolist()
-    return value.toDict() if isinstance(value, dspy.Example) else str(value)
+    from dspy import Example  # noqa: PLC0415 -- to read records takes no DSPy
+
+    return value.toDict() if isinstance(value, Example) else str(value)
 
 
 def mean_of_repeats(answers: Sequence[PredictionRecord]) -> PredictionRecord:

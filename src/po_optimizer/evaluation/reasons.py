@@ -3,14 +3,14 @@
 import math
 from typing import Literal
 
-from po_optimizer.evaluation.predictions import Result
-from po_optimizer.evaluation.score_report import ProgramScore, ScoreReport
-from po_optimizer.evaluation.statistics import (
+from po_optimizer.evaluation.estimates import (
     Estimate,
     Interval,
     answers_to_pay,
     examples_needed,
 )
+from po_optimizer.evaluation.predictions import Result
+from po_optimizer.evaluation.score_report import ProgramScore, ScoreReport
 
 Condition = Literal["interval", "test", "losses"]
 NAMES = {"baseline": "the baseline", "champion": "the promoted program"}

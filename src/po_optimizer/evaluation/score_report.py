@@ -4,16 +4,17 @@ All scores, components and rubrics lie in [0, 1], higher is better; an uplift is
 mean(optimized) - mean(baseline) over the pairs, in [-1, 1].
 """
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
+from po_optimizer.evaluation.estimates import Estimate, Interval, PairedTest
 from po_optimizer.evaluation.predictions import Result, Which
-from po_optimizer.evaluation.sign_flips import PairedTest
-from po_optimizer.evaluation.statistics import Estimate, Interval
 from po_optimizer.evaluation.wear import Judgement
-from po_optimizer.lms import MeteredLM
 from po_optimizer.lms.usage import Usage
+
+if TYPE_CHECKING:
+    from po_optimizer.lms.lm import MeteredLM
 
 
 class RunUsage(Result):
@@ -30,7 +31,7 @@ class RunUsage(Result):
     stages: dict[str, Usage]
 
     @classmethod
-    def of(cls, lm: MeteredLM) -> "RunUsage":
+    def of(cls, lm: "MeteredLM") -> "RunUsage":
         """What the ledger knows of the LM's run so far."""
         meter = lm.meter
         stages = meter.ledger.stages(meter.run_id)

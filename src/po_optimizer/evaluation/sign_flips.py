@@ -6,12 +6,11 @@ References:
 
 import math
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 import scipy  # its parts load when they are used; stats takes a second
 
-from po_optimizer.evaluation.predictions import Result
+from po_optimizer.evaluation.estimates import PairedTest
 from po_optimizer.evaluation.statistics import (
     DIGITS,
     PAIR,
@@ -22,16 +21,6 @@ from po_optimizer.evaluation.statistics import (
     share_of_groups,
 )
 from po_optimizer.params import PromotionParams
-
-
-class PairedTest(Result):
-    """A two-sided sign-flip test of the paired differences.
-
-    `exact` went through all 2^n sign patterns, `permutation` through a sample.
-    """
-
-    p_value: float
-    method: Literal["exact", "permutation"]
 
 
 def paired_test(

@@ -19,58 +19,17 @@ import numpy as np
 import scipy  # its parts load when they are used; stats takes a second
 from numpy.typing import NDArray
 
-from po_optimizer.evaluation.predictions import Result
+from po_optimizer.evaluation.estimates import Estimate, Interval, answers_to_pay
 from po_optimizer.params import PromotionParams
 
 LARGE_N = 2000  # from it on resampling takes minutes and shows nothing more
 MOST_DRAWN = 2_000_000  # resamples or sign patterns: p-values down to 5e-7
 PAIR = 2  # of fewer nothing can be flipped, resampled or compared
-_RULE_OF_THREE = 3.0
 _DRAWN_N = 200  # weights of more values are not drawn but computed
 _AT_ONCE = 500_000  # resampled values in memory, about 20 bytes each with all copies
 DIGITS = 12  # behind them a mean holds rounding: 23 times 0.88 is 0.88
 
 Values = NDArray[np.float64]
-
-
-class Interval(Result):
-    """A confidence interval; `confidence` is the probability it claims, in (0, 1).
-
-    `gaffke` holds for any scores in their range, rare failures too. `bca` resamples
-    what was measured. `paired` is BCa widened by what n pairs cannot show: answers
-    lost whole (the rule of three) and gains (Gaffke). `min_max` is the range of the
-    values themselves and claims nothing of others (confidence 1). Reports of before
-    hold `abc` and `clopper_pearson`, too.
-    """
-
-    low: float
-    high: float
-    confidence: float
-    method: Literal["bca", "abc", "clopper_pearson", "gaffke", "paired", "min_max"]
-
-
-class Estimate(Result):
-    """A mean with the n it rests on; `note` says what limits it, or is "".
-
-    Attributes:
-        n: Examples.
-        n_groups: What is independent, where examples come in groups; None: each
-            example is.
-        sd_groups: SD of the groups' shares in the mean (`share_of_groups`).
-    """
-
-    mean: float | None
-    n: int
-    sd: float | None = None
-    n_groups: int | None = None
-    sd_groups: float | None = None
-    interval: Interval | None = None
-    note: str = ""
-
-    @property
-    def n_independent(self) -> int:
-        """Groups, or examples that stand alone."""
-        return self.n if self.n_groups is None else self.n_groups
 
 
 Groups = Sequence[str] | None
@@ -185,34 +144,6 @@ def seen_interval(
     if math.isnan(low) or math.isnan(high):  # scipy's answer to degenerate data
         return None
     return _interval([low, high], 1.0 - alpha, "bca")
-
-
-def answers_to_pay(alpha: float) -> float:
-    """Answers lost whole that n examples without one do not exclude: 3 at 0.05.
-
-    A loss of probability x / n escapes n examples with probability exp(-x).
-    """
-    return _RULE_OF_THREE * math.log(alpha) / math.log(0.05)
-
-
-def examples_needed(
-    uplift: float, sd: float, baseline_mean: float, alpha: float
-) -> int | None:
-    """Examples that show an uplift of this size in 8 of 10 measurements.
-
-    The largest of three numbers: what the test needs, by the normal approximation
-    ((z_alpha + z_power) * sd / uplift)^2; what the gains need to pay for rare losses;
-    what the sign-flip test needs to reach alpha at all. None if the uplift is not
-    above 0.
-    """
-    if uplift <= 0.0:
-        return None
-    z = scipy.stats.norm.ppf(1.0 - alpha / 2) + scipy.stats.norm.ppf(0.8)
-    return max(
-        math.ceil((float(z) * sd / uplift) ** 2),
-        math.floor(answers_to_pay(alpha) * baseline_mean / uplift) + 1,
-        math.ceil(1.0 - math.log2(alpha)),
-    )
 
 
 def _summary(

@@ -21,6 +21,7 @@ from po_optimizer.files import Folder, LocalFolder
 
 FORMAT = "po_optimizer.program"
 FORMAT_VERSION = 3
+CHAMPION = "champion.json"  # beside reports: which stored program is promoted
 
 MAX_BYTES = 256 * 2**20
 MAX_DEPTH = 200  # orjson writes 254 levels; a value adds up to two of its own

@@ -15,7 +15,7 @@ from po_optimizer.persistence.components import inspect_program
 from po_optimizer.persistence.prompts import prompt_hashes
 from po_optimizer.persistence.store import load_from
 
-CHAMPION, PROGRAM = "champion.json", "program.json"
+PROGRAM = "program.json"
 _DECISION = "promotion.json"  # of versions before there was a champion.json
 
 
@@ -48,7 +48,7 @@ def load_promoted(
     if fingerprint is None:
         raise ArtifactError(
             f"no program is promoted for the role {role!r} on {lm!r}: "
-            f"{reporting.shown(CHAMPION)} names none. Promote one: kedro run, or "
+            f"{reporting.shown(fmt.CHAMPION)} names none. Promote one: kedro run, or "
             "po-optimizer runs promote."
         )
     version = find_version(programs, PROGRAM, fingerprint)
@@ -64,7 +64,7 @@ def load_promoted(
 
 def promoted_fingerprint(reporting: Folder) -> dict[str, str] | None:
     """The fingerprint that an LM's folder of reports promotes; None: none is."""
-    champion = _read(reporting, CHAMPION)
+    champion = _read(reporting, fmt.CHAMPION)
     if champion is not None:
         return champion.get("program")
     decision = _read(reporting, _DECISION) or {}

@@ -8,9 +8,9 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 from pydantic import AliasChoices, ConfigDict, Field
 
+from po_optimizer.evaluation.estimates import Estimate
 from po_optimizer.evaluation.predictions import PredictionRecord, Result
 from po_optimizer.evaluation.score_report import ScoreReport
-from po_optimizer.evaluation.statistics import Estimate
 from po_optimizer.lms.usage import Usage
 from po_optimizer.reporting.examples import Case, choose_cases, describe_choice
 from po_optimizer.reporting.style import (

@@ -11,11 +11,11 @@ from typing import Any
 import plotly.graph_objects as go
 from markupsafe import Markup
 
+from po_optimizer.evaluation.estimates import Estimate
 from po_optimizer.evaluation.predictions import PredictionRecord, Result
 from po_optimizer.evaluation.promotion import Promotion
 from po_optimizer.evaluation.reasons import p_text
 from po_optimizer.evaluation.score_report import ScoreReport
-from po_optimizer.evaluation.statistics import Estimate
 from po_optimizer.lms.usage import Usage
 from po_optimizer.reporting.examples import choose_cases, describe_choice
 from po_optimizer.reporting.figures import TrialRow, report_figures

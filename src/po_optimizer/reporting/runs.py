@@ -8,13 +8,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from po_optimizer.errors import PoOptimizerError, SettingError, listed
+from po_optimizer.evaluation.estimates import Estimate
 from po_optimizer.evaluation.predictions import Result
 from po_optimizer.evaluation.promotion import Champion, Promotion
 from po_optimizer.evaluation.score_report import Origin, RunUsage, ScoreReport
-from po_optimizer.evaluation.statistics import Estimate
 from po_optimizer.files import write_whole
 from po_optimizer.lms.usage import Usage
-from po_optimizer.persistence.promoted import CHAMPION
+from po_optimizer.persistence.format import CHAMPION
 
 RUNS, SUMMARY = "runs", "run.json"
 BASELINE = "baseline"

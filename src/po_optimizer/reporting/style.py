@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from po_optimizer.evaluation.statistics import Estimate
+from po_optimizer.evaluation.estimates import Estimate
 
 # Okabe and Ito's palette: told apart without red-green vision, on white and on black.
 BASELINE, OPTIMIZED = "#8f8f8f", "#2f8fd0"

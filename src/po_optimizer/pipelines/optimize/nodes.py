@@ -5,7 +5,7 @@ from logging import getLogger
 from pathlib import Path
 from typing import Any
 
-from po_optimizer.api import search
+from po_optimizer.api.optimized import search
 from po_optimizer.console.live import ClockBar, show
 from po_optimizer.datasets.record_stream import RecordStream
 from po_optimizer.lms import MeteredLM

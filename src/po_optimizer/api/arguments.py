@@ -1,0 +1,162 @@
+"""What the arguments of `optimize` and `evaluate` may be, and what is made of them."""
+
+import logging
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, TypeVar
+
+import dspy
+from pydantic import BaseModel, ValidationError
+
+from po_optimizer.errors import (
+    PoOptimizerError,
+    SettingError,
+    field_problems,
+)
+from po_optimizer.files import write_whole
+from po_optimizer.lms import MeteredLM
+from po_optimizer.lms.build import lm_of
+from po_optimizer.params import OptimizeParams
+
+P = TypeVar("P", bound=BaseModel)
+
+LM: TypeAlias = dspy.BaseLM | str
+"""A `dspy.LM` (or any LM class of one's own), or a model string."""
+
+Optimizer = Literal["miprov2", "gepa", "bootstrap_random_search"]
+
+
+_GROUPS = re.compile(
+    r"\b(role|optimize(\.(miprov2|gepa|bootstrap_random_search))?)\.(?=\w)"
+)
+
+
+@contextmanager
+def names_of_arguments() -> Iterator[None]:
+    """Errors say what the caller wrote, `metric`; in a project it is `role.metric`."""
+    try:
+        yield
+    except PoOptimizerError as error:
+        error.args = (_GROUPS.sub("", str(error)),)
+        raise
+
+
+def show_log() -> None:
+    """Shows our log lines on stderr, unless logging is configured."""
+    ours = logging.getLogger("po_optimizer")
+    if not ours.hasHandlers():
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(message)s"))
+        ours.addHandler(handler)
+        ours.setLevel(logging.INFO)
+        # or each line would stand twice, once a library gives root a handler
+        ours.propagate = False
+
+
+_OPTIMIZE_KEYS = set(OptimizeParams.model_fields)
+
+
+def optimize_params(optimizer: str, settings: dict[str, Any]) -> OptimizeParams:
+    """The settings of the optimizer go into its group, the others stay beside it."""
+    beside = {k: v for k, v in settings.items() if k in _OPTIMIZE_KEYS}
+    own = {k: v for k, v in settings.items() if k not in _OPTIMIZE_KEYS}
+    if own.get("auto"):
+        own = {**_EXCLUDED_BY_AUTO.get(optimizer, {}), **own}
+    group = {optimizer: own} if optimizer in _OPTIMIZE_KEYS else {}
+    return checked_settings(
+        OptimizeParams, {"optimizer": optimizer, **beside, **group}, optimizer
+    )
+
+
+_EXCLUDED_BY_AUTO = {
+    "miprov2": {"num_candidates": None, "num_trials": None},
+    "gepa": {"max_full_evals": None},
+}
+
+
+def checked_settings(model: type[P], values: Mapping[str, Any], group: str) -> P:
+    """The settings as their model.
+
+    Args:
+        model: What they must fit.
+        values: By the names that the caller wrote.
+        group: Parameter that holds them in a project; errors leave it out.
+
+    Raises:
+        SettingError: A setting is unknown, or its value cannot be used.
+    """
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        problem = field_problems(error)[0].removeprefix(f"{group}.")
+        name, _, reason = problem.partition(": ")
+        value = _at(values, error.errors()[0]["loc"])
+        raise SettingError(name, value, reason, "Correct it.") from error
+
+
+def _at(values: Any, path: Sequence[Any]) -> Any:
+    for step in path:
+        values = values.get(step) if isinstance(values, Mapping) else None
+    return values
+
+
+def checked_folder(folder: Any) -> Path:
+    """The folder of the results, which may be missing still.
+
+    Raises:
+        SettingError: It is no path, or that of a file.
+    """
+    if not isinstance(folder, str | Path) or not str(folder):
+        problem = "it is no path"
+        raise SettingError(
+            "folder", folder, problem, 'Name one, as in folder="runs/a".'
+        )
+    path = Path(folder).expanduser()
+    if path.exists() and not path.is_dir():
+        raise SettingError("folder", str(path), "it is a file", "Name a folder.")
+    return path
+
+
+def check_count(name: str, count: int | None) -> None:
+    """Lets a whole number from 1 on pass, and None.
+
+    Raises:
+        SettingError: It is another value.
+    """
+    if count is not None and (not isinstance(count, int) or count < 1):
+        raise SettingError(
+            name, count, "it is no whole number from 1 on", "Correct it."
+        )
+
+
+def metered_lm(name: str, lm: LM, folder: Path, num_threads: int | None) -> MeteredLM:
+    """The LM with its ledger and its kept answers in the folder of the results.
+
+    Args:
+        name: Of the argument.
+        lm: As the caller gave it.
+        folder: Of the results.
+        num_threads: Calls at a time; None: what the server can, else 8.
+
+    Raises:
+        SettingError: It is no LM that can be used, or `num_threads` no number.
+    """
+    check_count("num_threads", num_threads)
+    now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H.%M.%S.%fZ")
+    adapter = dspy.settings.adapter
+    return lm_of(
+        lm,
+        folder / "lms",
+        run_id=now,
+        name=name,
+        adapter=adapter,
+        num_threads=num_threads,
+    )
+
+
+def write_result(path: Path, result: BaseModel) -> None:
+    """The result as a JSON file, written whole or not at all."""
+    write_whole(path, result.model_dump_json(indent=1))

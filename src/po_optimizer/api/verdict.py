@@ -1,0 +1,263 @@
+"""Measure two DSPy programs from Python, with the guards of the project."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import dspy
+
+from po_optimizer.api.arguments import (
+    LM,
+    check_count,
+    checked_folder,
+    checked_settings,
+    metered_lm,
+    names_of_arguments,
+    show_log,
+    write_result,
+)
+from po_optimizer.console.live import watch
+from po_optimizer.errors import (
+    needs_extra,
+)
+from po_optimizer.evaluation import (
+    Origin,
+    PredictionRecord,
+    Promotion,
+    RunUsage,
+    ScoreReport,
+    judge_programs,
+    predict_all,
+)
+from po_optimizer.evaluation.estimates import Estimate
+from po_optimizer.evaluation.predictions import json_ready
+from po_optimizer.files import write_whole
+from po_optimizer.lms import MeteredLM, orderly_interrupt, stop_lms_in_use
+from po_optimizer.optimization import (
+    read_journal,
+)
+from po_optimizer.optimization.report import tell
+from po_optimizer.params import PromotionParams
+from po_optimizer.persistence import get_provenance
+from po_optimizer.persistence.prompts import prompt_hashes
+from po_optimizer.records import records_hash
+from po_optimizer.records.in_memory import (
+    Rows,
+    check_unseen,
+    examples_of,
+)
+from po_optimizer.roles.build import (
+    check_metric,
+    check_program,
+    name_of,
+)
+from po_optimizer.roles.metric import Metric
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The result of an evaluation: both programs on the testset, and a decision.
+
+    Attributes:
+        decision: promote, keep_baseline, keep_champion, below_target or inconclusive.
+        uplift: Mean of optimized - baseline over the testset, in [-1, 1], with its n
+            and interval.
+        reasons: Why, one sentence each, the deciding ones first.
+        report: Means, intervals and components of both programs, in [0, 1].
+        folder: Where report, predictions and page are stored.
+    """
+
+    decision: str
+    uplift: Estimate
+    reasons: list[str]
+    report: ScoreReport
+    folder: Path
+    _page: Callable[[], str] = field(repr=False)
+
+    @cached_property
+    def report_html(self) -> Path:
+        """The whole result as one self-contained page, written when it is asked for.
+
+        Raises:
+            PoOptimizerError: The extra `report` is not installed.
+        """
+        path = self.folder / "report.html"
+        write_whole(path, self._page())
+        return path
+
+
+@names_of_arguments()
+def evaluate(
+    baseline: dspy.Module,
+    program: dspy.Module,
+    *,
+    champion: dspy.Module | None = None,
+    testset: Rows,
+    metric: Metric,
+    lm: LM,
+    folder: str | Path,
+    num_threads: int | None = None,
+    repeats: int = 1,
+    **settings: Any,
+) -> Verdict:
+    """Compare two programs on the testset, pair by pair, and decide.
+
+    Answers are kept in the folder: the same call again costs nothing, and after a crash
+    only the calls that were cut off.
+
+    Args:
+        baseline: What the program must be better than.
+        program: The optimized program.
+        champion: The program that runs today, if it is another one: it must be beaten,
+            unless the baseline is better on this testset.
+        testset: Examples that are neither in the trainset nor in the valset.
+        metric: As in `optimize`.
+        lm: Runs both programs.
+        folder: The optimization's, or another one.
+        num_threads: LM calls at a time; None: what the server can, else 8.
+        repeats: Answers to each example; their mean is its score.
+        settings: For the decision: target_rubric, confidence, num_resamples, seed,
+            num_compared, override, as in parameters_evaluate.yml.
+
+    Raises:
+        SettingError: An argument cannot work, a row is no example of the program, or
+            the optimization of the folder saw one of them.
+        PoOptimizerError: The LM stayed unreachable, the metric gave no score, and the
+            like.
+    """
+    show_log()
+    check_count("repeats", repeats)
+    promotion = checked_settings(PromotionParams, settings, "")
+    programs = {
+        "baseline": check_program("baseline", baseline),
+        "optimized": check_program("program", program),
+    }
+    stood = None if champion is None else check_program("champion", champion)
+    if stood and prompt_hashes(stood) != prompt_hashes(programs["optimized"]):
+        programs["champion"] = stood
+    place, scored = checked_folder(folder), check_metric(metric)
+    examples = examples_of(testset, programs["baseline"], "testset")
+    check_unseen(examples, place)
+    task_lm = metered_lm("lm", lm, place, num_threads)
+    predict = partial(
+        _predict,
+        examples=examples,
+        metric=scored,
+        lm=task_lm,
+        folder=place,
+        repeats=repeats,
+    )
+    with orderly_interrupt(stop_lms_in_use):
+        records = {which: predict(p, which) for which, p in programs.items()}
+    report, decision = judge_programs(
+        records["baseline"],
+        records["optimized"],
+        examples=examples,
+        metric=scored,
+        program=programs["optimized"],
+        champion=records.get("champion"),
+        champion_program=stood,
+        origin=_origin(examples, scored, programs["optimized"]),
+        usage=RunUsage.of(task_lm),
+        trials=_trials(place),
+        promotion=promotion,
+        judged=place / "judged.jsonl",
+    )
+    write_result(place / "score_report.json", report)
+    write_result(place / "promotion.json", decision)
+    page = partial(
+        _page,
+        report,
+        decision,
+        records=records,
+        programs=programs,
+        lm=task_lm,
+        folder=place,
+    )
+    verdict = Verdict(
+        decision.decision,
+        report.uplift.score,
+        decision.reasons,
+        report,
+        place,
+        page,
+    )
+    tell(verdict)
+    return verdict
+
+
+def _predict(
+    program: dspy.Module,
+    which: Any,
+    *,
+    examples: list[dspy.Example],
+    metric: Metric,
+    lm: MeteredLM,
+    folder: Path,
+    repeats: int,
+) -> list[PredictionRecord]:
+    answers = predict_all(
+        program,
+        examples,
+        metric,
+        lm,
+        stage=f"evaluate {which}",
+        n=len(examples),
+        which=which,
+        repeats=repeats,
+    )
+    records = list(watch(answers, f"evaluate {which}", len(examples)))
+    lines = "".join(record.model_dump_json() + "\n" for record in records)
+    write_whole(folder / f"{which}_predictions.jsonl", lines)
+    return records
+
+
+def _page(
+    report: ScoreReport,
+    decision: Promotion,
+    *,
+    records: Mapping[str, list[PredictionRecord]],
+    programs: Mapping[str, dspy.Module],
+    lm: MeteredLM,
+    folder: Path,
+) -> str:
+    with needs_extra("report", "the page of a report"):
+        from po_optimizer.reporting.page import render_report  # noqa: PLC0415
+        from po_optimizer.reporting.prompt_diff import prompt_changes, prompt_diff_html  # noqa: PLC0415
+    checks = folder / "preflight_report.json"
+    both = (records["baseline"], records["optimized"])
+    trials, stages = _trials(folder), RunUsage.of(lm).stages
+    return render_report(
+        report,
+        decision,
+        *both,
+        title=f"{report.origin.program if report.origin else ''} on {lm.slug}",
+        trials=trials,
+        stages=stages,
+        prompt_diff=prompt_diff_html(
+            prompt_changes(programs["baseline"], programs["optimized"])
+        ),
+        preflight=json.loads(checks.read_text("utf-8"))["checks"]
+        if checks.exists()
+        else [],
+        settings=get_provenance(programs["optimized"]),
+    )
+
+
+def _origin(
+    examples: list[dspy.Example], metric: Metric, program: dspy.Module
+) -> Origin:
+    rows = [json_ready(example.toDict()) for example in examples]
+    return Origin(
+        testset=records_hash(rows),
+        metric=name_of(metric),
+        program=type(program).__qualname__,
+    )
+
+
+def _trials(folder: Path) -> list[dict[str, Any]]:
+    journal = read_journal(folder / "trials.jsonl")
+    return [trial.model_dump(mode="json") for trial in journal]

@@ -1,4 +1,4 @@
-"""The program dataset: Kedro's own checklist, and what it adds."""
+"""The program dataset beyond Kedro's checklist, which contrib/kedro-datasets tests."""
 
 import html
 import inspect
@@ -11,13 +11,10 @@ import dspy
 import fsspec
 import pytest
 import yaml
-from fsspec.implementations.local import LocalFileSystem
 from kedro.io import DataCatalog
 from kedro.io.core import (
-    PROTOCOL_DELIMITER,
     DatasetError,
     Version,
-    VersionNotFoundError,
     generate_timestamp,
 )
 
@@ -69,12 +66,7 @@ def same(left: Any, right: Any) -> bool:
 
 
 class TestDSPyProgramDataset:
-    """Kedro's checklist for datasets."""
-
-    def test_save_and_load(self, dataset: DSPyProgramDataset, program: Any) -> None:
-        """What was saved is loaded, of the same class."""
-        dataset.save(program)
-        assert same(dataset.load(), program)
+    """Its arguments and defaults."""
 
     def test_default_verifies_in_a_process(self, filepath: str, program: Any) -> None:
         """By default a save is verified in a process and adds a snapshot."""
@@ -83,33 +75,6 @@ class TestDSPyProgramDataset:
         assert len(list(Path(filepath).parent.iterdir())) == 2
         assert (dataset._verify, dataset._dill) == ("process", "write")
 
-    def test_exists(self, dataset: DSPyProgramDataset, program: Any) -> None:
-        """It exists once it was saved."""
-        assert not dataset.exists()
-        dataset.save(program)
-        assert dataset.exists()
-
-    def test_load_of_a_missing_file(self, dataset: DSPyProgramDataset) -> None:
-        """Nothing stored is an error that names the file."""
-        with pytest.raises(DatasetError, match=r"no program .*program\.json"):
-            dataset.load()
-
-    def test_save_of_what_cannot_be_stored(self, dataset: DSPyProgramDataset) -> None:
-        """What cannot be stored is a DatasetError that names the attribute."""
-        with pytest.raises(DatasetError, match=r"self\.answer\.demos\[0\]"):
-            dataset.save(zoo.with_demos(zoo.Plain(), {"question": object()}))
-
-    def test_save_of_none(self, dataset: DSPyProgramDataset) -> None:
-        """None is refused, as every dataset refuses it."""
-        with pytest.raises(DatasetError, match="None"):
-            dataset.save(None)
-
-    @pytest.mark.parametrize("option", ["dill", "verify"])
-    def test_unknown_mode(self, filepath: str, option: str) -> None:
-        """A mode that does not exist is refused when the catalog is read."""
-        with pytest.raises(SettingError, match="one of"):
-            DSPyProgramDataset(filepath=filepath, **{option: "maybe"})  # type: ignore[arg-type]
-
     def test_arguments_are_keywords(self) -> None:
         """Every argument is keyword-only and has a default, except the filepath."""
         parameters = inspect.signature(DSPyProgramDataset.__init__).parameters
@@ -117,21 +82,6 @@ class TestDSPyProgramDataset:
             if name not in ("self", "filepath"):
                 assert parameter.kind is parameter.KEYWORD_ONLY
                 assert parameter.default is not parameter.empty
-
-    def test_credentials_are_not_shown(self, filepath: str) -> None:
-        """Neither `repr` nor `_describe` shows credentials or `fs_args`."""
-        fsspec.register_implementation("store", StoreFileSystem, clobber=True)
-        dataset = DSPyProgramDataset(
-            filepath="store://bucket/p.json",
-            credentials={"token": "canary-c"},
-            fs_args={"port": 1, "secret": "canary-f"},
-        )
-        assert "canary" not in repr(dataset) + str(dataset) + str(dataset._describe())
-
-    def test_representation(self, dataset: DSPyProgramDataset) -> None:
-        """It shows what it is and where it stores."""
-        assert "dspy_program_dataset.DSPyProgramDataset" in str(dataset)
-        assert "program.json" in repr(dataset)
 
     def test_config_round_trip(self, filepath: str) -> None:
         """A catalog's `to_config` gives what `from_config` takes."""
@@ -156,20 +106,6 @@ class TestDSPyProgramDataset:
         catalog.save(next(iter(entry)), program)
         assert same(catalog.load(next(iter(entry))), program)
 
-    def test_release_forgets_the_version(self, filepath: str, program: Any) -> None:
-        """After `release`, the newest version is looked up again."""
-        dataset = DSPyProgramDataset(
-            filepath=filepath, version=Version(None, None), **OPTIONS
-        )
-        dataset.save(program)
-        assert same(dataset.load(), program)
-        later = DSPyProgramDataset(
-            filepath=filepath, version=Version(None, "9999"), **OPTIONS
-        )
-        later.save(zoo.Plain())
-        dataset.release()
-        assert dataset.load().answer.demos == []
-
     def test_program_of_another_package_is_rebuilt(
         self, filepath: str, program: Any
     ) -> None:
@@ -177,16 +113,6 @@ class TestDSPyProgramDataset:
         dataset = DSPyProgramDataset(filepath=filepath, verify="off")
         dataset.save(program)
         assert type(dataset.load()) is dspy.Predict
-
-    @pytest.mark.parametrize(
-        ("path", "kind"),
-        [("/tmp/p.json", LocalFileSystem), ("file:///tmp/p.json", LocalFileSystem)],  # noqa: S108
-    )
-    def test_protocol(self, path: str, kind: type) -> None:
-        """The path's protocol chooses the file system."""
-        dataset = DSPyProgramDataset(filepath=path)
-        assert isinstance(dataset._fs, kind)
-        assert str(dataset._filepath) == path.rpartition(PROTOCOL_DELIMITER)[2]
 
 
 class TestPreview:
@@ -208,53 +134,9 @@ class TestPreview:
         assert "<script>" not in dataset.preview()
         assert "..." in dataset.preview()
 
-    def test_is_the_type_that_kedro_viz_renders(self) -> None:
-        """kedro-viz chooses the renderer by the name of the return annotation."""
-        annotation = inspect.signature(DSPyProgramDataset.preview).return_annotation
-        assert annotation.__name__ == "HTMLPreview"
-
 
 class TestVersioned:
     """With Kedro's versions."""
-
-    def test_save_and_load(self, versioned: DSPyProgramDataset, program: Any) -> None:
-        """A version is saved and loaded."""
-        versioned.save(program)
-        assert same(versioned.load(), program)
-
-    def test_exists(self, versioned: DSPyProgramDataset, program: Any) -> None:
-        """It exists once a version was saved."""
-        assert not versioned.exists()
-        versioned.save(program)
-        assert versioned.exists()
-
-    def test_no_versions(self, versioned: DSPyProgramDataset) -> None:
-        """Loading without any version is Kedro's own error."""
-        with pytest.raises(
-            (VersionNotFoundError, DatasetError), match="Did not find any versions"
-        ):
-            versioned.load()
-
-    def test_saved_twice(self, versioned: DSPyProgramDataset, program: Any) -> None:
-        """A version is never overwritten."""
-        versioned.save(program)
-        with pytest.raises(DatasetError, match="must not exist if versioning"):
-            versioned.save(program)
-
-    def test_old_versions_are_kept(self, filepath: str, program: Any) -> None:
-        """Every version stays loadable; rolling back is naming one."""
-        for name, made in (("1", zoo.Plain()), ("2", program)):
-            DSPyProgramDataset(
-                filepath=filepath, version=Version(None, name), **OPTIONS
-            ).save(made)
-        old = DSPyProgramDataset(
-            filepath=filepath, version=Version("1", None), **OPTIONS
-        )
-        new = DSPyProgramDataset(
-            filepath=filepath, version=Version(None, None), **OPTIONS
-        )
-        assert old.load().answer.demos == []
-        assert same(new.load(), program)
 
     def test_failed_save_does_not_become_the_newest(
         self, filepath: str, program: Any
@@ -272,22 +154,6 @@ class TestVersioned:
             filepath=filepath, version=Version(None, None), **OPTIONS
         )
         assert same(newest.load(), program)
-
-    def test_http_has_no_versions(self) -> None:
-        """HTTP does not support versioning, as Kedro says itself."""
-        with pytest.raises(DatasetError, match="Versioning is not supported for HTTP"):
-            DSPyProgramDataset(
-                filepath="https://x.org/p.json", version=Version(None, None)
-            )
-
-    def test_unversioned_file_in_the_way(
-        self, dataset: DSPyProgramDataset, versioned: DSPyProgramDataset, program: Any
-    ) -> None:
-        """A file where the versions' folder should be is named."""
-        dataset.save(program)
-        with pytest.raises(DatasetError):
-            versioned.save(program)
-        assert same(dataset.load(), program)
 
 
 @pytest.fixture

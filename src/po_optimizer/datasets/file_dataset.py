@@ -105,8 +105,11 @@ class FileDataset(AbstractVersionedDataset[_DI, _DO]):
             shown = without_credentials(str(filepath))
             problem = f"its scheme is none of {listed(sorted(schemes), 40)}"
             raise SettingError("filepath", shown, problem, "Correct the catalog entry.")
-        options = {**deepcopy(fs_args or {}), **deepcopy(credentials or {})}
-        self._options = {n: v for n, v in options.items() if not n.startswith("open_")}
+        self._options = {**deepcopy(fs_args or {}), **deepcopy(credentials or {})}
+        for name in ("open_args_load", "open_args_save"):
+            if name in self._options:
+                value, problem = self._options[name], "files are read and written whole"
+                raise SettingError(f"fs_args.{name}", value, problem, "Leave it out.")
         super().__init__(
             filepath=PurePosixPath(path),
             version=version,

@@ -1,0 +1,3 @@
+"""`kedro run`, whose errors are sentences."""
+
+from po_optimizer.cli import cli, run  # noqa: F401

@@ -1,0 +1,70 @@
+"""A project made by the starter runs from its records to a promoted program."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from po_optimizer import load_program
+from tests.faces.project import ROOT, answering, kedro, proposal
+
+pytestmark = pytest.mark.servers
+TEMPLATE = ROOT / "starter/{{ cookiecutter.repo_name }}"
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """What `kedro new` makes, after a run of all stages."""
+    folder = tmp_path_factory.mktemp("starter")
+    name = ("--name=Room Bookings", "--telemetry=no")
+    command = [sys.executable, "-m", "kedro", "new", f"--starter={ROOT / 'starter'}"]
+    subprocess.run([*command, *name], cwd=folder, check=True)  # noqa: S603 -- our own
+    project = folder / "room-bookings"
+    with answering(_answer) as url:
+        done = kedro(project, "run", base_url=url, environment="openai-compatible")
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return project
+
+
+def _answer(prompt):
+    """Writes rooms as the demos do; without demos as the message does."""
+    if "people" not in prompt.rsplit("Respond with", 1)[-1]:
+        return proposal(prompt)
+    lines = (TEMPLATE / "data/01_raw/bookings.jsonl").read_text().splitlines()
+    records = {record["message"]: record for record in map(json.loads, lines)}
+    form = dict(records[max(records, key=prompt.rfind)])
+    form.pop("message")
+    if '"R-' not in prompt:
+        form["room"] = form["room"].removeprefix("R-")
+    return json.dumps(form)
+
+
+def test_program_is_promoted_and_loads_elsewhere(project, monkeypatch):
+    """Its class is the project's own; its prompt has the demos that helped."""
+    reporting = project / "data/08_reporting/bookings/openai-scripted"
+    promotion = json.loads((reporting / "promotion.json").read_text())
+    assert promotion["decision"] == "promote"
+    assert (reporting / "report.html").is_file()
+    monkeypatch.syspath_prepend(project / "src")
+    stored = project / "data/06_models/bookings/openai-scripted/program.json"
+    (path,) = stored.glob("*/program.json")
+    program = load_program(path, allowed_packages=["room_bookings"])
+    assert type(program).__module__ == "room_bookings.role"
+    assert program.fill.demos
+
+
+def test_project_holds_no_code_of_the_library(project):
+    """Its modules are those of the template, and its configuration is complete."""
+    modules = {path.name for path in (project / "src").rglob("*.py")}
+    expected = {"__init__.py", "cli.py", "pipeline_registry.py", "role.py"}
+    assert modules == {*expected, "settings.py"}
+    names = {path.name for path in (ROOT / "conf/base").glob("*.yml")}
+    assert {path.name for path in (project / "conf/base").glob("*.yml")} == names
+
+
+def test_mistake_is_one_sentence(project):
+    """The command line is po_optimizer's, too."""
+    done = kedro(project, "run", "--pipeline=evalute")
+    assert "did you mean evaluate?" in done.stderr
+    assert "Traceback" not in done.stderr

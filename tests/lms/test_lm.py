@@ -103,7 +103,7 @@ def test_cached_answers_survive_the_process(tmp_path):
     ask(scripted_lm(ANSWER, tmp_path))
     lm = scripted_lm(failing(LOST, LOST, LOST, LOST), tmp_path)
     dspy.cache.other.reset_memory_cache()
-    dspy.cache._caches.clear()
+    dspy.cache.caches.clear()
     assert ask(lm) == "42"
     assert lm.scripted.prompts == []
 
@@ -381,3 +381,21 @@ def test_answers_that_dspy_kept_under_its_own_key_are_read(tmp_path):
     with use_lm(lm, stage="test"):
         lm("hello")
     assert len(lm.scripted.prompts) == 1
+
+
+def test_schema_of_a_signature_is_made_once_and_follows_its_fields(tmp_path):
+    """Another output, or the same signature with another type, has another schema."""
+    adapter = scripted_lm(ANSWER, tmp_path).adapter
+    lm = scripted_lm(ANSWER, tmp_path)
+
+    def schema(signature):
+        arguments = {}
+        adapter._prepare_response_format(lm, arguments, signature)
+        return arguments["response_format"]
+
+    signature = dspy.Signature("question -> answer: int")
+    assert schema(signature) is schema(signature)
+    assert schema(signature) is not schema(dspy.Signature("question -> answer: str"))
+    before = schema(signature)
+    signature.model_fields["answer"].annotation = str
+    assert schema(signature) is not before

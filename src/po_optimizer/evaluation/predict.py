@@ -16,9 +16,10 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from itertools import islice, repeat
+from queue import SimpleQueue
 from typing import Any, Literal
 
 import dspy
@@ -178,28 +179,22 @@ def _in_order(
     executor = ThreadPoolExecutor(max_workers=num_threads)
     waiting = iter(examples)
     window: deque[Future[PredictionRecord]] = deque()
+    done: SimpleQueue[Future[PredictionRecord]] = SimpleQueue()
     try:
         while True:
             room = EXAMPLES_AHEAD * num_threads - len(window)
             for numbered in islice(waiting, room):
                 context = contextvars.copy_context()
-                window.append(executor.submit(context.run, partial(answer, *numbered)))
+                future = executor.submit(context.run, partial(answer, *numbered))
+                future.add_done_callback(done.put)
+                window.append(future)
             if not window:
                 return
-            _await_first(window)
+            while not window[0].done():
+                done.get().result()  # raises what any raised, the first or a later one
             yield window.popleft().result()
     finally:
         executor.shutdown(wait=True, cancel_futures=True)
-
-
-def _await_first(window: Collection[Future[PredictionRecord]]) -> None:
-    """Returns once the first is done; raises what any raised before that."""
-    first = next(iter(window))
-    while not first.done():
-        wait([f for f in window if not f.done()], return_when=FIRST_COMPLETED)
-        for future in window:
-            if future.done():
-                future.result()
 
 
 def _answer(

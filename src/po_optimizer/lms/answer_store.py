@@ -19,7 +19,7 @@ from logging import getLogger
 from pathlib import Path
 from typing import Any
 
-from dspy.clients.legacy_outputs import plain
+from pydantic import BaseModel
 
 from po_optimizer.files.private import open_private, use_wal
 from po_optimizer.lms.answer_repair import repair, repair_answer
@@ -202,6 +202,14 @@ class Answers:
             self._insert(key, answer)
 
     def _insert(self, key: str, answer: Any) -> None:
-        text = repair(json.dumps(plain(answer), ensure_ascii=False)).encode()
+        text = json.dumps(answer, ensure_ascii=False, default=_fields)
         insert = "INSERT OR REPLACE INTO answers (key, answer) VALUES (?, ?)"
-        self._connection.execute(insert, (key, text))
+        self._connection.execute(insert, (key, repair(text).encode()))
+
+
+def _fields(value: Any) -> Any:
+    """Of LiteLLM's objects the fields; nothing else is more than data."""
+    if isinstance(value, BaseModel):
+        return dict(value)
+    msg = f"{type(value).__name__} is no data"
+    raise TypeError(msg)

@@ -38,11 +38,13 @@ class _Call:
         sent: What is sent, which is the answer's key; None: DSPy's own key.
         waits: For another call that asks the same. Calls that are awaited share a few
             threads: those that wait would keep the thread from the one that asks.
+        key: The digest of `sent`, once it was made.
     """
 
     folder: Path
     sent: dict[str, Any] | None = None
     waits: bool = True
+    key: str | None = None
 
 
 _current_call: ContextVar[_Call | None] = ContextVar("po_cached_call", default=None)
@@ -160,7 +162,12 @@ class EndpointCache:
         self.flight.release(key)
 
     def _key(self, request: dict[str, Any], ignored: list[str] | None) -> str:
-        return str(self.cache_key(identifying(request, ignored)))
+        call = _current_call.get()
+        if call is None or call.sent is None:
+            return str(self.cache_key(identifying(request, ignored)))
+        if call.key is None:
+            call.key = str(self.cache_key(call.sent))
+        return call.key
 
     def _read(self, key: str) -> Any:
         answer = self.answers.get(key)
@@ -213,7 +220,8 @@ class ResponseCache:
 
     def put(self, request: dict[str, Any], value: Any, *args: Any) -> None:
         """Keeps an answer; of LiteLLM's objects the fields, without their endpoint."""
-        self._current().put(request, plain(value), *args)
+        is_data = isinstance(value, dict) and value.get("_dspy_format") == CACHE_FORMAT
+        self._current().put(request, value if is_data else plain(value), *args)
 
     def cache_key(self, *args: Any) -> str:
         """DSPy's key of a request."""

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import dspy
 from dspy.utils.callback import BaseCallback
@@ -100,7 +101,7 @@ class MeteredLM(dspy.LM):
     @cached_property
     def adapter(self) -> Any:
         """How DSPy asks this LM."""
-        adapters = {"json": dspy.JSONAdapter, "chat": dspy.ChatAdapter}
+        adapters = {"json": JSONAdapter, "chat": dspy.ChatAdapter}
         return adapters[self.params.adapter](use_native_function_calling=False)
 
     @property
@@ -116,6 +117,33 @@ class MeteredLM(dspy.LM):
     async def acall(self, *args: Any, **kwargs: Any) -> Any:
         """The same call, awaited; the other tasks of the loop go on meanwhile."""
         return await asyncio.to_thread(self, *args, **kwargs)
+
+
+class JSONAdapter(dspy.JSONAdapter):
+    """DSPy's, which makes the schema of a signature once, not for each call."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._formats: WeakKeyDictionary[Any, dict[Any, Any]] = WeakKeyDictionary()
+
+    def _prepare_response_format(
+        self, lm: Any, lm_kwargs: dict[str, Any], signature: Any
+    ) -> None:
+        fields = signature.output_fields.values()
+        # what it depends on; a signature can be changed, and another LM be asked
+        parts = [part for field in fields for part in (field.annotation, field.default)]
+        takes = "response_format" in lm.supported_params, lm.supports_response_schema
+        formats = self._formats.setdefault(signature, {})
+        if takes not in formats or not _are(formats[takes][0], parts):
+            made: dict[str, Any] = {}
+            super()._prepare_response_format(lm, made, signature)
+            formats[takes] = parts, made
+        lm_kwargs.update(formats[takes][1])
+
+
+def _are(some: list[Any], others: list[Any]) -> bool:
+    pairs = zip(some, others, strict=False)
+    return len(some) == len(others) and all(a is b for a, b in pairs)
 
 
 @contextmanager

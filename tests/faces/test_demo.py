@@ -5,6 +5,8 @@ without them in every prompt that it is sent, no uplift and no promotion.
 """
 
 import json
+import socket
+import urllib.request
 
 import nbformat
 import pytest
@@ -17,7 +19,10 @@ from tests.faces.project import (
     SLUG,
     answering,
     copy_project,
+    in_the_middle,
     kedro,
+    kedro_begun,
+    press_ctrl_c,
     return_form_answer,
     triage_answer,
 )
@@ -90,6 +95,45 @@ def test_promoted_program_answers_new_messages(project, address, pipeline):
     assert [line["program"] for line in lines] == ["optimized"] * 5
     numbers = [line["outputs"]["order_number"] for line in lines]
     assert numbers == ["AF-38415", "AF-92760", "AF-17049", "AF-60482", "AF-51937"]
+
+
+@pytest.fixture
+def service(project, address):
+    """The project behind `kedro server`, and its address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = ("server", "start", f"--env={ENVIRONMENT}", f"--port={port}")
+    server = kedro_begun(project, *command, base_url=address)
+    base = f"http://127.0.0.1:{port}"
+    in_the_middle(server, lambda: _responds(f"{base}/health"))
+    yield base
+    press_ctrl_c(server)
+    server.communicate(timeout=60)
+
+
+def _responds(url):
+    try:
+        return urllib.request.urlopen(url).status == 200  # noqa: S310 -- loopback
+    except OSError:
+        return False
+
+
+def test_service_answers_each_request_by_its_parameters(project, service):
+    """A request with a wrong role is refused in a sentence; the next one is served."""
+
+    def post(role):
+        body = {"pipeline_names": ["predict"], "params": {"role": role}}
+        body["params"] |= {"predict": {"outputs": "served.jsonl"}}
+        headers = {"Content-Type": "application/json"}
+        data = json.dumps(body).encode()
+        request = urllib.request.Request(f"{service}/run", data, headers)  # noqa: S310
+        return json.load(urllib.request.urlopen(request))  # noqa: S310 -- loopback
+
+    refused = post("nosuch")
+    assert refused["error"]["message"].startswith("role='nosuch' cannot be used:")
+    assert post(ROLE)["status"] == "success"
+    assert len((project / "served.jsonl").read_text().splitlines()) == 5
 
 
 def test_roles_never_write_into_one_anothers_folder(project):

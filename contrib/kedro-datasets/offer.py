@@ -59,7 +59,10 @@ def main(checkout: Path) -> None:
     for file, anchor, lines in LINES:
         path = plugin / file
         text = path.read_text("utf-8").split("\n")
-        at = next(i for i, line in enumerate(text) if line.startswith(anchor[1:]))
+        places = (i for i, line in enumerate(text) if line.startswith(anchor[1:]))
+        at = next(places, None)
+        if at is None:
+            sys.exit(f"{path}: no line begins with {anchor[1:]!r}. Correct LINES here.")
         text.insert(at if anchor[0] == "+" else at + 1, lines)
         path.write_text("\n".join(text), "utf-8")
 

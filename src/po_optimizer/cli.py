@@ -26,7 +26,6 @@ from po_optimizer.console.logs import show_examples
 from po_optimizer.console.messages import explain, print_plainly
 from po_optimizer.console.next_step import Invocation
 from po_optimizer.errors import (
-    DamagedArtifactError,
     InterruptedRunError,
     PoOptimizerError,
     SettingError,
@@ -36,7 +35,7 @@ from po_optimizer.errors import (
 )
 from po_optimizer.lms import StopRun, force_exit
 from po_optimizer.lms.visible import visible
-from po_optimizer.persistence.format import read_local
+from po_optimizer.persistence.format import newest, read_local
 from po_optimizer.persistence.outline import outline_program
 from po_optimizer.roles.scaffold import write_role
 
@@ -203,10 +202,7 @@ def describe_program(path: Path) -> str:
     Raises:
         DamagedArtifactError: It is not what was saved.
     """
-    if path.is_dir():
-        path = max(path.glob(f"*/{path.name}"), default=path)
-    if path.is_dir():
-        raise DamagedArtifactError(str(path), "no version of a program is in it")
+    path = newest(path)
     parts = [
         f"{predictor.path}\n{predictor.instructions}\n\n"
         f"{', '.join(predictor.inputs)} -> {', '.join(predictor.outputs)}; "

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from po_optimizer.errors import ArtifactError
 from po_optimizer.integrations.exports.command import export
 from po_optimizer.integrations.exports.conformance import check_export, probe_inputs
+from po_optimizer.integrations.exports.targets import TARGETS
 from po_optimizer.integrations.exports.template import (
     Template,
     TemplateMessage,
@@ -116,7 +117,8 @@ def test_export_that_differs_is_refused():
     first = TemplateMessage("system", ("Another text.",))
     other = Template("predict", ("question",), (first, *template.messages[1:]), {})
     with pytest.raises(ArtifactError, match="renders other messages than DSPy"):
-        check_export(other, predictor, "chat")
+        target = TARGETS["messages"]
+        check_export(other, predictor, "chat", target.renderer(target.files(other)))
 
 
 def test_langfuse_has_the_braces_that_name_no_input(tmp_path):

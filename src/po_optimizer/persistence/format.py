@@ -151,6 +151,20 @@ def read(folder: Folder, name: str) -> Document:
     return parse(data, where)
 
 
+def newest(path: Path) -> Path:
+    """A document's path: the folder of a versioned one stands for its newest version.
+
+    Raises:
+        DamagedArtifactError: No version is in the folder.
+    """
+    if path.is_dir():
+        versions = path.glob(f"*/{path.name}") if path.suffix else path.glob("*.json")
+        path = max(versions, default=path)
+    if path.is_dir():
+        raise DamagedArtifactError(str(path), "no version of a program is in it")
+    return path
+
+
 def read_local(path: str | Path) -> Document:
     """The document at a local path; see `read`."""
     path = Path(path).expanduser()

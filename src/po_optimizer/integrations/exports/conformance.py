@@ -1,6 +1,6 @@
 """Is what an export renders, byte for byte, what DSPy sends?"""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
@@ -9,7 +9,7 @@ import dspy
 from po_optimizer.errors import ArtifactError
 from po_optimizer.integrations.exports.template import (
     AdapterName,
-    Message,
+    Render,
     Template,
     sent_by_dspy,
     text_of,
@@ -18,7 +18,6 @@ from po_optimizer.persistence.codec.values import FAILURES
 from po_optimizer.persistence.scripted_answers import value_of
 
 N_INPUTS = 20
-Render = Callable[[Mapping[str, str]], list[Message]]
 
 _TEXTS = (
     "one plain line",
@@ -72,7 +71,7 @@ def check_export(
     template: Template,
     predictor: dspy.Predict,
     adapter: AdapterName,
-    render: Render | None = None,
+    render: Render,
 ) -> int:
     """Compares an export with DSPy; gives the number of inputs that were compared.
 
@@ -80,12 +79,11 @@ def check_export(
         template: Of the predictor under the adapter.
         predictor: What DSPy calls.
         adapter: Between the two and the LM.
-        render: The export's way from texts to messages; None: the template's own.
+        render: The export's way from texts to messages.
 
     Raises:
         ArtifactError: The messages differ.
     """
-    render = render or template.render
     inputs = probe_inputs(predictor)
     for number, values in enumerate(inputs, start=1):
         expected = sent_by_dspy(predictor, adapter, values)

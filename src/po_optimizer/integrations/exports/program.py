@@ -8,7 +8,6 @@ from typing import Any
 
 import dspy
 
-from po_optimizer.errors import DamagedArtifactError
 from po_optimizer.persistence import format as fmt
 from po_optimizer.persistence.codec.modules import predictors
 from po_optimizer.persistence.components import inspect_program
@@ -43,11 +42,7 @@ def read_program(path: Path) -> StoredProgram:
         DamagedArtifactError: It is not what was saved.
         ArtifactError: It cannot be read.
     """
-    if path.is_dir():
-        versions = path.glob(f"*/{path.name}") if path.suffix else path.glob("*.json")
-        path = max(versions, default=path)
-    if path.is_dir():
-        raise DamagedArtifactError(str(path), "no version of a program is in it")
+    path = fmt.newest(path)
     document = fmt.read_local(path)
     program = inspect_program(path.read_bytes(), str(path))
     by_path = predictors(program)

@@ -7,12 +7,16 @@ from typing import Any, Protocol
 
 import jinja2
 
-from po_optimizer.integrations.exports.template import Message, Slot, Template
+from po_optimizer.integrations.exports.template import (
+    Message,
+    Render,
+    Slot,
+    Template,
+    Texts,
+)
 
-Texts = Mapping[str, str]
 Files = dict[str, str]
 """File name -> content."""
-Render = Callable[[Texts], list[Message]]
 
 
 class Target(Protocol):

@@ -3,7 +3,7 @@
 import re
 import typing
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,6 +15,8 @@ from po_optimizer.errors import ArtifactError
 AdapterName = Literal["chat", "json", "xml"]
 Message = dict[str, str]
 """`role` and `content`, as every chat API takes them."""
+Texts = Mapping[str, str]
+Render = Callable[[Texts], list[Message]]
 
 
 @dataclass(frozen=True)
@@ -46,19 +48,6 @@ class Template:
     inputs: tuple[str, ...]
     messages: tuple[TemplateMessage, ...]
     config: Mapping[str, Any]
-
-    def render(self, texts: Mapping[str, str]) -> list[Message]:
-        """The messages for inputs that are texts already."""
-        return [
-            {
-                "role": message.role,
-                "content": "".join(
-                    part if isinstance(part, str) else texts[part.name]
-                    for part in message.parts
-                ),
-            }
-            for message in self.messages
-        ]
 
 
 class _Asked(BaseException):

@@ -22,7 +22,6 @@ from po_optimizer.optimization.report import Ended, Scored, Started, listening
 from po_optimizer.optimization.run_identity import optimization_id
 from po_optimizer.params import MLflowParams
 from po_optimizer.persistence import save_program
-from po_optimizer.reporting.prompt_diff import prompt_changes, prompt_diff_html
 
 logger = logging.getLogger(__name__)
 
@@ -197,9 +196,7 @@ class Tracker:
             self.client.link_traces_to_run(traces, self.run_id)
 
     @_tolerant
-    def log_program(
-        self, program: dspy.Module, baseline: dspy.Module | None = None
-    ) -> None:
+    def log_program(self, program: dspy.Module) -> None:
         """The program as an MLflow model, whose loader is ours: data, no pickle."""
         with tempfile.TemporaryDirectory() as folder:
             document = Path(folder) / "program.json"
@@ -212,10 +209,6 @@ class Tracker:
                 pip_requirements=["po-optimizer"],
             )
             self.client.log_artifacts(self.run_id, str(model), "program")
-        if baseline is not None:
-            self.log_text(
-                prompt_diff_html(prompt_changes(baseline, program)), "prompt_diff.html"
-            )
 
     def _finish(self, how: str, status: str) -> None:
         if self.run_id is not None:

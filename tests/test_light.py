@@ -94,5 +94,5 @@ with serving(answer) as server:
     )
     modules = set(done.stdout.split())
     assert "po_optimizer.optimization.preflight" in modules, done.stderr
-    spared = {"pandas", "IPython", "litellm", "optuna", "plotly.express"}
+    spared = {"pandas", "IPython", "litellm", "optuna", "plotly.graph_objs"}
     assert not modules & {*spared, "scipy.sparse", "scipy.stats"}

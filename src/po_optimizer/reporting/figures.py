@@ -1,11 +1,12 @@
 """The figures of a report."""
 
+from __future__ import annotations  # plotly's classes load when they are used
+
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 from pydantic import AliasChoices, ConfigDict, Field
 
 from po_optimizer.evaluation.estimates import Estimate
@@ -222,6 +223,8 @@ def usage_figure(stages: Mapping[str, Usage]) -> go.Figure:
             {"LM minutes": ([u.seconds / 60 for u in usages], "#cc79a7")},
         ),
     ]
+    from plotly.subplots import make_subplots  # noqa: PLC0415 -- loads the classes
+
     figure = make_subplots(rows=len(panels), cols=1, vertical_spacing=0.16)
     for number, (title, bars) in enumerate(panels, start=1):
         for name, (values, color) in bars.items():

@@ -1,5 +1,7 @@
 """The figure of what a metric tells apart."""
 
+from __future__ import annotations  # plotly's classes load when they are used
+
 from html import escape
 
 import plotly.graph_objects as go

@@ -3,6 +3,8 @@
 Everything that a program, an LM or a document said is escaped (Jinja's autoescape).
 """
 
+from __future__ import annotations  # plotly's classes load when they are used
+
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path

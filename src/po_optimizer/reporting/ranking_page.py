@@ -1,5 +1,7 @@
 """What a ranking shows: a table, figures, a page."""
 
+from __future__ import annotations  # plotly's classes load when they are used
+
 import itertools
 from html import escape
 

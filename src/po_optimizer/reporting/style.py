@@ -1,5 +1,7 @@
 """One style for all figures: plotly, legible on light and on dark ground."""
 
+from __future__ import annotations  # plotly's classes load when they are used
+
 from collections.abc import Sequence
 
 import plotly.graph_objects as go

@@ -4,6 +4,8 @@ It draws what this package's figures hold: markers, lines, bars that stack, erro
 and straight lines across. kedro-viz draws the same figures with plotly.
 """
 
+from __future__ import annotations  # plotly's classes load when they are used
+
 import math
 from collections import defaultdict
 from collections.abc import Sequence

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import plotly.graph_objects as go
-
 from po_optimizer.errors import PoOptimizerError
 from po_optimizer.evaluation.ranking import FinishedRun, Ranking, rank
 from po_optimizer.reporting.ranking_page import (
@@ -35,7 +33,7 @@ def rank_runs(
     return rank(finished_runs).model_dump(mode="json")
 
 
-def draw_ranking(ranking: dict[str, Any]) -> dict[str, go.Figure]:
+def draw_ranking(ranking: dict[str, Any]) -> dict[str, Any]:
     """Objectives with intervals, and against the seconds that they cost."""
     checked = Ranking.model_validate(ranking)
     return {

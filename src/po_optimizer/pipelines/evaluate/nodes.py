@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import dspy
-import plotly.graph_objects as go
 
 from po_optimizer.console.live import watch
 from po_optimizer.datasets.record_stream import RecordStream
@@ -182,8 +181,11 @@ def draw_figures(
     optimized_predictions: RecordStream,
     trials: list[dict[str, Any]] | None,
     lm_usage: dict[str, Any],
-) -> dict[str, go.Figure]:
-    """The report's figures, each a catalog entry that kedro-viz shows."""
+) -> dict[str, Any]:
+    """The report's figures, each a catalog entry that kedro-viz shows.
+
+    Kedro resolves the types of all nodes before a run: plotly's would load with them.
+    """
     figures = report_figures(
         ScoreReport.model_validate(score_report),
         Predictions(baseline_predictions),

@@ -3,8 +3,6 @@
 from logging import getLogger
 from typing import Any
 
-import plotly.graph_objects as go
-
 from po_optimizer.evaluation import MetricReport
 from po_optimizer.evaluation import metric_report as check_up
 from po_optimizer.lms import MeteredLM, StopRun, use_lm
@@ -46,6 +44,6 @@ def check_metric(
     return report.model_dump(mode="json")
 
 
-def draw_metric(metric_report: dict[str, Any]) -> go.Figure:
+def draw_metric(metric_report: dict[str, Any]) -> Any:
     """Each family's scores, a point an example."""
     return metric_figure(MetricReport.model_validate(metric_report))

@@ -28,6 +28,14 @@ COMMANDS = {
         "po_optimizer.integrations.traces:import_traces",
         "Write records out of MLflow's, Langfuse's or OTLP traces.",
     ),
+    "pack": (
+        "po_optimizer.integrations.packs.command:pack",
+        "Seal an optimization in one file.",
+    ),
+    "replay": (
+        "po_optimizer.integrations.packs.command:replay_command",
+        "Repeat a packed optimization without an LM, or under another metric.",
+    ),
     "export": (
         "po_optimizer.integrations.exports.command:export",
         "Write a stored program's prompts for use without DSPy.",

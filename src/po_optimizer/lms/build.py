@@ -199,13 +199,14 @@ def _describe(
         "num_threads": num_threads,
         "seconds_per_example": 5.0,
     }
-    extra = {k: v for k, v in shown(settings).items() if k not in _OWN_FIELDS}
+    given = {k: v for k, v in shown(settings).items() if v is not None}
+    extra = {k: v for k, v in given.items() if k not in _OWN_FIELDS}
     return LMParams(**fields, extra=extra)
 
 
 def shown(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings that are data and hold no secret, each judged by itself."""
-    return {k: v for k, v in settings.items() if v is not None and _is_shown(k, v)}
+    return {k: v for k, v in settings.items() if _is_shown(k, v)}
 
 
 def _is_shown(name: str, value: Any) -> bool:

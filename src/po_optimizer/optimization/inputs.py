@@ -4,7 +4,7 @@ Of an LM it says how it was asked, never where it answers nor with which key.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +18,12 @@ from po_optimizer.lms.build import shown
 from po_optimizer.optimization.job import Job
 from po_optimizer.params import Frozen, LMParams, OptimizeParams, RoleParams
 from po_optimizer.persistence.codec.imports import Imports, import_path
-from po_optimizer.persistence.codec.values import FAILURES, Decoder, Encoder
+from po_optimizer.persistence.codec.values import (
+    FAILURES,
+    Decoder,
+    Encoder,
+    is_secret,
+)
 
 FILE = "inputs.json"
 
@@ -26,6 +31,12 @@ NOWHERE = "http://replay.invalid/v1"
 """In place of an address: that there is one may change how DSPy asks."""
 
 _ADDRESSES = ("api_base", "base_url")
+
+
+def without_secrets(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that are data, and neither a secret nor an address."""
+    plain = shown(settings).items()
+    return {k: v for k, v in plain if k not in _ADDRESSES and not is_secret(k, v)}
 
 
 class OwnLM(Frozen):
@@ -50,7 +61,7 @@ class OwnLM(Frozen):
     @classmethod
     def of(cls, lm: Any) -> "OwnLM":
         """Describes an LM that a run has adopted."""
-        settings = shown(lm.kwargs)
+        settings = without_secrets(lm.kwargs)
         settings |= {name: NOWHERE for name in _ADDRESSES if lm.kwargs.get(name)}
         switches = {k: v for k, v in vars(lm.adapter).items() if isinstance(v, bool)}
         return cls(
@@ -84,8 +95,8 @@ class LMInput(Frozen):
     def of(cls, lm: MeteredLM) -> "LMInput":
         """Describes an LM of a run."""
         params = lm.params
-        extra = {k: v for k, v in params.extra.items() if k not in _ADDRESSES}
         weights = params.embedded and params.embedded.model_copy(update={"path": None})
+        extra = without_secrets(params.extra)
         update = {"api_base": None, "extra": extra, "embedded": weights}
         return cls(
             slug=lm.slug,
@@ -160,7 +171,7 @@ class RunInputs(Frozen):
         metric = job.metric
         named = metric if hasattr(metric, "__qualname__") else type(metric)
         return cls(
-            role=role,
+            role=role and _without_secret_arguments(role),
             program=import_path(type(job.student)),
             metric=import_path(named),
             params=job.params,
@@ -168,6 +179,15 @@ class RunInputs(Frozen):
             prompt_lm=LMInput.of(job.prompt_lm),
             examples=Examples.of(job.trainset, job.valset),
         )
+
+
+def _without_secret_arguments(role: RoleParams) -> RoleParams:
+    groups = {"program_args": role.program_args, "metric_args": role.metric_args}
+    update = {
+        group: {k: v for k, v in arguments.items() if not is_secret(k, v)}
+        for group, arguments in groups.items()
+    }
+    return role.model_copy(update=update)
 
 
 def write_inputs(inputs: RunInputs, workspace: Path) -> None:

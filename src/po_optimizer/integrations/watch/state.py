@@ -102,11 +102,11 @@ class WatchedRun:
     def _spent(self) -> Usage:
         usages = (
             Ledger(path).totals(optimization_id=self.optimization_id)
-            for path in self._ledgers()
+            for path in self.ledgers()
         )
         return sum(usages, start=Usage())
 
-    def _ledgers(self) -> Iterator[Path]:
+    def ledgers(self) -> Iterator[Path]:
         """Of every LM of the role in a project's data, or below the workspace."""
         yield from (self.workspace / "lms").rglob("ledger.sqlite")
         if (place := self._place()) is not None:

@@ -1,0 +1,136 @@
+"""The code of a run: named by people and projects, never imported by a pack."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dspy
+from kedro.framework.project import settings
+from kedro.utils import find_kedro_project
+
+from po_optimizer.errors import SettingError
+from po_optimizer.optimization.inputs import RunInputs
+from po_optimizer.params import RoleParams
+from po_optimizer.persistence.codec.values import is_secret
+from po_optimizer.roles import load_metric, make_program
+from po_optimizer.roles.build import check_metric, check_program
+from po_optimizer.roles.metric import Metric
+
+
+@dataclass(frozen=True)
+class Code:
+    """The program and the metric of a run, as they are here.
+
+    Args:
+        program: What `optimize` was given, or its class; None: the role makes it.
+        metric: The run's own.
+        role: Makes the program, and tells its arguments.
+    """
+
+    program: Any
+    metric: Metric
+    role: RoleParams | None = None
+
+    def student(self, lm: Any) -> dspy.Module:
+        """The program before it was optimized."""
+        if self.role is not None and self.program is None:
+            return make_program(self.role, lm)
+        return check_program("program", self.program)
+
+    @property
+    def arguments(self) -> Mapping[str, Any] | None:
+        """What the program was made with; None: unknown."""
+        return self.role.program_args if self.role else None
+
+    @property
+    def packages(self) -> list[str]:
+        """Whose classes of data the examples may be of."""
+        names = [type(self.program).__module__, self.metric.__module__]
+        if self.role is not None:
+            paths = (self.role.program, self.role.metric, self.role.record)
+            names += [_module(path) for path in paths if path]
+        return sorted({name.rpartition(".")[0] or name for name in names})
+
+
+def find_code(
+    inputs: RunInputs, program: str | None = None, metric: str | None = None
+) -> Code:
+    """The code by name, or that of the role in the project here.
+
+    Args:
+        inputs: What the run was made of; what it names is compared, not imported.
+        program: Import path of the program, its class, or a function that makes it.
+        metric: Import path of the run's own metric.
+
+    Raises:
+        SettingError: Nobody has named it, the project names another one, or it cannot
+            be imported.
+    """
+    if inputs.role is None:
+        named = RoleParams(
+            program=_given("--program", program, inputs.program),
+            metric=_given("--own-metric", metric, inputs.metric),
+        )
+        return Code(make_program(named), check_metric(load_metric(named)))
+    here = _role_here(inputs.role.name)
+    role = inputs.role.model_copy(
+        update={
+            "program": _agreed("--program", program, inputs.role.program, here.program),
+            "metric": _agreed("--own-metric", metric, inputs.role.metric, here.metric),
+            "program_args": _arguments(inputs.role.program_args, here.program_args),
+            "metric_args": _arguments(inputs.role.metric_args, here.metric_args),
+        }
+    )
+    return Code(None, load_metric(role), role)
+
+
+def _role_here(name: str) -> RoleParams:
+    project = find_kedro_project(Path.cwd())
+    if project is None:
+        raise SettingError(
+            "role",
+            name,
+            f"{Path.cwd()} is in no project that has it",
+            "Type the command in the folder of a project with this role.",
+        )
+    loader = settings.CONFIG_LOADER_CLASS(
+        str(Path(project) / settings.CONF_SOURCE),
+        runtime_params={"role": name},
+        **settings.CONFIG_LOADER_ARGS,
+    )
+    return RoleParams.model_validate(loader["parameters"]["role"])
+
+
+def _given(option: str, path: str | None, recorded: str) -> str:
+    if path:
+        return path
+    raise SettingError(
+        option,
+        None,
+        f"the run is no role's; it was made of {recorded}, which is not imported "
+        "because a file says so",
+        f"If you trust that code, name what `optimize` was given: {option} "
+        "module:name.",
+    )
+
+
+def _agreed(option: str, path: str | None, recorded: str, here: str) -> str:
+    if path or recorded == here:
+        return path or here
+    raise SettingError(
+        option,
+        None,
+        f"the run was made of {recorded}, and the role here names {here}",
+        f"If you trust that code: {option} {recorded}",
+    )
+
+
+def _arguments(recorded: dict[str, Any], here: dict[str, Any]) -> dict[str, Any]:
+    """The run's; secrets, which do not travel, are the project's own."""
+    return recorded | {k: v for k, v in here.items() if is_secret(k, v)}
+
+
+def _module(path: str) -> str:
+    before, colon, _ = path.partition(":")
+    return before if colon else path.rpartition(".")[0]

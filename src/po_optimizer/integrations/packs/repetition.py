@@ -1,0 +1,141 @@
+"""A search once more, by answers alone."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import dspy
+import orjson
+
+from po_optimizer.errors import ArtifactError
+from po_optimizer.integrations.packs.answers import AnswerMissing
+from po_optimizer.integrations.packs.code import Code
+from po_optimizer.integrations.packs.job import make_job
+from po_optimizer.lms.cache import EndpointCache, caches_of
+from po_optimizer.optimization import Job, OptimizationResult, Trial
+from po_optimizer.optimization import optimize as run_optimizer
+from po_optimizer.optimization.inputs import RunInputs
+from po_optimizer.optimization.report import Event, Scored
+from po_optimizer.persistence import format as fmt
+from po_optimizer.persistence.codec.values import Encoder
+from po_optimizer.persistence.components import encode
+
+_TAKEN_OVER = ("provenance", "not_compared", "snapshot")
+"""Of a document: how the program came about and was saved, which is another story."""
+
+
+@dataclass(frozen=True)
+class Repetition:
+    """A search that was repeated.
+
+    Attributes:
+        job: What it was.
+        result: What it gave.
+        scored: Its trials with the results of each example.
+        n_paid: LM calls that were sent.
+    """
+
+    job: Job
+    result: OptimizationResult
+    scored: list[Scored]
+    n_paid: int
+
+
+@contextmanager
+def repeated(
+    inputs: RunInputs,
+    code: Code,
+    answers: Callable[[Path], EndpointCache],
+    most_trials: int | None,
+) -> Iterator[Repetition]:
+    """Repeats a search; in the block its LMs still answer as they did in it.
+
+    Args:
+        inputs: What the run was made of.
+        code: Its program and metric.
+        answers: In the place of each endpoint's cache.
+        most_trials: After them the search is ended; None: it ends by itself.
+    """
+    scored: list[Scored] = []
+
+    def collect(event: Event) -> None:
+        if isinstance(event, Scored):
+            scored.append(event)
+            if len(scored) == most_trials:
+                raise AnswerMissing
+
+    with TemporaryDirectory() as place, caches_of(answers):
+        folder = Path(place)
+        job = make_job(inputs, code, folder)
+        meters = [lm.meter for lm in job.lms]
+        for meter in meters:  # of an LM that no cache stands before
+            meter.guards.append(_refuse)
+        result = run_optimizer(job, workspace=folder / "run", progress=collect)
+        n_paid = sum(meter.ledger.totals().paid for meter in meters)
+        yield Repetition(job, result, scored, n_paid)
+
+
+def _refuse() -> None:
+    raise AnswerMissing
+
+
+def first_difference(trials: list[Trial], sealed: list[Trial]) -> str:
+    """Where two journals part, in words; "": nowhere."""
+    for here, there in zip(trials, sealed, strict=False):
+        if not here.same_as(there):
+            return (
+                f"trial {there.trial} scored {there.score} (n={there.n}, instruction "
+                f"{there.instruction}, demo set {there.demo_set}) then, and "
+                f"{here.score} (n={here.n}, {here.instruction}, {here.demo_set}) now"
+            )
+    if len(trials) != len(sealed):
+        return f"{len(sealed)} trials then, {len(trials)} now"
+    return ""
+
+
+def document_like(sealed: bytes, program: dspy.Module, code: Code) -> bytes:
+    """The file of the program, with what a search does not find taken over.
+
+    Taken over from the sealed document are its provenance, notes on how it was saved,
+    and the ids that DSPy draws for new predictors. All else is the program's own.
+
+    Args:
+        sealed: A stored document.
+        program: To compare with the one in it.
+        code: Tells the arguments of its constructor.
+
+    Raises:
+        ArtifactError: The document is damaged.
+    """
+    stored = fmt.check(_loads(sealed), "program.json")
+    own = encode(Encoder(), program, code.arguments)
+    kept = {name: stored[name] for name in _TAKEN_OVER if name in stored}
+    own = _with_ids(fmt.copy_of(own), stored) | kept
+    ordered = {name: own.pop(name) for name in stored if name in own}
+    return fmt.file_bytes({**ordered, **own})
+
+
+def _loads(data: bytes) -> Any:
+    try:
+        return orjson.loads(data)
+    except ValueError as error:
+        raise ArtifactError(f"program.json is no JSON: {error}.") from error
+
+
+def _with_ids(node: Any, stored: Any) -> Any:
+    """The node with the random ids of predictors that stand at the same place."""
+    if isinstance(node, list) and isinstance(stored, list):
+        pairs = zip(node, stored, strict=False)
+        return [*(_with_ids(a, b) for a, b in pairs), *node[len(stored) :]]
+    if not isinstance(node, dict) or not isinstance(stored, dict):
+        return node
+    drawn = "stage" in node and "signature" in node
+    return {
+        name: stored.get(name)
+        if drawn and name == "stage"
+        else _with_ids(value, stored.get(name))
+        for name, value in node.items()
+    }

@@ -1,0 +1,136 @@
+"""Repeating a sealed run here: by its answers alone, to the same program."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from po_optimizer.errors import PoOptimizerError, listed
+from po_optimizer.files import write_whole
+from po_optimizer.integrations.packs.answers import AnswerMissing, SealedAnswers
+from po_optimizer.integrations.packs.code import Code, find_code
+from po_optimizer.integrations.packs.other_metric import RankedCandidate, rank_again
+from po_optimizer.integrations.packs.pack_file import Pack, read_pack
+from po_optimizer.integrations.packs.repetition import (
+    Repetition,
+    document_like,
+    first_difference,
+    repeated,
+)
+from po_optimizer.lms import use_lm
+from po_optimizer.optimization.report import OptimizationReport
+from po_optimizer.optimization.run_identity import changes
+from po_optimizer.persistence import format as fmt
+from po_optimizer.roles.metric import Metric
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """A run that was repeated.
+
+    Attributes:
+        program: The file of the program, the sealed one byte for byte.
+        sha256: Of that file.
+        report: Of the search here.
+        differences: What is different here from where the run was made, in words.
+        n_paid: LM calls that were sent: 0.
+        ranking: Its candidates under another metric; []: none was asked for.
+        n_val: Examples of the valset.
+    """
+
+    program: Path
+    sha256: str
+    report: OptimizationReport
+    differences: list[str]
+    n_paid: int
+    ranking: list[RankedCandidate]
+    n_val: int
+
+
+def replay(
+    file: Path,
+    folder: Path,
+    *,
+    code: Code | None = None,
+    program: str | None = None,
+    own_metric: str | None = None,
+    metric: Metric | None = None,
+) -> Replayed:
+    """Repeats a sealed run with 0 LM calls, and proves that it is the same one.
+
+    Args:
+        file: As `pack_run` wrote it.
+        folder: Takes `program.json` and, with another metric, `ranking.json`.
+        code: Its program and metric; None: by the names that follow.
+        program: Import path, of a run that is no role's.
+        own_metric: Import path of its metric, likewise.
+        metric: Another one, by which its candidates are ranked again.
+
+    Raises:
+        PoOptimizerError: The file cannot be used, or the run came out differently.
+    """
+    pack = read_pack(file)
+    code = code or find_code(pack.inputs, program, own_metric)
+    missing: list[str] = []
+    sealed = SealedAnswers(pack.answers, missing)
+    most = None if pack.manifest.completed else len(pack.trials)
+    with repeated(pack.inputs, code, lambda _folder: sealed, most) as repetition:
+        report = repetition.result.report
+        differences = changes(pack.manifest.fingerprint, report.fingerprint)
+        document = document_like(pack.program, repetition.result.program, code)
+        problem = _problem(pack, repetition, missing, document)
+        if problem:
+            raise _not_the_same(file, problem, differences)
+        ranking = _rank(repetition, metric) if metric else []
+    target = folder / "program.json"
+    write_whole(target, document)
+    if ranking:
+        rows = ",\n".join(row.model_dump_json() for row in ranking)
+        write_whole(folder / "ranking.json", f"[\n{rows}\n]\n")
+    return Replayed(
+        program=target,
+        sha256=fmt.sha256(document),
+        report=report,
+        differences=differences,
+        n_paid=repetition.n_paid,
+        ranking=ranking,
+        n_val=len(repetition.job.valset),
+    )
+
+
+def _problem(
+    pack: Pack, repetition: Repetition, missing: list[str], document: bytes
+) -> str:
+    """Why it is not the same run; "": it is."""
+    if missing and pack.manifest.completed:
+        return f"it asks what was not asked then: {missing[0][-300:]!r}"
+    difference = first_difference(repetition.result.trials, pack.trials)
+    if difference or document == pack.program:
+        return difference
+    stored, here = fmt.parse(pack.program, "then"), fmt.parse(document, "here")
+    parts = [k for k in {**stored, **here} if stored.get(k) != here.get(k)]
+    return f"the program differs in {listed(p for p in parts if p != 'digest')}"
+
+
+def _not_the_same(file: Path, problem: str, differences: list[str]) -> PoOptimizerError:
+    others = f"Different here: {listed(differences, 30)}. " if differences else ""
+    return PoOptimizerError(
+        f"{file} was not repeated: {problem}. {others}No LM was asked and nothing is "
+        "written. Install the versions and the code of then to repeat it."
+    )
+
+
+def _rank(repetition: Repetition, metric: Metric) -> list[RankedCandidate]:
+    """The ranking; a metric that asks an LM is given what the run has asked."""
+    lm = repetition.job.task_lm
+    try:
+        with use_lm(lm, stage="replay"):
+            lm.meter.guards.append(_refuse)
+            return rank_again(repetition.scored, repetition.job.valset, metric)
+    except AnswerMissing as error:
+        raise PoOptimizerError(
+            f"the other metric asks an LM what the run has not asked: {error} Name one "
+            "that asks no LM."
+        ) from error
+
+
+def _refuse() -> None:
+    raise AnswerMissing

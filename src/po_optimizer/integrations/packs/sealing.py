@@ -1,0 +1,155 @@
+"""Sealing a run: repeated by its own kept answers first, which proves the pack."""
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from po_optimizer.errors import PoOptimizerError, listed
+from po_optimizer.files import read_whole
+from po_optimizer.integrations.packs.answers import CollectedAnswers, open_stores
+from po_optimizer.integrations.packs.code import Code, find_code
+from po_optimizer.integrations.packs.pack_file import Manifest, Pack, write_pack
+from po_optimizer.integrations.packs.repetition import (
+    document_like,
+    first_difference,
+    repeated,
+)
+from po_optimizer.integrations.watch.state import WatchedRun, find_runs
+from po_optimizer.optimization import read_journal
+from po_optimizer.optimization.inputs import read_inputs
+from po_optimizer.persistence import format as fmt
+
+_PROGRAMS = (
+    "program.json",
+    "../candidate_program.json",
+    "best_program_so_far.json",
+)
+"""Where the program of a run lies from its workspace: Python's, a project's, any."""
+_SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL", re.IGNORECASE)
+_SHORTEST_SECRET = 8
+
+
+def pack_run(
+    run: Path,
+    target: Path,
+    *,
+    code: Code | None = None,
+    program: str | None = None,
+    metric: str | None = None,
+) -> Pack:
+    """Seals the run in a file, once it was repeated with 0 LM calls and came out alike.
+
+    Args:
+        run: Its workspace, or a folder in which it is the only one.
+        target: The file.
+        code: Its program and metric; None: by the names that follow.
+        program: Import path, of a run that is no role's.
+        metric: Likewise.
+
+    Raises:
+        PoOptimizerError: It cannot be repeated, or a secret would stand in the file.
+    """
+    found = _sole_run(run)
+    inputs = read_inputs(found.workspace)
+    code = code or find_code(inputs, program, metric)
+    journal = found.workspace / "trials.jsonl"
+    trials, completed = read_journal(journal), journal.with_suffix(".complete").exists()
+    document = _document(found.workspace)
+    used: dict[str, bytes] = {}
+    missing: list[str] = []
+    likely = (inputs.task_lm.cache_folder, inputs.prompt_lm.cache_folder)
+    stores = open_stores(found.ledgers(), likely)
+    answers = partial(CollectedAnswers, stores=stores, used=used, missing=missing)
+    most = None if completed else len(trials)
+    with repeated(inputs, code, answers, most) as repetition:
+        result = repetition.result
+    difference = first_difference(result.trials, trials)
+    if missing and completed:
+        difference = f"no answer is kept to {missing[0][-300:]!r}"
+    elif not difference and document_like(document, result.program, code) != document:
+        difference = "the program that is stored is another one"
+    if difference:
+        raise PoOptimizerError(
+            f"{found.workspace} cannot be packed: repeated by its kept answers it is "
+            f"not the same run: {difference}. Its code or its answers have changed: "
+            "run it again, then pack it."
+        )
+    pack = Pack(
+        Manifest(
+            made_with=fmt.versions() | {"po-optimizer": version("po-optimizer")},
+            optimization_id=found.optimization_id,
+            completed=completed,
+            fingerprint=result.report.fingerprint,
+        ),
+        inputs,
+        trials,
+        used,
+        document,
+    )
+    _check_secrets(pack)
+    write_pack(target, pack)
+    return pack
+
+
+def _sole_run(folder: Path) -> WatchedRun:
+    runs = find_runs(folder)
+    if len(runs) == 1:
+        return runs[0]
+    names = listed((run.name for run in runs), 30)
+    problem = f"there are {names}: name one" if runs else "there is none"
+    raise PoOptimizerError(
+        f"RUN={str(folder)!r} is no folder of one optimization: {problem}. It is the "
+        "folder that trials.jsonl lies in."
+    )
+
+
+def _document(workspace: Path) -> bytes:
+    for name in _PROGRAMS:
+        try:
+            return read_whole((workspace / name).resolve())
+        except FileNotFoundError:
+            continue
+    raise PoOptimizerError(
+        f"{workspace} holds no program yet: pack it when its baseline was evaluated."
+    )
+
+
+def _check_secrets(pack: Pack) -> None:
+    """Refuses to write what a variable of this environment keeps secret.
+
+    Nothing of the kind is collected: this is for what a prompt or an answer repeats.
+
+    Raises:
+        PoOptimizerError: A member holds a secret; the variable is named.
+    """
+    members = {
+        "the inputs": pack.inputs.model_dump_json(),
+        "the journal": "".join(trial.model_dump_json() for trial in pack.trials),
+        "the program": pack.program.decode(),
+        "the requests": "\n".join(pack.answers),
+        "the answers": b"\n".join(pack.answers.values()).decode(),
+    }
+    for variable, secret in _secrets():
+        spelled = (secret, json.dumps(secret)[1:-1])
+        where = [n for n, text in members.items() if any(s in text for s in spelled)]
+        if where:
+            raise PoOptimizerError(
+                f"the run cannot be packed: {listed(where)} hold the value of "
+                f"{variable}. Take it out of records and prompts, and run again."
+            )
+
+
+def _secrets() -> Iterator[tuple[str, str]]:
+    """Names and values of the environment: keys, and passwords in addresses."""
+    for name, value in os.environ.items():
+        if _SECRET.search(name) and len(value) >= _SHORTEST_SECRET:
+            yield name, value
+        if "://" in value and "@" in value:
+            yield name, value
+            if password := urlsplit(value.split()[0]).password:
+                yield name, password

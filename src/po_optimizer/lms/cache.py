@@ -10,9 +10,10 @@ the n-th call of its kind, so that a resumed run finds it.
 """
 
 import json
+import re
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
@@ -47,6 +48,7 @@ class _Call:
     key: str | None = None
 
 
+_SECRET_NAME = re.compile(r"key|token|secret|password|credential|header|auth", re.I)
 _current_call: ContextVar[_Call | None] = ContextVar("po_cached_call", default=None)
 _install_lock = threading.Lock()
 
@@ -116,11 +118,21 @@ class SingleFlight:
 def identifying(
     request: dict[str, Any], ignored: list[str] | None = None
 ) -> dict[str, Any]:
-    """What an answer is kept by: what is sent, else DSPy's request."""
+    """What an answer is kept by: what is sent, else DSPy's request.
+
+    Secrets are no part of it, so that they may be renewed and need not be known.
+    """
     call = _current_call.get()
     if call is not None and call.sent is not None:
         return call.sent
-    return {name: part for name, part in request.items() if name not in (ignored or ())}
+    parts = request.items()
+    return {k: v for k, v in parts if k not in (ignored or ()) and not is_secret(k, v)}
+
+
+def is_secret(name: str, value: Any) -> bool:
+    """Whether an argument of an LM is a key, or headers that may contain one."""
+    named = name not in {"messages", "prompt"} and _SECRET_NAME.search(name)
+    return bool(named) and isinstance(value, str | Mapping)
 
 
 class EndpointCache:

@@ -24,7 +24,12 @@ from dspy.clients.engines.legacy_engine import AsyncLegacyEngine, LegacyEngine
 from dspy.clients.errors import error_boundary
 from dspy.lm15 import Request, Response
 
-from po_optimizer.lms.cache import keep_answer, load_answer, numbered_request
+from po_optimizer.lms.cache import (
+    is_secret,
+    keep_answer,
+    load_answer,
+    numbered_request,
+)
 from po_optimizer.lms.meter import CallUsage, LMIdentity, Meter, meter_of_run
 from po_optimizer.lms.program_threads import ProcessWide
 
@@ -32,7 +37,6 @@ from po_optimizer.lms.program_threads import ProcessWide
 os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
 
 _ADDRESSES = ("api_base", "base_url")
-_SECRET_NAME = re.compile(r"key|token|secret|password|credential|header|auth", re.I)
 _SECRET_VARIABLE = re.compile(r"_(API_KEY|ACCESS_KEY|SECRET|TOKEN|PASSWORD)$")
 _SHORTEST_SECRET = 6
 _OWN_METHODS = ("__call__", "acall", "forward", "aforward")
@@ -275,7 +279,9 @@ def identify(lm: Any, meter: Meter, options: Mapping[str, Any]) -> LMIdentity:
     """
     model, slug = model_name(lm), slug_of(lm)
     settings = {**(getattr(lm, "kwargs", None) or {}), **options}
-    endpoint = "\n".join([*_whose(lm), *_addresses(model, settings)])
+    endpoint = "\n".join(
+        [*_whose(lm), *_addresses(model, settings), *_headers(settings)]
+    )
     folder = hashlib.sha256(endpoint.encode()).hexdigest()[:12]
     return LMIdentity(
         slug,
@@ -313,11 +319,18 @@ def _addresses(model: str, settings: Mapping[str, Any]) -> list[str]:
     return addresses or [os.environ[name] for name in names if os.environ.get(name)]
 
 
+def _headers(settings: Mapping[str, Any]) -> Iterator[str]:
+    """What may choose who answers, and may be secret: no key of an answer has it."""
+    for name, value in sorted(settings.items()):
+        if "header" in name and isinstance(value, Mapping) and value:
+            yield f"{name}={sorted(value.items())}"
+
+
 def _secrets(model: str, settings: Mapping[str, Any]) -> Iterator[str]:
     """What must not be repeated: keys, headers and addresses, longest first."""
     texts = _addresses(model, settings)
     for name, value in settings.items():
-        if name not in {"messages", "prompt"} and _SECRET_NAME.search(name):
+        if is_secret(name, value):
             values = value.values() if isinstance(value, Mapping) else [value]
             texts += [text for text in values if isinstance(text, str)]
     texts += [v for k, v in os.environ.items() if _SECRET_VARIABLE.search(k)]

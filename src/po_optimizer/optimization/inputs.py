@@ -4,7 +4,7 @@ Of an LM it says how it was asked, never where it answers nor with which key.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +15,7 @@ from po_optimizer.errors import PoOptimizerError
 from po_optimizer.files import read_whole, write_whole
 from po_optimizer.lms import MeteredLM
 from po_optimizer.lms.build import shown
+from po_optimizer.lms.cache import is_secret as is_key
 from po_optimizer.optimization.job import Job
 from po_optimizer.params import Frozen, LMParams, OptimizeParams, RoleParams
 from po_optimizer.persistence.codec.imports import Imports, import_path
@@ -28,7 +29,7 @@ from po_optimizer.persistence.codec.values import (
 FILE = "inputs.json"
 
 NOWHERE = "http://replay.invalid/v1"
-"""In place of an address: that there is one may change how DSPy asks."""
+"""In place of addresses and secrets: that there is one changes how DSPy asks."""
 
 _ADDRESSES = ("api_base", "base_url")
 
@@ -36,7 +37,13 @@ _ADDRESSES = ("api_base", "base_url")
 def without_secrets(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings that are data, and neither a secret nor an address."""
     plain = shown(settings).items()
-    return {k: v for k, v in plain if k not in _ADDRESSES and not is_secret(k, v)}
+    return {k: v for k, v in plain if k not in _ADDRESSES and not is_key(k, v)}
+
+
+def _placeholders(settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, value in settings.items():
+        if value and (name in _ADDRESSES or is_key(name, value)):
+            yield name, {"none": "none"} if isinstance(value, Mapping) else NOWHERE
 
 
 class OwnLM(Frozen):
@@ -46,7 +53,7 @@ class OwnLM(Frozen):
         kind: Its class, as `module:Name`.
         model_type: Of DSPy's three.
         cache: Whether DSPy keeps its answers.
-        settings: Its arguments that are data, without secrets and addresses.
+        settings: Its arguments that are data; secrets and addresses are blanked.
         adapter: The class of DSPy's adapter.
         switches: The adapter's truth values, by attribute.
     """
@@ -62,7 +69,7 @@ class OwnLM(Frozen):
     def of(cls, lm: Any) -> "OwnLM":
         """Describes an LM that a run has adopted."""
         settings = without_secrets(lm.kwargs)
-        settings |= {name: NOWHERE for name in _ADDRESSES if lm.kwargs.get(name)}
+        settings |= dict(_placeholders(lm.kwargs))
         switches = {k: v for k, v in vars(lm.adapter).items() if isinstance(v, bool)}
         return cls(
             kind=import_path(type(lm)),

@@ -7,7 +7,6 @@ from typing import Any
 import dspy
 
 from po_optimizer.errors import MetricError
-from po_optimizer.optimization.guarded_metric import is_failed
 from po_optimizer.optimization.report import Scored
 from po_optimizer.params import Frozen
 from po_optimizer.roles.metric import Measure, Metric, output_names
@@ -23,7 +22,7 @@ class RankedCandidate(Frozen):
         score: Mean under the run's own metric over the n examples, in [0, 1].
         other_score: The same under the other metric.
         n: Examples of the valset to which its answers are known.
-        n_failed: Of these, answers that neither metric could use; they count as 0.0.
+        n_failed: Of these, answers that the other metric could not use: 0.0.
         rank: Under the run's own metric, from 1; None: not the whole valset is known.
         other_rank: The same under the other metric.
     """
@@ -117,15 +116,14 @@ def _row(key: _Key, answers: _Answers, measure: Measure) -> RankedCandidate:
         score=round(fmean(float(score) for *_, score in results), 4),
         other_score=round(fmean(score or 0.0 for score in scores), 4),
         n=len(results),
-        n_failed=sum(
-            score is None and is_failed(own)
-            for score, (*_, own) in zip(scores, results, strict=True)
-        ),
+        n_failed=scores.count(None),
     )
 
 
 def _score(measure: Measure, example: dspy.Example, prediction: Any) -> float | None:
     """The other metric's score; None: the answer is unusable, or there is none."""
+    if isinstance(prediction, tuple):  # GEPA's evaluations give the trace beside it
+        prediction = prediction[0]
     if isinstance(prediction, dspy.Prediction) and not output_names(prediction):
         return None  # the program raised
     try:

@@ -100,7 +100,8 @@ def document_like(sealed: bytes, program: dspy.Module, code: Code) -> bytes:
     """The file of the program, with what a search does not find taken over.
 
     Taken over from the sealed document are its provenance, notes on how it was saved,
-    and the ids that DSPy draws for new predictors. All else is the program's own.
+    the ids that DSPy draws for new predictors, and the order in which names stand. All
+    else is the program's own.
 
     Args:
         sealed: A stored document.
@@ -111,11 +112,11 @@ def document_like(sealed: bytes, program: dspy.Module, code: Code) -> bytes:
         ArtifactError: The document is damaged.
     """
     stored = fmt.check(_loads(sealed), "program.json")
-    own = encode(Encoder(), program, code.arguments)
+    own = fmt.copy_of(encode(Encoder(), program, code.arguments))
     kept = {name: stored[name] for name in _TAKEN_OVER if name in stored}
-    own = _with_ids(fmt.copy_of(own), stored) | kept
-    ordered = {name: own.pop(name) for name in stored if name in own}
-    return fmt.file_bytes({**ordered, **own})
+    if [*own["fingerprint"]] != [*stored["fingerprint"]]:
+        return fmt.file_bytes({**own, **kept})  # predictors in another order
+    return fmt.file_bytes(_as_stored({**own, **kept}, stored))
 
 
 def _loads(data: bytes) -> Any:
@@ -125,17 +126,17 @@ def _loads(data: bytes) -> Any:
         raise ArtifactError(f"program.json is no JSON: {error}.") from error
 
 
-def _with_ids(node: Any, stored: Any) -> Any:
-    """The node with the random ids of predictors that stand at the same place."""
+def _as_stored(node: Any, stored: Any) -> Any:
+    """The node with names in the order, and predictors with the ids, of the stored."""
     if isinstance(node, list) and isinstance(stored, list):
         pairs = zip(node, stored, strict=False)
-        return [*(_with_ids(a, b) for a, b in pairs), *node[len(stored) :]]
+        return [*(_as_stored(a, b) for a, b in pairs), *node[len(stored) :]]
     if not isinstance(node, dict) or not isinstance(stored, dict):
         return node
-    drawn = "stage" in node and "signature" in node
+    drawn = {"stage"} if "stage" in node and "signature" in node else set()
     return {
         name: stored.get(name)
-        if drawn and name == "stage"
-        else _with_ids(value, stored.get(name))
-        for name, value in node.items()
+        if name in drawn
+        else _as_stored(node[name], stored.get(name))
+        for name in dict.fromkeys([*(n for n in stored if n in node), *node])
     }

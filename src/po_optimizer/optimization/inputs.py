@@ -178,7 +178,7 @@ class RunInputs(Frozen):
         metric = job.metric
         named = metric if hasattr(metric, "__qualname__") else type(metric)
         return cls(
-            role=role and _without_secret_arguments(role),
+            role=role and without_secret_arguments(role),
             program=import_path(type(job.student)),
             metric=import_path(named),
             params=job.params,
@@ -188,7 +188,8 @@ class RunInputs(Frozen):
         )
 
 
-def _without_secret_arguments(role: RoleParams) -> RoleParams:
+def without_secret_arguments(role: RoleParams) -> RoleParams:
+    """The role without the arguments whose names say that they are secrets."""
     groups = {"program_args": role.program_args, "metric_args": role.metric_args}
     update = {
         group: {k: v for k, v in arguments.items() if not is_secret(k, v)}

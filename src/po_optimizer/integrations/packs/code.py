@@ -9,7 +9,7 @@ import dspy
 from kedro.framework.project import settings
 from kedro.utils import find_kedro_project
 
-from po_optimizer.errors import SettingError
+from po_optimizer.errors import PoOptimizerError, SettingError
 from po_optimizer.optimization.inputs import RunInputs
 from po_optimizer.params import RoleParams
 from po_optimizer.persistence.codec.values import is_secret
@@ -64,14 +64,11 @@ def find_code(
         metric: Import path of the run's own metric.
 
     Raises:
-        SettingError: Nobody has named it, the project names another one, or it cannot
-            be imported.
+        PoOptimizerError: Nobody has named it, the project names another one, or it
+            cannot be imported.
     """
     if inputs.role is None:
-        named = RoleParams(
-            program=_given("--program", program, inputs.program),
-            metric=_given("--own-metric", metric, inputs.metric),
-        )
+        named = RoleParams(**_given(inputs, program, metric))
         return Code(make_program(named), check_metric(load_metric(named)))
     here = _role_here(inputs.role.name)
     role = inputs.role.model_copy(
@@ -102,27 +99,26 @@ def _role_here(name: str) -> RoleParams:
     return RoleParams.model_validate(loader["parameters"]["role"])
 
 
-def _given(option: str, path: str | None, recorded: str) -> str:
-    if path:
-        return path
-    raise SettingError(
-        option,
-        None,
-        f"the run is no role's; it was made of {recorded}, which is not imported "
-        "because a file says so",
-        f"If you trust that code, name what `optimize` was given: {option} "
-        "module:name.",
+def _given(
+    inputs: RunInputs, program: str | None, metric: str | None
+) -> dict[str, str]:
+    """Both names, of a run that no role of a project has made."""
+    if program and metric:
+        return {"program": program, "metric": metric}
+    raise PoOptimizerError(
+        f"the run is of Python's optimize: of a {inputs.program} and the metric "
+        f"{inputs.metric}. Nothing is imported because a file names it. If you trust "
+        "this code, name what optimize was given: "
+        f"--program MODULE:NAME --own-metric {inputs.metric}"
     )
 
 
 def _agreed(option: str, path: str | None, recorded: str, here: str) -> str:
     if path or recorded == here:
         return path or here
-    raise SettingError(
-        option,
-        None,
-        f"the run was made of {recorded}, and the role here names {here}",
-        f"If you trust that code: {option} {recorded}",
+    raise PoOptimizerError(
+        f"the run was made of {recorded}, and the role here names {here}. Nothing is "
+        f"imported because a file names it. If you trust this code: {option} {recorded}"
     )
 
 

@@ -100,13 +100,12 @@ def _import_from_here() -> None:
 
 
 def _lines(file: Path, replayed: Replayed) -> Iterator[str]:
-    report = replayed.report
     for difference in replayed.differences:
         yield f"different here, without effect: {difference}"
     yield (
-        f"{file}: {report.n_trials} trials of {report.optimizer} repeated with "
-        f"{replayed.n_paid} LM calls, best {report.best.score:.4f} "
-        f"(n={report.best.n})"
+        f"{file}: {len(replayed.trials)} trials of {replayed.optimizer} repeated with "
+        f"{replayed.n_paid} LM calls, best {replayed.trials[-1].best:.4f} "
+        f"(n={replayed.n_val})"
     )
     yield f"{replayed.program}: byte for byte as sealed, sha256 {replayed.sha256}"
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import dspy
 
-from po_optimizer.errors import MetricError
+from po_optimizer.errors import PoOptimizerError
 from po_optimizer.optimization.report import Scored
 from po_optimizer.params import Frozen
 from po_optimizer.roles.metric import Measure, Metric, output_names
@@ -68,7 +68,7 @@ def rank_again(
         metric: The other one.
 
     Raises:
-        MetricError: It gave no score in [0, 1].
+        PoOptimizerError: It gave no score in [0, 1].
     """
     measure = Measure(metric)
     rows = [
@@ -129,8 +129,10 @@ def _score(measure: Measure, example: dspy.Example, prediction: Any) -> float | 
     try:
         score = measure(example, prediction)
     except Exception as error:
-        problem = f"the other metric gave no score ({type(error).__name__}: {error})"
-        raise MetricError(problem) from error
+        raise PoOptimizerError(
+            f"--metric gave no score ({type(error).__name__}: {error}). Name one that "
+            "takes the run's examples and gives a number in [0, 1]."
+        ) from error
     return None if score.unusable is not None else score.value
 
 

@@ -136,9 +136,10 @@ def _contents(file: BinaryIO) -> dict[str, bytes]:
     size = file.seek(0, io.SEEK_END)
     file.seek(max(0, size - _END.size - _ZIP64))
     tail = file.read()
-    mark, *_, n_members, n_bytes, _, _ = _END.unpack(tail[-_END.size :])
+    end = tail[-_END.size :].rjust(_END.size, b"\0")
+    mark, *_, n_members, n_bytes, _, _ = _END.unpack(end)
     if mark != b"PK\5\6" or tail[:4] == b"PK\6\7":
-        raise BadZipFile("it does not end as one: it is cut, or no zip file")
+        raise BadZipFile("it is cut, or no zip file")
     if n_members != len(_MEMBERS) + 1 or n_bytes > _DIRECTORY_BYTES:
         raise BadZipFile(f"it has {n_members} members")
     with ZipFile(file) as archive:

@@ -1,7 +1,7 @@
 """A search once more, by answers alone."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,20 +10,22 @@ from typing import Any
 import dspy
 import orjson
 
-from po_optimizer.errors import ArtifactError
+from po_optimizer.errors import ArtifactError, ExecutionStopError, listed
 from po_optimizer.integrations.packs.answers import AnswerMissing
 from po_optimizer.integrations.packs.code import Code
 from po_optimizer.integrations.packs.job import make_job
+from po_optimizer.integrations.packs.pack_file import Pack
 from po_optimizer.lms.cache import EndpointCache, caches_of
 from po_optimizer.optimization import Job, OptimizationResult, Trial
 from po_optimizer.optimization import optimize as run_optimizer
 from po_optimizer.optimization.inputs import RunInputs
 from po_optimizer.optimization.report import Event, Scored
+from po_optimizer.optimization.run_identity import run_fingerprint
 from po_optimizer.persistence import format as fmt
 from po_optimizer.persistence.codec.values import Encoder
 from po_optimizer.persistence.components import encode
 
-_TAKEN_OVER = ("provenance", "not_compared", "snapshot")
+_TAKEN_OVER = ("made_with", "provenance", "not_compared", "snapshot")
 """Of a document: how the program came about and was saved, which is another story."""
 
 
@@ -33,15 +35,39 @@ class Repetition:
 
     Attributes:
         job: What it was.
-        result: What it gave.
+        fingerprint: What its result depends on, as it is here.
+        result: What it gave; None: its baseline was not evaluated.
         scored: Its trials with the results of each example.
         n_paid: LM calls that were sent.
     """
 
     job: Job
-    result: OptimizationResult
+    fingerprint: dict[str, str]
+    result: OptimizationResult | None
     scored: list[Scored]
     n_paid: int
+
+    def problem(self, pack: Pack, code: Code, missing: Sequence[str]) -> str:
+        """Why it is not the sealed run; "": it is.
+
+        Args:
+            pack: The run, whose program is compared byte for byte.
+            code: Of this repetition.
+            missing: Requests without an answer; the first ends what has ended early.
+        """
+        difference = _first_difference([s.trial for s in self.scored], pack.trials)
+        if difference:
+            return difference
+        if missing and (pack.manifest.completed or self.result is None):
+            return f"no answer was kept to a request that ends in {missing[0][-300:]!r}"
+        if len(self.scored) != len(pack.trials) or self.result is None:
+            return f"{len(pack.trials)} trials then, {len(self.scored)} now"
+        document = document_like(pack.program, self.result.program, code)
+        if document == pack.program:
+            return ""
+        stored, here = fmt.parse(pack.program, "then"), fmt.parse(document, "here")
+        names = [k for k in {**stored, **here} if stored.get(k) != here.get(k)]
+        return f"the program differs in {listed(n for n in names if n != 'digest')}"
 
 
 @contextmanager
@@ -73,17 +99,19 @@ def repeated(
         meters = [lm.meter for lm in job.lms]
         for meter in meters:  # of an LM that no cache stands before
             meter.guards.append(_refuse)
-        result = run_optimizer(job, workspace=folder / "run", progress=collect)
+        result = None
+        with suppress(ExecutionStopError):  # before the baseline was evaluated
+            result = run_optimizer(job, workspace=folder / "run", progress=collect)
         n_paid = sum(meter.ledger.totals().paid for meter in meters)
-        yield Repetition(job, result, scored, n_paid)
+        yield Repetition(job, run_fingerprint(job), result, scored, n_paid)
 
 
 def _refuse() -> None:
     raise AnswerMissing
 
 
-def first_difference(trials: list[Trial], sealed: list[Trial]) -> str:
-    """Where two journals part, in words; "": nowhere."""
+def _first_difference(trials: list[Trial], sealed: list[Trial]) -> str:
+    """Where two journals part, in words; "": not as far as both go."""
     for here, there in zip(trials, sealed, strict=False):
         if not here.same_as(there):
             return (
@@ -91,17 +119,15 @@ def first_difference(trials: list[Trial], sealed: list[Trial]) -> str:
                 f"{there.instruction}, demo set {there.demo_set}) then, and "
                 f"{here.score} (n={here.n}, {here.instruction}, {here.demo_set}) now"
             )
-    if len(trials) != len(sealed):
-        return f"{len(sealed)} trials then, {len(trials)} now"
     return ""
 
 
 def document_like(sealed: bytes, program: dspy.Module, code: Code) -> bytes:
     """The file of the program, with what a search does not find taken over.
 
-    Taken over from the sealed document are its provenance, notes on how it was saved,
-    the ids that DSPy draws for new predictors, and the order in which names stand. All
-    else is the program's own.
+    Taken over from the sealed document are its provenance and versions, notes on how
+    it was saved, the ids that DSPy draws for new predictors, and the order in which
+    names stand. All else is the program's own, how its prompts render among it.
 
     Args:
         sealed: A stored document.

@@ -8,15 +8,10 @@ from po_optimizer.files import write_whole
 from po_optimizer.integrations.packs.answers import AnswerMissing, SealedAnswers
 from po_optimizer.integrations.packs.code import Code, find_code
 from po_optimizer.integrations.packs.other_metric import RankedCandidate, rank_again
-from po_optimizer.integrations.packs.pack_file import Pack, read_pack
-from po_optimizer.integrations.packs.repetition import (
-    Repetition,
-    document_like,
-    first_difference,
-    repeated,
-)
+from po_optimizer.integrations.packs.pack_file import read_pack
+from po_optimizer.integrations.packs.repetition import Repetition, repeated
 from po_optimizer.lms import use_lm
-from po_optimizer.optimization.report import OptimizationReport
+from po_optimizer.optimization import Trial
 from po_optimizer.optimization.run_identity import changes
 from po_optimizer.persistence import format as fmt
 from po_optimizer.roles.metric import Metric
@@ -29,7 +24,8 @@ class Replayed:
     Attributes:
         program: The file of the program, the sealed one byte for byte.
         sha256: Of that file.
-        report: Of the search here.
+        optimizer: The optimizer's name.
+        trials: Those of the search here.
         differences: What is different here from where the run was made, in words.
         n_paid: LM calls that were sent: 0.
         ranking: Its candidates under another metric; []: none was asked for.
@@ -38,7 +34,8 @@ class Replayed:
 
     program: Path
     sha256: str
-    report: OptimizationReport
+    optimizer: str
+    trials: list[Trial]
     differences: list[str]
     n_paid: int
     ranking: list[RankedCandidate]
@@ -73,41 +70,25 @@ def replay(
     sealed = SealedAnswers(pack.answers, missing)
     most = None if pack.manifest.completed else len(pack.trials)
     with repeated(pack.inputs, code, lambda _folder: sealed, most) as repetition:
-        report = repetition.result.report
-        differences = changes(pack.manifest.fingerprint, report.fingerprint)
-        document = document_like(pack.program, repetition.result.program, code)
-        problem = _problem(pack, repetition, missing, document)
-        if problem:
+        differences = changes(pack.manifest.fingerprint, repetition.fingerprint)
+        if problem := repetition.problem(pack, code, missing):
             raise _not_the_same(file, problem, differences)
         ranking = _rank(repetition, metric) if metric else []
     target = folder / "program.json"
-    write_whole(target, document)
+    write_whole(target, pack.program)
     if ranking:
         rows = ",\n".join(row.model_dump_json() for row in ranking)
         write_whole(folder / "ranking.json", f"[\n{rows}\n]\n")
     return Replayed(
         program=target,
-        sha256=fmt.sha256(document),
-        report=report,
+        sha256=fmt.sha256(pack.program),
+        optimizer=pack.inputs.params.optimizer,
+        trials=[event.trial for event in repetition.scored],
         differences=differences,
         n_paid=repetition.n_paid,
         ranking=ranking,
         n_val=len(repetition.job.valset),
     )
-
-
-def _problem(
-    pack: Pack, repetition: Repetition, missing: list[str], document: bytes
-) -> str:
-    """Why it is not the same run; "": it is."""
-    if missing and pack.manifest.completed:
-        return f"it asks what was not asked then: {missing[0][-300:]!r}"
-    difference = first_difference(repetition.result.trials, pack.trials)
-    if difference or document == pack.program:
-        return difference
-    stored, here = fmt.parse(pack.program, "then"), fmt.parse(document, "here")
-    parts = [k for k in {**stored, **here} if stored.get(k) != here.get(k)]
-    return f"the program differs in {listed(p for p in parts if p != 'digest')}"
 
 
 def _not_the_same(file: Path, problem: str, differences: list[str]) -> PoOptimizerError:

@@ -14,11 +14,7 @@ from po_optimizer.files import read_whole
 from po_optimizer.integrations.packs.answers import CollectedAnswers, open_stores
 from po_optimizer.integrations.packs.code import Code, find_code
 from po_optimizer.integrations.packs.pack_file import Manifest, Pack, write_pack
-from po_optimizer.integrations.packs.repetition import (
-    document_like,
-    first_difference,
-    repeated,
-)
+from po_optimizer.integrations.packs.repetition import repeated
 from po_optimizer.integrations.watch.state import WatchedRun, find_runs
 from po_optimizer.optimization import read_journal
 from po_optimizer.optimization.inputs import read_inputs
@@ -67,30 +63,19 @@ def pack_run(
     answers = partial(CollectedAnswers, stores=stores, used=used, missing=missing)
     most = None if completed else len(trials)
     with repeated(inputs, code, answers, most) as repetition:
-        result = repetition.result
-    difference = first_difference(result.trials, trials)
-    if missing and completed:
-        difference = f"no answer is kept to {missing[0][-300:]!r}"
-    elif not difference and document_like(document, result.program, code) != document:
-        difference = "the program that is stored is another one"
-    if difference:
-        raise PoOptimizerError(
-            f"{found.workspace} cannot be packed: repeated by its kept answers it is "
-            f"not the same run: {difference}. Its code or its answers have changed: "
-            "run it again, then pack it."
-        )
-    pack = Pack(
-        Manifest(
+        manifest = Manifest(
             made_with=fmt.versions() | {"po-optimizer": version("po-optimizer")},
             optimization_id=found.optimization_id,
             completed=completed,
-            fingerprint=result.report.fingerprint,
-        ),
-        inputs,
-        trials,
-        used,
-        document,
-    )
+            fingerprint=repetition.fingerprint,
+        )
+        pack = Pack(manifest, inputs, trials, used, document)
+        if problem := repetition.problem(pack, code, missing):
+            raise PoOptimizerError(
+                f"{found.workspace} cannot be packed: repeated by its kept answers it "
+                f"is another run: {problem}. Its code or its answers have changed: "
+                "run it again, then pack it."
+            )
     _check_secrets(pack)
     write_pack(target, pack)
     return pack

@@ -1,0 +1,321 @@
+"""`po-optimizer pack` and `replay`: the same run elsewhere, without an LM."""
+
+import json
+import sys
+
+import dspy
+import pytest
+from click.testing import CliRunner
+from kedro.framework.project import configure_project
+
+from po_optimizer.integrations.packs import Code, pack_run, replay
+from po_optimizer.integrations.packs.answers import request_of
+from po_optimizer.integrations.packs.command import pack, replay_command
+from po_optimizer.integrations.packs.pack_file import MAX_BYTES
+from po_optimizer.lms.build import lm_of
+from po_optimizer.optimization.inputs import LMInput, without_secret_arguments
+from po_optimizer.params import RoleParams
+from po_optimizer.pipelines.optimize import nodes
+from po_optimizer.roles import load_metric
+from tests.canary import KEY, holders
+from tests.faces.project import ROOT
+from tests.integrations.packed import (
+    NAMES,
+    OTHER,
+    Answering,
+    contents,
+    digit,
+    low_digit,
+    sealed_again,
+    search,
+    write,
+)
+from tests.optimization import world
+from tests.scripted import scripted_lm
+
+CODE = Code(Answering(), digit)
+
+
+def typed(command, *arguments):
+    """Exit code and output of a command."""
+    result = CliRunner().invoke(command, list(map(str, arguments)))
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    return result.exit_code, result.output
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory):
+    """A run and its pack."""
+    folder = tmp_path_factory.mktemp("packed")
+    search(folder / "run")
+    code, output = typed(pack, folder / "run", "--output", folder / "run.zip", *NAMES)
+    assert code == 0, output
+    return folder
+
+
+def test_a_run_is_repeated_to_the_same_bytes(packed, tmp_path):
+    """Without an LM, by the names that a person gives; it says so."""
+    output = tmp_path / "replayed"
+    code, text = typed(replay_command, packed / "run.zip", "--output", output, *NAMES)
+    assert code == 0, text
+    assert "repeated with 0 LM calls" in text
+    own = (packed / "run/program.json").read_bytes()
+    assert (output / "program.json").read_bytes() == own
+
+
+@pytest.mark.parametrize("optimizer", ["gepa", "bootstrap_random_search"])
+def test_every_optimizers_run_travels(tmp_path, optimizer):
+    """The file says nothing of the folder: the run itself may be gone."""
+    search(tmp_path / "run", optimizer)
+    own = (tmp_path / "run/program.json").read_bytes()
+    pack_run(tmp_path / "run", tmp_path / "run.zip", code=CODE)
+    (tmp_path / "run").rename(tmp_path / "gone")
+    replayed = replay(tmp_path / "run.zip", tmp_path / "there", code=CODE)
+    assert (replayed.n_paid, replayed.differences) == (0, [])
+    assert replayed.program.read_bytes() == own
+
+
+def test_a_run_that_a_budget_ended_ends_there_again(tmp_path):
+    """After the same trials, with the best program so far."""
+    search(tmp_path / "run", budget={"max_calls": 25})
+    sealed = pack_run(tmp_path / "run", tmp_path / "run.zip", code=CODE)
+    assert not sealed.manifest.completed
+    replayed = replay(tmp_path / "run.zip", tmp_path / "there", code=CODE)
+    assert len(replayed.trials) == len(sealed.trials) > 1
+    assert replayed.program.read_bytes() == sealed.program
+
+
+def test_the_same_run_gives_the_same_file(packed, tmp_path):
+    """So that it can be compared by its digest."""
+    pack_run(packed / "run", tmp_path / "again.zip", code=CODE)
+    assert (tmp_path / "again.zip").read_bytes() == (packed / "run.zip").read_bytes()
+
+
+def test_the_search_is_ranked_by_another_metric(packed, tmp_path):
+    """What would have won, beside what won; gaps of minibatches are told by n."""
+    output = ["--output", tmp_path, "--metric", OTHER]
+    code, text = typed(replay_command, packed / "run.zip", *output, *NAMES)
+    assert code == 0, text
+    rows = json.loads((tmp_path / "ranking.json").read_bytes())
+    whole = [row for row in rows if row["rank"]]
+    assert [row["other_rank"] for row in whole] == [*range(1, len(whole) + 1)]
+    assert {row["n"] for row in whole} == {6}
+    assert all(row["other_score"] == pytest.approx(1 - row["score"]) for row in rows)
+    gaps = [row for row in rows if not row["rank"]]
+    assert {row["n"] for row in gaps} == {3}
+    assert f"{len(gaps)} candidates are not ranked" in text
+    assert f"by {OTHER} the best is trial {whole[0]['trials'][0]}" in text
+
+
+def test_a_metric_that_asks_an_lm_is_refused(packed, tmp_path):
+    """Its answers are not in the pack, and no LM is asked for them."""
+
+    def judge(example, prediction, trace=None):
+        return float(dspy.Predict("answer -> good: float")(answer="x").good)
+
+    with pytest.raises(Exception, match="asks an LM what the run has not asked"):
+        replay(packed / "run.zip", tmp_path, code=CODE, metric=judge)
+
+
+def test_a_roles_run_is_repeated_by_the_role_that_is_here(tmp_path, monkeypatch):
+    """Program, metric and arguments are those of the project; the data is packed."""
+    configure_project("po_optimizer")
+    monkeypatch.chdir(ROOT)
+    monkeypatch.syspath_prepend(str(ROOT / "roles"))
+    folder = "support_desk/openai-scripted"
+    workspace = tmp_path / "06_models" / folder / "optimization"
+    lm = scripted_lm(_triage, tmp_path / "07_model_output" / folder)
+    paths = {"program": "support_desk.role.Triage"}
+    paths["metric"] = "support_desk.role.triage_metric"
+    role = RoleParams(name="support_desk", **paths)
+    lines = (ROOT / "roles/support_desk/records.jsonl").read_text().splitlines()
+    records = list(map(json.loads, lines))
+    params = world.settings(floor_stop=False)
+    job = nodes._job(records[:4], records[4:8], lm, lm, role, params)
+    forecast = nodes.forecast(job, nodes.preflight(job, disk_path=tmp_path))
+    nodes.optimize_program(
+        *(records[:4], records[4:8], lm, lm, role, params),
+        *(forecast.model_dump(), workspace),
+    )
+    pack_run(tmp_path / "06_models", tmp_path / "run.zip")
+    replayed = replay(tmp_path / "run.zip", tmp_path, metric=load_metric(role))
+    best = workspace / "best_program_so_far.json"
+    assert replayed.program.read_bytes() == best.read_bytes()
+    assert all(row.score == row.other_score for row in replayed.ranking)
+
+
+def _triage(prompt):
+    if world.is_task(prompt.replace("`category`", "answer")):
+        return json.dumps({"category": "billing", "urgency": "low"})
+    return world.answer(prompt)
+
+
+SECRETS = {
+    "api_key": KEY,
+    "azure_ad_token": KEY,
+    "api_base": "http://user:address-canary@host.example/v1",
+    "extra_headers": {"X-Org": "header-canary"},
+    "extra_body": {"nested": {"access_key": "body-canary"}},
+}
+CANARIES = [KEY, "header-canary", "address-canary", "body-canary", "host.example"]
+
+
+def test_no_secret_of_an_lm_is_in_a_pack(tmp_path):
+    """Nor is an address; that there are some is, for DSPy asks differently then."""
+    lm = dspy.LM("openai/scripted", engine="litellm", top_p=0.5, **SECRETS)
+    adopted = lm_of(lm, tmp_path, run_id="x")
+    described = LMInput.of(adopted)
+    request = request_of({"model": "m", "messages": [KEY[:9]], "top_p": 0.5} | SECRETS)
+    texts = [described.model_dump_json().encode(), request.encode()]
+    assert holders(tmp_path, CANARIES, *texts) == []
+    assert described.own.settings["top_p"] == 0.5
+    assert described.own.settings["extra_headers"] == {"none": "none"}
+    assert json.loads(request) == {"model": "m", "messages": [KEY[:9]], "top_p": 0.5}
+
+
+def test_no_secret_of_a_role_is_in_a_pack():
+    """The project that repeats the run has its own."""
+    arguments = {"api_key": KEY, "k": 3}
+    role = RoleParams(program_args=arguments, metric_args=arguments)
+    kept = without_secret_arguments(role)
+    assert kept.program_args == kept.metric_args == {"k": 3}
+
+
+def test_a_secret_in_a_prompt_is_refused_by_its_variable(packed, tmp_path, monkeypatch):
+    """The sentence names the variable, not what it holds."""
+    monkeypatch.setenv("CITY_TOKEN", "Answer with care")
+    with pytest.raises(Exception, match="value of CITY_TOKEN") as error:
+        pack_run(packed / "run", tmp_path / "run.zip", code=CODE)
+    assert "care" not in str(error.value)
+    assert not (tmp_path / "run.zip").exists()
+
+
+def test_other_versions_are_named_and_go_on_if_nothing_else_is_asked(packed, tmp_path):
+    """Each difference is a line; the program is compared all the same."""
+    members = contents(packed / "run.zip")
+    fingerprint = json.loads(members["manifest.json"])["fingerprint"]
+    fingerprint |= {"dspy version": "3.4.0", "program source": "0" * 64}
+    write(tmp_path / "x.zip", sealed_again(members, fingerprint=fingerprint))
+    code, text = typed(replay_command, tmp_path / "x.zip", "--output", tmp_path, *NAMES)
+    assert code == 0, text
+    assert "without effect: dspy version (was 3.4.0, is " in text
+    assert "without effect: program source" in text
+
+
+class Otherwise(Answering):
+    """The same program with another prompt."""
+
+    def __init__(self):
+        super().__init__()
+        self.answer = dspy.ChainOfThought(
+            dspy.Signature("question -> answer", "Or so.")
+        )
+
+
+def test_a_program_that_asks_otherwise_is_not_repeated(packed, tmp_path):
+    """One sentence says what was asked and what is different; nothing is written."""
+    code = Code(Otherwise(), digit)
+    with pytest.raises(Exception, match=r"no answer was kept.*program source") as error:
+        replay(packed / "run.zip", tmp_path / "there", code=code)
+    assert "No LM was asked" in str(error.value)
+    assert not (tmp_path / "there").exists()
+
+
+def test_a_metric_that_scores_otherwise_is_not_repeated(packed, tmp_path):
+    """The trial that differs is named with both scores."""
+    with pytest.raises(Exception, match=r"trial 1 scored 0\.\d+ .* then, and 0\.\d+"):
+        replay(packed / "run.zip", tmp_path, code=Code(Answering(), low_digit))
+
+
+def test_code_that_a_file_names_is_not_imported(packed, tmp_path):
+    """Not even to say what it is."""
+    members = contents(packed / "run.zip")
+    inputs = json.loads(members["inputs.json"])
+    inputs |= {"program": "antigravity:Program", "metric": "antigravity:fly"}
+    members["inputs.json"] = json.dumps(inputs).encode()
+    write(tmp_path / "x.zip", sealed_again(members))
+    code, text = typed(replay_command, tmp_path / "x.zip")
+    assert code == 1
+    assert "--program MODULE:NAME --own-metric antigravity:fly" in text
+    assert "antigravity" not in sys.modules
+
+
+def _altered(members, name):
+    members[name] = members[name].replace(b"answer", b"anSwer")
+    return members
+
+
+HOSTILE = {
+    "an altered answer": lambda m: _altered(m, "answers.jsonl"),
+    "an altered program": lambda m: _altered(m, "program.json"),
+    "an altered manifest": lambda m: (
+        m | {"manifest.json": m["manifest.json"].replace(b"true", b"false")}
+    ),
+    "a member too many": lambda m: m | {"more": b""},
+    "a member outside": lambda m: {
+        ("../../x" if k == "trials.jsonl" else k): v for k, v in m.items()
+    },
+    "an absent member": lambda m: {k: v for k, v in m.items() if k != "trials.jsonl"},
+    "no JSON": lambda m: sealed_again(m | {"answers.jsonl": b"x\n"}),
+    "no pair": lambda m: sealed_again(m | {"answers.jsonl": b"[1]\n"}),
+    "deep JSON": lambda m: sealed_again(m | {"inputs.json": b"[" * 10**5}),
+    "no inputs": lambda m: sealed_again(m | {"inputs.json": b"{}"}),
+    "no trials": lambda m: sealed_again(m | {"trials.jsonl": b"{}\n"}),
+    "another format": lambda m: sealed_again(m, format="x"),
+    "a later format": lambda m: sealed_again(m, format_version=2),
+    "a bomb": lambda m: m | {"answers.jsonl": b"\0" * (MAX_BYTES // 8 + 1)},
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_a_file_that_is_no_pack_is_refused_in_a_sentence(
+    packed, tmp_path, kind, monkeypatch
+):
+    """Whatever is wrong with it; nothing is written."""
+    monkeypatch.setattr(
+        "po_optimizer.integrations.packs.pack_file.MAX_BYTES", MAX_BYTES // 8
+    )
+    write(tmp_path / "x.zip", HOSTILE[kind](contents(packed / "run.zip")))
+    output = tmp_path / "there"
+    code, text = typed(replay_command, tmp_path / "x.zip", "--output", output, *NAMES)
+    assert (code, text.count("\n")) == (1, 1), text
+    assert "is no run as" in text or "this version reads up to 1" in text
+    assert not output.exists()
+
+
+def test_a_link_is_no_member(packed, tmp_path):
+    """Nor is anything else but a plain file."""
+    write(tmp_path / "x.zip", contents(packed / "run.zip"), mode=0o120777)
+    code, text = typed(replay_command, tmp_path / "x.zip", *NAMES)
+    assert (code, "a member is no plain file" in text) == (1, True)
+
+
+@pytest.mark.parametrize("n_bytes", [0, 10, 3000, -1])
+def test_a_cut_file_is_refused(packed, tmp_path, n_bytes):
+    """At any length, the empty one too."""
+    data = (packed / "run.zip").read_bytes()
+    (tmp_path / "x.zip").write_bytes(data[:n_bytes])
+    code, text = typed(replay_command, tmp_path / "x.zip", *NAMES)
+    assert (code, "it is cut, or no zip file" in text) == (1, True), text
+
+
+def test_a_folder_without_one_run_is_refused(packed, tmp_path):
+    """None, or several, by name."""
+    assert "there is none" in typed(pack, tmp_path, *NAMES)[1]
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        for file in ("trials.jsonl", "trials.fingerprint.json"):
+            data = (packed / "run" / file).read_bytes()
+            (tmp_path / name / file).write_bytes(data)
+    assert "there are a, b: name one" in typed(pack, tmp_path, *NAMES)[1]
+    assert "an earlier version made this run" in typed(pack, tmp_path / "a", *NAMES)[1]
+
+
+def test_a_run_whose_answers_are_gone_is_not_packed(packed, tmp_path):
+    """The pack would be of no use."""
+    for file in (packed / "run").glob("*.json*"):
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    (tmp_path / "trials.complete").touch()
+    code, text = typed(pack, tmp_path, "--output", tmp_path / "x.zip", *NAMES)
+    assert (code, "no answer was kept to" in text) == (1, True)
+    assert not (tmp_path / "x.zip").exists()

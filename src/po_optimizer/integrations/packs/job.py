@@ -15,7 +15,6 @@ from po_optimizer.optimization.inputs import LMInput, OwnLM, RunInputs
 from po_optimizer.params import BudgetParams
 from po_optimizer.persistence.codec.imports import import_path
 
-_LM = import_path(dspy.LM)
 _ADAPTERS = {
     import_path(adapter): adapter
     for adapter in (dspy.ChatAdapter, dspy.JSONAdapter, dspy.XMLAdapter)
@@ -42,11 +41,6 @@ class _OneAtATime:
 
     def _own(self, own: OwnLM) -> MeteredLM:
         adapter = self._adapter(own)
-        if own.kind != _LM:
-            raise ArtifactError(
-                f"the run's LM is a {own.kind}: only dspy.LM and the LMs of this "
-                "package can be replayed."
-            )
         lm: Any = dspy.LM(
             self.recorded.params.model, model_type=own.model_type, cache=own.cache
         )

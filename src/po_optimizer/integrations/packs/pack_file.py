@@ -25,7 +25,7 @@ from po_optimizer.persistence import format as fmt
 
 FORMAT = "po_optimizer.run"
 FORMAT_VERSION = 1
-MAX_BYTES = 2**29  # of all members, unpacked
+MAX_BYTES = 2**28  # of all members, unpacked
 _MANIFEST = "manifest.json"
 _MEMBERS = ("answers.jsonl", "inputs.json", "program.json", "trials.jsonl")
 _END = struct.Struct("<4s4H2LH")  # of a zip file without a comment
@@ -43,16 +43,14 @@ class Manifest(Frozen):
     """What is known of the run without its other members.
 
     Args:
-        made_with: Versions that may decide what is asked, by name.
         optimization_id: What all restarts of the run share.
         completed: It came to its end; otherwise a budget or a person ended it.
-        fingerprint: What its result depends on, the data's digests among it.
+        fingerprint: What its result depends on, versions and digests of the data, too.
         sha256: Of each other member.
     """
 
     format: Literal["po_optimizer.run"] = "po_optimizer.run"
     format_version: Literal[1] = 1
-    made_with: dict[str, str]
     optimization_id: str
     completed: bool
     fingerprint: dict[str, str]
@@ -81,6 +79,7 @@ def write_pack(path: Path, pack: Pack) -> None:
     """Writes the file whole or not at all.
 
     Raises:
+        ArtifactError: It is too large.
         OSError: The disk refused it.
     """
     lines = (b"[%s,%s]\n" % (k.encode(), v) for k, v in sorted(pack.answers.items()))
@@ -91,6 +90,12 @@ def write_pack(path: Path, pack: Pack) -> None:
         "program.json": pack.program,
         "trials.jsonl": "".join(f"{trial}\n" for trial in trials).encode(),
     }
+    n_bytes = sum(map(len, contents.values()))
+    if n_bytes > MAX_BYTES:
+        raise ArtifactError(
+            f"the run cannot be packed: it has {n_bytes:,} bytes, over the "
+            f"{MAX_BYTES:,} that are read."
+        )
     sha256 = {name: fmt.sha256(content) for name, content in contents.items()}
     manifest = pack.manifest.model_copy(update={"sha256": sha256})
     contents = {_MANIFEST: fmt.file_bytes(manifest.model_dump()), **contents}
@@ -152,7 +157,8 @@ def _check_members(members: list[ZipInfo]) -> None:
     names = sorted(member.filename for member in members)
     if names != sorted([_MANIFEST, *_MEMBERS]):
         raise BadZipFile(f"its members are {names!r}")
-    if any(m.external_attr != _PLAIN_FILE for m in members):
+    kinds = {(member.external_attr, member.compress_type) for member in members}
+    if kinds != {(_PLAIN_FILE, ZIP_DEFLATED)}:
         raise BadZipFile("a member is no plain file")
     if sum(member.file_size for member in members) > MAX_BYTES:
         raise BadZipFile(f"its members have over {MAX_BYTES:,} bytes")

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -75,7 +76,7 @@ def repeated(
     inputs: RunInputs,
     code: Code,
     answers: Callable[[Path], EndpointCache],
-    most_trials: int | None,
+    most_trials: int,
 ) -> Iterator[Repetition]:
     """Repeats a search; in the block its LMs still answer as they did in it.
 
@@ -83,14 +84,14 @@ def repeated(
         inputs: What the run was made of.
         code: Its program and metric.
         answers: In the place of each endpoint's cache.
-        most_trials: After them the search is ended; None: it ends by itself.
+        most_trials: After them the search is ended.
     """
     scored: list[Scored] = []
 
     def collect(event: Event) -> None:
         if isinstance(event, Scored):
             scored.append(event)
-            if len(scored) == most_trials:
+            if len(scored) >= most_trials:
                 raise AnswerMissing
 
     with TemporaryDirectory() as place, caches_of(answers):
@@ -103,7 +104,13 @@ def repeated(
         with suppress(ExecutionStopError):  # before the baseline was evaluated
             result = run_optimizer(job, workspace=folder / "run", progress=collect)
         n_paid = sum(meter.ledger.totals().paid for meter in meters)
-        yield Repetition(job, run_fingerprint(job), result, scored, n_paid)
+        fingerprint = run_fingerprint(job) | dict(_versions())
+        yield Repetition(job, fingerprint, result, scored, n_paid)
+
+
+def _versions() -> Iterator[tuple[str, str]]:
+    for name in ("pydantic", "po-optimizer"):
+        yield f"{name} version", version(name)
 
 
 def _refuse() -> None:

@@ -43,13 +43,14 @@ class Replayed:
 
 
 def replay(
-    file: Path,
-    folder: Path,
+    file: str | Path,
+    folder: str | Path,
     *,
     code: Code | None = None,
     program: str | None = None,
     own_metric: str | None = None,
     metric: Metric | None = None,
+    trust_arguments: bool = False,
 ) -> Replayed:
     """Repeats a sealed run with 0 LM calls, and proves that it is the same one.
 
@@ -60,25 +61,28 @@ def replay(
         program: Import path, of a run that is no role's.
         own_metric: Import path of its metric, likewise.
         metric: Another one, by which its candidates are ranked again.
+        trust_arguments: Take the role's arguments from the file where they are others.
 
     Raises:
         PoOptimizerError: The file cannot be used, or the run came out differently.
     """
-    pack = read_pack(file)
-    code = code or find_code(pack.inputs, program, own_metric)
+    pack = read_pack(Path(file))
+    code = code or find_code(
+        pack.inputs, program, own_metric, trust_arguments=trust_arguments
+    )
     missing: list[str] = []
     sealed = SealedAnswers(pack.answers, missing)
-    most = None if pack.manifest.completed else len(pack.trials)
+    most = len(pack.trials) + pack.manifest.completed
     with repeated(pack.inputs, code, lambda _folder: sealed, most) as repetition:
         differences = changes(pack.manifest.fingerprint, repetition.fingerprint)
         if problem := repetition.problem(pack, code, missing):
             raise _not_the_same(file, problem, differences)
         ranking = _rank(repetition, metric) if metric else []
-    target = folder / "program.json"
+    target = Path(folder) / "program.json"
     write_whole(target, pack.program)
     if ranking:
         rows = ",\n".join(row.model_dump_json() for row in ranking)
-        write_whole(folder / "ranking.json", f"[\n{rows}\n]\n")
+        write_whole(target.with_name("ranking.json"), f"[\n{rows}\n]\n")
     return Replayed(
         program=target,
         sha256=fmt.sha256(pack.program),
@@ -91,7 +95,9 @@ def replay(
     )
 
 
-def _not_the_same(file: Path, problem: str, differences: list[str]) -> PoOptimizerError:
+def _not_the_same(
+    file: str | Path, problem: str, differences: list[str]
+) -> PoOptimizerError:
     others = f"Different here: {listed(differences, 30)}. " if differences else ""
     return PoOptimizerError(
         f"{file} was not repeated: {problem}. {others}No LM was asked and nothing is "

@@ -5,7 +5,6 @@ import os
 import re
 from collections.abc import Iterator
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -18,7 +17,6 @@ from po_optimizer.integrations.packs.repetition import repeated
 from po_optimizer.integrations.watch.state import WatchedRun, find_runs
 from po_optimizer.optimization import read_journal
 from po_optimizer.optimization.inputs import read_inputs
-from po_optimizer.persistence import format as fmt
 
 _PROGRAMS = (
     "program.json",
@@ -31,8 +29,8 @@ _SHORTEST_SECRET = 8
 
 
 def pack_run(
-    run: Path,
-    target: Path,
+    run: str | Path,
+    target: str | Path,
     *,
     code: Code | None = None,
     program: str | None = None,
@@ -50,7 +48,9 @@ def pack_run(
     Raises:
         PoOptimizerError: It cannot be repeated, or a secret would stand in the file.
     """
-    found = _sole_run(run)
+    found = _sole_run(Path(run))
+    if found.is_running():
+        raise PoOptimizerError(f"{found.workspace} is running: pack it at its end.")
     inputs = read_inputs(found.workspace)
     code = code or find_code(inputs, program, metric)
     journal = found.workspace / "trials.jsonl"
@@ -61,10 +61,9 @@ def pack_run(
     likely = (inputs.task_lm.cache_folder, inputs.prompt_lm.cache_folder)
     stores = open_stores(found.ledgers(), likely)
     answers = partial(CollectedAnswers, stores=stores, used=used, missing=missing)
-    most = None if completed else len(trials)
+    most = len(trials) + completed  # one more would be another run
     with repeated(inputs, code, answers, most) as repetition:
         manifest = Manifest(
-            made_with=fmt.versions() | {"po-optimizer": version("po-optimizer")},
             optimization_id=found.optimization_id,
             completed=completed,
             fingerprint=repetition.fingerprint,
@@ -77,7 +76,7 @@ def pack_run(
                 "run it again, then pack it."
             )
     _check_secrets(pack)
-    write_pack(target, pack)
+    write_pack(Path(target), pack)
     return pack
 
 

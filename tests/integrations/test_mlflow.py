@@ -10,6 +10,7 @@ from pathlib import Path
 
 import dspy
 import pytest
+from kedro.io import DataCatalog
 
 from po_optimizer import evaluate, optimize
 from po_optimizer.errors import PoOptimizerError
@@ -108,6 +109,25 @@ def test_kedro_mlflow_has_a_run_of_its_own(tmp_path):
     assert not theirs.data.metrics
     place = [ours.info.experiment_id]
     assert len(client.search_traces(locations=place, run_id=ours.info.run_id)) == 3
+
+
+def test_kedro_mlflow_logs_a_stored_program(tmp_path, monkeypatch):
+    """The dataset in its artifact dataset: stored, loaded, and an artifact."""
+    monkeypatch.syspath_prepend(tool(TOOLS / "kedro_mlflow"))
+    client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    run = client.create_run(client.create_experiment("programs"))
+    program = {"type": "po_optimizer.datasets.DSPyProgramDataset", "verify": "off"}
+    entry = {
+        "type": "kedro_mlflow.io.artifacts.MlflowArtifactDataset",
+        "dataset": {**program, "filepath": f"{tmp_path}/program.json"},
+        "run_id": run.info.run_id,
+    }
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", client.tracking_uri)
+    catalog = DataCatalog.from_config({"program": entry})
+    catalog.save("program", dspy.Predict("question -> answer"))
+    assert type(catalog.load("program")) is dspy.Predict
+    (artifact,) = client.list_artifacts(run.info.run_id)
+    assert artifact.path == "program.json"
 
 
 def test_run_is_told_with_its_trials_and_scores(project_run):

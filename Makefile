@@ -19,7 +19,7 @@ export DO_NOT_TRACK := true
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install lock run demo po viz viz-build docs test test-docs test-servers test-browser test-exhaustive check format clean
+.PHONY: help install lock run demo po viz viz-build docs test test-docs npm test-servers test-integrations test-browser test-exhaustive check format clean
 
 help:  ## list what one can do
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -59,7 +59,10 @@ viz-build: install  ## write that page into build/, without local paths
 test: install  ## all tests, offline, under 10 minutes
 	$(BIN)/python -m pytest -m "not exhaustive and not live and not browser and not servers and not docs and not integrations" --numprocesses 2 --dist loadfile --cov --cov-report=term --quiet
 
-test-servers: install  ## whole runs on LM servers, also others' (npm); commands of the README
+npm:
+	@command -v npm >/dev/null || { echo "make: there is no npm here. Install Node.js 22 or later: https://nodejs.org"; exit 1; }
+
+test-servers: install npm  ## whole runs on LM servers, also others' (npm); commands of the README
 	npm install --no-audit --no-fund --no-save --silent --prefix tests/servers/aimock @copilotkit/aimock@1.43.0
 	$(BIN)/python -m pytest -m servers tests/servers --numprocesses 2 --dist loadfile --quiet
 
@@ -67,9 +70,9 @@ test-docs: install  ## type every command of the guides and the reference
 	$(BIN)/python -m pytest -m docs tests/servers --numprocesses 2 --dist loadfile --quiet
 
 TOOLS := tests/integrations/tools
-test-integrations: install  ## exports and tracking in the tools they are for (npm, PyPI)
+test-integrations: install npm  ## exports and tracking in the tools they are for (npm, PyPI)
 	npm install --no-audit --no-fund --no-save --silent --prefix $(TOOLS) promptfoo@0.121.20
-	test -x $(TOOLS)/inspect/bin/inspect || { $(PYTHON) -m venv $(TOOLS)/inspect && $(TOOLS)/inspect/bin/python -m pip install --quiet inspect-ai==0.3.285 'openai>=3.4'; }
+	test -x $(TOOLS)/inspect/bin/inspect || { $(BIN)/python -m venv $(TOOLS)/inspect && $(TOOLS)/inspect/bin/python -m pip install --quiet inspect-ai==0.3.285 'openai>=3.4'; }
 	$(BIN)/python -m pip install --quiet --editable '.[mlflow,otel]' langfuse==5.0.4
 	test -d $(TOOLS)/kedro_mlflow || $(BIN)/python -m pip install --quiet --no-deps --target $(TOOLS)/kedro_mlflow kedro-mlflow==2.0.3  # elsewhere: Kedro loads every plugin
 	$(BIN)/python -m pytest -m integrations tests/integrations --numprocesses 2 --dist loadfile --quiet

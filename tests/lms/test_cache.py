@@ -8,7 +8,7 @@ import pytest
 
 from po_optimizer.lms import WriteFailed, make_lm, use_lm
 from po_optimizer.lms.answer_store import FILE, Answers
-from po_optimizer.lms.cache import EndpointCache, ResponseCache, endpoint
+from po_optimizer.lms.cache import EndpointCache, ResponseCache, endpoint, identifying
 from po_optimizer.params import DecodingBounds, LMParams
 from tests.scripted import ScriptedEngine, fixed_fields, scripted_lm
 
@@ -140,3 +140,20 @@ def test_router_is_installed_once(tmp_path):
     with endpoint(tmp_path):
         assert dspy.cache is first
     assert not isinstance(first.other, ResponseCache)
+
+
+@pytest.mark.parametrize(
+    ("name", "secret"),
+    [
+        ("api_key", True),
+        ("azure_ad_token", True),
+        ("extra_headers", True),
+        ("tokenizer", False),
+        ("author", False),
+        ("prompt", False),
+    ],
+)
+def test_answers_are_kept_by_all_that_is_no_secret(name, secret):
+    """A renewed key finds the answers; whatever decides the answer tells them apart."""
+    keys = {str(identifying({"model": "m", name: value})) for value in ("a", "b")}
+    assert len(keys) == (1 if secret else 2)

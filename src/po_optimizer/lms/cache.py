@@ -48,7 +48,10 @@ class _Call:
     key: str | None = None
 
 
-_SECRET_NAME = re.compile(r"key|token|secret|password|credential|header|auth", re.I)
+_SECRET_NAME = re.compile(
+    r"(keys?|token|secrets?|passwords?|credentials?|headers?|auth(orization)?)\d*$",
+    re.IGNORECASE,
+)  # at the end of a name: `tokenizer` decides what is answered
 _current_call: ContextVar[_Call | None] = ContextVar("po_cached_call", default=None)
 _install_lock = threading.Lock()
 

@@ -69,6 +69,19 @@ def test_finished_runs_are_listed_without_dspy_and_kedro(tmp_path):
     assert loaded(code) <= {"rich"}
 
 
+def test_ollama_is_asked_without_litellm(tmp_path):
+    """LiteLLM's import alone takes three times as long as DSPy's."""
+    code = """
+from po_optimizer.lms import make_lm
+from po_optimizer.params import LMParams
+from tests.servers.wire import serving
+with serving(lambda prompt: "yes") as server:
+    params = LMParams(provider="ollama", model="m", api_base=server.address)
+    assert make_lm(params, sys.argv[1], run_id="r")("really?") == ["yes"]
+"""
+    assert "litellm" not in loaded(code, str(tmp_path))
+
+
 def test_a_run_asks_its_lm_before_it_loads_what_it_does_not_need(tmp_path):
     """Until the first LM call nothing of tables, statistics or notebooks is loaded."""
     code = f"""

@@ -35,7 +35,7 @@ _BROKEN = "Error converting to valid response block"
 class PatientEngine:
     """An engine behind LiteLLM that obeys Retry-After and retries broken answers.
 
-    LiteLLM drops the Retry-After of Ollama's and Vertex AI's 429, and reports JSON
+    LiteLLM drops the Retry-After of Vertex AI's 429, and reports JSON
     that was cut on its way as a bad request, which would not be retried and would
     count as the program's failure.
     """

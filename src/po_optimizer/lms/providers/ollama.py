@@ -14,7 +14,9 @@ from po_optimizer.errors import SettingError
 from po_optimizer.files import write_whole
 from po_optimizer.lms.check import Check, check
 from po_optimizer.lms.http import get_json
-from po_optimizer.lms.providers.litellm import LiteLLM
+from po_optimizer.lms.ollama_chat import OllamaTransport
+from po_optimizer.lms.providers.base import Provider
+from po_optimizer.lms.providers.openai import with_v1
 from po_optimizer.params import LMParams
 
 _DEFAULT_ADDRESS = "http://127.0.0.1:11434"
@@ -24,7 +26,7 @@ _REFUSED = {401, 403}
 _PARALLEL = "OLLAMA_NUM_PARALLEL"
 
 
-class Ollama(LiteLLM):
+class Ollama(Provider):
     """Asked by its own protocol, where the context can be set."""
 
     prefix = "ollama_chat"
@@ -45,6 +47,29 @@ class Ollama(LiteLLM):
             adapter="chat",
             context_tokens=_CONTEXT_TOKENS,
         )
+
+    def connect(self) -> Any:
+        """DSPy's own client, which asks at /api/chat.
+
+        Raises:
+            SettingError: A check did not pass.
+        """
+        from dspy.clients.engines.lm15_engine import (  # noqa: PLC0415 -- not at import
+            LM15Engine,
+        )
+        from dspy.lm15 import RouterConfig  # noqa: PLC0415
+
+        for finding in self.check_provider():
+            if not finding.passed:
+                raise finding.as_error()
+        seconds, key = self.params.timeout_seconds, self._api_key
+        config = RouterConfig(
+            env={},
+            base_urls={"ollama": with_v1(self._base)},
+            api_keys={"ollama": key or "none"},
+            transport=OllamaTransport(self._base, seconds, sends_key=bool(key)),
+        )
+        return LM15Engine(config)
 
     @property
     def _base(self) -> str:

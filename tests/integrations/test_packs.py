@@ -1,7 +1,9 @@
 """`po-optimizer pack` and `replay`: the same run elsewhere, without an LM."""
 
 import json
+import shutil
 import sys
+from pathlib import Path
 
 import dspy
 import pytest
@@ -9,17 +11,27 @@ from click.testing import CliRunner
 
 from po_optimizer.errors import PoOptimizerError
 from po_optimizer.integrations.packs import Code, pack_run, replay
-from po_optimizer.integrations.packs.answers import request_of
+from po_optimizer.integrations.packs.answers import (
+    AnswerMissing,
+    CollectedAnswers,
+    request_of,
+)
 from po_optimizer.integrations.packs.code import find_code
 from po_optimizer.integrations.packs.command import pack, replay_command
+from po_optimizer.integrations.packs.other_metric import rank_again
 from po_optimizer.integrations.packs.pack_file import MAX_BYTES
+from po_optimizer.lms.answer_store import Answers
 from po_optimizer.lms.build import lm_of
+from po_optimizer.lms.cache import EndpointCache
 from po_optimizer.optimization.inputs import (
     LMInput,
     read_inputs,
     without_secret_arguments,
 )
+from po_optimizer.optimization.journal import Trial, sole_run
+from po_optimizer.optimization.report import Scored
 from po_optimizer.params import RoleParams
+from po_optimizer.persistence import save_program
 from po_optimizer.pipelines.optimize import nodes
 from po_optimizer.roles import load_metric
 from tests.canary import KEY, holders
@@ -253,9 +265,8 @@ class Otherwise(Answering):
 def test_a_program_that_asks_otherwise_is_not_repeated(packed, tmp_path):
     """One sentence says what was asked and what is different; nothing is written."""
     code = Code(Otherwise(), digit)
-    with pytest.raises(
-        PoOptimizerError, match=r"no answer was kept.*program source"
-    ) as error:
+    words = r"nothing was answered then to .*Or so.*program source"
+    with pytest.raises(PoOptimizerError, match=words) as error:
         replay(packed / "run.zip", tmp_path / "there", code=code)
     assert "No LM was asked" in str(error.value)
     assert not (tmp_path / "there").exists()
@@ -359,5 +370,120 @@ def test_a_run_whose_answers_are_gone_is_not_packed(packed, tmp_path):
         (tmp_path / file.name).write_bytes(file.read_bytes())
     (tmp_path / "trials.complete").touch()
     code, text = typed(pack, tmp_path, "--output", tmp_path / "x.zip", *NAMES)
-    assert (code, "no answer was kept to" in text) == (1, True)
+    assert (code, "no answer is kept to" in text) == (1, True)
     assert not (tmp_path / "x.zip").exists()
+
+
+def test_a_run_without_a_program_is_not_packed(packed, tmp_path):
+    """Its baseline was not evaluated."""
+    for name in ("trials.jsonl", "trials.fingerprint.json", "inputs.json"):
+        (tmp_path / name).write_bytes((packed / "run" / name).read_bytes())
+    with pytest.raises(PoOptimizerError, match="holds no program yet"):
+        pack_run(tmp_path, tmp_path / "x.zip", code=CODE)
+    with (
+        sole_run(tmp_path / "trials.jsonl"),
+        pytest.raises(PoOptimizerError, match="is running: pack it at its end"),
+    ):
+        pack_run(tmp_path, tmp_path / "x.zip", code=CODE)
+
+
+def test_a_program_of_another_search_is_not_packed(packed, tmp_path):
+    """What is stored must be what the search finds."""
+    shutil.copytree(packed / "run", tmp_path / "run")
+    save_program(Answering(), tmp_path / "run/program.json", verify="off")
+    with pytest.raises(PoOptimizerError, match="the program differs in "):
+        pack_run(tmp_path / "run", tmp_path / "x.zip", code=CODE)
+
+
+@pytest.mark.parametrize("program", [b"x", b"{}"])
+def test_a_program_that_is_none_is_refused(packed, tmp_path, program):
+    """Though the digests of the file fit it."""
+    members = contents(packed / "run.zip") | {"program.json": program}
+    write(tmp_path / "x.zip", sealed_again(members))
+    with pytest.raises(PoOptimizerError, match=r"program\.json"):
+        replay(tmp_path / "x.zip", tmp_path, code=CODE)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "problem"),
+    [
+        ({"examples": {"problem": "a socket is no data"}}, "a socket is no data"),
+        ({"task_lm": {"own": {"adapter": "mine:Adapter"}}}, "adapter is mine:Adapter"),
+    ],
+)
+def test_what_cannot_be_made_again_is_named(packed, tmp_path, inputs, problem):
+    """Examples that are no data, an adapter of one's own."""
+    members = contents(packed / "run.zip")
+    stored = json.loads(members["inputs.json"])
+    for name, part in inputs.items():
+        stored[name] |= {k: stored[name][k] | v for k, v in part.items() if k == "own"}
+        stored[name] |= {k: v for k, v in part.items() if k != "own"}
+    members["inputs.json"] = json.dumps(stored).encode()
+    write(tmp_path / "x.zip", sealed_again(members))
+    with pytest.raises(PoOptimizerError, match=problem):
+        replay(tmp_path / "x.zip", tmp_path, code=CODE)
+
+
+def trial(number, results, instruction=0):
+    """A trial as a search tells it."""
+    scores = [score for *_, score in results]
+    own = Trial(
+        trial=number,
+        kind="minibatch",
+        instruction=[instruction],
+        demo_set=[0],
+        score=sum(scores) / len(scores),
+        n=len(scores),
+        n_failed=0,
+        best=1.0,
+        calls_paid=0,
+        calls_cached=0,
+        seconds=0.0,
+    )
+    return Scored(own, results=results)
+
+
+def test_candidates_are_ranked_by_the_answers_that_are_known():
+    """From all their trials; an answer that cannot be used is 0.0, and counted."""
+    valset, other = world.examples("v", 3), world.examples("t", 1)[0]
+    two, six = dspy.Prediction(answer="2"), dspy.Prediction(answer="6")
+    raised = dspy.Prediction()
+    first = [(valset[0], six, 0.6), (valset[1], raised, 0.0)]
+    scored = [
+        trial(1, first),
+        trial(2, [(other, six, 0.6)]),
+        trial(3, [(valset[2], (two, "its trace"), 0.2)]),
+        trial(4, [(e, dspy.Prediction(answer="x"), 0.9) for e in valset], 1),
+        trial(5, [(valset[1], two, 0.2)], 2),
+    ]
+    rows = rank_again(scored, valset, digit)
+    assert [(r.trials, r.n, r.n_failed) for r in rows] == [
+        *(([1, 3], 3, 1), ([4], 3, 3), ([5], 1, 0))
+    ]
+    assert [(r.rank, r.other_rank) for r in rows] == [(2, 1), (1, 2), (None, None)]
+    assert rows[0].other_score == pytest.approx((6 / 9 + 2 / 9) / 3, abs=1e-4)
+    with pytest.raises(PoOptimizerError, match="gave no score"):
+        rank_again(scored, valset, lambda example, prediction: 7)
+
+
+def test_two_lms_of_one_name_are_told(tmp_path):
+    """A pack could not say which of their answers is meant."""
+    request, missing, used = {"model": "m", "messages": []}, [], {}
+    stores = {name: Answers(tmp_path / name) for name in ("a", "b")}
+    for name, store in stores.items():
+        store.put(str(EndpointCache.cache_key(None, request)), {"answer": name})
+    a, b = (CollectedAnswers(Path(name), missing, stores, used) for name in "ab")
+    assert a.get(request) == {"answer": "a"}
+    with pytest.raises(AnswerMissing, match="two LMs of one name answered differently"):
+        b.get(request)
+
+
+def test_a_password_in_an_address_is_a_secret(packed, tmp_path, monkeypatch):
+    """A word that stands for a key where none is needed is none."""
+    monkeypatch.setenv("PROXY", "http://me:Answer1with2care@host")
+    monkeypatch.setenv("OPENAI_API_KEY", "question")
+    pack_run(packed / "run", tmp_path / "run.zip", code=CODE)
+    secret = read_inputs(packed / "run").task_lm.cache_folder
+    monkeypatch.setenv("URL", f"https://u:{secret}@host")
+    with pytest.raises(PoOptimizerError, match="value of URL"):
+        pack_run(packed / "run", tmp_path / "x.zip", code=CODE)

@@ -6,7 +6,7 @@ Where a run is repeated, no LM is asked: a request without an answer stops it.
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import orjson
 from dspy.clients.cache import _transform_value
@@ -23,8 +23,8 @@ _CONTENT = {"messages", "prompt", "request", "response_format", "tools"}
 class AnswerMissing(BudgetReached):
     """An answer is not there: the search ends in order, as at the end of a budget."""
 
-    def __init__(self, request: str = "") -> None:
-        BaseException.__init__(self, f"there is no answer to {request[-300:]!r}.")
+    def __init__(self, why: str = "an LM was asked") -> None:
+        BaseException.__init__(self, f"{why}.")
 
 
 def request_of(parts: Mapping[str, Any]) -> str:
@@ -36,18 +36,33 @@ def request_of(parts: Mapping[str, Any]) -> str:
     return canonical({**settings, **content})
 
 
-class SealedAnswers(EndpointCache):
-    """The answers of a pack in the place of an endpoint's cache.
+class _Answers(EndpointCache):
+    """Stands in the place of an endpoint's cache.
 
     Args:
-        answers: By request.
-        missing: Takes the requests without an answer.
+        missing: Takes why an answer is not there, in words.
     """
 
-    def __init__(self, answers: Mapping[str, bytes], missing: list[str]) -> None:
-        self._sealed = answers
+    def __init__(self, missing: list[str]) -> None:
         self._missing = missing
         self.flight = SingleFlight()
+
+    def _miss(self, problem: str, request: str) -> NoReturn:
+        self._missing.append(f"{problem} a request that ends in {request[-300:]!r}")
+        raise AnswerMissing(self._missing[-1])
+
+
+class SealedAnswers(_Answers):
+    """The answers of a pack.
+
+    Args:
+        missing: Takes why an answer is not there, in words.
+        answers: By request.
+    """
+
+    def __init__(self, missing: list[str], answers: Mapping[str, bytes]) -> None:
+        super().__init__(missing)
+        self._sealed = answers
 
     def get(self, request: dict[str, Any], ignored: list[str] | None = None) -> Any:
         """The answer.
@@ -57,50 +72,49 @@ class SealedAnswers(EndpointCache):
         """
         text = request_of(identifying(request, ignored))
         if text not in self._sealed:
-            self._missing.append(text)
-            raise AnswerMissing(text)
+            self._miss("nothing was answered then to", text)
         return orjson.loads(self._sealed[text])
 
 
-class CollectedAnswers(EndpointCache):
+class CollectedAnswers(_Answers):
     """The kept answers of a run, which collects those that are asked for.
 
     Args:
         folder: That the answer is looked for in first, by its name.
+        missing: Takes why an answer is not there, in words.
         stores: The answers of a run by the name of their folder, likely ones first.
         used: Takes request and answer.
-        missing: Takes the requests without an answer.
     """
 
     def __init__(
         self,
         folder: Path,
+        missing: list[str],
         stores: Mapping[str, Answers],
         used: dict[str, bytes],
-        missing: list[str],
     ) -> None:
+        super().__init__(missing)
         names = sorted(stores, key=lambda name: name != folder.name)
         self._stores = [stores[name] for name in names]
         self._used = used
-        self._missing = missing
-        self.flight = SingleFlight()
 
     def get(self, request: dict[str, Any], ignored: list[str] | None = None) -> Any:
         """The answer.
 
         Raises:
-            AnswerMissing: It is not kept.
+            AnswerMissing: It is not kept, or another LM of the run gave another one.
         """
         identity = identifying(request, ignored)
         keys = (self.cache_key(identity), self.cache_key(request, ignored))
         text = request_of(identity)
-        for store in self._stores:
-            for key in keys:
-                if (answer := store.get(str(key))) is not None:
-                    self._used[text] = orjson.dumps(answer)
-                    return answer
-        self._missing.append(text)
-        raise AnswerMissing(text)
+        kept = (store.get(str(key)) for store in self._stores for key in keys)
+        answer = next((answer for answer in kept if answer is not None), None)
+        if answer is None:
+            self._miss("no answer is kept to", text)
+        data = orjson.dumps(answer)
+        if self._used.setdefault(text, data) != data:
+            self._miss("two LMs of one name answered differently to", text)
+        return answer
 
 
 def open_stores(ledgers: Iterable[Path], likely: Iterable[str]) -> dict[str, Answers]:

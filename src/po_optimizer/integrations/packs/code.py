@@ -1,6 +1,6 @@
 """The code of a run: named by people and projects, never imported by a pack."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,9 @@ class Code:
             paths = (self.role.program, self.role.metric, self.role.record)
             names += [_module(path) for path in paths if path]
         return sorted({name.rpartition(".")[0] or name for name in names})
+
+
+FindCode = Callable[[RunInputs], Code]
 
 
 def find_code(

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import click
@@ -9,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from po_optimizer.errors import PoOptimizerError
+from po_optimizer.integrations.packs.code import find_code
 from po_optimizer.integrations.packs.replay import Replayed, replay
 from po_optimizer.integrations.packs.sealing import pack_run
 from po_optimizer.lms.visible import visible
@@ -44,7 +46,8 @@ def pack(
     target = output or Path("run.zip")
     _import_from_here()
     try:
-        sealed = pack_run(run, target, program=program, metric=own_metric)
+        code = partial(find_code, program=program, metric=own_metric)
+        sealed = pack_run(run, target, code=code)
     except PoOptimizerError as error:
         raise click.ClickException(visible(str(error))) from error
     click.echo(
@@ -85,14 +88,13 @@ def replay_command(
     _import_from_here()
     try:
         other = load_metric(RoleParams(metric=metric)) if metric else None
-        replayed = replay(
-            file,
-            output or Path("replay"),
+        code = partial(
+            find_code,
             program=program,
-            own_metric=own_metric,
-            metric=other,
+            metric=own_metric,
             trust_arguments=trust_arguments,
         )
+        replayed = replay(file, output or Path("replay"), code=code, metric=other)
     except PoOptimizerError as error:
         raise click.ClickException(visible(str(error))) from error
     for line in _lines(file, replayed):

@@ -1,6 +1,5 @@
 """The job of a run once more, whose LMs answer from nowhere."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,41 +21,27 @@ _ADAPTERS = {
 _RUN_ID = "replay"
 
 
-@dataclass(frozen=True)
-class _OneAtATime:
-    """What an LM of a run is here: its weights are known, its threads are one."""
+def _make_lm(recorded: LMInput, folder: Path) -> MeteredLM:
+    """An LM of the run, one call at a time; nothing is started or asked."""
+    if recorded.own is not None:
+        return _own_lm(recorded.own, recorded.params.model, folder)
+    lm = make_lm(recorded.params, folder, run_id=_RUN_ID)
+    lm.weights, lm.num_threads = recorded.weights, 1  # a server would be asked for them
+    lm.cache_folder = folder / recorded.cache_folder
+    return lm
 
-    recorded: LMInput
-    folder: Path
 
-    def make(self) -> MeteredLM:
-        """The LM; nothing is started or asked."""
-        if self.recorded.own is not None:
-            return self._own(self.recorded.own)
-        lm = make_lm(self.recorded.params, self.folder, run_id=_RUN_ID)
-        # what a server would be asked for
-        lm.weights, lm.num_threads = self.recorded.weights, 1
-        lm.cache_folder = self.folder / self.recorded.cache_folder
-        return lm
-
-    def _own(self, own: OwnLM) -> MeteredLM:
-        adapter = self._adapter(own)
-        lm: Any = dspy.LM(
-            self.recorded.params.model, model_type=own.model_type, cache=own.cache
+def _own_lm(own: OwnLM, model: str, folder: Path) -> MeteredLM:
+    if own.adapter not in _ADAPTERS:
+        raise ArtifactError(
+            f"the run's adapter is {own.adapter}: only DSPy's ChatAdapter, JSONAdapter "
+            "and XMLAdapter can be replayed."
         )
-        lm.kwargs = dict(own.settings)  # as they were after the constructor's changes
-        return adopt_lm(lm, self.folder, run_id=_RUN_ID, adapter=adapter, num_threads=1)
-
-    def _adapter(self, own: OwnLM) -> Any:
-        if own.adapter not in _ADAPTERS:
-            raise ArtifactError(
-                f"the run's adapter is {own.adapter}: only DSPy's ChatAdapter, "
-                "JSONAdapter and XMLAdapter can be replayed."
-            )
-        adapter: Any = _ADAPTERS[own.adapter]()
-        known = {k: v for k, v in own.switches.items() if k in vars(adapter)}
-        vars(adapter).update(known)
-        return adapter
+    adapter: Any = _ADAPTERS[own.adapter]()
+    vars(adapter).update({k: v for k, v in own.switches.items() if k in vars(adapter)})
+    lm: Any = dspy.LM(model, model_type=own.model_type, cache=own.cache)
+    lm.kwargs = dict(own.settings)  # as they were after the constructor's changes
+    return adopt_lm(lm, folder, run_id=_RUN_ID, adapter=adapter, num_threads=1)
 
 
 def make_job(inputs: RunInputs, code: Code, folder: Path) -> Job:
@@ -75,13 +60,13 @@ def make_job(inputs: RunInputs, code: Code, folder: Path) -> Job:
             f"the run's examples are no data: {inputs.examples.problem}"
         )
     train, val = inputs.examples.decode(code.packages)
-    task_lm = _OneAtATime(inputs.task_lm, folder / "task").make()
+    task_lm = _make_lm(inputs.task_lm, folder / "task")
     return Job(
         student=code.student(task_lm),
         trainset=train,
         valset=val,
         metric=code.metric,
         task_lm=task_lm,
-        prompt_lm=_OneAtATime(inputs.prompt_lm, folder / "prompt").make(),
+        prompt_lm=_make_lm(inputs.prompt_lm, folder / "prompt"),
         params=inputs.params.model_copy(update={"budget": BudgetParams()}),
     )

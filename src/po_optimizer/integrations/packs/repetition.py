@@ -54,13 +54,13 @@ class Repetition:
         Args:
             pack: The run, whose program is compared byte for byte.
             code: Of this repetition.
-            missing: Requests without an answer; the first ends what has ended early.
+            missing: Why answers were not there; the first ends what has ended early.
         """
         difference = _first_difference([s.trial for s in self.scored], pack.trials)
         if difference:
             return difference
         if missing and (pack.manifest.completed or self.result is None):
-            return f"no answer was kept to a request that ends in {missing[0][-300:]!r}"
+            return missing[0]
         if len(self.scored) != len(pack.trials) or self.result is None:
             return f"{len(pack.trials)} trials then, {len(self.scored)} now"
         document = document_like(pack.program, self.result.program, code)

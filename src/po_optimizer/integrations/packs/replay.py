@@ -6,7 +6,7 @@ from pathlib import Path
 from po_optimizer.errors import PoOptimizerError, listed
 from po_optimizer.files import write_whole
 from po_optimizer.integrations.packs.answers import AnswerMissing, SealedAnswers
-from po_optimizer.integrations.packs.code import Code, find_code
+from po_optimizer.integrations.packs.code import Code, FindCode, find_code
 from po_optimizer.integrations.packs.other_metric import RankedCandidate, rank_again
 from po_optimizer.integrations.packs.pack_file import read_pack
 from po_optimizer.integrations.packs.repetition import Repetition, repeated
@@ -46,32 +46,24 @@ def replay(
     file: str | Path,
     folder: str | Path,
     *,
-    code: Code | None = None,
-    program: str | None = None,
-    own_metric: str | None = None,
+    code: Code | FindCode = find_code,
     metric: Metric | None = None,
-    trust_arguments: bool = False,
 ) -> Replayed:
     """Repeats a sealed run with 0 LM calls, and proves that it is the same one.
 
     Args:
         file: As `pack_run` wrote it.
         folder: Takes `program.json` and, with another metric, `ranking.json`.
-        code: Its program and metric; None: by the names that follow.
-        program: Import path, of a run that is no role's.
-        own_metric: Import path of its metric, likewise.
+        code: Its program and metric; by itself it is the code of the role here.
         metric: Another one, by which its candidates are ranked again.
-        trust_arguments: Take the role's arguments from the file where they are others.
 
     Raises:
         PoOptimizerError: The file cannot be used, or the run came out differently.
     """
     pack = read_pack(Path(file))
-    code = code or find_code(
-        pack.inputs, program, own_metric, trust_arguments=trust_arguments
-    )
+    code = code if isinstance(code, Code) else code(pack.inputs)
     missing: list[str] = []
-    sealed = SealedAnswers(pack.answers, missing)
+    sealed = SealedAnswers(missing, pack.answers)
     most = len(pack.trials) + pack.manifest.completed
     with repeated(pack.inputs, code, lambda _folder: sealed, most) as repetition:
         differences = changes(pack.manifest.fingerprint, repetition.fingerprint)
@@ -110,14 +102,9 @@ def _rank(repetition: Repetition, metric: Metric) -> list[RankedCandidate]:
     lm = repetition.job.task_lm
     try:
         with use_lm(lm, stage="replay"):
-            lm.meter.guards.append(_refuse)
             return rank_again(repetition.scored, repetition.job.valset, metric)
     except AnswerMissing as error:
         raise PoOptimizerError(
-            f"the other metric asks an LM what the run has not asked: {error} Name one "
-            "that asks no LM."
+            f"the other metric asks an LM what the run has not asked: {error} Name a "
+            "metric that asks no LM."
         ) from error
-
-
-def _refuse() -> None:
-    raise AnswerMissing

@@ -6,12 +6,11 @@ import re
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from po_optimizer.errors import PoOptimizerError, listed
 from po_optimizer.files import read_whole
 from po_optimizer.integrations.packs.answers import CollectedAnswers, open_stores
-from po_optimizer.integrations.packs.code import Code, find_code
+from po_optimizer.integrations.packs.code import Code, FindCode, find_code
 from po_optimizer.integrations.packs.pack_file import Manifest, Pack, write_pack
 from po_optimizer.integrations.packs.repetition import repeated
 from po_optimizer.integrations.watch.state import WatchedRun, find_runs
@@ -25,25 +24,22 @@ _PROGRAMS = (
 )
 """Where the program of a run lies from its workspace: Python's, a project's, any."""
 _SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL", re.IGNORECASE)
-_SHORTEST_SECRET = 8
+_PASSWORD = re.compile(r"://[^/@\s:]*:([^/@\s]+)@")
+_SHORTEST_SECRET, _LONGEST_WORD = 8, 16  # characters
 
 
 def pack_run(
     run: str | Path,
     target: str | Path,
     *,
-    code: Code | None = None,
-    program: str | None = None,
-    metric: str | None = None,
+    code: Code | FindCode = find_code,
 ) -> Pack:
     """Seals the run in a file, once it was repeated with 0 LM calls and came out alike.
 
     Args:
         run: Its workspace, or a folder in which it is the only one.
         target: The file.
-        code: Its program and metric; None: by the names that follow.
-        program: Import path, of a run that is no role's.
-        metric: Likewise.
+        code: Its program and metric; by itself it is the code of the role here.
 
     Raises:
         PoOptimizerError: It cannot be repeated, or a secret would stand in the file.
@@ -52,7 +48,7 @@ def pack_run(
     if found.is_running():
         raise PoOptimizerError(f"{found.workspace} is running: pack it at its end.")
     inputs = read_inputs(found.workspace)
-    code = code or find_code(inputs, program, metric)
+    code = code if isinstance(code, Code) else code(inputs)
     journal = found.workspace / "trials.jsonl"
     trials, completed = read_journal(journal), journal.with_suffix(".complete").exists()
     document = _document(found.workspace)
@@ -131,9 +127,11 @@ def _check_secrets(pack: Pack) -> None:
 def _secrets() -> Iterator[tuple[str, str]]:
     """Names and values of the environment: keys, and passwords in addresses."""
     for name, value in os.environ.items():
-        if _SECRET.search(name) and len(value) >= _SHORTEST_SECRET:
-            yield name, value
-        if "://" in value and "@" in value:
-            yield name, value
-            if password := urlsplit(value.split()[0]).password:
-                yield name, password
+        secrets = _PASSWORD.findall(value) + [value] * bool(_SECRET.search(name))
+        yield from ((name, s) for s in secrets if _is_no_word(s))
+
+
+def _is_no_word(secret: str) -> bool:
+    """False of what stands for a key where none is needed: "ollama", "EMPTY"."""
+    long = len(secret) >= _SHORTEST_SECRET
+    return long and (len(secret) >= _LONGEST_WORD or any(map(str.isdigit, secret)))

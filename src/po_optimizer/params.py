@@ -295,13 +295,18 @@ class Miprov2Params(DemoParams):
     minibatch: bool = False  # score trials on part of the valset
     minibatch_size: PositiveInt = 35
     minibatch_full_eval_steps: PositiveInt = 5  # trials between full ones
-    racing: bool = False  # give up candidates that fall behind
+    racing: bool = True  # ask where it pays; false, or minibatch: DSPy's own search
     init_temperature: Annotated[float, Field(ge=0.0, le=2.0)] = 0.7  # of proposals
     view_data_batch_size: PositiveInt = 10  # records in a prompt about the data
     program_aware_proposer: bool = False
     data_aware_proposer: bool = False
     tip_aware_proposer: bool = True  # give it a tip for the style
     fewshot_aware_proposer: bool = True  # show it demos
+
+    @property
+    def races(self) -> bool:
+        """Minibatches spare examples in DSPy's way."""
+        return self.racing and not self.minibatch
 
 
 class GepaParams(Params):

@@ -160,10 +160,12 @@ def test_gepa_auto_is_dspys_own_number(auto):
     assert optimizer.scorings(Sizes(1, 10, 20)) > 100
 
 
-def test_auto_takes_a_sample_of_a_large_valset():
+@pytest.mark.parametrize(("racing", "n"), [(True, 50), (False, 100)])
+def test_auto_takes_a_sample_of_a_large_valset(racing, n):
     """`auto` looks at so many examples, drawn by the seed; the rest is left out."""
-    auto = {"num_trials": None, "num_candidates": None, "auto": "light"}
+    numbers = {"num_trials": None, "num_candidates": None}
+    auto = {**numbers, "auto": "light", "racing": racing}
     optimizer = make_optimizer(world.settings(miprov2=auto))
     chosen = optimizer.choose_valset(world.examples("v", 130))
-    assert len(chosen) == 100
+    assert len(chosen) == n
     assert optimizer.choose_valset(world.examples("v", 30)) == world.examples("v", 30)

@@ -38,7 +38,7 @@ def test_a_frozen_run_is_resumed_without_a_call(tmp_path):
         metric=role.metric,
         task_lm=lm,
         prompt_lm=lm,
-        params=world.settings(),
+        params=world.settings(miprov2={"racing": False}),  # as it was then
     )
     stored = json.loads((FROZEN / "trials.fingerprint.json").read_bytes())
     now = run_fingerprint(job)

@@ -21,7 +21,12 @@ CONFIGURATIONS = [
         "num_candidates": 4,
     },
     {"num_candidates": None, "num_trials": None, "auto": "light"},
-    {"num_candidates": 5, "num_trials": 14},  # past the random draws of the sampler
+    {"num_candidates": 5, "num_trials": 14},
+    {
+        "num_candidates": 5,
+        "num_trials": 14,
+        "racing": False,
+    },  # past the random draws of the sampler
 ]
 
 
@@ -124,7 +129,7 @@ def test_the_next_trial_begins_in_the_idle_places_of_a_trial(tmp_path):
             assert went_ahead.wait(30)
         return world.answer(prompt)
 
-    params = world.settings(miprov2={"num_trials": 4})
+    params = world.settings(miprov2={"num_trials": 4, "racing": False})
     lm = world.lm(tmp_path, answer, num_threads=3)
     result = world.run(tmp_path, lm, params, n_val=9)
     assert held

@@ -86,8 +86,8 @@ def judge_programs(
 
 def _selection(trials: Sequence[Mapping[str, Any]]) -> Selection:
     """How the optimizer chose; a candidate that it drew twice counts once."""
-    whole = [trial for trial in trials if trial["kind"] != "minibatch"]
-    parts = [trial for trial in trials if trial["kind"] == "minibatch"]
+    parts = [trial for trial in trials if trial["kind"] in ("minibatch", "raced")]
+    whole = [trial for trial in trials if trial not in parts]
     return Selection(
         n_candidates=_different(whole),
         n_valset=whole[0]["n"],

@@ -46,18 +46,19 @@ class Trial(BaseModel):
 
     Args:
         trial: Counts evaluations from 1, which is the baseline.
-        kind: `minibatch` is scored on part of the examples; `raced` was given up
-            after n examples, and its score is set against the best one's; the others
-            are scored on the whole valset.
+        kind: `minibatch` is scored on part of the examples; `raced`, too, and then it
+            was given up; the others are scored on the whole valset.
         instruction: Number of each predictor's instructions; 0 is the student's own.
         demo_set: Number of each predictor's demo set.
-        score: Mean over the n examples, in [0, 1], rounded to 4 places as DSPy does.
+        score: Mean over the n examples, in [0, 1], rounded to 4 places as DSPy does;
+            while racing, of part of them: the estimate for all of them.
         n: Examples scored.
         n_failed: Of these, unusable outputs; they count as 0.0.
         best: Highest score of a whole valset so far, in [0, 1].
         calls_paid: LM calls of this trial that were paid for, over all restarts.
         calls_cached: LM calls of this trial that the response cache answered.
         seconds: Wall time of the run that scored it first.
+        reason: Why a raced candidate was given up; "" for the others.
         prompts: The candidate's, one of each predictor; [] if an earlier trial has
             them, or in journals of before they were recorded.
     """
@@ -75,6 +76,7 @@ class Trial(BaseModel):
     calls_paid: int
     calls_cached: int
     seconds: float
+    reason: str = ""
     prompts: list[Prompt] = []
 
     def same_as(self, other: "Trial") -> bool:

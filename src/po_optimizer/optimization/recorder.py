@@ -138,8 +138,8 @@ class Recorder(BaseCallback):
     def _record(self, running: _Running, outputs: Any) -> None:
         if self._is_repeated_baseline(running):
             return
-        if len(outputs.results) < running.n:
-            running = replace(running, n=len(outputs.results), kind="raced")
+        if getattr(outputs, "reason", ""):
+            running = replace(running, kind="raced")
         trial = self._trial(running, outputs)
         is_best = running.kind == "full_eval" and trial.score > self._best_score
         # a resumed run replays its first steps: what is stored already is better
@@ -197,5 +197,6 @@ class Recorder(BaseCallback):
             calls_paid=paid,
             calls_cached=cached,
             seconds=round(time.perf_counter() - running.clock, 3),
+            reason=getattr(outputs, "reason", ""),
             prompts=[] if shown else list(map(Prompt.of, running.program.predictors())),
         )

@@ -44,6 +44,7 @@ class TrialRow(Result):
     paid: int = Field(0, validation_alias=AliasChoices("calls_paid", "paid"))
     cached: int = Field(0, validation_alias=AliasChoices("calls_cached", "cached"))
     seconds: float = 0.0
+    reason: str = ""
     prompts: list[dict[str, Any]] = Field(default_factory=list)
 
 
@@ -264,6 +265,7 @@ def _trial_text(row: TrialRow) -> str:
         f"trial {row.trial}, {escape(row.kind)}<br>score {row.score:.3f}, n={row.n}, "
         f"{row.n_failed} failed<br>instruction {row.instruction}, "
         f"demo set {row.demo_set}"
+        + (f"<br>given up: {escape(row.reason)}" if row.reason else "")
     )
 
 

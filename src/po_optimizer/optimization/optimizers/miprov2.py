@@ -1,7 +1,7 @@
 """MIPROv2 behind the run control."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -10,7 +10,7 @@ from dspy.propose.utils import get_dspy_source_code
 from dspy.teleprompt import MIPROv2
 
 from po_optimizer.lms.check import Check
-from po_optimizer.optimization.candidates import CandidateIndex
+from po_optimizer.optimization.candidates import CandidateIndex, demos_key
 from po_optimizer.optimization.job import NEVER_GIVE_UP, Job
 from po_optimizer.optimization.optimizers.ahead import AheadEvaluate, Draw
 from po_optimizer.optimization.optimizers.base import (
@@ -24,20 +24,22 @@ from po_optimizer.optimization.optimizers.miprov2_parallel import (
     propose_in_parallel,
 )
 from po_optimizer.optimization.optimizers.miprov2_plan import (
-    AUTO,
     Plan,
     check_arguments,
+    largest_valset,
     make_plan,
     prompt_calls,
     task_calls,
 )
-from po_optimizer.optimization.optimizers.racing import RacingEvaluate
+from po_optimizer.optimization.optimizers.racing import BLOCK, Candidate, RacingEvaluate
 from po_optimizer.params import Miprov2Params
 
 _DEMOS_SHOWN = 3
 _PROPOSER_TEXT = 3000
 """Characters of the proposer's own instructions and of what it summarized before."""
 _EXHAUSTED = "No valid program found"
+_LOOKS = 2
+"""Of a race, for each trial that DSPy's search would have."""
 _OF_THE_OPTIMIZER = {
     "max_bootstrapped_demos",
     "max_labeled_demos",
@@ -70,6 +72,7 @@ class ObservedMIPROv2(MIPROv2):
         self._candidates = candidates
         self._announce = announce
         self._draw: Draw | None = None
+        self.remark = ""
 
     def _bootstrap_fewshot_examples(self, *args: Any, **kwargs: Any) -> Any:
         self._announce("bootstrap demos")
@@ -101,15 +104,47 @@ class ObservedMIPROv2(MIPROv2):
         *args: Any,
         **kwargs: Any,
     ) -> Any:
+        if self._plan.params.races:
+            self.remark = self._race(program, instructions, demo_sets, evaluate)
+            return program
         threads = self._job.task_lm.num_threads
         with in_background(threads) as begin:
-            if self._plan.params.racing:
-                evaluate = RacingEvaluate(evaluate)
-            elif not self._plan.minibatch and threads > 1:
+            if not self._plan.minibatch and threads > 1:
                 evaluate = AheadEvaluate(evaluate, self._next_program, begin)
             return super()._optimize_prompt_parameters(
                 program, instructions, demo_sets, evaluate, *args, **kwargs
             )
+
+    def _race(
+        self,
+        program: dspy.Module,
+        instructions: dict[int, list[str]],
+        demo_sets: dict[int, list[list[Any]]] | None,
+        evaluate: dspy.Evaluate,
+    ) -> str:
+        """Tries candidates by racing; says how far they came."""
+        predictors = range(len(program.predictors()))
+        sets = demo_sets or {number: [[]] for number in predictors}
+        choices = [
+            _different(values)
+            for number in predictors
+            for values in (instructions[number], map(demos_key, sets[number]))
+        ]
+
+        def program_of(candidate: Candidate) -> dspy.Module:
+            changed = program.deepcopy()
+            pairs = zip(candidate[::2], candidate[1::2], strict=True)
+            for number, (instruction, demo_set) in enumerate(pairs):
+                predictor = changed.predictors()[number]
+                text = instructions[number][instruction]
+                predictor.signature = predictor.signature.with_instructions(text)
+                if demo_sets:
+                    predictor.demos = demo_sets[number][demo_set]
+            return changed
+
+        bound = self._plan.trials * len(evaluate.devset)
+        racing = RacingEvaluate(evaluate, self.seed)
+        return racing.race(choices, program_of, bound, self.seed)
 
     def _select_and_insert_instructions_and_demos(
         self, candidate: dspy.Module, *args: Any
@@ -125,6 +160,14 @@ class ObservedMIPROv2(MIPROv2):
             return None
         (program, chosen), (_, other) = (draw.following(x) for x in (least, most))
         return program if chosen == other else None
+
+
+def _different(values: Iterable[Any]) -> list[int]:
+    """The places of what stands there for the first time."""
+    first: dict[Any, int] = {}
+    for place, value in enumerate(values):
+        first.setdefault(value, place)
+    return list(first.values())
 
 
 class Miprov2(Optimizer):
@@ -143,32 +186,44 @@ class Miprov2(Optimizer):
                 job.student,
                 trainset=job.trainset,
                 valset=job.valset,
-                **self._params.model_dump(exclude={*_OF_THE_OPTIMIZER, "racing"}),
+                **self._arguments(job).model_dump(
+                    exclude={*_OF_THE_OPTIMIZER, "racing"}
+                ),
             )
         except ValueError as error:
             # raised when every tried combination has had its full evaluation
             if _EXHAUSTED not in str(error):
                 raise
             return "ended early: every distinct candidate had been evaluated"
-        return ""
+        return optimizer.remark
+
+    def _arguments(self, job: Job) -> Miprov2Params:
+        """What MIPROv2 is given; a race has other numbers for `auto` than DSPy."""
+        params, plan = self._params, self._plan(job)
+        if not params.races:
+            return params
+        numbers = {"num_candidates": plan.demo_sets, "num_trials": plan.trials}
+        return params.model_copy(update={"auto": None, **numbers})
+
+    def _plan(self, job: Job) -> Plan:
+        predictors, val = len(job.student.predictors()), len(job.valset)
+        return make_plan(self._params, Sizes(predictors, len(job.trainset), val))
 
     def beside_baseline(self, job: Job) -> Callable[[], None] | None:
         """The demos' calls; none with a budget, which they could use up before it."""
         bounded = any(job.params.budget.model_dump().values())
-        if bounded or self._params.auto is not None or job.task_lm.num_threads == 1:
+        shuffled = self._params.auto is not None and not self._params.races
+        if bounded or shuffled or job.task_lm.num_threads == 1:
             return None
-        sizes = Sizes(len(job.student.predictors()), len(job.trainset), len(job.valset))
         rng = random.Random(self._seed)  # noqa: S311 -- as MIPROv2 begins
-        return partial(bootstrap_in_parallel, job, make_plan(self._params, sizes), rng)
+        return partial(bootstrap_in_parallel, job, self._plan(job), rng)
 
     def _optimizer(
         self, job: Job, candidates: CandidateIndex, announce: Callable[[str], None]
     ) -> ObservedMIPROv2:
-        params = self._params
-        sizes = Sizes(len(job.student.predictors()), len(job.trainset), len(job.valset))
         return ObservedMIPROv2(
             job,
-            make_plan(params, sizes),
+            self._plan(job),
             candidates,
             announce,
             metric=job.metric,
@@ -177,15 +232,15 @@ class Miprov2(Optimizer):
             num_threads=job.task_lm.num_threads,
             max_errors=NEVER_GIVE_UP,
             seed=self._seed,
-            **params.model_dump(include=_OF_THE_OPTIMIZER),
+            **self._arguments(job).model_dump(include=_OF_THE_OPTIMIZER),
         )
 
     def choose_valset(self, valset: list[dspy.Example]) -> list[dspy.Example]:
         """All of it, or the sample that `auto` uses, drawn with the seed."""
-        if self._params.auto is None or len(valset) <= AUTO[self._params.auto][1]:
+        most = largest_valset(self._params)
+        if most is None or len(valset) <= most:
             return valset
-        rng = random.Random(self._seed)  # noqa: S311
-        return rng.sample(valset, AUTO[self._params.auto][1])
+        return random.Random(self._seed).sample(valset, most)  # noqa: S311
 
     def calls(self, sizes: Sizes) -> Calls:
         """Bounds of the LM calls, by formula."""
@@ -193,8 +248,13 @@ class Miprov2(Optimizer):
         return Calls(task=task_calls(plan), prompt=prompt_calls(plan))
 
     def evaluations(self, sizes: Sizes) -> int:
-        """The baseline, each trial, and the full evaluations of minibatch mode."""
+        """The baseline, each trial, and the full evaluations of minibatch mode.
+
+        Of a race it is the likely number: a candidate is looked at several times.
+        """
         plan = make_plan(self._params, sizes)
+        if self._params.races and sizes.val > BLOCK:
+            return 1 + _LOOKS * plan.trials
         return 1 + plan.trials + (plan.full_evals if plan.minibatch else 0)
 
     def checks(self, sizes: Sizes) -> list[Check]:

@@ -12,7 +12,7 @@ from po_optimizer.optimization.optimizers.base import CallRange, Sizes
 from po_optimizer.params import Miprov2Params
 
 AUTO = {"light": (6, 100), "medium": (12, 300), "heavy": (18, 1000)}
-"""Per mode of `auto`: number of candidates, largest valset."""
+"""Per mode of `auto`: number of candidates, largest valset; a race needs half of it."""
 _AUTO_MINIBATCH_FROM = 50
 _ZEROSHOT_DEMOS = 3
 _SUMMARY_BATCHES = 9
@@ -60,6 +60,14 @@ class Plan:
         return max(0, self.demo_sets - 1 - labeled)
 
 
+def largest_valset(params: Miprov2Params) -> int | None:
+    """On how many examples `auto` scores candidates at most; None: on all."""
+    if params.auto is None:
+        return None
+    most = AUTO[params.auto][1]
+    return most // 2 if params.races else most
+
+
 def make_plan(params: Miprov2Params, sizes: Sizes) -> Plan:
     """The numbers that MIPROv2 will work with."""
     zeroshot = not params.max_bootstrapped_demos and not params.max_labeled_demos
@@ -68,10 +76,11 @@ def make_plan(params: Miprov2Params, sizes: Sizes) -> Plan:
     trials, minibatch = params.num_trials or 1, params.minibatch
     if params.auto is not None:
         demo_sets, _ = AUTO[params.auto]
-        instructions = demo_sets if zeroshot else demo_sets // 2
+        # a race can afford to try as many instructions as demo sets
+        instructions = demo_sets if zeroshot or params.races else demo_sets // 2
         variables = sizes.predictors * (1 if zeroshot else 2)
         trials = int(max(2 * variables * math.log2(demo_sets), 1.5 * demo_sets))
-        minibatch = sizes.val > _AUTO_MINIBATCH_FROM
+        minibatch = not params.races and sizes.val > _AUTO_MINIBATCH_FROM
     return Plan(
         params=params,
         sizes=sizes,
@@ -113,7 +122,6 @@ def check_arguments(params: Miprov2Params, sizes: Sizes) -> list[Check]:
     return [
         _auto_or_numbers(params),
         _minibatch(params, sizes),
-        _racing(params, sizes),
         _demos(params, sizes),
         _candidates(params, sizes),
     ]
@@ -141,18 +149,6 @@ def _minibatch(params: Miprov2Params, sizes: Sizes) -> Check:
         f"at most the size of the valset, {sizes.val}",
         passed=not used or params.minibatch_size <= sizes.val,
         remedy=f"Lower it, or set {_HERE}.minibatch to false.",
-    )
-
-
-def _racing(params: Miprov2Params, sizes: Sizes) -> Check:
-    minibatch = make_plan(params, sizes).minibatch
-    return check(
-        "miprov2_racing",
-        f"{_HERE}.racing",
-        params.racing,
-        "false with minibatch, which spares examples in its own way",
-        passed=not (params.racing and minibatch),
-        remedy=f"Set one of racing and {_HERE}.minibatch to false.",
     )
 
 

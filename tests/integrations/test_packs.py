@@ -31,7 +31,9 @@ from po_optimizer.optimization.inputs import (
 from po_optimizer.optimization.journal import Trial, sole_run
 from po_optimizer.optimization.report import Scored
 from po_optimizer.params import RoleParams
-from po_optimizer.persistence import save_program
+from po_optimizer.persistence import format as fmt
+from po_optimizer.persistence import load_program, save_program
+from po_optimizer.persistence.prompts import prompt_hashes
 from po_optimizer.pipelines.optimize import nodes
 from po_optimizer.roles import load_metric
 from tests.canary import KEY, holders
@@ -387,12 +389,28 @@ def test_a_run_without_a_program_is_not_packed(packed, tmp_path):
         pack_run(tmp_path, tmp_path / "x.zip", code=CODE)
 
 
-def test_a_program_of_another_search_is_not_packed(packed, tmp_path):
-    """What is stored must be what the search finds."""
+def test_the_program_is_the_one_that_the_search_finds(packed, tmp_path):
+    """An earlier one that lies there is passed over; there must be the right one."""
     shutil.copytree(packed / "run", tmp_path / "run")
     save_program(Answering(), tmp_path / "run/program.json", verify="off")
+    best = tmp_path / "run/best_program_so_far.json"
+    sealed = pack_run(tmp_path / "run", tmp_path / "x.zip", code=CODE)
+    assert sealed.program == best.read_bytes()
+    best.unlink()
     with pytest.raises(PoOptimizerError, match="the program differs in "):
-        pack_run(tmp_path / "run", tmp_path / "x.zip", code=CODE)
+        pack_run(tmp_path / "run", tmp_path / "y.zip", code=CODE)
+
+
+def test_a_document_of_an_earlier_format_is_sealed_as_it_is(packed, tmp_path):
+    """Its prompts were hashed in another way."""
+    shutil.copytree(packed / "run", tmp_path / "run")
+    path = tmp_path / "run/program.json"
+    whole = prompt_hashes(load_program(path, program=Answering()), whole=True)
+    earlier = json.loads(path.read_bytes()) | {"fingerprint": whole, fmt.WHOLE: True}
+    path.write_bytes(fmt.file_bytes(earlier))
+    sealed = pack_run(tmp_path / "run", tmp_path / "x.zip", code=CODE)
+    assert sealed.program == path.read_bytes()
+    assert replay(tmp_path / "x.zip", tmp_path, code=CODE).n_paid == 0
 
 
 @pytest.mark.parametrize("program", [b"x", b"{}"])

@@ -8,7 +8,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import dspy
 import orjson
 
 from po_optimizer.errors import ArtifactError, ExecutionStopError, listed
@@ -25,8 +24,9 @@ from po_optimizer.optimization.run_identity import run_fingerprint
 from po_optimizer.persistence import format as fmt
 from po_optimizer.persistence.codec.values import Encoder
 from po_optimizer.persistence.components import encode
+from po_optimizer.persistence.prompts import prompt_hashes
 
-_TAKEN_OVER = ("made_with", "provenance", "not_compared", "snapshot")
+_TAKEN_OVER = ("made_with", "provenance", "not_compared", "snapshot", fmt.WHOLE)
 """Of a document: how the program came about and was saved, which is another story."""
 
 
@@ -63,12 +63,11 @@ class Repetition:
             return missing[0]
         if len(self.scored) != len(pack.trials) or self.result is None:
             return f"{len(pack.trials)} trials then, {len(self.scored)} now"
-        document = document_like(pack.program, self.result.program, code)
-        if document == pack.program:
-            return ""
-        stored, here = fmt.parse(pack.program, "then"), fmt.parse(document, "here")
+        stored = _document(pack.program)
+        here = document_like(stored, self.result.program, code)
         names = [k for k in {**stored, **here} if stored.get(k) != here.get(k)]
-        return f"the program differs in {listed(n for n in names if n != 'digest')}"
+        same = fmt.file_bytes(here) == fmt.file_bytes(stored)
+        return "" if same else f"the program differs in {listed(names)}"
 
 
 @contextmanager
@@ -129,32 +128,30 @@ def _first_difference(trials: list[Trial], sealed: list[Trial]) -> str:
     return ""
 
 
-def document_like(sealed: bytes, program: dspy.Module, code: Code) -> bytes:
-    """The file of the program, with what a search does not find taken over.
+def document_like(stored: fmt.Document, program: Any, code: Code) -> fmt.Document:
+    """The document of the program, with what a search does not find taken over.
 
-    Taken over from the sealed document are its provenance and versions, notes on how
+    Taken over from the stored document are its provenance and versions, notes on how
     it was saved, the ids that DSPy draws for new predictors, and the order in which
     names stand. All else is the program's own, how its prompts render among it.
 
     Args:
-        sealed: A stored document.
-        program: To compare with the one in it.
+        stored: Of the run, in today's format.
+        program: What was found here.
         code: Tells the arguments of its constructor.
-
-    Raises:
-        ArtifactError: The document is damaged.
     """
-    stored = fmt.check(_loads(sealed), "program.json")
     own = fmt.copy_of(encode(Encoder(), program, code.arguments))
-    kept = {name: stored[name] for name in _TAKEN_OVER if name in stored}
-    if [*own["fingerprint"]] != [*stored["fingerprint"]]:
-        return fmt.file_bytes({**own, **kept})  # predictors in another order
-    return fmt.file_bytes(_as_stored({**own, **kept}, stored))
+    if fmt.WHOLE in stored:  # an earlier version rendered prompts in another way
+        own["fingerprint"] = prompt_hashes(program, whole=True)
+    own |= {name: stored[name] for name in _TAKEN_OVER if name in stored}
+    if [*own["fingerprint"]] == [*stored["fingerprint"]]:  # else predictors moved
+        own = _as_stored(own, stored)
+    return fmt.seal(own)
 
 
-def _loads(data: bytes) -> Any:
+def _document(data: bytes) -> fmt.Document:
     try:
-        return orjson.loads(data)
+        return fmt.check(orjson.loads(data), "program.json")
     except ValueError as error:
         raise ArtifactError(f"program.json is no JSON: {error}.") from error
 

@@ -4,6 +4,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -51,7 +52,7 @@ def pack_run(
     code = code if isinstance(code, Code) else code(inputs)
     journal = found.workspace / "trials.jsonl"
     trials, completed = read_journal(journal), journal.with_suffix(".complete").exists()
-    document = _document(found.workspace)
+    documents = _documents(found.workspace)
     used: dict[str, bytes] = {}
     missing: list[str] = []
     likely = (inputs.task_lm.cache_folder, inputs.prompt_lm.cache_folder)
@@ -64,13 +65,15 @@ def pack_run(
             completed=completed,
             fingerprint=repetition.fingerprint,
         )
-        pack = Pack(manifest, inputs, trials, used, document)
-        if problem := repetition.problem(pack, code, missing):
-            raise PoOptimizerError(
-                f"{found.workspace} cannot be packed: repeated by its kept answers it "
-                f"is another run: {problem}. Its code or its answers have changed: "
-                "run it again, then pack it."
-            )
+        packs = [Pack(manifest, inputs, trials, used, d) for d in documents]
+        problems = [repetition.problem(pack, code, missing) for pack in packs]
+    if all(problems):
+        raise PoOptimizerError(
+            f"{found.workspace} cannot be packed: repeated by its kept answers it is "
+            f"another run: {problems[0]}. Its code or its answers have changed: run it "
+            "again, then pack it."
+        )
+    pack = packs[problems.index("")]
     _check_secrets(pack)
     write_pack(Path(target), pack)
     return pack
@@ -88,12 +91,14 @@ def _sole_run(folder: Path) -> WatchedRun:
     )
 
 
-def _document(workspace: Path) -> bytes:
+def _documents(workspace: Path) -> list[bytes]:
+    """Those that may be of its program: a killed run leaves an earlier one's behind."""
+    documents = []
     for name in _PROGRAMS:
-        try:
-            return read_whole((workspace / name).resolve())
-        except FileNotFoundError:
-            continue
+        with suppress(FileNotFoundError):
+            documents.append(read_whole((workspace / name).resolve()))
+    if documents:
+        return documents
     raise PoOptimizerError(
         f"{workspace} holds no program yet: pack it when its baseline was evaluated."
     )

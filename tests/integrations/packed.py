@@ -81,13 +81,17 @@ class OwnClass(dspy.BaseLM):
 
 
 def search(
-    folder: Path, optimizer: Any = "miprov2", lm: Any = None, **more: Any
+    folder: Path,
+    optimizer: Any = "miprov2",
+    lm: Any = None,
+    student: dspy.Module | None = None,
+    **more: Any,
 ) -> dspy.Module:
     """An optimization in the folder, and the program that is stored as its result."""
     lm = lm or dspy.LM("openai/scripted", engine=ScriptedEngine(answer))
     task_lm = lm_of(lm, folder / "lms", run_id="x", adapter=dspy.JSONAdapter())
     job = Job(
-        student=Answering(),
+        student=student or Answering(),
         trainset=world.examples("t", 6),
         valset=world.examples("v", 6),
         metric=digit,

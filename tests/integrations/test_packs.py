@@ -35,7 +35,7 @@ from po_optimizer.persistence import format as fmt
 from po_optimizer.persistence import load_program, save_program
 from po_optimizer.persistence.prompts import prompt_hashes
 from po_optimizer.pipelines.optimize import nodes
-from po_optimizer.roles import load_metric
+from po_optimizer.roles import Synchronous, load_metric
 from tests.canary import KEY, holders
 from tests.faces.project import ROOT
 from tests.integrations.packed import (
@@ -399,6 +399,25 @@ def test_the_program_is_the_one_that_the_search_finds(packed, tmp_path):
     best.unlink()
     with pytest.raises(PoOptimizerError, match="the program differs in "):
         pack_run(tmp_path / "run", tmp_path / "y.zip", code=CODE)
+
+
+class Awaited(Answering):
+    """A program that is awaited only."""
+
+    forward = None
+
+    async def aforward(self, question):
+        """One call."""
+        return self.answer(question=question)
+
+
+def test_a_program_that_is_awaited_is_sealed_without_what_calls_it(tmp_path):
+    """As `optimize` stores it."""
+    search(tmp_path / "run", student=Synchronous(Awaited()))
+    own = load_program(tmp_path / "run/program.json", program=Synchronous(Awaited()))
+    save_program(own.program, tmp_path / "run/program.json", verify="inline")
+    sealed = pack_run(tmp_path / "run", tmp_path / "x.zip", code=Code(Awaited(), digit))
+    assert sealed.program == (tmp_path / "run/program.json").read_bytes()
 
 
 def test_a_document_of_an_earlier_format_is_sealed_as_it_is(packed, tmp_path):

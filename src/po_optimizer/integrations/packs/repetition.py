@@ -25,6 +25,7 @@ from po_optimizer.persistence import format as fmt
 from po_optimizer.persistence.codec.values import Encoder
 from po_optimizer.persistence.components import encode
 from po_optimizer.persistence.prompts import prompt_hashes
+from po_optimizer.roles import Synchronous
 
 _TAKEN_OVER = ("made_with", "provenance", "not_compared", "snapshot", fmt.WHOLE)
 """Of a document: how the program came about and was saved, which is another story."""
@@ -63,11 +64,11 @@ class Repetition:
             return missing[0]
         if len(self.scored) != len(pack.trials) or self.result is None:
             return f"{len(pack.trials)} trials then, {len(self.scored)} now"
-        stored = _document(pack.program)
-        here = document_like(stored, self.result.program, code)
-        names = [k for k in {**stored, **here} if stored.get(k) != here.get(k)]
-        same = fmt.file_bytes(here) == fmt.file_bytes(stored)
-        return "" if same else f"the program differs in {listed(names)}"
+        stored, program = _document(pack.program), self.result.program
+        problem = _difference(stored, program, code)
+        if problem and isinstance(program, Synchronous):  # for the optimizer only
+            problem = _difference(stored, program.program, code)
+        return problem
 
 
 @contextmanager
@@ -126,6 +127,15 @@ def _first_difference(trials: list[Trial], sealed: list[Trial]) -> str:
                 f"{here.score} (n={here.n}, {here.instruction}, {here.demo_set}) now"
             )
     return ""
+
+
+def _difference(stored: fmt.Document, program: Any, code: Code) -> str:
+    """The parts in which two documents differ, in words; "": none."""
+    here = document_like(stored, program, code)
+    if fmt.file_bytes(here) == fmt.file_bytes(stored):
+        return ""
+    names = [name for name in {**stored, **here} if stored.get(name) != here.get(name)]
+    return f"the program differs in {listed(names)}"
 
 
 def document_like(stored: fmt.Document, program: Any, code: Code) -> fmt.Document:

@@ -85,6 +85,22 @@ class _Commands(click.Group):
         command: click.Command = getattr(importlib.import_module(module), name)
         return command
 
+    def invoke(self, ctx: click.Context) -> object:
+        """Runs the command; its expected failures end in one sentence.
+
+        Raises:
+            click.ClickException: The sentence, with the exit code of the failure.
+        """
+        from po_optimizer.errors import PoOptimizerError  # noqa: PLC0415 -- no --help
+        from po_optimizer.lms.visible import visible  # noqa: PLC0415 -- needs them
+
+        try:
+            return super().invoke(ctx)
+        except PoOptimizerError as error:
+            failed = click.ClickException(visible(str(error)))
+            failed.exit_code = error.exit_code  # type: ignore[misc]  # as click reads it
+            raise failed from error
+
     def format_commands(
         self, ctx: click.Context, formatter: click.HelpFormatter
     ) -> None:

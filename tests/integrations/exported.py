@@ -10,7 +10,7 @@ import pydantic
 from click.testing import CliRunner
 
 from po_optimizer import save_program
-from po_optimizer.integrations.exports.command import export
+from po_optimizer.__main__ import group
 
 ADAPTERS = ("chat", "json", "xml")
 
@@ -84,7 +84,9 @@ def exported(path: Path, target: str, adapter: str, *options: str) -> tuple[Path
     """The folder that the command wrote, and what it printed."""
     folder = path.parent / f"{target}-{adapter}"
     arguments = [str(path), "--to", target, "--adapter", adapter]
-    done = CliRunner().invoke(export, [*arguments, "--output", str(folder), *options])
+    done = CliRunner().invoke(
+        group, ["export", *arguments, "--output", str(folder), *options]
+    )
     assert done.exit_code == 0, done.output
     return folder, done.output
 

@@ -7,8 +7,8 @@ import jinja2
 import pytest
 from click.testing import CliRunner
 
+from po_optimizer.__main__ import group
 from po_optimizer.errors import ArtifactError
-from po_optimizer.integrations.exports.command import export
 from po_optimizer.integrations.exports.conformance import check_export, probe_inputs
 from po_optimizer.integrations.exports.targets import TARGETS
 from po_optimizer.integrations.exports.template import (
@@ -103,7 +103,7 @@ def test_what_is_no_text_is_refused(tmp_path, signature, why):
     path = stored(tmp_path, dspy.Predict(signature))
     folder = tmp_path / "out"
     done = CliRunner().invoke(
-        export, [str(path), "--to", "jinja", "--output", str(folder)]
+        group, ["export", str(path), "--to", "jinja", "--output", str(folder)]
     )
     assert done.exit_code == 1
     assert why in done.output
@@ -132,7 +132,7 @@ def test_langfuse_refuses_what_it_would_take_for_a_variable(tmp_path):
     """Its prompts have no escape for a text like `{{question}}`."""
     program = dspy.Predict(dspy.Signature("question -> answer", "Fill {{question}}."))
     path = stored(tmp_path, program)
-    done = CliRunner().invoke(export, [str(path), "--to", "langfuse"])
+    done = CliRunner().invoke(group, ["export", str(path), "--to", "langfuse"])
     assert done.exit_code == 1
     assert "renders other messages than DSPy" in done.output
 
@@ -146,7 +146,7 @@ def test_inputs_of_a_table_become_tests(document, tmp_path):
     assert [t["vars"]["inputs"]["text"] for t in config["tests"]] == ["first", "second"]
     table.write_text("other\n1\n")
     arguments = [str(document), "--to", "promptfoo", "--inputs", str(table)]
-    done = CliRunner().invoke(export, arguments)
+    done = CliRunner().invoke(group, ["export", *arguments])
     assert done.exit_code == 1
     assert "no row has all inputs of a predictor" in done.output
 
@@ -161,5 +161,5 @@ def test_newest_version_is_exported(tmp_path):
     assert "Be new." in (written / "predict.json").read_text("utf-8")
     empty = tmp_path / "empty"
     empty.mkdir()
-    done = CliRunner().invoke(export, [str(empty), "--to", "jinja"])
+    done = CliRunner().invoke(group, ["export", str(empty), "--to", "jinja"])
     assert "no version of a program is in it" in done.output

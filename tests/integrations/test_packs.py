@@ -9,6 +9,7 @@ import dspy
 import pytest
 from click.testing import CliRunner
 
+from po_optimizer.__main__ import group
 from po_optimizer.errors import PoOptimizerError
 from po_optimizer.integrations.packs import Code, pack_run, replay
 from po_optimizer.integrations.packs.answers import (
@@ -17,7 +18,6 @@ from po_optimizer.integrations.packs.answers import (
     request_of,
 )
 from po_optimizer.integrations.packs.code import find_code
-from po_optimizer.integrations.packs.command import pack, replay_command
 from po_optimizer.integrations.packs.other_metric import rank_again
 from po_optimizer.integrations.packs.pack_file import MAX_BYTES
 from po_optimizer.lms.answer_store import Answers
@@ -58,7 +58,7 @@ CODE = Code(Answering(), digit)
 
 def typed(command, *arguments):
     """Exit code and output of a command."""
-    result = CliRunner().invoke(command, list(map(str, arguments)))
+    result = CliRunner().invoke(group, [command, *map(str, arguments)])
     assert result.exception is None or isinstance(result.exception, SystemExit)
     return result.exit_code, result.output
 
@@ -68,7 +68,7 @@ def packed(tmp_path_factory):
     """A run and its pack."""
     folder = tmp_path_factory.mktemp("packed")
     search(folder / "run")
-    code, output = typed(pack, folder / "run", "--output", folder / "run.zip", *NAMES)
+    code, output = typed("pack", folder / "run", "--output", folder / "run.zip", *NAMES)
     assert code == 0, output
     return folder
 
@@ -76,7 +76,7 @@ def packed(tmp_path_factory):
 def test_a_run_is_repeated_to_the_same_bytes(packed, tmp_path):
     """Without an LM, by the names that a person gives; it says so."""
     output = tmp_path / "replayed"
-    code, text = typed(replay_command, packed / "run.zip", "--output", output, *NAMES)
+    code, text = typed("replay", packed / "run.zip", "--output", output, *NAMES)
     assert code == 0, text
     assert "repeated with 0 LM calls" in text
     own = (packed / "run/program.json").read_bytes()
@@ -126,7 +126,7 @@ def test_the_same_run_gives_the_same_file(packed, tmp_path):
 def test_the_search_is_ranked_by_another_metric(packed, tmp_path):
     """What would have won, beside what won; gaps of minibatches are told by n."""
     output = ["--output", tmp_path, "--metric", OTHER]
-    code, text = typed(replay_command, packed / "run.zip", *output, *NAMES)
+    code, text = typed("replay", packed / "run.zip", *output, *NAMES)
     assert code == 0, text
     rows = json.loads((tmp_path / "ranking.json").read_bytes())
     whole = [row for row in rows if row["rank"]]
@@ -248,7 +248,7 @@ def test_other_versions_are_named_and_go_on_if_nothing_else_is_asked(packed, tmp
     fingerprint = json.loads(members["manifest.json"])["fingerprint"]
     fingerprint |= {"dspy version": "3.4.0", "program source": "0" * 64}
     write(tmp_path / "x.zip", sealed_again(members, fingerprint=fingerprint))
-    code, text = typed(replay_command, tmp_path / "x.zip", "--output", tmp_path, *NAMES)
+    code, text = typed("replay", tmp_path / "x.zip", "--output", tmp_path, *NAMES)
     assert code == 0, text
     assert "without effect: dspy version (was 3.4.0, is " in text
     assert "without effect: program source" in text
@@ -289,7 +289,7 @@ def test_code_that_a_file_names_is_not_imported(packed, tmp_path):
     inputs |= {"program": "antigravity:Program", "metric": "antigravity:fly"}
     members["inputs.json"] = json.dumps(inputs).encode()
     write(tmp_path / "x.zip", sealed_again(members))
-    code, text = typed(replay_command, tmp_path / "x.zip")
+    code, text = typed("replay", tmp_path / "x.zip")
     assert code == 1
     assert "--program MODULE:NAME --own-metric antigravity:fly" in text
     assert "antigravity" not in sys.modules
@@ -332,7 +332,7 @@ def test_a_file_that_is_no_pack_is_refused_in_a_sentence(
     )
     write(tmp_path / "x.zip", HOSTILE[kind](contents(packed / "run.zip")))
     output = tmp_path / "there"
-    code, text = typed(replay_command, tmp_path / "x.zip", "--output", output, *NAMES)
+    code, text = typed("replay", tmp_path / "x.zip", "--output", output, *NAMES)
     assert (code, text.count("\n")) == (1, 1), text
     assert "is no run as" in text or "this version reads up to 1" in text
     assert not output.exists()
@@ -341,7 +341,7 @@ def test_a_file_that_is_no_pack_is_refused_in_a_sentence(
 def test_a_link_is_no_member(packed, tmp_path):
     """Nor is anything else but a plain file."""
     write(tmp_path / "x.zip", contents(packed / "run.zip"), mode=0o120777)
-    code, text = typed(replay_command, tmp_path / "x.zip", *NAMES)
+    code, text = typed("replay", tmp_path / "x.zip", *NAMES)
     assert (code, "a member is no plain file" in text) == (1, True)
 
 
@@ -350,20 +350,22 @@ def test_a_cut_file_is_refused(packed, tmp_path, n_bytes):
     """At any length, the empty one too."""
     data = (packed / "run.zip").read_bytes()
     (tmp_path / "x.zip").write_bytes(data[:n_bytes])
-    code, text = typed(replay_command, tmp_path / "x.zip", *NAMES)
+    code, text = typed("replay", tmp_path / "x.zip", *NAMES)
     assert (code, "it is cut, or no zip file" in text) == (1, True), text
 
 
 def test_a_folder_without_one_run_is_refused(packed, tmp_path):
     """None, or several, by name."""
-    assert "there is none" in typed(pack, tmp_path, *NAMES)[1]
+    assert "there is none" in typed("pack", tmp_path, *NAMES)[1]
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         for file in ("trials.jsonl", "trials.fingerprint.json"):
             data = (packed / "run" / file).read_bytes()
             (tmp_path / name / file).write_bytes(data)
-    assert "there are a, b: name one" in typed(pack, tmp_path, *NAMES)[1]
-    assert "an earlier version made this run" in typed(pack, tmp_path / "a", *NAMES)[1]
+    assert "there are a, b: name one" in typed("pack", tmp_path, *NAMES)[1]
+    assert (
+        "an earlier version made this run" in typed("pack", tmp_path / "a", *NAMES)[1]
+    )
 
 
 def test_a_run_whose_answers_are_gone_is_not_packed(packed, tmp_path):
@@ -371,7 +373,7 @@ def test_a_run_whose_answers_are_gone_is_not_packed(packed, tmp_path):
     for file in (packed / "run").glob("*.json*"):
         (tmp_path / file.name).write_bytes(file.read_bytes())
     (tmp_path / "trials.complete").touch()
-    code, text = typed(pack, tmp_path, "--output", tmp_path / "x.zip", *NAMES)
+    code, text = typed("pack", tmp_path, "--output", tmp_path / "x.zip", *NAMES)
     assert (code, "no answer is kept to" in text) == (1, True)
     assert not (tmp_path / "x.zip").exists()
 

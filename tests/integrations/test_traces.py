@@ -6,7 +6,8 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from po_optimizer.integrations.traces import fields_of, import_traces
+from po_optimizer.__main__ import group
+from po_optimizer.integrations.traces import fields_of
 
 SPANS = [
     {
@@ -52,7 +53,7 @@ def imported(folder, text, origin):
     arguments = [str(source), "--from", origin, "--inputs", "question"]
     places = ["--to", str(folder / "records.jsonl"), "--review", str(folder / "r.csv")]
     done = CliRunner().invoke(
-        import_traces, [*arguments, "--outputs", "answer", *places]
+        group, ["import-traces", *arguments, "--outputs", "answer", *places]
     )
     assert done.exit_code == 0, done.output
     names = ("records.jsonl", "records.pending.jsonl")
@@ -107,7 +108,8 @@ def test_broken_export_is_one_sentence(tmp_path, text):
     source.write_text(text)
     arguments = [str(source), "--from", "langfuse", "--inputs", "q", "--outputs", "a"]
     done = CliRunner().invoke(
-        import_traces, [*arguments, "--to", str(tmp_path / "r"), "--review", "c.csv"]
+        group,
+        ["import-traces", *arguments, "--to", str(tmp_path / "r"), "--review", "c.csv"],
     )
     assert done.exit_code == 1
     assert "export.json, line" in done.output
@@ -116,7 +118,9 @@ def test_broken_export_is_one_sentence(tmp_path, text):
 def test_missing_file_is_one_sentence(tmp_path):
     """So is a file that is not there."""
     arguments = ["nothing.json", "--from", "otlp", "--inputs", "q", "--outputs", "a"]
-    done = CliRunner().invoke(import_traces, [*arguments, "--to", "r", "--review", "c"])
+    done = CliRunner().invoke(
+        group, ["import-traces", *arguments, "--to", "r", "--review", "c"]
+    )
     assert done.exit_code == 1
     assert "SOURCE='nothing.json' cannot be read" in done.output
 

@@ -14,8 +14,8 @@ from click.testing import CliRunner
 from kedro.io import DataCatalog, DatasetError, MemoryDataset
 from kedro.runner import SequentialRunner
 
+from po_optimizer.__main__ import group
 from po_optimizer.config_loader import ProjectConfigLoader
-from po_optimizer.console.runs import runs
 from po_optimizer.errors import ArtifactError
 from po_optimizer.params import EvaluateParams, FeaturesParams, PromotionParams
 from po_optimizer.persistence.promoted import load_promoted
@@ -231,7 +231,7 @@ def command(monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
 
     def invoke(*words: str) -> tuple[int, str]:
-        done = CliRunner().invoke(runs, words)
+        done = CliRunner().invoke(group, ["runs", *words])
         return done.exit_code, done.output
 
     return invoke

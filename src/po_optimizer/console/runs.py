@@ -7,7 +7,6 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from po_optimizer.errors import PoOptimizerError
 from po_optimizer.evaluation.estimates import Estimate
 from po_optimizer.lms.visible import visible
 from po_optimizer.persistence.format import read_local
@@ -25,18 +24,7 @@ REPORTING = Path("data/08_reporting")
 _WIDTH_OF_A_FILE = 200
 
 
-class _PlainErrors(click.Group):
-    """Commands whose expected failures end in one sentence."""
-
-    def invoke(self, ctx: click.Context) -> object:
-        """Runs the command that was asked for."""
-        try:
-            return super().invoke(ctx)
-        except PoOptimizerError as error:
-            raise click.ClickException(visible(str(error))) from error
-
-
-@click.group(cls=_PlainErrors, invoke_without_command=True)
+@click.group(invoke_without_command=True)
 @click.option(
     "--reporting",
     type=click.Path(path_type=Path),

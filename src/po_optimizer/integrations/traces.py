@@ -16,7 +16,6 @@ import click
 
 from po_optimizer.errors import PoOptimizerError, SettingError, listed, needs_extra
 from po_optimizer.files import write_whole
-from po_optimizer.lms.visible import visible
 from po_optimizer.records.reading import parse_file
 
 _APPROVED = "approved"
@@ -281,17 +280,14 @@ def import_traces(
     `approved` where the outputs are right, correct them where they are not. The same
     command again takes what is approved as references into the records of --to.
     """
-    try:
-        traces = SOURCES[origin](source, experiment)
-        records, n_without = records_of(traces, origin, inputs, outputs)
-        if review.exists():
-            rows = parse_file(f"{review.name}.csv", review.read_bytes())
-            table = [row.value for row in rows if row.value is not None]
-            records = approve(records, table, outputs)
-        else:
-            write_whole(review, review_table(records, [*inputs, *outputs]))
-    except PoOptimizerError as error:
-        raise click.ClickException(visible(str(error))) from error
+    traces = SOURCES[origin](source, experiment)
+    records, n_without = records_of(traces, origin, inputs, outputs)
+    if review.exists():
+        rows = parse_file(f"{review.name}.csv", review.read_bytes())
+        table = [row.value for row in rows if row.value is not None]
+        records = approve(records, table, outputs)
+    else:
+        write_whole(review, review_table(records, [*inputs, *outputs]))
     approved = [r for r in records if r[outputs[0]] is not None]
     pending = [r for r in records if r[outputs[0]] is None]
     for path, part in {target: approved, _pending(target): pending}.items():

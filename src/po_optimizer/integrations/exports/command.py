@@ -61,11 +61,8 @@ def export(
     a file is written; what has no prompt is named.
     """
     folder = output or Path("export") / target
-    try:
-        for line in export_program(program, target, adapter, folder, inputs):
-            click.echo(visible(line))
-    except PoOptimizerError as error:
-        raise click.ClickException(visible(str(error))) from error
+    for line in export_program(program, target, adapter, folder, inputs):
+        click.echo(visible(line))
 
 
 def export_program(

@@ -9,7 +9,6 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from po_optimizer.errors import PoOptimizerError
 from po_optimizer.integrations.packs.code import find_code
 from po_optimizer.integrations.packs.replay import Replayed, replay
 from po_optimizer.integrations.packs.sealing import pack_run
@@ -45,11 +44,8 @@ def pack(
     """
     target = output or Path("run.zip")
     _import_from_here()
-    try:
-        code = partial(find_code, program=program, metric=own_metric)
-        sealed = pack_run(run, target, code=code)
-    except PoOptimizerError as error:
-        raise click.ClickException(visible(str(error))) from error
+    code = partial(find_code, program=program, metric=own_metric)
+    sealed = pack_run(run, target, code=code)
     click.echo(
         f"{target}: {len(sealed.trials)} trials, {len(sealed.answers)} answers, "
         f"{target.stat().st_size:,} bytes; repeated with 0 LM calls"
@@ -86,17 +82,11 @@ def replay_command(
     FILE names is never imported. With --metric it also says what would have won.
     """
     _import_from_here()
-    try:
-        other = load_metric(RoleParams(metric=metric)) if metric else None
-        code = partial(
-            find_code,
-            program=program,
-            metric=own_metric,
-            trust_arguments=trust_arguments,
-        )
-        replayed = replay(file, output or Path("replay"), code=code, metric=other)
-    except PoOptimizerError as error:
-        raise click.ClickException(visible(str(error))) from error
+    other = load_metric(RoleParams(metric=metric)) if metric else None
+    code = partial(
+        find_code, program=program, metric=own_metric, trust_arguments=trust_arguments
+    )
+    replayed = replay(file, output or Path("replay"), code=code, metric=other)
     for line in _lines(file, replayed):
         click.echo(visible(line))
     if metric:

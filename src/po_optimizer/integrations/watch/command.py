@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from po_optimizer.errors import PoOptimizerError, needs_extra
+from po_optimizer.errors import needs_extra
 
 
 @click.command()
@@ -20,12 +20,10 @@ def watch(folder: Path, port: int) -> None:
     The page pauses, stops in order, or replaces the budget. Whoever has the address,
     which holds a token, may do so.
     """
-    try:
-        with needs_extra("watch", "the live page"):
-            import uvicorn  # noqa: PLC0415
+    with needs_extra("watch", "the live page"):
+        import uvicorn  # noqa: PLC0415
+
         from po_optimizer.integrations.watch.server import Watch  # noqa: PLC0415
-    except PoOptimizerError as error:
-        raise click.ClickException(str(error)) from error
     token = secrets.token_urlsafe(16)
     with socket.socket() as place:
         place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -21,7 +21,8 @@ _LEVEL = 0.3
 """Standard deviation, in score points, of what all candidates share."""
 _SPREADS = (0.02, 0.07, 0.15, 0.25)
 """Standard deviations that the effects of instructions, or of demos, may have."""
-_USUAL_SPREAD = 0.15
+_USUAL_SPREAD = 0.1
+"""Half or twice as much is as likely as not."""
 _TOGETHER = 0.5
 """Spread of how instructions and demos go together, in that of the smaller effect."""
 _LEAST_SPREAD = 0.02
@@ -139,5 +140,5 @@ def _likelihood(
     """How likely these spreads are, as a logarithm up to a constant."""
     system = np.eye(len(prior)) + prior @ precision
     fit = evidence @ np.linalg.solve(system, prior @ evidence)
-    usual = sum((spread / _USUAL_SPREAD) ** 2 for spread in spreads)
-    return float(fit - np.linalg.slogdet(system)[1] - usual) / 2
+    unusual = np.square(np.log(np.divide(spreads, _USUAL_SPREAD))).sum()
+    return float(fit - np.linalg.slogdet(system)[1] - unusual) / 2

@@ -27,7 +27,7 @@ from po_optimizer.optimization.optimizers.posterior import (
 
 BLOCK = 8
 """Examples between two looks; for any number of threads, as results are."""
-WORTH = 6e-5
+WORTH = 2.5e-4
 """Score points that an answer must be expected to gain, or it is not asked for."""
 _AHEAD = (BLOCK, 3 * BLOCK, 8 * BLOCK)
 """Examples over which the gain of asking a candidate is looked at."""

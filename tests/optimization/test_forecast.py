@@ -37,6 +37,16 @@ CONFIGURATIONS = [
     ("miprov2", {"miprov2": {"max_bootstrapped_demos": 0, "max_labeled_demos": 0}}),
     ("gepa", {}),
     ("gepa", {"gepa": {"max_full_evals": None, "max_metric_calls": 90}}),
+    (
+        "gepa",
+        {
+            "gepa": {
+                "acceptance_criterion": "improvement_or_equal",
+                "candidate_selection_strategy": "current_best",
+                "use_merge": True,
+            }
+        },
+    ),
     ("bootstrap_random_search", {}),
 ]
 

@@ -18,6 +18,8 @@ from po_optimizer.optimization.optimizers.base import (
 from po_optimizer.params import GepaParams
 
 _HERE = "optimize.gepa"
+_OF_GEPA = {"acceptance_criterion"}
+"""Parameters that DSPy hands over to the package `gepa`."""
 _AUTO_CANDIDATES = {"light": 6, "medium": 12, "heavy": 18}
 _FEEDBACK_TEXT = 1000
 _REFLECTION_TEXT = 3000
@@ -45,7 +47,8 @@ class Gepa(Optimizer):
             reflection_lm=job.prompt_lm,
             num_threads=job.task_lm.num_threads,
             seed=self._seed,
-            **self._params.model_dump(),
+            gepa_kwargs=self._params.model_dump(include=_OF_GEPA),
+            **self._params.model_dump(exclude=_OF_GEPA),
         )
         optimizer.compile(job.student, trainset=job.trainset, valset=job.valset)
         return ""

@@ -20,6 +20,7 @@ from po_optimizer.integrations.packs.answers import (
 from po_optimizer.integrations.packs.code import find_code
 from po_optimizer.integrations.packs.other_metric import rank_again
 from po_optimizer.integrations.packs.pack_file import MAX_BYTES
+from po_optimizer.integrations.packs.repetition import Repetition
 from po_optimizer.lms.answer_store import Answers
 from po_optimizer.lms.build import lm_of
 from po_optimizer.lms.cache import EndpointCache
@@ -448,6 +449,10 @@ def test_a_program_that_is_none_is_refused(packed, tmp_path, program):
     [
         ({"examples": {"problem": "a socket is no data"}}, "a socket is no data"),
         ({"task_lm": {"own": {"adapter": "mine:Adapter"}}}, "adapter is mine:Adapter"),
+        ({"examples": {"trainset": [1]}}, "one is no example"),
+        ({"examples": {"valset": [{"$": "example", "v": 1}]}}, "one is no example"),
+        ({"examples": {"valset": [{"$": "enum", "class": "os:system"}]}}, "malformed"),
+        ({"task_lm": {"params": {"model": ""}}}, "LM cannot be made again"),
     ],
 )
 def test_what_cannot_be_made_again_is_named(packed, tmp_path, inputs, problem):
@@ -455,8 +460,8 @@ def test_what_cannot_be_made_again_is_named(packed, tmp_path, inputs, problem):
     members = contents(packed / "run.zip")
     stored = json.loads(members["inputs.json"])
     for name, part in inputs.items():
-        stored[name] |= {k: stored[name][k] | v for k, v in part.items() if k == "own"}
-        stored[name] |= {k: v for k, v in part.items() if k != "own"}
+        deep = {k: stored[name][k] | v for k, v in part.items() if isinstance(v, dict)}
+        stored[name] |= part | deep
     members["inputs.json"] = json.dumps(stored).encode()
     write(tmp_path / "x.zip", sealed_again(members))
     with pytest.raises(PoOptimizerError, match=problem):
@@ -503,6 +508,16 @@ def test_candidates_are_ranked_by_the_answers_that_are_known():
     assert rows[0].other_score == pytest.approx((6 / 9 + 2 / 9) / 3, abs=1e-4)
     with pytest.raises(PoOptimizerError, match="gave no score"):
         rank_again(scored, valset, lambda example, prediction: 7)
+
+
+def test_the_valset_is_the_part_that_candidates_were_chosen_on(tmp_path):
+    """MIPROv2's `auto` draws one from a long valset: nobody has the other answers."""
+    params = world.settings(miprov2={"auto": "light", **NONE})
+    job = world.job(world.lm(tmp_path), params, n_val=150)
+    assert len(Repetition(job, {}, None, [], 0).valset) < 150
+
+
+NONE = {"num_trials": None, "num_candidates": None}
 
 
 def test_two_lms_of_one_name_are_told(tmp_path):

@@ -12,7 +12,7 @@ import dspy
 from dspy.clients.execution import prepare
 from pydantic import Field, ValidationError
 
-from po_optimizer.errors import PoOptimizerError
+from po_optimizer.errors import ArtifactError, PoOptimizerError
 from po_optimizer.files import read_whole, write_whole
 from po_optimizer.lms import MeteredLM
 from po_optimizer.lms.build import shown
@@ -149,8 +149,19 @@ class Examples(Frozen):
         Raises:
             ArtifactError: They are malformed, or name what may not be imported.
         """
-        decoder = Decoder(Imports(packages), self.types)
-        return decoder.decode(self.trainset), decoder.decode(self.valset)
+        try:
+            decoder = Decoder(Imports(packages), self.types)
+            splits = decoder.decode(self.trainset), decoder.decode(self.valset)
+        except FAILURES as error:
+            raise ArtifactError(f"the run's examples are malformed: {error}") from error
+        if decoder.missing or not all(map(_is_example, [*splits[0], *splits[1]])):
+            raise ArtifactError("the run's examples are malformed: one is no example")
+        return splits
+
+
+def _is_example(value: Any) -> bool:
+    whole = isinstance(value, dspy.Example) and isinstance(value._store, dict)
+    return whole and bool(value._input_keys)
 
 
 class RunInputs(Frozen):

@@ -39,7 +39,10 @@ def _own_lm(own: OwnLM, model: str, folder: Path) -> MeteredLM:
         )
     adapter: Any = _ADAPTERS[own.adapter]()
     vars(adapter).update({k: v for k, v in own.switches.items() if k in vars(adapter)})
-    lm: Any = dspy.LM(model, model_type=own.model_type, cache=own.cache)
+    try:
+        lm: Any = dspy.LM(model, model_type=own.model_type, cache=own.cache)
+    except ValueError as error:
+        raise ArtifactError(f"the run's LM cannot be made again: {error}") from error
     lm.kwargs = dict(own.settings)  # as they were after the constructor's changes
     return adopt_lm(lm, folder, run_id=_RUN_ID, adapter=adapter, num_threads=1)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import dspy
 import orjson
 
 from po_optimizer.errors import ArtifactError, ExecutionStopError, listed
@@ -19,6 +20,7 @@ from po_optimizer.lms.cache import EndpointCache, caches_of
 from po_optimizer.optimization import Job, OptimizationResult, Trial
 from po_optimizer.optimization import optimize as run_optimizer
 from po_optimizer.optimization.inputs import RunInputs
+from po_optimizer.optimization.optimizers import make_optimizer
 from po_optimizer.optimization.report import Event, Scored
 from po_optimizer.optimization.run_identity import run_fingerprint
 from po_optimizer.persistence import format as fmt
@@ -48,6 +50,11 @@ class Repetition:
     result: OptimizationResult | None
     scored: list[Scored]
     n_paid: int
+
+    @property
+    def valset(self) -> list[dspy.Example]:
+        """The examples that candidates were chosen on."""
+        return make_optimizer(self.job.params).choose_valset(self.job.valset)
 
     def problem(self, pack: Pack, code: Code, missing: Sequence[str]) -> str:
         """Why it is not the sealed run; "": it is.

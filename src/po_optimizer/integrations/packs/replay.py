@@ -29,7 +29,7 @@ class Replayed:
         differences: What is different here from where the run was made, in words.
         n_paid: LM calls that were sent: 0.
         ranking: Its candidates under another metric; []: none was asked for.
-        n_val: Examples of the valset.
+        n_val: Examples of the valset that candidates were chosen on.
     """
 
     program: Path
@@ -83,7 +83,7 @@ def replay(
         differences=differences,
         n_paid=repetition.n_paid,
         ranking=ranking,
-        n_val=len(repetition.job.valset),
+        n_val=len(repetition.valset),
     )
 
 
@@ -102,7 +102,7 @@ def _rank(repetition: Repetition, metric: Metric) -> list[RankedCandidate]:
     lm = repetition.job.task_lm
     try:
         with use_lm(lm, stage="replay"):
-            return rank_again(repetition.scored, repetition.job.valset, metric)
+            return rank_again(repetition.scored, repetition.valset, metric)
     except AnswerMissing as error:
         raise PoOptimizerError(
             f"the other metric asks an LM what the run has not asked: {error} Name a "

@@ -32,7 +32,8 @@ class OptimizationReport(Frozen):
 
     Args:
         ended: Why it ended.
-        reason: The same as a sentence; "" if it simply completed.
+        reason: The same as a sentence; of a completed race, what became of its
+            candidates; "" if there is nothing to say.
         baseline: The unoptimized program on the valset.
         best: The trial that won; equal to `baseline` if nothing was better.
         instructions: The winner's, per predictor.
@@ -215,6 +216,7 @@ def describe(event: Event) -> str:
                 f"failed={t.n_failed} best={t.best:.4f} "
                 f"instruction={t.instruction} demo_set={t.demo_set} "
                 f"calls={t.calls_paid} paid, {t.calls_cached} cached, {t.seconds:.1f} s"
+                + (f", given up: {t.reason}" if t.reason else "")
             )
         case Ended():
             best = "none" if event.best is None else f"{event.best:.4f}"

@@ -101,7 +101,10 @@ class Race:
         return min(1.0, max(0.0, self._means[candidate]))
 
     def next(self) -> Look | None:
-        """What is worth asking, or else what the best lacks; None: the race is over."""
+        """What is worth asking, or else what the best lacks; None: the race is over.
+
+        The best may be a pair that nobody asked yet, of parts that others share.
+        """
         place = self._most_valuable()
         if place is None:
             place = int(self._posterior.means.argmax())
@@ -115,10 +118,10 @@ class Race:
     def describe(self) -> str:
         """How far the candidates came, in a sentence."""
         counts = Counter(
-            "given up as worse"
-            if candidate in self._given_up
-            else "evaluated whole"
+            "evaluated whole"
             if len(scores) == self._n
+            else "given up as worse"
+            if candidate in self._given_up
             else "left open, being worth no more calls"
             for candidate, scores in list(self._scores.items())[1:]
         )

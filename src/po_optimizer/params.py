@@ -291,7 +291,7 @@ class Miprov2Params(DemoParams):
 
     auto: Literal["light", "medium", "heavy"] | None = None
     num_candidates: PositiveInt | None = 3  # instructions and demo sets
-    num_trials: PositiveInt | None = 2  # candidates tried after the baseline
+    num_trials: PositiveInt | None = 2  # after the baseline; of a race: at most
     minibatch: bool = False  # score trials on part of the valset
     minibatch_size: PositiveInt = 35
     minibatch_full_eval_steps: PositiveInt = 5  # trials between full ones

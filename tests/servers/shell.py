@@ -151,6 +151,7 @@ class Shell:
         yield "--repeats 5", "--repeats 1"
         yield "utilization.py", "utilization.py --repeats 1 --seconds 0.01"
         yield "large_evaluation.py", "large_evaluation.py --sizes 50"
+        yield "--examples 1500", "--examples 50"
         yield "score_per_call.py", "score_per_call.py --seeds 1"
         yield "resume.py", "resume.py --rounds 1 --seconds 0.01"
         yield "memory.py", "memory.py --sizes 9"

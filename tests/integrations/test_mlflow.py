@@ -115,7 +115,8 @@ def test_kedro_mlflow_logs_a_stored_program(tmp_path, monkeypatch):
     """The dataset in its artifact dataset: stored, loaded, and an artifact."""
     monkeypatch.syspath_prepend(tool(TOOLS / "kedro_mlflow"))
     client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
-    run = client.create_run(client.create_experiment("programs"))
+    place = client.create_experiment("programs", str(tmp_path / "artifacts"))
+    run = client.create_run(place)
     program = {"type": "po_optimizer.datasets.DSPyProgramDataset", "verify": "off"}
     entry = {
         "type": "kedro_mlflow.io.artifacts.MlflowArtifactDataset",

@@ -330,6 +330,15 @@ def test_every_value_of_a_demo_is_in_the_fingerprint(number: int, value: Any) ->
     assert prompt_hashes(predictor) != before
 
 
+@pytest.mark.parametrize("part", ["demos", "signature"])
+def test_what_cannot_be_rendered_has_a_fingerprint_all_the_same(part: str) -> None:
+    """A damaged document is told as damage, not by what rendering stumbles over."""
+    predictor = dspy.Predict("question -> answer")
+    setattr(predictor, part, [None])
+    (digest,) = prompt_hashes(predictor).values()
+    assert digest
+
+
 def test_every_format_version_has_a_frozen_artifact() -> None:
     """Each version up to the current one is kept as a file."""
     kept = {json.loads(path.read_bytes())["format_version"] for path in FROZEN}

@@ -80,7 +80,10 @@ def _serializer(kind: Any, **options: Any) -> TypeAdapter[Any]:
 
 def render(predictor: dspy.Predict, *, whole: bool = False) -> bytes:
     """The messages of both adapters for the probe inputs, and the demos, as JSON."""
-    signature = _Fields(predictor.signature)
+    try:
+        signature: Any = _Fields(predictor.signature)
+    except FAILURES:  # it is none: each adapter will say so
+        signature, whole = getattr(predictor, "signature", None), True
     demos = [getattr(demo, "_store", demo) for demo in predictor.demos]
     values = [None if whole else _values(demo, signature.fields) for demo in demos]
     rendered = [
@@ -109,6 +112,8 @@ def _messages(adapter: dspy.Adapter, signature: Any, demos: list[Any]) -> Any:
 
 def _values(demo: Any, names: Iterable[str]) -> dict[str, Any] | None:
     """What the prompt takes of a demo, if it is written as it stands; else None."""
+    if not isinstance(demo, dict):
+        return None
     values = {name: demo[name] for name in names if name in demo}
     return values if _is_plain(values) else None
 

@@ -173,7 +173,8 @@ def test_killed_writers_lose_no_answer_that_was_kept(tmp_path):
     for writer in writers:
         os.kill(writer.pid, signal.SIGKILL)
     for writer in writers:
-        rest = writer.communicate()[0].decode().split("\n")
+        rest = writer.stdout.read().decode().split("\n")
+        writer.wait()
         kept += [int(line) for line in rest[:-1]]  # the last may be cut
     answers = Answers(tmp_path)
     assert all(answers.get(f"{n:064x}")["n"] == n for n in kept)

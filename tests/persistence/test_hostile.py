@@ -10,7 +10,7 @@ from typing import Any
 import dill
 import dspy
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from po_optimizer.errors import ArtifactError, DamagedArtifactError
@@ -300,6 +300,7 @@ def load_altered(which: int, position: int, junk: Any) -> None:
 ALTERED = (st.sampled_from(range(3)), st.integers(1, 400), JUNK)
 
 
+@example(1, 200, None)  # a demo is no demo
 @settings(max_examples=40, deadline=None)
 @given(*ALTERED)
 def test_altered_documents_load_or_fail_in_words(

@@ -80,10 +80,10 @@ def test_splits_have_the_sizes_that_were_asked(project, first):
 
 @needs_weights
 def test_optimization_ran_its_trials(project, first):
-    """The baseline and two trials stand in the journal, each on the whole valset."""
+    """The baseline and what raced it stand in the journal, each on the whole valset."""
     trials = document(project, f"06_models/product_owner/{SLUG}/trials.json")
     assert trials[0]["kind"] == "baseline"
-    assert len(trials) >= 3
+    assert len(trials) > 1
     assert {trial["n"] for trial in trials} == {2}
     report = document(
         project, f"06_models/product_owner/{SLUG}/optimization_report.json"

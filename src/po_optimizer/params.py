@@ -316,13 +316,14 @@ class GepaParams(Params):
     max_full_evals: PositiveInt | None = 3  # limit: evaluations of the valset
     max_metric_calls: PositiveInt | None = None  # limit: scored answers
     reflection_minibatch_size: PositiveInt = 3  # examples per reflection
+    # Which candidate is rewritten: one of the Pareto front, or the best
     candidate_selection_strategy: Literal["pareto", "current_best"] = "pareto"
     # What a proposal must show on its minibatch
     acceptance_criterion: Literal["strict_improvement", "improvement_or_equal"] = (
         "strict_improvement"
     )
     use_merge: bool = False  # also merge good candidates
-    max_merge_invocations: PositiveInt = 5
+    max_merge_invocations: PositiveInt = 5  # merges, at most
 
 
 class BootstrapRandomSearchParams(DemoParams):

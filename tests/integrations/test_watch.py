@@ -13,7 +13,13 @@ from po_optimizer.evaluation import PredictionRecord
 from po_optimizer.integrations.watch.server import Watch
 from po_optimizer.integrations.watch.state import find_runs
 from po_optimizer.lms import CallRow, Ledger
-from po_optimizer.optimization.journal import Journal, Trial, open_journal, sole_run
+from po_optimizer.optimization.journal import (
+    BEST_ANSWERS,
+    Journal,
+    Trial,
+    open_journal,
+    sole_run,
+)
 from po_optimizer.optimization.run_identity import optimization_id
 from po_optimizer.optimization.steering import read_request
 
@@ -85,7 +91,7 @@ def test_run_is_described_by_journal_and_ledger(data):
     ]
 
 
-def test_worst_examples_are_those_of_the_latest_evaluation(data):
+def test_worst_examples_are_those_written_last(data):
     """Also of one under way, whose last line is cut; unscored ones are left out."""
     (run,) = find_runs(data)
     assert run.describe()["worst"] is None
@@ -101,6 +107,12 @@ def test_worst_examples_are_those_of_the_latest_evaluation(data):
     under_way.write_text(lines[2] + "\n" + lines[1][:40])
     os.utime(under_way, (2**32, 2**32))
     assert [e["id"] for e in run.describe()["worst"]["examples"]] == ["2"]
+    searched = run.workspace / BEST_ANSWERS
+    searched.write_text(lines[3])
+    os.utime(searched, (2**32 + 1, 2**32 + 1))
+    worst = run.describe()["worst"]
+    assert ([e["id"] for e in worst["examples"]], worst["n"]) == (["3"], 1)
+    assert worst["where"].startswith("the best program so far")
 
 
 def _record(index: int, score: float | None) -> PredictionRecord:

@@ -1,6 +1,7 @@
 """The nodes of data_prep to evaluate, one after the other, on a scripted LM."""
 
 import json
+from statistics import fmean
 
 import pytest
 from kedro.io import DataCatalog, MemoryDataset
@@ -9,6 +10,8 @@ from kedro.pipeline import Pipeline, node
 from po_optimizer.console.next_step import Invocation
 from po_optimizer.console.summary import show_summary
 from po_optimizer.errors import BelowBoundError, PoOptimizerError
+from po_optimizer.evaluation import PredictionRecord
+from po_optimizer.optimization.journal import BEST_ANSWERS
 from po_optimizer.params import (
     DataPrepParams,
     EvaluateParams,
@@ -139,6 +142,11 @@ def test_best_program_is_on_the_disk_while_the_node_runs(made):
     """A killed process leaves the best so far and the journal."""
     names = {path.name for path in made["folder"].iterdir()}
     assert {"best_program_so_far.json", "trials.jsonl"} <= names
+    answers = (made["folder"] / BEST_ANSWERS).read_text().splitlines()
+    records = [PredictionRecord.model_validate_json(answer) for answer in answers]
+    assert len(records) == len(made["valset"])
+    assert fmean(record.score for record in records) == 1.0
+    assert all(record.outputs for record in records)
 
 
 def test_released_program_says_how_it_came_about(made):

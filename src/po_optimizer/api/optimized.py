@@ -5,7 +5,7 @@ one folder of the caller's.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -28,6 +28,10 @@ from po_optimizer.errors import (
     SettingError,
     listed,
 )
+from po_optimizer.evaluation import PredictionRecord
+from po_optimizer.evaluation.predict import blank
+from po_optimizer.evaluation.predictions import json_ready
+from po_optimizer.files import write_whole
 from po_optimizer.lms import orderly_interrupt, stop_lms_in_use
 from po_optimizer.optimization import (
     Forecast,
@@ -40,9 +44,10 @@ from po_optimizer.optimization import (
     with_headroom,
 )
 from po_optimizer.optimization import optimize as run_optimizer
+from po_optimizer.optimization.guarded_metric import is_failed
 from po_optimizer.optimization.inputs import RunInputs, write_inputs
-from po_optimizer.optimization.journal import changes_since
-from po_optimizer.optimization.report import Event, Started, tell
+from po_optimizer.optimization.journal import BEST_ANSWERS, changes_since
+from po_optimizer.optimization.report import Event, Scored, Started, tell
 from po_optimizer.optimization.run_identity import run_fingerprint
 from po_optimizer.params import RoleParams
 from po_optimizer.persistence import attach_provenance, save_program
@@ -57,7 +62,8 @@ from po_optimizer.roles.build import (
     check_program,
     name_of,
 )
-from po_optimizer.roles.metric import Metric
+from po_optimizer.roles.metric import Metric, output_names
+from po_optimizer.roles.score import Score
 
 logger = logging.getLogger(__name__)
 
@@ -189,8 +195,8 @@ def search(
 
     Args:
         job: What is optimized, on what, by what.
-        workspace: Keeps the journal, what the run is made of, and
-            `best_program_so_far.json`.
+        workspace: Keeps the journal, what the run is made of, and the best program
+            so far with its answers to the valset.
         expected: The forecast of this job.
         role: That the job is of; None: no project's.
     """
@@ -205,6 +211,8 @@ def search(
         def note(event: Event) -> None:
             if isinstance(event, Started):  # it is no other run's workspace
                 write_inputs(RunInputs.of(job, role), workspace)
+            if isinstance(event, Scored) and event.is_best:
+                write_whole(workspace / BEST_ANSWERS, _answers(event.results))
             progress(event)
 
         return run_optimizer(
@@ -214,6 +222,30 @@ def search(
             progress=note,
             forecast=expected,
         )
+
+
+def _answers(results: Sequence[tuple[Any, Any, Any]]) -> str:
+    """What a candidate answered in the search, as an evaluation keeps it."""
+    records = (_record(number, *result) for number, result in enumerate(results))
+    return "".join(record.model_dump_json() + "\n" for record in records)
+
+
+def _record(
+    number: int, example: dspy.Example, prediction: Any, result: Any
+) -> PredictionRecord:
+    if isinstance(prediction, tuple):  # GEPA's evaluations give the trace beside it
+        prediction = prediction[0]
+    outputs = {name: prediction[name] for name in output_names(prediction)}
+    score = Score.of(result)
+    return blank(example, number, "optimized").model_copy(
+        update={
+            "outputs": json_ready(outputs) or None,
+            "status": "failed" if is_failed(result) else "ok",
+            "reason": score.unusable or "",
+            "score": score.value,
+            "feedback": score.feedback,
+        }
+    )
 
 
 def _check_same_run(job: Job, folder: Path) -> None:

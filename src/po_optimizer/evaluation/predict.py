@@ -107,10 +107,10 @@ def predict_all(
         index: int, example: dspy.Example, group: str | None
     ) -> PredictionRecord:
         answers = []
-        blank = _blank(example, index, which, strata)
+        record = blank(example, index, which, strata)
         for again in lms:
             with dspy.context(lm=again):
-                answers.append(_answer(program, example, measure, blank))
+                answers.append(_answer(program, example, measure, record))
         return mean_of_repeats(answers).model_copy(update={"group": group})
 
     try:
@@ -149,7 +149,7 @@ def score_references(
     """
     measure = Measure(metric)
     for index, example in enumerate(examples):
-        record = _blank(example, index, "reference")
+        record = blank(example, index, "reference")
         names = example.labels().keys() if outputs is None else outputs
         prediction = reference(example, names)
         if prediction is None:
@@ -228,9 +228,10 @@ def _call(program: dspy.Module, example: dspy.Example) -> tuple[Any, Exception |
         return None, error
 
 
-def _blank(
+def blank(
     example: dspy.Example, index: int, which: Which, strata: Sequence[str] = ()
 ) -> PredictionRecord:
+    """The record of an example that has no answer yet."""
     ids = [str(example[name]) for name in ID_FIELDS if example.get(name) is not None]
     return PredictionRecord(
         index=index,

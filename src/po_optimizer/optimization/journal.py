@@ -23,6 +23,8 @@ if sys.platform != "win32":
 logger = getLogger(__name__)
 
 _FINGERPRINT, _COMPLETE = ".fingerprint.json", ".complete"
+BEST_ANSWERS = "best_predictions_so_far.jsonl"
+"""Beside the journal: what the best program so far answered to the valset."""
 Kind = Literal["baseline", "minibatch", "full_eval", "raced"]
 
 

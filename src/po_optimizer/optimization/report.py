@@ -152,6 +152,12 @@ class Scored:
     replayed: bool = False
     results: Sequence[tuple[Any, Any, Any]] = ()
 
+    @property
+    def is_best(self) -> bool:
+        """It has the highest score of a whole valset so far."""
+        whole = self.trial.kind in ("baseline", "full_eval")
+        return whole and self.trial.score == self.trial.best
+
 
 @dataclass(frozen=True)
 class Ended:

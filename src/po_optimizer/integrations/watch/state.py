@@ -17,7 +17,7 @@ from po_optimizer.errors import PoOptimizerError
 from po_optimizer.evaluation import PredictionRecord
 from po_optimizer.lms.ledger import Ledger
 from po_optimizer.lms.usage import Usage
-from po_optimizer.optimization.journal import Trial, read_journal
+from po_optimizer.optimization.journal import BEST_ANSWERS, Trial, read_journal
 from po_optimizer.optimization.run_identity import optimization_id
 from po_optimizer.optimization.steering import read_request
 from po_optimizer.persistence.format import read_local
@@ -122,14 +122,16 @@ class WatchedRun:
         return None
 
     def _worst(self) -> dict[str, Any] | None:
-        """The lowest scores of the latest evaluation, which may be under way."""
+        """The lowest scores of the best program so far, or of a later evaluation."""
         output, own = self._place() or (self.workspace, Path())
-        changed: dict[Path, int] = {}
+        paths = [self.workspace / BEST_ANSWERS]
         for which in ("baseline", "optimized"):
-            for path in (output / own).glob(f"*{which}_predictions.jsonl*"):
-                with suppress(OSError):  # it was replaced meanwhile
-                    if (status := path.stat()).st_size:
-                        changed[path] = status.st_mtime_ns
+            paths += (output / own).glob(f"*{which}_predictions.jsonl*")
+        changed: dict[Path, int] = {}
+        for path in paths:
+            with suppress(OSError):  # there is none yet, or it was replaced meanwhile
+                if (status := path.stat()).st_size:
+                    changed[path] = status.st_mtime_ns
         with suppress(OSError):
             if changed:
                 newest = max(changed, key=changed.__getitem__)
@@ -163,6 +165,9 @@ def _worst_records(path: Path, changed_ns: int) -> dict[str, Any]:
                 records.append(PredictionRecord.model_validate_json(line))
     scored = [record for record in records if record.score is not None]
     return {
+        "where": "the best program so far, on the valset"
+        if path.name == BEST_ANSWERS
+        else "the latest evaluation, on the testset",
         "time": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(changed_ns / 1e9)),
         "n": len(scored),
         "examples": [

@@ -277,11 +277,11 @@ def _show_answers(page: Page, report: dict[str, Any]) -> None:
 
 _PARTS: dict[tuple[str, ...], Callable[..., None]] = {
     ("score_report", "promotion"): _show_scores,
+    ("prompt_changes",): _show_prompts,
     ("ranking",): _show_ranking,
     ("metric_report",): _show_families,
     ("integration_report",): _show_integration,
     ("prediction_report",): _show_answers,
-    ("prompt_changes",): _show_prompts,
 }
 """What is shown of which outputs, in this order."""
 

@@ -24,7 +24,6 @@ _NEEDLESS = ("stream", "stream_options", "n", "tool_choice", "messages")
 _OPTIONS = {
     "max_tokens": "num_predict",
     "max_completion_tokens": "num_predict",
-    "frequency_penalty": "repeat_penalty",
 }
 """Ollama's words for options; all others are called the same."""
 _FAILED = 400

@@ -209,10 +209,11 @@ def main() -> None:
     arguments = parser.parse_args()
     loader = ProjectConfigLoader(str(ROOT / "conf"), "base", **CONFIG_LOADER_ARGS)
     folder = Path(arguments.folder or tempfile.mkdtemp())
-    lm = make_lm(task_lm_params(loader["parameters"]), folder, run_id="designs")
     print("design".ljust(10), *(name.rjust(8) for name in COLUMNS))
     for name in arguments.designs.split(","):
         program, rows = DESIGNS[name](), []
+        params = task_lm_params(loader["parameters"])  # designs share no answers
+        lm = make_lm(params, folder / name, run_id="designs")
         for example in examples_of(arguments.examples, arguments.seed):
             rows.append(measured(program, example, lm))
             means = map(statistics.mean, zip(*rows, strict=True))

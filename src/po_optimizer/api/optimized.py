@@ -212,7 +212,7 @@ def search(
             if isinstance(event, Started):  # it is no other run's workspace
                 write_inputs(RunInputs.of(job, role), workspace)
             if isinstance(event, Scored) and event.is_best:
-                write_whole(workspace / BEST_ANSWERS, _answers(event.results))
+                write_whole(workspace / BEST_ANSWERS, _answers(event.answers))
             progress(event)
 
         return run_optimizer(
@@ -233,8 +233,6 @@ def _answers(results: Sequence[tuple[Any, Any, Any]]) -> str:
 def _record(
     number: int, example: dspy.Example, prediction: Any, result: Any
 ) -> PredictionRecord:
-    if isinstance(prediction, tuple):  # GEPA's evaluations give the trace beside it
-        prediction = prediction[0]
     outputs = {name: prediction[name] for name in output_names(prediction)}
     score = Score.of(result)
     return blank(example, number, "optimized").model_copy(

@@ -70,19 +70,24 @@ class AnswerTransport:
                 raise ProtocolError(str(error)) from error
             except TimeoutError as error:
                 raise ReadTimeout(str(error)) from error
-            return TransportResponse(
-                status=response.status,
-                reason=response.reason,
-                headers=response.headers,
-                http_version=response.http_version,
-                chunks=iter([body]),
-                release=lambda body_consumed: None,
-            )
+            return with_body(response, body)
 
     def close(self) -> None:
         """Closes idle connections."""
         for client in self._clients.values():
             client.close()
+
+
+def with_body(response: TransportResponse, body: bytes) -> TransportResponse:
+    """The response with this body, which is whole."""
+    return TransportResponse(
+        status=response.status,
+        reason=response.reason,
+        headers=response.headers,
+        http_version=response.http_version,
+        chunks=iter([body]),
+        release=lambda body_consumed: None,
+    )
 
 
 class AnswerError(ValueError):

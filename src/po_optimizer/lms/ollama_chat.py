@@ -17,7 +17,7 @@ from dspy._vendor.lm15.transports import (
     TransportResponse,
 )
 
-from po_optimizer.lms.http import AnswerTransport
+from po_optimizer.lms.http import AnswerTransport, with_body
 
 _OF_THE_REQUEST = ("model", "tools", "keep_alive", "think")
 _NEEDLESS = ("stream", "stream_options", "n", "tool_choice", "messages")
@@ -60,14 +60,7 @@ class OllamaTransport(AnswerTransport):
             answer = response.read()
         if response.status < _FAILED:
             answer = _from_ollama(answer)
-        return TransportResponse(
-            status=response.status,
-            reason=response.reason,
-            headers=response.headers,
-            http_version=response.http_version,
-            chunks=iter([answer]),
-            release=lambda body_consumed: None,
-        )
+        return with_body(response, answer)
 
 
 def _to_ollama(body: dict[str, Any]) -> dict[str, Any]:

@@ -145,12 +145,20 @@ class Scored:
 
     Args:
         replayed: It was there before: a resumed run only follows it, by kept answers.
-        results: Example, prediction and score of each example.
+        results: Of DSPy's evaluation, one an example; see `answers`.
     """
 
     trial: Trial
     replayed: bool = False
     results: Sequence[tuple[Any, Any, Any]] = ()
+
+    @property
+    def answers(self) -> list[tuple[Any, Any, Any]]:
+        """Example, prediction and score of each; GEPA's have a trace beside theirs."""
+        return [
+            (example, answer[0] if isinstance(answer, tuple) else answer, score)
+            for example, answer, score in self.results
+        ]
 
     @property
     def is_best(self) -> bool:

@@ -99,7 +99,7 @@ def _by_candidate(
         trial = event.trial
         key = (tuple(trial.instruction), tuple(trial.demo_set))
         answers = candidates.setdefault(key, _Answers())
-        known = {places[id(r[0])]: r for r in event.results if id(r[0]) in places}
+        known = {places[id(r[0])]: r for r in event.answers if id(r[0]) in places}
         if known:
             answers.trials.append(trial.trial)
         answers.results |= known
@@ -122,8 +122,6 @@ def _row(key: _Key, answers: _Answers, measure: Measure) -> RankedCandidate:
 
 def _score(measure: Measure, example: dspy.Example, prediction: Any) -> float | None:
     """The other metric's score; None: the answer is unusable, or there is none."""
-    if isinstance(prediction, tuple):  # GEPA's evaluations give the trace beside it
-        prediction = prediction[0]
     if isinstance(prediction, dspy.Prediction) and not output_names(prediction):
         return None  # the program raised
     try:

@@ -114,12 +114,12 @@ def contents(path: Path) -> dict[str, bytes]:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
-def write(path: Path, members: dict[str, bytes], mode: int = 0o100600) -> None:
+def write(path: Path, members: dict[str, bytes]) -> None:
     """A zip file of these members."""
     with ZipFile(path, "w") as archive:
         for name, content in members.items():
             info = ZipInfo(name)
-            info.compress_type, info.external_attr = ZIP_DEFLATED, mode << 16
+            info.compress_type = ZIP_DEFLATED
             archive.writestr(info, content)
 
 

@@ -1,7 +1,9 @@
 """`po-optimizer export`: the prompts of a stored program in another tool's form."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, get_args
 
@@ -10,17 +12,8 @@ import click
 from po_optimizer.errors import ArtifactError, PoOptimizerError
 from po_optimizer.files import write_whole
 from po_optimizer.integrations.exports.conformance import check_export
-from po_optimizer.integrations.exports.inspect_tasks import inspect_files
-from po_optimizer.integrations.exports.program import (
-    StoredProgram,
-    frozen_predictors,
-    read_program,
-)
-from po_optimizer.integrations.exports.targets import (
-    TARGETS,
-    Files,
-    promptfoo_files,
-)
+from po_optimizer.integrations.exports.program import StoredProgram, read_program
+from po_optimizer.integrations.exports.targets import TARGETS
 from po_optimizer.integrations.exports.template import (
     AdapterName,
     make_template,
@@ -30,6 +23,13 @@ from po_optimizer.lms.visible import visible
 from po_optimizer.records.reading import parse_file
 
 _STATE = "dspy"
+_INSPECT_TASK = """
+
+@task
+def {function}(inputs: str = {inputs!r}):
+    \"""The predictor {name}.\"""
+    return make_task({name!r}, inputs)
+"""
 
 
 @click.command()
@@ -77,45 +77,57 @@ def export_program(
     if target == _STATE:
         yield from _export_state(stored, folder)
         return
-    files, compared = _exported(stored, target, adapter)
-    if inputs is not None or target in ("promptfoo", "inspect"):
-        rows = _texts(stored, inputs)
-        files |= _with_rows(target, rows)
-    for name, content in files.items():
-        write_whole(folder / name, content)
-    for name in sorted(files):
-        yield str(folder / name)
-    for name, n in compared.items():
+    to, contents = TARGETS[target], {}
+    for name, predictor in stored.predictors.items():
+        template = make_template(name, predictor, adapter)
+        content = contents[f"{name}.json"] = _json(to.write(name, template))
+        n = check_export(name, predictor, adapter, to.read(json.loads(content)))
         yield f"{name}: {n} of {n} inputs render as DSPy's {adapter} adapter sends them"
+    if inputs is not None or target in ("promptfoo", "inspect"):
+        contents |= _with_rows(target, _texts(stored, inputs))
+    for name, content in contents.items():
+        write_whole(folder / name, content)
+        yield str(folder / name)
     for part in stored.left_out:
         yield f"not exported: {part}"
 
 
-def _exported(
-    stored: StoredProgram, target: str, adapter: AdapterName
-) -> tuple[Files, dict[str, int]]:
-    """The files, and for each predictor how many inputs were compared."""
-    kind = TARGETS[target]
-    files: Files = {}
-    compared: dict[str, int] = {}
-    for name, predictor in stored.predictors.items():
-        template = make_template(name, predictor, adapter)
-        own = kind.files(template)
-        compared[name] = check_export(template, predictor, adapter, kind.renderer(own))
-        files |= own
-    return files, compared
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=1, ensure_ascii=False) + "\n"
 
 
-def _with_rows(target: str, rows: Mapping[str, list[dict[str, str]]]) -> Files:
+def _with_rows(target: str, rows: Mapping[str, list[dict[str, str]]]) -> dict[str, str]:
+    """What makes tests or samples of each predictor's rows, in the target's form."""
     if target == "promptfoo":
-        return promptfoo_files(rows)
-    lines = {
+        return {
+            f"{name}.promptfooconfig.json": _json(
+                {
+                    "description": f"{name}, exported from DSPy",
+                    "prompts": [f"file://{name}.json"],
+                    "providers": ["openai:chat:{{ env.PROMPTFOO_MODEL }}"],
+                    "tests": [{"vars": {"inputs": row}} for row in texts],
+                }
+            )
+            for name, texts in rows.items()
+        }
+    contents = {
         f"{name}.inputs.jsonl": "".join(
             json.dumps(row, ensure_ascii=False) + "\n" for row in texts
         )
         for name, texts in rows.items()
     }
-    return lines | (inspect_files(list(rows)) if target == "inspect" else {})
+    if target == "inspect":
+        template = files(__package__) / "inspect_tasks.py.tmpl"
+        tasks = (
+            _INSPECT_TASK.format(
+                function=re.sub(r"\W", "_", name),
+                name=name,
+                inputs=f"{name}.inputs.jsonl",
+            )
+            for name in rows
+        )
+        contents["tasks.py"] = template.read_text("utf-8") + "".join(tasks)
+    return contents
 
 
 def _texts(
@@ -124,38 +136,34 @@ def _texts(
     """For each predictor the texts of inputs: the table's, else its demos'.
 
     Raises:
-        ArtifactError: No predictor has all its inputs in the table.
+        PoOptimizerError: The table cannot be read, or no predictor has all its inputs
+            in it.
     """
-    table = _table(inputs) if inputs else None
-    texts = {}
-    for name, predictor in stored.predictors.items():
-        fields = predictor.signature.input_fields
-        rows = predictor.demos if table is None else table
-        texts[name] = [
+    table = None
+    if inputs:
+        try:
+            rows = parse_file(inputs.name, inputs.read_bytes())
+        except ValueError as error:
+            raise PoOptimizerError(
+                f"--inputs={str(inputs)!r} cannot be read: {error}"
+            ) from error
+        table = [row.value for row in rows if isinstance(row.value, dict)]
+    by_name = {name: p.signature.input_fields for name, p in stored.predictors.items()}
+    texts = {
+        name: [
             {field: text_of(info, row[field]) for field, info in fields.items()}
-            for row in rows
+            for row in (stored.predictors[name].demos if table is None else table)
             if all(field in row for field in fields)
         ]
+        for name, fields in by_name.items()
+    }
     if table and not any(texts.values()):
-        names = {
-            name: list(p.signature.input_fields)
-            for name, p in stored.predictors.items()
-        }
+        names = {name: list(fields) for name, fields in by_name.items()}
         raise ArtifactError(
             f"--inputs={str(inputs)!r} cannot be used: no row has all inputs of a "
             f"predictor ({names}). Name the columns like the inputs."
         )
     return texts
-
-
-def _table(path: Path) -> list[dict[str, Any]]:
-    try:
-        rows = parse_file(path.name, path.read_bytes())
-    except ValueError as error:
-        raise PoOptimizerError(
-            f"--inputs={str(path)!r} cannot be read: {error}"
-        ) from error
-    return [row.value for row in rows if isinstance(row.value, dict)]
 
 
 def _export_state(stored: StoredProgram, folder: Path) -> Iterator[str]:
@@ -165,6 +173,8 @@ def _export_state(stored: StoredProgram, folder: Path) -> Iterator[str]:
     stored.program.save(str(target))
     yield str(target)
     yield f"load it: program = YourClass(); program.load({str(target)!r})"
-    for name in frozen_predictors(stored):
-        yield f"not exported: {name}, which is in a frozen module: DSPy leaves it out"
+    kept = {id(predictor) for _, predictor in stored.program.named_parameters()}
+    for name, predictor in stored.predictors.items():
+        if id(predictor) not in kept:
+            yield f"not exported: {name}, in a frozen module, which DSPy leaves out"
     yield "not exported: the types of fields and demos, which DSPy's state has not"

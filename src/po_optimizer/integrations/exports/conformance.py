@@ -1,7 +1,5 @@
 """Is what an export renders, byte for byte, what DSPy sends?"""
 
-from collections.abc import Iterator
-from itertools import islice
 from typing import Any
 
 import dspy
@@ -10,7 +8,6 @@ from po_optimizer.errors import ArtifactError
 from po_optimizer.integrations.exports.template import (
     AdapterName,
     Render,
-    Template,
     sent_by_dspy,
     text_of,
 )
@@ -43,21 +40,18 @@ _TEXTS = (
 )
 
 
-def probe_inputs(predictor: dspy.Predict, n: int = N_INPUTS) -> list[dict[str, Any]]:
+def probe_inputs(predictor: dspy.Predict) -> list[dict[str, Any]]:
     """Inputs to compare with: those of the demos, then awkward ones of each type."""
-    return list(islice(_inputs(predictor), n))
-
-
-def _inputs(predictor: dspy.Predict) -> Iterator[dict[str, Any]]:
     fields = predictor.signature.input_fields
-    for demo in predictor.demos[:5]:
-        if all(name in demo for name in fields):
-            yield {name: demo[name] for name in fields}
-    for i, _ in enumerate(_TEXTS):
-        yield {
-            name: _value(field.annotation, _TEXTS[(i + shift) % len(_TEXTS)])
-            for shift, (name, field) in enumerate(fields.items())
-        }
+    inputs = [
+        {name: demo[name] for name in fields}
+        for demo in predictor.demos[:5]
+        if all(name in demo for name in fields)
+    ]
+    for i in range(N_INPUTS - len(inputs)):
+        texts = {n: _TEXTS[(i + j) % len(_TEXTS)] for j, n in enumerate(fields)}
+        inputs.append({n: _value(fields[n].annotation, texts[n]) for n in fields})
+    return inputs
 
 
 def _value(annotation: Any, text: str) -> Any:
@@ -68,15 +62,12 @@ def _value(annotation: Any, text: str) -> Any:
 
 
 def check_export(
-    template: Template,
-    predictor: dspy.Predict,
-    adapter: AdapterName,
-    render: Render,
+    name: str, predictor: dspy.Predict, adapter: AdapterName, render: Render
 ) -> int:
     """Compares an export with DSPy; gives the number of inputs that were compared.
 
     Args:
-        template: Of the predictor under the adapter.
+        name: Of the predictor.
         predictor: What DSPy calls.
         adapter: Between the two and the LM.
         render: The export's way from texts to messages.
@@ -85,13 +76,12 @@ def check_export(
         ArtifactError: The messages differ.
     """
     inputs = probe_inputs(predictor)
+    fields = predictor.signature.input_fields
     for number, values in enumerate(inputs, start=1):
-        expected = sent_by_dspy(predictor, adapter, values)
-        fields = predictor.signature.input_fields
-        texts = {name: text_of(fields[name], value) for name, value in values.items()}
-        if render(texts) != expected:
+        texts = {field: text_of(fields[field], v) for field, v in values.items()}
+        if render(texts) != sent_by_dspy(predictor, adapter, values):
             raise ArtifactError(
-                f"predictor={template.name!r} was not exported: for input {number} of "
+                f"predictor={name!r} was not exported: for input {number} of "
                 f"{len(inputs)} the export renders other messages than DSPy does. "
                 "Choose another target: --to messages is the plainest."
             )

@@ -2,9 +2,8 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import dspy
 
@@ -18,18 +17,15 @@ _NO_CODE = {
 }
 
 
-@dataclass(frozen=True)
-class StoredProgram:
-    """A document, its program without code, and what no prompt can hold of it.
+class StoredProgram(NamedTuple):
+    """The program of a document without its code, and what no prompt can hold of it.
 
     Attributes:
-        path: Where the document lies.
         program: To look at: nothing of its own was imported.
         predictors: By a name that is fit for a file.
         left_out: A sentence for each part that is not a predictor's prompt.
     """
 
-    path: Path
     program: dspy.Module
     predictors: dict[str, dspy.Predict]
     left_out: list[str]
@@ -45,31 +41,21 @@ def read_program(path: Path) -> StoredProgram:
     path = fmt.newest(path)
     document = fmt.read_local(path)
     program = inspect_program(path.read_bytes(), str(path))
-    by_path = predictors(program)
-    return StoredProgram(
-        path, program, _named(by_path), [*_left_out(document, program, by_path)]
-    )
-
-
-def _named(by_path: dict[str, dspy.Predict]) -> dict[str, dspy.Predict]:
-    names: dict[str, dspy.Predict] = {}
-    for path, predictor in by_path.items():
-        name = re.sub(r"\W+", "_", path.removeprefix("self.")).strip("_")
+    named: dict[str, dspy.Predict] = {}
+    for place, predictor in predictors(program).items():
+        name = re.sub(r"\W+", "_", place.removeprefix("self.")).strip("_")
         name = name.removesuffix("_predict") if name != "self" else "predict"
-        while name in names:
+        while name in named:
             name += "_"
-        names[name] = predictor
-    return names
+        named[name] = predictor
+    return StoredProgram(program, named, [*_left_out(document, named)])
 
 
-def _left_out(
-    document: fmt.Document, program: dspy.Module, by_path: dict[str, dspy.Predict]
-) -> Iterator[str]:
-    listed = ", ".join(_named(by_path))
+def _left_out(document: fmt.Document, named: dict[str, dspy.Predict]) -> Iterator[str]:
     for path in dict.fromkeys(_classes(document["program"])):
         if path not in _NO_CODE:
-            yield f"the code of {path}, which calls or surrounds: {listed}"
-    for name, predictor in _named(by_path).items():
+            yield f"the code of {path}, which calls or surrounds: {', '.join(named)}"
+    for name, predictor in named.items():
         if predictor.lm is not None:
             yield f"the LM that {name} holds"
         kinds = {field.annotation for field in predictor.signature.fields.values()}
@@ -89,9 +75,3 @@ def _classes(node: Any) -> Iterator[str]:
     if isinstance(node, list):
         for part in node:
             yield from _classes(part)
-
-
-def frozen_predictors(stored: StoredProgram) -> list[str]:
-    """What DSPy's own state leaves out in silence: predictors of frozen modules."""
-    kept = {id(predictor) for _, predictor in stored.program.named_parameters()}
-    return [name for name, p in stored.predictors.items() if id(p) not in kept]

@@ -1,163 +1,71 @@
-"""What each target's files look like, and how the target turns them into messages."""
+"""What each target's file looks like, and how the target turns it into messages."""
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jinja2
 
-from po_optimizer.integrations.exports.template import (
-    Message,
-    Render,
-    Slot,
-    Template,
-    Texts,
-)
-
-Files = dict[str, str]
-"""File name -> content."""
+from po_optimizer.integrations.exports.template import Message, Render, Template
 
 
-class Target(Protocol):
-    """Writes a predictor's template in the form that another tool reads."""
+class Target(NamedTuple):
+    """How another tool reads a predictor's prompt.
 
-    def files(self, template: Template) -> Files:
-        """The file that holds the messages."""
-        ...
+    Args:
+        write: The JSON of a template, by the predictor's name.
+        read: How the tool makes messages of that JSON and the inputs' texts.
+    """
 
-    def renderer(self, files: Files) -> Render:
-        """How the tool makes messages of the files and the inputs' texts."""
-        ...
+    write: Callable[[str, Template], Any]
+    read: Callable[[Any], Render]
 
 
-class PartsTarget:
-    """JSON whose contents are lists: a text stands for itself, a mapping for an input.
+def _parts(_name: str, template: Template) -> Any:
+    """Contents are lists: a text stands for itself, a mapping for an input.
 
     No text can be taken for a slot, and any language reads it.
     """
-
-    def files(self, template: Template) -> Files:
-        """One JSON file."""
-        return {f"{template.name}.json": _json(self._content(template))}
-
-    def _content(self, template: Template) -> dict[str, Any]:
-        return {
-            "inputs": list(template.inputs),
-            "config": dict(template.config),
-            "messages": [
-                {
-                    "role": message.role,
-                    "content": [
-                        {"input": part.name} if isinstance(part, Slot) else part
-                        for part in message.parts
-                    ],
-                }
-                for message in template.messages
-            ],
-        }
-
-    def renderer(self, files: Files) -> Render:
-        """Joins the parts."""
-        messages = _read(files)["messages"]
-        return lambda texts: [
-            {
-                "role": message["role"],
-                "content": "".join(
-                    part if isinstance(part, str) else texts[part["input"]]
-                    for part in message["content"]
-                ),
-            }
-            for message in messages
-        ]
+    return template.model_dump()
 
 
-class JinjaTarget:
-    """JSON messages whose contents are Jinja (or Nunjucks) templates.
+def _joined(content: Any) -> Render:
+    messages = Template.model_validate(content).messages
+    return lambda texts: [
+        message.filled(lambda name: texts[name]) for message in messages
+    ]
+
+
+_SPECIAL = re.compile(r"\{[{%#]+|\{(?=\r|\n?\Z)|\r\n?|#\}")
+
+
+def _jinja(slot: str = "{{ %s }}", prefix: str = "") -> Target:
+    """Messages whose contents are Jinja (or Nunjucks) templates.
 
     Args:
         slot: How an input's place is written.
         prefix: Stands before the first message and renders nothing.
     """
 
-    def __init__(self, slot: str = "{{ %s }}", prefix: str = "") -> None:
-        self._slot = slot
-        self._prefix = prefix
-
-    def files(self, template: Template) -> Files:
-        """One JSON file."""
-        messages = _filled(template, self._slot, _in_jinja)
-        messages[0]["content"] = self._prefix + messages[0]["content"]
+    def write(_name: str, template: Template) -> list[Message]:
+        messages = [
+            m.filled(lambda name: slot % name, _in_jinja) for m in template.messages
+        ]
+        messages[0]["content"] = prefix + messages[0]["content"]
         for message in messages:  # Jinja takes a last newline away
             message["content"] = re.sub(r"\n\Z", r"{{ '\\n' }}", message["content"])
-        return {f"{template.name}.json": _json(messages)}
+        return messages
 
-    def renderer(self, files: Files) -> Render:
+    def read(content: list[Message]) -> Render:
         """As Jinja does, with its own defaults."""
-        compiled = [(m["role"], jinja2.Template(m["content"])) for m in _read(files)]
+        compiled = [(m["role"], jinja2.Template(m["content"])) for m in content]
         return lambda texts: [
-            {"role": role, "content": content.render({**texts, "inputs": texts})}
-            for role, content in compiled
+            {"role": role, "content": text.render({**texts, "inputs": texts})}
+            for role, text in compiled
         ]
 
-
-class LangfuseTarget:
-    """A chat prompt as Langfuse's API takes it.
-
-    Its variables are `{{name}}`, and no text can be escaped: what the comparison with
-    DSPy finds different is not exported.
-    """
-
-    def files(self, template: Template) -> Files:
-        """One JSON file, the body of `POST /api/public/v2/prompts`."""
-        content = {
-            "type": "chat",
-            "name": template.name,
-            "prompt": _filled(template, "{{%s}}", str),
-            "config": dict(template.config),
-        }
-        return {f"{template.name}.json": _json(content)}
-
-    def renderer(self, files: Files) -> Render:
-        """As Langfuse does: a variable is what stands from braces to braces."""
-        messages = _read(files)["prompt"]
-        return lambda texts: [
-            {
-                "role": message["role"],
-                "content": re.sub(
-                    r"\{\{(.*?)\}\}",
-                    lambda match: texts.get(match[1].strip(), match[0]),
-                    message["content"],
-                    flags=re.DOTALL,
-                ),
-            }
-            for message in messages
-        ]
-
-
-def _read(files: Files) -> Any:
-    """The content of the only file."""
-    (content,) = files.values()
-    return json.loads(content)
-
-
-def _filled(
-    template: Template, slot: str, literal: Callable[[str], str]
-) -> list[Message]:
-    """The messages with a mark at each slot."""
-    return [
-        {
-            "role": message.role,
-            "content": "".join(
-                slot % part.name if isinstance(part, Slot) else literal(part)
-                for part in message.parts
-            ),
-        }
-        for message in template.messages
-    ]
-
-
-_SPECIAL = re.compile(r"\{[{%#]+|\{(?=\r|\n?\Z)|\r\n?|#\}")
+    return Target(write, read)
 
 
 def _in_jinja(text: str) -> str:
@@ -170,31 +78,37 @@ def _in_jinja(text: str) -> str:
     )
 
 
-def _json(value: Any) -> str:
-    return json.dumps(value, indent=1, ensure_ascii=False) + "\n"
+def _langfuse(name: str, template: Template) -> Any:
+    """A chat prompt as Langfuse's API takes it: `POST /api/public/v2/prompts`.
+
+    Its variables are `{{name}}`, and no text can be escaped: what the comparison with
+    DSPy finds different is not exported.
+    """
+    prompt = [m.filled(lambda field: "{{" + field + "}}") for m in template.messages]
+    return {"type": "chat", "name": name, "prompt": prompt, "config": template.config}
 
 
-TARGETS: dict[str, Target] = {
-    "messages": PartsTarget(),
-    "inspect": PartsTarget(),
-    "jinja": JinjaTarget(),
-    # promptfoo looks for variables and files in texts, not below a name
-    "promptfoo": JinjaTarget(slot="{{ inputs.%s }}"),
-    "langfuse": LangfuseTarget(),
-    # else MLflow replaces inputs in inputs
-    "mlflow-prompt": JinjaTarget(prefix="{% raw %}{% endraw %}"),
-}
-
-
-def promptfoo_files(rows: Mapping[str, Sequence[Texts]]) -> Files:
-    """A promptfoo configuration for each predictor; its tests are the rows."""
-    files: Files = {}
-    for name, texts in rows.items():
-        config = {
-            "description": f"{name}, exported from DSPy",
-            "prompts": [f"file://{name}.json"],
-            "providers": ["openai:chat:{{ env.PROMPTFOO_MODEL }}"],
-            "tests": [{"vars": {"inputs": row}} for row in texts],
+def _as_langfuse(content: Any) -> Render:
+    """A variable is what stands from braces to braces."""
+    variable = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
+    return lambda texts: [
+        {
+            "role": message["role"],
+            "content": variable.sub(
+                lambda match: texts.get(match[1].strip(), match[0]), message["content"]
+            ),
         }
-        files[f"{name}.promptfooconfig.json"] = _json(config)
-    return files
+        for message in content["prompt"]
+    ]
+
+
+TARGETS = {
+    "messages": Target(_parts, _joined),
+    "inspect": Target(_parts, _joined),
+    "jinja": _jinja(),
+    # promptfoo looks for variables and files in texts, not below a name
+    "promptfoo": _jinja(slot="{{ inputs.%s }}"),
+    "langfuse": Target(_langfuse, _as_langfuse),
+    # else MLflow replaces inputs in inputs
+    "mlflow-prompt": _jinja(prefix="{% raw %}{% endraw %}"),
+}

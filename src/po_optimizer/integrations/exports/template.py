@@ -4,13 +4,13 @@ import re
 import typing
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import dspy
 from dspy.adapters.utils import format_field_value
 
 from po_optimizer.errors import ArtifactError
+from po_optimizer.params import Frozen
 
 AdapterName = Literal["chat", "json", "xml"]
 Message = dict[str, str]
@@ -19,35 +19,40 @@ Texts = Mapping[str, str]
 Render = Callable[[Texts], list[Message]]
 
 
-@dataclass(frozen=True)
-class Slot:
+class Slot(Frozen):
     """Where the text of an input goes."""
 
-    name: str
+    input: str
 
 
-@dataclass(frozen=True)
-class TemplateMessage:
+class TemplateMessage(Frozen):
     """One message: its role, and literal texts and slots in order."""
 
     role: str
-    parts: tuple[str | Slot, ...]
+    content: list[str | Slot]
+
+    def filled(
+        self, slot: Callable[[str], str], literal: Callable[[str], str] = str
+    ) -> Message:
+        """The message with its slots and its literal texts as these write them."""
+        parts = (
+            slot(part.input) if isinstance(part, Slot) else literal(part)
+            for part in self.content
+        )
+        return {"role": self.role, "content": "".join(parts)}
 
 
-@dataclass(frozen=True)
-class Template:
+class Template(Frozen):
     """The messages of one predictor, demos included.
 
     Attributes:
-        name: Where the predictor lies in the program, fit for a file's name.
         inputs: What has a slot.
         config: What the predictor asks of every call, a temperature for one.
     """
 
-    name: str
-    inputs: tuple[str, ...]
-    messages: tuple[TemplateMessage, ...]
-    config: Mapping[str, Any]
+    inputs: list[str]
+    config: dict[str, Any]
+    messages: list[TemplateMessage]
 
 
 class _Asked(BaseException):
@@ -66,10 +71,11 @@ class _RecordingLM(dspy.BaseLM):
         raise _Asked
 
 
-def adapter_of(name: AdapterName) -> dspy.Adapter:
-    """DSPy's adapter as this project's LMs use it."""
-    kinds = {"chat": dspy.ChatAdapter, "json": dspy.JSONAdapter, "xml": dspy.XMLAdapter}
-    return kinds[name](use_native_function_calling=False)
+_ADAPTERS: dict[AdapterName, type[dspy.Adapter]] = {
+    "chat": dspy.ChatAdapter,
+    "json": dspy.JSONAdapter,
+    "xml": dspy.XMLAdapter,
+}
 
 
 def sent_by_dspy(
@@ -80,7 +86,8 @@ def sent_by_dspy(
     bare = dspy.Predict(predictor.signature)
     bare.demos = predictor.demos
     lm = _RecordingLM()
-    settings = {"lm": lm, "adapter": adapter_of(adapter), "callbacks": []}
+    as_here = _ADAPTERS[adapter](use_native_function_calling=False)
+    settings = {"lm": lm, "adapter": as_here, "callbacks": []}
     with dspy.context(**settings, disable_history=True, warn_on_type_mismatch=False):
         try:
             bare(**inputs)
@@ -104,17 +111,24 @@ def make_template(name: str, predictor: dspy.Predict, adapter: AdapterName) -> T
     for field, info in fields.items():
         if kind := next(_dspy_types(info.annotation), None):
             raise _no_text(name, f"the input {field} is a dspy.{kind.__name__}")
-    marks = {field: f"<{uuid.uuid4().hex}>" for field in fields}
-    messages = sent_by_dspy(predictor, adapter, marks)
-    if not all(isinstance(message["content"], str) for message in messages):
+    marks = {f"<{uuid.uuid4().hex}>": field for field in fields}
+    sent = sent_by_dspy(predictor, adapter, {f: mark for mark, f in marks.items()})
+    if not all(isinstance(message["content"], str) for message in sent):
         raise _no_text(name, "a demo holds an image, a file or the like")
-    slots = {mark: Slot(field) for field, mark in marks.items()}
-    return Template(
-        name,
-        tuple(fields),
-        tuple(_split(message, slots) for message in messages),
-        dict(predictor.config),
-    )
+    pattern = "|".join(marks) or r"(?!)"  # of a predictor without inputs: nothing
+    messages = [
+        TemplateMessage(
+            role=message["role"],
+            content=[
+                Slot(input=marks[part]) if part in marks else part
+                for part in re.split(f"({pattern})", message["content"])
+                if part
+            ],
+        )
+        for message in sent
+    ]
+    config = dict(predictor.config)
+    return Template(inputs=list(fields), config=config, messages=messages)
 
 
 def _no_text(name: str, why: str) -> ArtifactError:
@@ -131,13 +145,3 @@ def _dspy_types(annotation: Any) -> Iterator[type]:
         yield annotation
     for part in typing.get_args(annotation):
         yield from _dspy_types(part)
-
-
-def _split(message: dict[str, Any], slots: Mapping[str, Slot]) -> TemplateMessage:
-    if not slots:
-        return TemplateMessage(message["role"], (message["content"],))
-    pattern = "|".join(map(re.escape, slots))
-    parts = re.split(f"({pattern})", message["content"])
-    return TemplateMessage(
-        message["role"], tuple(slots.get(part, part) for part in parts if part)
-    )

@@ -1,7 +1,6 @@
 """A run that travels: sealed in one file, repeated elsewhere without an LM."""
 
 from po_optimizer.integrations.packs.code import Code
-from po_optimizer.integrations.packs.replay import Replayed, replay
-from po_optimizer.integrations.packs.sealing import pack_run
+from po_optimizer.integrations.packs.sealing import Replayed, pack_run, replay
 
 __all__ = ["Code", "Replayed", "pack_run", "replay"]

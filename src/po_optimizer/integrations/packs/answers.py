@@ -3,10 +3,10 @@
 Where a run is repeated, no LM is asked: a request without an answer stops it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import orjson
 from dspy.clients.cache import _transform_value
@@ -36,85 +36,47 @@ def request_of(parts: Mapping[str, Any]) -> str:
     return canonical({**settings, **content})
 
 
-class _Answers(EndpointCache):
-    """Stands in the place of an endpoint's cache.
+class GivenAnswers(EndpointCache):
+    """Stands in the place of an endpoint's cache, and lets no call through.
 
     Args:
         missing: Takes why an answer is not there, in words.
-    """
-
-    def __init__(self, missing: list[str]) -> None:
-        self._missing = missing
-        self.flight = SingleFlight()
-
-    def _miss(self, problem: str, request: str) -> NoReturn:
-        self._missing.append(f"{problem} a request that ends in {request[-300:]!r}")
-        raise AnswerMissing(self._missing[-1])
-
-
-class SealedAnswers(_Answers):
-    """The answers of a pack.
-
-    Args:
-        missing: Takes why an answer is not there, in words.
-        answers: By request.
-    """
-
-    def __init__(self, missing: list[str], answers: Mapping[str, bytes]) -> None:
-        super().__init__(missing)
-        self._sealed = answers
-
-    def get(self, request: dict[str, Any], ignored: list[str] | None = None) -> Any:
-        """The answer.
-
-        Raises:
-            AnswerMissing: It is not in the pack.
-        """
-        text = request_of(identifying(request, ignored))
-        if text not in self._sealed:
-            self._miss("nothing was answered then to", text)
-        return orjson.loads(self._sealed[text])
-
-
-class CollectedAnswers(_Answers):
-    """The kept answers of a run, which collects those that are asked for.
-
-    Args:
-        folder: That the answer is looked for in first, by its name.
-        missing: Takes why an answer is not there, in words.
-        stores: The answers of a run by the name of their folder, likely ones first.
-        used: Takes request and answer.
+        answers: By request, as JSON. Takes those that are read from stores.
+        stores: The answers that a run keeps, likely ones first; none: `answers` are all
+            that there are.
     """
 
     def __init__(
         self,
-        folder: Path,
         missing: list[str],
-        stores: Mapping[str, Answers],
-        used: dict[str, bytes],
+        answers: dict[str, bytes],
+        stores: Sequence[Answers] = (),
     ) -> None:
-        super().__init__(missing)
-        names = sorted(stores, key=lambda name: name != folder.name)
-        self._stores = [stores[name] for name in names]
-        self._used = used
+        self.flight = SingleFlight()
+        self._missing = missing
+        self._given = answers
+        self._stores = stores
 
     def get(self, request: dict[str, Any], ignored: list[str] | None = None) -> Any:
         """The answer.
 
         Raises:
-            AnswerMissing: It is not kept, or another LM of the run gave another one.
+            AnswerMissing: There is none, or another LM of the run gave another one.
         """
         identity = identifying(request, ignored)
-        keys = (self.cache_key(identity), self.cache_key(request, ignored))
-        text = request_of(identity)
-        kept = (store.get(str(key)) for store in self._stores for key in keys)
-        answer = next((answer for answer in kept if answer is not None), None)
+        text, problem = request_of(identity), "there is no answer to"
+        answer = self._given.get(text)
+        if self._stores:
+            keys = (self.cache_key(identity), self.cache_key(request, ignored))
+            kept = (store.get(str(key)) for store in self._stores for key in keys)
+            stored = next((value for value in kept if value is not None), None)
+            answer = None if stored is None else orjson.dumps(stored)
+        if answer is not None and self._given.setdefault(text, answer) != answer:
+            answer, problem = None, "two LMs of one name answered differently to"
         if answer is None:
-            self._miss("no answer is kept to", text)
-        data = orjson.dumps(answer)
-        if self._used.setdefault(text, data) != data:
-            self._miss("two LMs of one name answered differently to", text)
-        return answer
+            self._missing.append(f"{problem} a request that ends in {text[-300:]!r}")
+            raise AnswerMissing(self._missing[-1])
+        return orjson.loads(answer)
 
 
 def open_stores(ledgers: Iterable[Path], likely: Iterable[str]) -> dict[str, Answers]:

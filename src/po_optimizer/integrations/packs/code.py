@@ -45,10 +45,11 @@ class Code:
     def packages(self) -> list[str]:
         """Whose classes of data the examples may be of."""
         names = [type(self.program).__module__, self.metric.__module__]
-        if self.role is not None:
-            paths = (self.role.program, self.role.metric, self.role.record)
-            names += [_module(path) for path in paths if path]
-        return sorted({name.rpartition(".")[0] or name for name in names})
+        if role := self.role:
+            for path in (role.program, role.metric, role.record):
+                module, colon, _ = path.partition(":")
+                names.append(module if colon else path.rpartition(".")[0])
+        return sorted({name.rpartition(".")[0] or name for name in names if name})
 
 
 FindCode = Callable[[RunInputs], Code]
@@ -74,7 +75,14 @@ def find_code(
             cannot be imported.
     """
     if inputs.role is None:
-        named = RoleParams(**_given(inputs, program, metric))
+        if not (program and metric):
+            raise PoOptimizerError(
+                f"the run is of Python's optimize: of a {inputs.program} and the "
+                f"metric {inputs.metric}. Nothing is imported because a file names it. "
+                "If you trust this code, name what optimize was given: "
+                f"--program MODULE:NAME --own-metric {inputs.metric}"
+            )
+        named = RoleParams(program=program, metric=metric)
         return Code(make_program(named), check_metric(load_metric(named)))
     here = _role_here(inputs.role.name)
     program = _agreed("--program", program, inputs.role.program, here.program)
@@ -116,20 +124,6 @@ def _role_here(name: str) -> RoleParams:
     return RoleParams.model_validate(loader["parameters"]["role"])
 
 
-def _given(
-    inputs: RunInputs, program: str | None, metric: str | None
-) -> dict[str, str]:
-    """Both names, of a run that no role of a project has made."""
-    if program and metric:
-        return {"program": program, "metric": metric}
-    raise PoOptimizerError(
-        f"the run is of Python's optimize: of a {inputs.program} and the metric "
-        f"{inputs.metric}. Nothing is imported because a file names it. If you trust "
-        "this code, name what optimize was given: "
-        f"--program MODULE:NAME --own-metric {inputs.metric}"
-    )
-
-
 def _agreed(option: str, path: str | None, recorded: str, here: str) -> str:
     if path or recorded == here:
         return path or here
@@ -137,8 +131,3 @@ def _agreed(option: str, path: str | None, recorded: str, here: str) -> str:
         f"the run was made of {recorded}, and the role here names {here}. Nothing is "
         f"imported because a file names it. If you trust this code: {option} {recorded}"
     )
-
-
-def _module(path: str) -> str:
-    before, colon, _ = path.partition(":")
-    return before if colon else path.rpartition(".")[0]

@@ -10,8 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from po_optimizer.integrations.packs.code import find_code
-from po_optimizer.integrations.packs.replay import Replayed, replay
-from po_optimizer.integrations.packs.sealing import pack_run
+from po_optimizer.integrations.packs.sealing import Replayed, pack_run, replay
 from po_optimizer.lms.visible import visible
 from po_optimizer.params import RoleParams
 from po_optimizer.roles import load_metric
@@ -111,32 +110,22 @@ def _lines(file: Path, replayed: Replayed) -> Iterator[str]:
 
 
 def _show_ranking(replayed: Replayed, metric: str) -> None:
-    table = Table()
-    for name in ("rank", "was", "candidate", "score", "was", "n", "failed"):
-        table.add_column(name)
+    table = Table("rank", "was", "candidate", "score", "was", "n", "failed")
     for row in replayed.ranking:
-        ranks = [
-            "-" if rank is None else str(rank) for rank in (row.other_rank, row.rank)
-        ]
-        scores = [f"{score:.4f}" for score in (row.other_score, row.score)]
-        counts = [f"{row.n} of {replayed.n_val}", str(row.n_failed)]
+        ranks = (str(rank or "-") for rank in (row.other_rank, row.rank))
+        scores = (f"{score:.4f}" for score in (row.other_score, row.score))
+        counts = (f"{row.n} of {replayed.n_val}", str(row.n_failed))
         table.add_row(*ranks, row.name, *scores, *counts)
     console = Console(markup=False)
     if not console.is_terminal:
         console.width = _WIDTH_OF_A_FILE
     console.print(table)
-    for line in _verdict(replayed, metric):
-        click.echo(visible(line))
-
-
-def _verdict(replayed: Replayed, metric: str) -> Iterator[str]:
     whole = [row for row in replayed.ranking if row.rank is not None]
-    first = next(row for row in whole if row.rank == 1)
-    same = " too" if whole[0] is first else f"; it was {first.name}"
-    yield f"by {metric} the best is {whole[0].name}{same}"
-    gaps = len(replayed.ranking) - len(whole)
-    if gaps:
-        yield (
+    earlier = next(row for row in whole if row.rank == 1)
+    same = " too" if whole[0] is earlier else f"; it was {earlier.name}"
+    click.echo(visible(f"by {metric} the best is {whole[0].name}{same}"))
+    if gaps := len(replayed.ranking) - len(whole):
+        click.echo(
             f"{gaps} candidates are not ranked: their answers to part of the valset "
             "are not in the run, which evaluated them on a minibatch or gave them up"
         )

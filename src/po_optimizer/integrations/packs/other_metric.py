@@ -1,6 +1,6 @@
 """What would have won: the answers of a search under another metric."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from statistics import fmean
 from typing import Any
 
@@ -40,18 +40,11 @@ class RankedCandidate(Frozen):
     @property
     def name(self) -> str:
         """Its first trial, and of what it is made."""
-        numbers = [f"instruction {self.instruction}", f"demo set {self.demo_set}"]
-        return f"trial {self.trials[0]}: {', '.join(numbers)}".replace("[", "").replace(
-            "]", ""
+        instruction, demo_set = (
+            ", ".join(map(str, numbers))
+            for numbers in (self.instruction, self.demo_set)
         )
-
-
-class _Answers:
-    """What is known of one candidate: the result of each example, by its place."""
-
-    def __init__(self) -> None:
-        self.trials: list[int] = []
-        self.results: dict[int, tuple[Any, Any, Any]] = {}
+        return f"trial {self.trials[0]}: instruction {instruction}, demo set {demo_set}"
 
 
 def rank_again(
@@ -60,7 +53,8 @@ def rank_again(
     """Every candidate, best under the other metric first; those with gaps are last.
 
     A candidate is ranked if its answers to the whole valset are known: a minibatch or a
-    race leaves some out, and they are not guessed.
+    race leaves some out, and they are not guessed. Of equal scores the earlier is
+    better, as in the search.
 
     Args:
         scored: The trials of the search.
@@ -70,49 +64,46 @@ def rank_again(
     Raises:
         PoOptimizerError: It gave no score in [0, 1].
     """
-    measure = Measure(metric)
-    rows = [
-        _row(key, answers, measure)
-        for key, answers in _by_candidate(scored, valset).items()
-        if answers.results
-    ]
-    whole = [row for row in rows if row.n == len(valset)]
-    ranks = _ranks([row.score for row in whole])
-    other_ranks = _ranks([row.other_score for row in whole])
-    ranked = [
-        row.model_copy(update={"rank": rank, "other_rank": other})
-        for row, rank, other in zip(whole, ranks, other_ranks, strict=True)
-    ]
-    gaps = sorted((r for r in rows if r.n < len(valset)), key=lambda r: -r.other_score)
-    return sorted(ranked, key=lambda row: row.other_rank or 0) + gaps
-
-
-_Key = tuple[tuple[int, ...], tuple[int, ...]]
-
-
-def _by_candidate(
-    scored: Iterable[Scored], valset: list[dspy.Example]
-) -> dict[_Key, _Answers]:
     places = {id(example): place for place, example in enumerate(valset)}
-    candidates: dict[_Key, _Answers] = {}
+    trials: dict[str, list[Scored]] = {}
     for event in scored:
-        trial = event.trial
-        key = (tuple(trial.instruction), tuple(trial.demo_set))
-        answers = candidates.setdefault(key, _Answers())
-        known = {places[id(r[0])]: r for r in event.answers if id(r[0]) in places}
-        if known:
-            answers.trials.append(trial.trial)
-        answers.results |= known
-    return candidates
+        if any(id(example) in places for example, *_ in event.answers):
+            key = f"{event.trial.instruction} {event.trial.demo_set}"
+            trials.setdefault(key, []).append(event)
+    measure = Measure(metric)
+    rows = [_row(events, places, measure) for events in trials.values()]
+    whole = [row for row in rows if row.n == len(valset)]
+    ranks, others = (
+        {id(row): rank for rank, row in enumerate(order, start=1)}
+        for order in (
+            sorted(whole, key=lambda row: -row.score),
+            sorted(whole, key=lambda row: -row.other_score),
+        )
+    )
+    ranked = [
+        row.model_copy(update={"rank": ranks[id(row)], "other_rank": others[id(row)]})
+        for row in sorted(whole, key=lambda row: others[id(row)])
+    ]
+    gaps = [row for row in rows if row.n < len(valset)]
+    return ranked + sorted(gaps, key=lambda row: -row.other_score)
 
 
-def _row(key: _Key, answers: _Answers, measure: Measure) -> RankedCandidate:
-    results = [answers.results[place] for place in sorted(answers.results)]
+def _row(
+    events: list[Scored], places: Mapping[int, int], measure: Measure
+) -> RankedCandidate:
+    """A candidate by all its trials, of each example the last answer."""
+    answers = {
+        places[id(result[0])]: result
+        for event in events
+        for result in event.answers
+        if id(result[0]) in places
+    }
+    results = [answers[place] for place in sorted(answers)]
     scores = [_score(measure, example, answer) for example, answer, _ in results]
     return RankedCandidate(
-        trials=answers.trials,
-        instruction=[*key[0]],
-        demo_set=[*key[1]],
+        trials=[event.trial.trial for event in events],
+        instruction=events[0].trial.instruction,
+        demo_set=events[0].trial.demo_set,
         score=round(fmean(float(score) for *_, score in results), 4),
         other_score=round(fmean(score or 0.0 for score in scores), 4),
         n=len(results),
@@ -132,9 +123,3 @@ def _score(measure: Measure, example: dspy.Example, prediction: Any) -> float | 
             "takes the run's examples and gives a number in [0, 1]."
         ) from error
     return None if score.unusable is not None else score.value
-
-
-def _ranks(scores: list[float]) -> list[int]:
-    """From 1; of equal scores the earlier is better, as in the search."""
-    order = sorted(range(len(scores)), key=lambda place: (-scores[place], place))
-    return [order.index(place) + 1 for place in range(len(scores))]

@@ -31,7 +31,7 @@ _MEMBERS = ("answers.jsonl", "inputs.json", "program.json", "trials.jsonl")
 _END = struct.Struct("<4s4H2LH")  # of a zip file without a comment
 _ZIP64 = 20  # bytes before that end, which a file of this size has no need of
 _DIRECTORY_BYTES = 4096
-_PLAIN_FILE = 0o100600 << 16
+_OWNERS_ALONE = 0o100600 << 16  # the mode of what a tool extracts
 _NO_TIME = (1980, 1, 1, 0, 0, 0)  # the same run gives the same bytes
 _DAMAGED = (
     *(BadZipFile, zlib.error, struct.error, EOFError, ValueError, RuntimeError),
@@ -103,7 +103,7 @@ def write_pack(path: Path, pack: Pack) -> None:
     with ZipFile(data, "w", ZIP_DEFLATED) as archive:
         for name, content in contents.items():
             info = ZipInfo(name, _NO_TIME)
-            info.compress_type, info.external_attr = ZIP_DEFLATED, _PLAIN_FILE
+            info.compress_type, info.external_attr = ZIP_DEFLATED, _OWNERS_ALONE
             archive.writestr(info, content)
     write_whole(path, data.getvalue())
 
@@ -119,21 +119,25 @@ def read_pack(path: Path) -> Pack:
         with open_plain(path, MAX_BYTES) as file:
             contents = _contents(file)
         manifest = _manifest(contents, str(path))
-        return _parse(manifest, contents)
+        lines = contents["trials.jsonl"].splitlines()
+        return Pack(
+            manifest,
+            inputs=RunInputs.model_validate_json(contents["inputs.json"]),
+            trials=[Trial.model_validate_json(line) for line in lines],
+            answers=dict(map(_answer, contents["answers.jsonl"].splitlines())),
+            program=contents["program.json"],
+        )
     except OSError as error:
         problem = error.strerror or str(error)
         raise ArtifactError(f"{path} cannot be read: {problem}.") from error
-    except ValidationError as error:
-        raise _damaged(path, "; ".join(field_problems(error)[:1])) from error
     except _DAMAGED as error:
-        raise _damaged(path, str(error) or type(error).__name__) from error
-
-
-def _damaged(path: Path, problem: str) -> ArtifactError:
-    return ArtifactError(
-        f"{path} is no run as `po-optimizer pack` sealed it: {problem:.200}. Get the "
-        "file again, or pack the run again."
-    )
+        problem = str(error) or type(error).__name__
+        if isinstance(error, ValidationError):
+            problem = field_problems(error)[0]
+        raise ArtifactError(
+            f"{path} is no run as `po-optimizer pack` sealed it: {problem:.200}. Get "
+            "the file again, or pack the run again."
+        ) from error
 
 
 def _contents(file: BinaryIO) -> dict[str, bytes]:
@@ -149,19 +153,14 @@ def _contents(file: BinaryIO) -> dict[str, bytes]:
         raise BadZipFile(f"it has {n_members} members")
     with ZipFile(file) as archive:
         members = archive.infolist()
-        _check_members(members)
+        names = sorted(member.filename for member in members)
+        if names != sorted([_MANIFEST, *_MEMBERS]):
+            raise BadZipFile(f"its members are {names!r}")
+        if {member.compress_type for member in members} != {ZIP_DEFLATED}:
+            raise BadZipFile("a member is packed in another way")
+        if sum(member.file_size for member in members) > MAX_BYTES:
+            raise BadZipFile(f"its members have over {MAX_BYTES:,} bytes")
         return {member.filename: archive.read(member) for member in members}
-
-
-def _check_members(members: list[ZipInfo]) -> None:
-    names = sorted(member.filename for member in members)
-    if names != sorted([_MANIFEST, *_MEMBERS]):
-        raise BadZipFile(f"its members are {names!r}")
-    kinds = {(member.external_attr, member.compress_type) for member in members}
-    if kinds != {(_PLAIN_FILE, ZIP_DEFLATED)}:
-        raise BadZipFile("a member is no plain file")
-    if sum(member.file_size for member in members) > MAX_BYTES:
-        raise BadZipFile(f"its members have over {MAX_BYTES:,} bytes")
 
 
 def _manifest(contents: dict[str, bytes], where: str) -> Manifest:
@@ -181,17 +180,6 @@ def _manifest(contents: dict[str, bytes], where: str) -> Manifest:
         if fmt.sha256(content) != manifest.sha256.get(name):
             raise ValueError(f"{name} was altered: its digest does not match")
     return manifest
-
-
-def _parse(manifest: Manifest, contents: dict[str, bytes]) -> Pack:
-    lines = contents["trials.jsonl"].splitlines()
-    return Pack(
-        manifest,
-        inputs=RunInputs.model_validate_json(contents["inputs.json"]),
-        trials=[Trial.model_validate_json(line) for line in lines],
-        answers=dict(map(_answer, contents["answers.jsonl"].splitlines())),
-        program=contents["program.json"],
-    )
 
 
 def _answer(line: bytes) -> tuple[str, bytes]:

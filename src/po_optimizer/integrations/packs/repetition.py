@@ -1,4 +1,4 @@
-"""A search once more, by answers alone."""
+"""A search once more, by answers alone: its job, its run, its comparison."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -14,21 +14,29 @@ import orjson
 from po_optimizer.errors import ArtifactError, ExecutionStopError, listed
 from po_optimizer.integrations.packs.answers import AnswerMissing
 from po_optimizer.integrations.packs.code import Code
-from po_optimizer.integrations.packs.job import make_job
 from po_optimizer.integrations.packs.pack_file import Pack
+from po_optimizer.lms import MeteredLM, make_lm
+from po_optimizer.lms.build import adopt_lm
 from po_optimizer.lms.cache import EndpointCache, caches_of
-from po_optimizer.optimization import Job, OptimizationResult, Trial
+from po_optimizer.optimization import Job, OptimizationResult
 from po_optimizer.optimization import optimize as run_optimizer
-from po_optimizer.optimization.inputs import RunInputs
+from po_optimizer.optimization.inputs import LMInput, OwnLM, RunInputs
 from po_optimizer.optimization.optimizers import make_optimizer
 from po_optimizer.optimization.report import Event, Scored
 from po_optimizer.optimization.run_identity import run_fingerprint
+from po_optimizer.params import BudgetParams
 from po_optimizer.persistence import format as fmt
+from po_optimizer.persistence.codec.imports import import_path
 from po_optimizer.persistence.codec.values import Encoder
 from po_optimizer.persistence.components import encode
 from po_optimizer.persistence.prompts import prompt_hashes
 from po_optimizer.roles import Synchronous
 
+_ADAPTERS = {
+    import_path(adapter): adapter
+    for adapter in (dspy.ChatAdapter, dspy.JSONAdapter, dspy.XMLAdapter)
+}
+_RUN_ID = "replay"
 _TAKEN_OVER = ("made_with", "provenance", "not_compared", "snapshot", fmt.WHOLE)
 """Of a document: how the program came about and was saved, which is another story."""
 
@@ -64,9 +72,15 @@ class Repetition:
             code: Of this repetition.
             missing: Why answers were not there; the first ends what has ended early.
         """
-        difference = _first_difference([s.trial for s in self.scored], pack.trials)
-        if difference:
-            return difference
+        for event, there in zip(self.scored, pack.trials, strict=False):
+            here = event.trial
+            if not here.same_as(there):
+                return (
+                    f"trial {there.trial} scored {there.score} (n={there.n}, "
+                    f"instruction {there.instruction}, demo set {there.demo_set}) "
+                    f"then, and {here.score} (n={here.n}, {here.instruction}, "
+                    f"{here.demo_set}) now"
+                )
         if missing and (pack.manifest.completed or self.result is None):
             return missing[0]
         if len(self.scored) != len(pack.trials) or self.result is None:
@@ -92,6 +106,9 @@ def repeated(
         code: Its program and metric.
         answers: In the place of each endpoint's cache.
         most_trials: After them the search is ended.
+
+    Raises:
+        ArtifactError: Its LMs or examples cannot be made again.
     """
     scored: list[Scored] = []
 
@@ -103,7 +120,7 @@ def repeated(
 
     with TemporaryDirectory() as place, caches_of(answers):
         folder = Path(place)
-        job = make_job(inputs, code, folder)
+        job = _make_job(inputs, code, folder)
         meters = [lm.meter for lm in job.lms]
         for meter in meters:  # of an LM that no cache stands before
             meter.guards.append(_refuse)
@@ -111,59 +128,56 @@ def repeated(
         with suppress(ExecutionStopError):  # before the baseline was evaluated
             result = run_optimizer(job, workspace=folder / "run", progress=collect)
         n_paid = sum(meter.ledger.totals().paid for meter in meters)
-        fingerprint = run_fingerprint(job) | dict(_versions())
+        versions = {f"{p} version": version(p) for p in ("pydantic", "po-optimizer")}
+        fingerprint = run_fingerprint(job) | versions
         yield Repetition(job, fingerprint, result, scored, n_paid)
-
-
-def _versions() -> Iterator[tuple[str, str]]:
-    for name in ("pydantic", "po-optimizer"):
-        yield f"{name} version", version(name)
 
 
 def _refuse() -> None:
     raise AnswerMissing
 
 
-def _first_difference(trials: list[Trial], sealed: list[Trial]) -> str:
-    """Where two journals part, in words; "": not as far as both go."""
-    for here, there in zip(trials, sealed, strict=False):
-        if not here.same_as(there):
-            return (
-                f"trial {there.trial} scored {there.score} (n={there.n}, instruction "
-                f"{there.instruction}, demo set {there.demo_set}) then, and "
-                f"{here.score} (n={here.n}, {here.instruction}, {here.demo_set}) now"
-            )
-    return ""
+def _make_job(inputs: RunInputs, code: Code, folder: Path) -> Job:
+    """The job of the run, without a budget."""
+    if problem := inputs.examples.problem:
+        raise ArtifactError(f"the run's examples are no data: {problem}")
+    train, val = inputs.examples.decode(code.packages)
+    task_lm = _make_lm(inputs.task_lm, folder / "task")
+    return Job(
+        student=code.student(task_lm),
+        trainset=train,
+        valset=val,
+        metric=code.metric,
+        task_lm=task_lm,
+        prompt_lm=_make_lm(inputs.prompt_lm, folder / "prompt"),
+        params=inputs.params.model_copy(update={"budget": BudgetParams()}),
+    )
 
 
-def _difference(stored: fmt.Document, program: Any, code: Code) -> str:
-    """The parts in which two documents differ, in words; "": none."""
-    here = document_like(stored, program, code)
-    if fmt.file_bytes(here) == fmt.file_bytes(stored):
-        return ""
-    names = [name for name in {**stored, **here} if stored.get(name) != here.get(name)]
-    return f"the program differs in {listed(names)}"
+def _make_lm(recorded: LMInput, folder: Path) -> MeteredLM:
+    """An LM of the run, one call at a time; nothing is started or asked."""
+    if recorded.own is not None:
+        return _own_lm(recorded.own, recorded.params.model, folder)
+    lm = make_lm(recorded.params, folder, run_id=_RUN_ID)
+    lm.weights, lm.num_threads = recorded.weights, 1  # a server would be asked for them
+    lm.cache_folder = folder / recorded.cache_folder
+    return lm
 
 
-def document_like(stored: fmt.Document, program: Any, code: Code) -> fmt.Document:
-    """The document of the program, with what a search does not find taken over.
-
-    Taken over from the stored document are its provenance and versions, notes on how
-    it was saved, the ids that DSPy draws for new predictors, and the order in which
-    names stand. All else is the program's own, how its prompts render among it.
-
-    Args:
-        stored: Of the run, in today's format.
-        program: What was found here.
-        code: Tells the arguments of its constructor.
-    """
-    own = fmt.copy_of(encode(Encoder(), program, code.arguments))
-    if fmt.WHOLE in stored:  # an earlier version rendered prompts in another way
-        own["fingerprint"] = prompt_hashes(program, whole=True)
-    own |= {name: stored[name] for name in _TAKEN_OVER if name in stored}
-    if [*own["fingerprint"]] == [*stored["fingerprint"]]:  # else predictors moved
-        own = _as_stored(own, stored)
-    return fmt.seal(own)
+def _own_lm(own: OwnLM, model: str, folder: Path) -> MeteredLM:
+    if own.adapter not in _ADAPTERS:
+        raise ArtifactError(
+            f"the run's adapter is {own.adapter}: only DSPy's ChatAdapter, JSONAdapter "
+            "and XMLAdapter can be replayed."
+        )
+    adapter: Any = _ADAPTERS[own.adapter]()
+    vars(adapter).update({k: v for k, v in own.switches.items() if k in vars(adapter)})
+    try:
+        lm: Any = dspy.LM(model, model_type=own.model_type, cache=own.cache)
+    except ValueError as error:
+        raise ArtifactError(f"the run's LM cannot be made again: {error}") from error
+    lm.kwargs = dict(own.settings)  # as they were after the constructor's changes
+    return adopt_lm(lm, folder, run_id=_RUN_ID, adapter=adapter, num_threads=1)
 
 
 def _document(data: bytes) -> fmt.Document:
@@ -171,6 +185,32 @@ def _document(data: bytes) -> fmt.Document:
         return fmt.check(orjson.loads(data), "program.json")
     except ValueError as error:
         raise ArtifactError(f"program.json is no JSON: {error}.") from error
+
+
+def _difference(stored: fmt.Document, program: Any, code: Code) -> str:
+    """The parts in which the document of the program differs, in words; "": none.
+
+    What a search does not find is taken over from the stored document: provenance and
+    versions, notes on how it was saved, the ids that DSPy draws for new predictors, and
+    the order in which names stand. All else is the program's own, how its prompts
+    render among it.
+
+    Args:
+        stored: Of the run, in today's format.
+        program: What was found here.
+        code: Tells the arguments of its constructor.
+    """
+    here = fmt.copy_of(encode(Encoder(), program, code.arguments))
+    if fmt.WHOLE in stored:  # an earlier version rendered prompts in another way
+        here["fingerprint"] = prompt_hashes(program, whole=True)
+    here |= {name: stored[name] for name in _TAKEN_OVER if name in stored}
+    if [*here["fingerprint"]] == [*stored["fingerprint"]]:  # else predictors moved
+        here = _as_stored(here, stored)
+    here = fmt.seal(here)
+    if fmt.file_bytes(here) == fmt.file_bytes(stored):
+        return ""
+    names = [name for name in {**stored, **here} if stored.get(name) != here.get(name)]
+    return f"the program differs in {listed(names)}"
 
 
 def _as_stored(node: Any, stored: Any) -> Any:

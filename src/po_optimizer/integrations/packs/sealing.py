@@ -1,22 +1,39 @@
-"""Sealing a run: repeated by its own kept answers first, which proves the pack."""
+"""Sealing a run in a file, and repeating it elsewhere; either way without an LM.
+
+A run is repeated by its own kept answers before it is sealed, which proves the pack.
+"""
 
 import json
 import os
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 
 from po_optimizer.errors import PoOptimizerError, listed
-from po_optimizer.files import read_whole
-from po_optimizer.integrations.packs.answers import CollectedAnswers, open_stores
+from po_optimizer.files import read_whole, write_whole
+from po_optimizer.integrations.packs.answers import (
+    AnswerMissing,
+    GivenAnswers,
+    open_stores,
+)
 from po_optimizer.integrations.packs.code import Code, FindCode, find_code
-from po_optimizer.integrations.packs.pack_file import Manifest, Pack, write_pack
-from po_optimizer.integrations.packs.repetition import repeated
+from po_optimizer.integrations.packs.other_metric import RankedCandidate, rank_again
+from po_optimizer.integrations.packs.pack_file import (
+    Manifest,
+    Pack,
+    read_pack,
+    write_pack,
+)
+from po_optimizer.integrations.packs.repetition import Repetition, repeated
 from po_optimizer.integrations.watch.state import WatchedRun, find_runs
-from po_optimizer.optimization import read_journal
+from po_optimizer.lms import use_lm
+from po_optimizer.optimization import Trial, read_journal
 from po_optimizer.optimization.inputs import read_inputs
+from po_optimizer.optimization.run_identity import changes
+from po_optimizer.persistence import format as fmt
+from po_optimizer.roles.metric import Metric
 
 _PROGRAMS = (
     "program.json",
@@ -26,7 +43,32 @@ _PROGRAMS = (
 """Where the program of a run lies from its workspace: Python's, a project's, any."""
 _SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL", re.IGNORECASE)
 _PASSWORD = re.compile(r"://[^/@\s:]*:([^/@\s]+)@")
-_SHORTEST_SECRET, _LONGEST_WORD = 8, 16  # characters
+_NO_WORD = re.compile(r".{16,}|(?=.*\d).{8,}", re.DOTALL)  # "ollama" is no key
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """A run that was repeated.
+
+    Attributes:
+        program: The file of the program, the sealed one byte for byte.
+        sha256: Of that file.
+        optimizer: The optimizer's name.
+        trials: Those of the search here.
+        differences: What is different here from where the run was made, in words.
+        n_paid: LM calls that were sent: 0.
+        ranking: Its candidates under another metric; []: none was asked for.
+        n_val: Examples of the valset that candidates were chosen on.
+    """
+
+    program: Path
+    sha256: str
+    optimizer: str
+    trials: list[Trial]
+    differences: list[str]
+    n_paid: int
+    ranking: list[RankedCandidate]
+    n_val: int
 
 
 def pack_run(
@@ -45,23 +87,25 @@ def pack_run(
     Raises:
         PoOptimizerError: It cannot be repeated, or a secret would stand in the file.
     """
-    found = _sole_run(Path(run))
-    if found.is_running():
-        raise PoOptimizerError(f"{found.workspace} is running: pack it at its end.")
-    inputs = read_inputs(found.workspace)
+    sole = _sole_run(Path(run))
+    inputs = read_inputs(sole.workspace)
     code = code if isinstance(code, Code) else code(inputs)
-    journal = found.workspace / "trials.jsonl"
+    journal = sole.workspace / "trials.jsonl"
     trials, completed = read_journal(journal), journal.with_suffix(".complete").exists()
-    documents = _documents(found.workspace)
+    documents = _documents(sole.workspace)
     used: dict[str, bytes] = {}
     missing: list[str] = []
     likely = (inputs.task_lm.cache_folder, inputs.prompt_lm.cache_folder)
-    stores = open_stores(found.ledgers(), likely)
-    answers = partial(CollectedAnswers, stores=stores, used=used, missing=missing)
+    stores = open_stores(sole.ledgers(), likely)
+
+    def kept(folder: Path) -> GivenAnswers:
+        names = sorted(stores, key=lambda name: name != folder.name)
+        return GivenAnswers(missing, used, [stores[name] for name in names])
+
     most = len(trials) + completed  # one more would be another run
-    with repeated(inputs, code, answers, most) as repetition:
+    with repeated(inputs, code, kept, most) as repetition:
         manifest = Manifest(
-            optimization_id=found.optimization_id,
+            optimization_id=sole.optimization_id,
             completed=completed,
             fingerprint=repetition.fingerprint,
         )
@@ -69,7 +113,7 @@ def pack_run(
         problems = [repetition.problem(pack, code, missing) for pack in packs]
     if all(problems):
         raise PoOptimizerError(
-            f"{found.workspace} cannot be packed: repeated by its kept answers it is "
+            f"{sole.workspace} cannot be packed: repeated by its kept answers it is "
             f"another run: {problems[0]}. Its code or its answers have changed: run it "
             "again, then pack it."
         )
@@ -81,14 +125,16 @@ def pack_run(
 
 def _sole_run(folder: Path) -> WatchedRun:
     runs = find_runs(folder)
-    if len(runs) == 1:
-        return runs[0]
-    names = listed((run.name for run in runs), 30)
-    problem = f"there are {names}: name one" if runs else "there is none"
-    raise PoOptimizerError(
-        f"RUN={str(folder)!r} is no folder of one optimization: {problem}. It is the "
-        "folder that trials.jsonl lies in."
-    )
+    if len(runs) != 1:
+        names = listed((run.name for run in runs), 30)
+        problem = f"there are {names}: name one" if runs else "there is none"
+        raise PoOptimizerError(
+            f"RUN={str(folder)!r} is no folder of one optimization: {problem}. It is "
+            "the folder that trials.jsonl lies in."
+        )
+    if runs[0].is_running():
+        raise PoOptimizerError(f"{runs[0].workspace} is running: pack it at its end.")
+    return runs[0]
 
 
 def _documents(workspace: Path) -> list[bytes]:
@@ -133,10 +179,66 @@ def _secrets() -> Iterator[tuple[str, str]]:
     """Names and values of the environment: keys, and passwords in addresses."""
     for name, value in os.environ.items():
         secrets = _PASSWORD.findall(value) + [value] * bool(_SECRET.search(name))
-        yield from ((name, s) for s in secrets if _is_no_word(s))
+        yield from ((name, secret) for secret in secrets if _NO_WORD.match(secret))
 
 
-def _is_no_word(secret: str) -> bool:
-    """False of what stands for a key where none is needed: "ollama", "EMPTY"."""
-    long = len(secret) >= _SHORTEST_SECRET
-    return long and (len(secret) >= _LONGEST_WORD or any(map(str.isdigit, secret)))
+def replay(
+    file: str | Path,
+    folder: str | Path,
+    *,
+    code: Code | FindCode = find_code,
+    metric: Metric | None = None,
+) -> Replayed:
+    """Repeats a sealed run with 0 LM calls, and proves that it is the same one.
+
+    Args:
+        file: As `pack_run` wrote it.
+        folder: Takes `program.json` and, with another metric, `ranking.json`.
+        code: Its program and metric; by itself it is the code of the role here.
+        metric: Another one, by which its candidates are ranked again.
+
+    Raises:
+        PoOptimizerError: The file cannot be used, or the run came out differently.
+    """
+    pack = read_pack(Path(file))
+    code = code if isinstance(code, Code) else code(pack.inputs)
+    missing: list[str] = []
+    sealed = GivenAnswers(missing, pack.answers)
+    most = len(pack.trials) + pack.manifest.completed
+    with repeated(pack.inputs, code, lambda _folder: sealed, most) as repetition:
+        differences = changes(pack.manifest.fingerprint, repetition.fingerprint)
+        if problem := repetition.problem(pack, code, missing):
+            others = f"Different here: {listed(differences, 30)}. " * bool(differences)
+            raise PoOptimizerError(
+                f"{file} was not repeated: {problem}. {others}No LM was asked and "
+                "nothing is written. Install the versions and the code of then to "
+                "repeat it."
+            )
+        ranking = _rank(repetition, metric) if metric else []
+    target = Path(folder) / "program.json"
+    write_whole(target, pack.program)
+    if ranking:
+        rows = ",\n".join(row.model_dump_json() for row in ranking)
+        write_whole(target.with_name("ranking.json"), f"[\n{rows}\n]\n")
+    return Replayed(
+        program=target,
+        sha256=fmt.sha256(pack.program),
+        optimizer=pack.inputs.params.optimizer,
+        trials=[event.trial for event in repetition.scored],
+        differences=differences,
+        n_paid=repetition.n_paid,
+        ranking=ranking,
+        n_val=len(repetition.valset),
+    )
+
+
+def _rank(repetition: Repetition, metric: Metric) -> list[RankedCandidate]:
+    """The ranking; a metric that asks an LM is given what the run has asked."""
+    try:
+        with use_lm(repetition.job.task_lm, stage="replay"):
+            return rank_again(repetition.scored, repetition.valset, metric)
+    except AnswerMissing as error:
+        raise PoOptimizerError(
+            f"the other metric asks an LM what the run has not asked: {error} Name a "
+            "metric that asks no LM."
+        ) from error

@@ -5,7 +5,8 @@ import pytest
 from click.testing import CliRunner
 from kedro.io import DatasetError
 
-from po_optimizer.cli import RunError, cli, run, split_params, with_plain_errors
+from po_optimizer.__main__ import group
+from po_optimizer.cli import RunError, run, split_params, with_plain_errors
 from po_optimizer.errors import BelowBoundError, PoOptimizerError
 from po_optimizer.lms import LMUnreachable
 from po_optimizer.persistence import save_program
@@ -87,7 +88,7 @@ def stored(tmp_path):
 def test_show_prints_the_prompt(stored, level):
     """A document, or the newest version of a versioned one, is shown."""
     path = [stored, *stored.parents][level]
-    done = CliRunner().invoke(cli, ["show", str(path)])
+    done = CliRunner().invoke(group, ["show", str(path)])
     assert done.exit_code == 0, done.output
     assert "Name the product and up to three tags." in done.output
     assert "text -> label; demos: 0" in done.output
@@ -98,7 +99,7 @@ def test_show_refuses_what_is_no_program(tmp_path):
     broken = tmp_path / "broken.json"
     broken.write_text("{}")
     for path in (broken, tmp_path):
-        done = CliRunner().invoke(cli, ["show", str(path)])
+        done = CliRunner().invoke(group, ["show", str(path)])
         assert done.exit_code == 1
         assert "Error: path=" in done.output
 

@@ -187,10 +187,7 @@ def _exit() -> NoReturn:
 @click.argument("path", type=click.Path(exists=True, path_type=Path))
 def show(path: Path) -> None:
     """Print the prompt of a stored program; its code is not run."""
-    try:
-        click.echo(visible(describe_program(path)))
-    except PoOptimizerError as error:
-        raise RunError(str(error)) from error
+    click.echo(visible(describe_program(path)))
 
 
 def describe_program(path: Path) -> str:
@@ -225,11 +222,7 @@ def role(name: str, inputs: str, outputs: str) -> None:
     """Write a role that runs, in roles/NAME: fill it with your own."""
     project = find_kedro_project(Path.cwd()) or Path.cwd()
     fields = ([part.strip() for part in text.split(",")] for text in (inputs, outputs))
-    try:
-        files = write_role(project, name, *fields)
-    except PoOptimizerError as error:
-        raise RunError(str(error)) from error
-    for path in files:
+    for path in write_role(project, name, *fields):
         click.echo(path.relative_to(project))
     click.echo(f"Run it: kedro run --params role={name}")
 

@@ -12,7 +12,7 @@ import signal
 import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from hashlib import sha256
 from importlib.util import find_spec
@@ -233,56 +233,44 @@ def _failure(
 
 @contextmanager
 def _connected(sweep: SweepParams, task: SessionTask) -> Iterator[Client]:
-    """A client of the cluster whose workers are ready for sessions."""
-    with _cluster(sweep) as client:
-        plugin = SessionPlugin(task, ours=sweep.scheduler is None)
+    """A client of the cluster whose workers are ready for sessions.
+
+    Raises:
+        SettingError: The cluster cannot be used.
+    """
+    plugin = SessionPlugin(task, ours=sweep.scheduler is None)
+    with ExitStack() as stack:
+        problem = "no scheduler answers there"
         try:
+            place = sweep.scheduler or stack.enter_context(_local_cluster(sweep))
+            client = stack.enter_context(Client(place, timeout=_SECONDS_TO_CONNECT))
+            problem = "no worker has joined the scheduler"
             client.wait_for_workers(1, timeout=_SECONDS_TO_CONNECT)
+            problem = "its workers cannot run the project"
             client.register_plugin(plugin)
-        except TimeoutError as error:
-            raise _no_cluster(sweep, "no worker has joined the scheduler") from error
-        except (ImportError, OSError, RuntimeError) as error:
-            problem = f"its workers cannot run the project: {error}"
-            raise _no_cluster(sweep, problem) from error
+        except (ImportError, OSError, RuntimeError, TypeError, ValueError) as error:
+            raise SettingError(
+                "sweep.scheduler",
+                sweep.scheduler,
+                f"{problem}: {error}",
+                "Start `dask scheduler` and, where this project and po-optimizer[dask] "
+                "are installed in the same versions, `dask worker ADDRESS --nworkers 4 "
+                "--nthreads 1`. Without an address, workers are started on this "
+                "machine.",
+            ) from error
+        stack.callback(client.unregister_worker_plugin, plugin.name)
         client.forward_logging(project.PACKAGE_NAME)
         if find_spec("bokeh"):
             logger.info("Dask's dashboard: %s", client.dashboard_link)
-        try:
-            yield client
-        finally:
-            client.unregister_worker_plugin(plugin.name)
-
-
-@contextmanager
-def _cluster(sweep: SweepParams) -> Iterator[Client]:
-    if sweep.scheduler is None:
-        with (
-            LocalCluster(
-                n_workers=min(sweep.workers, len(sweep.configurations)),
-                threads_per_worker=1,
-                memory_limit=0,  # Dask's limits are for its own data: there is none
-                dashboard_address=_DASHBOARD if find_spec("bokeh") else None,
-            ) as cluster,
-            Client(cluster) as client,
-        ):
-            yield client
-        return
-    try:
-        client = Client(sweep.scheduler, timeout=_SECONDS_TO_CONNECT)
-    except (OSError, ValueError, TypeError) as error:
-        raise _no_cluster(sweep, f"no scheduler answers there: {error}") from error
-    with client:
         yield client
 
 
-def _no_cluster(sweep: SweepParams, problem: str) -> SettingError:
-    return SettingError(
-        "sweep.scheduler",
-        sweep.scheduler,
-        problem,
-        "Start `dask scheduler` and, where this project and po-optimizer[dask] are "
-        "installed in the same versions, `dask worker ADDRESS --nworkers 4 --nthreads "
-        "1`. Without an address, workers are started on this machine.",
+def _local_cluster(sweep: SweepParams) -> LocalCluster:
+    return LocalCluster(
+        n_workers=min(sweep.workers, len(sweep.configurations)),
+        threads_per_worker=1,
+        memory_limit=0,  # Dask's limits are for its own data: there is none
+        dashboard_address=_DASHBOARD if find_spec("bokeh") else None,
     )
 
 
@@ -371,31 +359,24 @@ class SessionPlugin(WorkerPlugin):
 
 def run_session(task: SessionTask) -> SessionEnd:
     """Prepares, optimizes, stores and evaluates one configuration, on a worker."""
+    begun = time.monotonic()
+    how: dict[str, Any] = {}
     with name_log_lines(task.name):
         logger.info("begun by process %d", os.getpid())
-        return _run_session(task)
-
-
-def _run_session(task: SessionTask) -> SessionEnd:
-    begun = time.monotonic()
-    if task.sweep in _stopped_sweeps:
-        return SessionEnd(task.name, error=str(Interrupted()))
-
-    def ended(**how: Any) -> SessionEnd:
-        return SessionEnd(task.name, round(time.monotonic() - begun, 1), **how)
-
-    try:
-        # its summary would be a table in another session's log lines
-        with redirect_stdout(StringIO()):
-            task.session().run(pipeline_names=["evaluate"])
-    except ExecutionStopError as error:
-        return ended(ended_early=str(error))
-    except (Exception, StopRun) as error:  # noqa: BLE001 -- the client tells it
-        sentence = explain(error) or "".join(traceback.format_exception(error))
-        return ended(error=sentence, exit_code=getattr(error, "exit_code", 1))
-    finally:
-        stop_requested.clear()
-    return ended()
+        if task.sweep in _stopped_sweeps:
+            return SessionEnd(task.name, error=str(Interrupted()))
+        try:
+            # its summary would be a table in another session's log lines
+            with redirect_stdout(StringIO()):
+                task.session().run(pipeline_names=["evaluate"])
+        except ExecutionStopError as error:
+            how = {"ended_early": str(error)}
+        except (Exception, StopRun) as error:  # noqa: BLE001 -- the client tells it
+            sentence = explain(error) or "".join(traceback.format_exception(error))
+            how = {"error": sentence, "exit_code": getattr(error, "exit_code", 1)}
+        finally:
+            stop_requested.clear()
+    return SessionEnd(task.name, round(time.monotonic() - begun, 1), **how)
 
 
 def stop_sessions(sweep: str) -> None:

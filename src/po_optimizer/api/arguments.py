@@ -2,20 +2,17 @@
 
 import logging
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timezone
+from functools import reduce
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar
 
 import dspy
 from pydantic import BaseModel, ValidationError
 
-from po_optimizer.errors import (
-    PoOptimizerError,
-    SettingError,
-    field_problems,
-)
+from po_optimizer.errors import PoOptimizerError, SettingError, field_problems
 from po_optimizer.files import write_whole
 from po_optimizer.lms import MeteredLM
 from po_optimizer.lms.build import lm_of
@@ -28,10 +25,13 @@ LM: TypeAlias = dspy.BaseLM | str
 
 Optimizer = Literal["miprov2", "gepa", "bootstrap_random_search"]
 
-
 _GROUPS = re.compile(
     r"\b(role|optimize(\.(miprov2|gepa|bootstrap_random_search))?)\.(?=\w)"
 )
+_EXCLUDED_BY_AUTO = {
+    "miprov2": {"num_candidates": None, "num_trials": None},
+    "gepa": {"max_full_evals": None},
+}
 
 
 @contextmanager
@@ -56,28 +56,21 @@ def show_log() -> None:
         ours.propagate = False
 
 
-_OPTIMIZE_KEYS = set(OptimizeParams.model_fields)
-
-
 def optimize_params(optimizer: str, settings: dict[str, Any]) -> OptimizeParams:
     """The settings of the optimizer go into its group, the others stay beside it."""
-    beside = {k: v for k, v in settings.items() if k in _OPTIMIZE_KEYS}
-    own = {k: v for k, v in settings.items() if k not in _OPTIMIZE_KEYS}
+    names = set(OptimizeParams.model_fields)
+    values = {k: v for k, v in settings.items() if k in names}
+    own = {k: v for k, v in settings.items() if k not in names}
     if own.get("auto"):
         own = {**_EXCLUDED_BY_AUTO.get(optimizer, {}), **own}
-    group = {optimizer: own} if optimizer in _OPTIMIZE_KEYS else {}
+    if optimizer in names:
+        values[optimizer] = own
     return checked_settings(
-        OptimizeParams, {"optimizer": optimizer, **beside, **group}, optimizer
+        OptimizeParams, {"optimizer": optimizer, **values}, optimizer
     )
 
 
-_EXCLUDED_BY_AUTO = {
-    "miprov2": {"num_candidates": None, "num_trials": None},
-    "gepa": {"max_full_evals": None},
-}
-
-
-def checked_settings(model: type[P], values: Mapping[str, Any], group: str) -> P:
+def checked_settings(model: type[P], values: Mapping[str, Any], group: str = "") -> P:
     """The settings as their model.
 
     Args:
@@ -93,14 +86,12 @@ def checked_settings(model: type[P], values: Mapping[str, Any], group: str) -> P
     except ValidationError as error:
         problem = field_problems(error)[0].removeprefix(f"{group}.")
         name, _, reason = problem.partition(": ")
-        value = _at(values, error.errors()[0]["loc"])
+        value = reduce(_inner, error.errors()[0]["loc"], values)
         raise SettingError(name, value, reason, "Correct it.") from error
 
 
-def _at(values: Any, path: Sequence[Any]) -> Any:
-    for step in path:
-        values = values.get(step) if isinstance(values, Mapping) else None
-    return values
+def _inner(values: Any, name: Any) -> Any:
+    return values.get(name) if isinstance(values, Mapping) else None
 
 
 def checked_folder(folder: Any) -> Path:
@@ -110,10 +101,8 @@ def checked_folder(folder: Any) -> Path:
         SettingError: It is no path, or that of a file.
     """
     if not isinstance(folder, str | Path) or not str(folder):
-        problem = "it is no path"
-        raise SettingError(
-            "folder", folder, problem, 'Name one, as in folder="runs/a".'
-        )
+        remedy = 'Name one, as in folder="runs/a".'
+        raise SettingError("folder", folder, "it is no path", remedy)
     path = Path(folder).expanduser()
     if path.exists() and not path.is_dir():
         raise SettingError("folder", str(path), "it is a file", "Name a folder.")
@@ -127,9 +116,8 @@ def check_count(name: str, count: int | None) -> None:
         SettingError: It is another value.
     """
     if count is not None and (not isinstance(count, int) or count < 1):
-        raise SettingError(
-            name, count, "it is no whole number from 1 on", "Correct it."
-        )
+        problem = "it is no whole number from 1 on"
+        raise SettingError(name, count, problem, "Correct it.")
 
 
 def metered_lm(name: str, lm: LM, folder: Path, num_threads: int | None) -> MeteredLM:
@@ -145,14 +133,12 @@ def metered_lm(name: str, lm: LM, folder: Path, num_threads: int | None) -> Mete
         SettingError: It is no LM that can be used, or `num_threads` no number.
     """
     check_count("num_threads", num_threads)
-    now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H.%M.%S.%fZ")
-    adapter = dspy.settings.adapter
     return lm_of(
         lm,
         folder / "lms",
-        run_id=now,
+        run_id=datetime.now(timezone.utc).strftime("%Y-%m-%dT%H.%M.%S.%fZ"),
         name=name,
-        adapter=adapter,
+        adapter=dspy.settings.adapter,
         num_threads=num_threads,
     )
 
@@ -160,3 +146,9 @@ def metered_lm(name: str, lm: LM, folder: Path, num_threads: int | None) -> Mete
 def write_result(path: Path, result: BaseModel) -> None:
     """The result as a JSON file, written whole or not at all."""
     write_whole(path, result.model_dump_json(indent=1))
+
+
+def write_lines(path: Path, results: Iterable[BaseModel]) -> None:
+    """The results as a JSON Lines file, written whole or not at all."""
+    lines = (result.model_dump_json() for result in results)
+    write_whole(path, "".join(f"{line}\n" for line in lines))

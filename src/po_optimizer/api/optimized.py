@@ -5,7 +5,7 @@ one folder of the caller's.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -20,18 +20,14 @@ from po_optimizer.api.arguments import (
     names_of_arguments,
     optimize_params,
     show_log,
+    write_lines,
     write_result,
 )
 from po_optimizer.console.live import show_progress
-from po_optimizer.errors import (
-    InterruptedRunError,
-    SettingError,
-    listed,
-)
+from po_optimizer.errors import InterruptedRunError, SettingError, listed
 from po_optimizer.evaluation import PredictionRecord
 from po_optimizer.evaluation.predict import blank
 from po_optimizer.evaluation.predictions import json_ready
-from po_optimizer.files import write_whole
 from po_optimizer.lms import orderly_interrupt, stop_lms_in_use
 from po_optimizer.optimization import (
     Forecast,
@@ -51,17 +47,8 @@ from po_optimizer.optimization.report import Event, Scored, Started, tell
 from po_optimizer.optimization.run_identity import run_fingerprint
 from po_optimizer.params import RoleParams
 from po_optimizer.persistence import attach_provenance, save_program
-from po_optimizer.records.in_memory import (
-    Rows,
-    make_splits,
-    note_seen,
-)
-from po_optimizer.roles.build import (
-    Synchronous,
-    check_metric,
-    check_program,
-    name_of,
-)
+from po_optimizer.records.in_memory import Rows, make_splits, note_seen
+from po_optimizer.roles.build import Synchronous, check_metric, check_program, name_of
 from po_optimizer.roles.metric import Metric, output_names
 from po_optimizer.roles.score import Score
 
@@ -166,10 +153,10 @@ def optimize(
     provenance = result.report.provenance(
         splits={"trainset": len(train), "valset": len(val)}, metric=name_of(metric)
     )
-    program = result.program
-    if isinstance(program, Synchronous):  # it was only for the optimizer
-        program = program.program
-    program = attach_provenance(program, provenance)
+    best = result.program
+    if isinstance(best, Synchronous):  # it was only for the optimizer
+        best = best.program
+    program = attach_provenance(best, provenance)
     save_program(program, place / "program.json")
     write_result(place / "optimization_report.json", result.report)
     if result.report.ended == "interrupted":
@@ -212,7 +199,8 @@ def search(
             if isinstance(event, Started):  # it is no other run's workspace
                 write_inputs(RunInputs.of(job, role), workspace)
             if isinstance(event, Scored) and event.is_best:
-                write_whole(workspace / BEST_ANSWERS, _answers(event.answers))
+                records = (_record(n, *a) for n, a in enumerate(event.answers))
+                write_lines(workspace / BEST_ANSWERS, records)
             progress(event)
 
         return run_optimizer(
@@ -224,15 +212,10 @@ def search(
         )
 
 
-def _answers(results: Sequence[tuple[Any, Any, Any]]) -> str:
-    """What a candidate answered in the search, as an evaluation keeps it."""
-    records = (_record(number, *result) for number, result in enumerate(results))
-    return "".join(record.model_dump_json() + "\n" for record in records)
-
-
 def _record(
     number: int, example: dspy.Example, prediction: Any, result: Any
 ) -> PredictionRecord:
+    """What a candidate answered in the search, as an evaluation keeps it."""
     outputs = {name: prediction[name] for name in output_names(prediction)}
     score = Score.of(result)
     return blank(example, number, "optimized").model_copy(

@@ -1,9 +1,9 @@
 """Measure two DSPy programs from Python, with the guards of the project."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +17,13 @@ from po_optimizer.api.arguments import (
     metered_lm,
     names_of_arguments,
     show_log,
+    write_lines,
     write_result,
 )
 from po_optimizer.console.live import watch
-from po_optimizer.errors import (
-    needs_extra,
-)
+from po_optimizer.errors import needs_extra
 from po_optimizer.evaluation import (
     Origin,
-    PredictionRecord,
-    Promotion,
     RunUsage,
     ScoreReport,
     judge_programs,
@@ -35,25 +32,15 @@ from po_optimizer.evaluation import (
 from po_optimizer.evaluation.estimates import Estimate
 from po_optimizer.evaluation.predictions import json_ready
 from po_optimizer.files import write_whole
-from po_optimizer.lms import MeteredLM, orderly_interrupt, stop_lms_in_use
-from po_optimizer.optimization import (
-    read_journal,
-)
+from po_optimizer.lms import orderly_interrupt, stop_lms_in_use
+from po_optimizer.optimization import read_journal
 from po_optimizer.optimization.report import tell
 from po_optimizer.params import PromotionParams
 from po_optimizer.persistence import get_provenance
 from po_optimizer.persistence.prompts import prompt_hashes
 from po_optimizer.records import records_hash
-from po_optimizer.records.in_memory import (
-    Rows,
-    check_unseen,
-    examples_of,
-)
-from po_optimizer.roles.build import (
-    check_metric,
-    check_program,
-    name_of,
-)
+from po_optimizer.records.in_memory import Rows, check_unseen, examples_of
+from po_optimizer.roles.build import check_metric, check_program, name_of
 from po_optimizer.roles.metric import Metric
 
 
@@ -130,8 +117,8 @@ def evaluate(
     """
     show_log()
     check_count("repeats", repeats)
-    promotion = checked_settings(PromotionParams, settings, "")
-    programs = {
+    promotion = checked_settings(PromotionParams, settings)
+    programs: dict[Any, dspy.Module] = {
         "baseline": check_program("baseline", baseline),
         "optimized": check_program("program", program),
     }
@@ -142,16 +129,24 @@ def evaluate(
     examples = examples_of(testset, programs["baseline"], "testset")
     check_unseen(examples, place)
     task_lm = metered_lm("lm", lm, place, num_threads)
-    predict = partial(
-        _predict,
-        examples=examples,
-        metric=scored,
-        lm=task_lm,
-        folder=place,
-        repeats=repeats,
-    )
+    records = {}
     with orderly_interrupt(stop_lms_in_use):
-        records = {which: predict(p, which) for which, p in programs.items()}
+        for which, asked in programs.items():
+            answers = predict_all(
+                asked,
+                examples,
+                scored,
+                task_lm,
+                stage=f"evaluate {which}",
+                n=len(examples),
+                which=which,
+                repeats=repeats,
+            )
+            shown = watch(answers, f"evaluate {which}", len(examples))
+            records[which] = list(shown)
+            write_lines(place / f"{which}_predictions.jsonl", records[which])
+    usage, trials = RunUsage.of(task_lm), read_journal(place / "trials.jsonl")
+    trial_rows = [trial.model_dump(mode="json") for trial in trials]
     report, decision = judge_programs(
         records["baseline"],
         records["optimized"],
@@ -160,23 +155,32 @@ def evaluate(
         program=programs["optimized"],
         champion=records.get("champion"),
         champion_program=stood,
-        origin=_origin(examples, scored, programs["optimized"]),
-        usage=RunUsage.of(task_lm),
-        trials=_trials(place),
+        origin=Origin(
+            testset=records_hash([json_ready(e.toDict()) for e in examples]),
+            metric=name_of(scored),
+            program=type(programs["optimized"]).__qualname__,
+        ),
+        usage=usage,
+        trials=trial_rows,
         promotion=promotion,
         judged=place / "judged.jsonl",
     )
     write_result(place / "score_report.json", report)
     write_result(place / "promotion.json", decision)
-    page = partial(
-        _page,
-        report,
-        decision,
-        records=records,
-        programs=programs,
-        lm=task_lm,
-        folder=place,
-    )
+
+    def page() -> str:
+        return _page(
+            report,
+            decision,
+            records["baseline"],
+            records["optimized"],
+            title=f"{type(programs['optimized']).__qualname__} on {task_lm.slug}",
+            trials=trial_rows,
+            stages=usage.stages,
+            programs=(programs["baseline"], programs["optimized"]),
+            folder=place,
+        )
+
     verdict = Verdict(
         decision.decision,
         report.uplift.score,
@@ -189,75 +193,22 @@ def evaluate(
     return verdict
 
 
-def _predict(
-    program: dspy.Module,
-    which: Any,
-    *,
-    examples: list[dspy.Example],
-    metric: Metric,
-    lm: MeteredLM,
-    folder: Path,
-    repeats: int,
-) -> list[PredictionRecord]:
-    answers = predict_all(
-        program,
-        examples,
-        metric,
-        lm,
-        stage=f"evaluate {which}",
-        n=len(examples),
-        which=which,
-        repeats=repeats,
-    )
-    records = list(watch(answers, f"evaluate {which}", len(examples)))
-    lines = "".join(record.model_dump_json() + "\n" for record in records)
-    write_whole(folder / f"{which}_predictions.jsonl", lines)
-    return records
-
-
 def _page(
-    report: ScoreReport,
-    decision: Promotion,
-    *,
-    records: Mapping[str, list[PredictionRecord]],
-    programs: Mapping[str, dspy.Module],
-    lm: MeteredLM,
+    *judged: Any,
+    programs: tuple[dspy.Module, dspy.Module],
     folder: Path,
+    **more: Any,
 ) -> str:
     with needs_extra("report", "the page of a report"):
         from po_optimizer.reporting.page import render_report  # noqa: PLC0415
         from po_optimizer.reporting.prompt_diff import prompt_changes, prompt_diff_html  # noqa: PLC0415
     checks = folder / "preflight_report.json"
-    both = (records["baseline"], records["optimized"])
-    trials, stages = _trials(folder), RunUsage.of(lm).stages
     return render_report(
-        report,
-        decision,
-        *both,
-        title=f"{report.origin.program if report.origin else ''} on {lm.slug}",
-        trials=trials,
-        stages=stages,
-        prompt_diff=prompt_diff_html(
-            prompt_changes(programs["baseline"], programs["optimized"])
-        ),
+        *judged,
+        prompt_diff=prompt_diff_html(prompt_changes(*programs)),
         preflight=json.loads(checks.read_text("utf-8"))["checks"]
         if checks.exists()
         else [],
-        settings=get_provenance(programs["optimized"]),
+        settings=get_provenance(programs[1]),
+        **more,
     )
-
-
-def _origin(
-    examples: list[dspy.Example], metric: Metric, program: dspy.Module
-) -> Origin:
-    rows = [json_ready(example.toDict()) for example in examples]
-    return Origin(
-        testset=records_hash(rows),
-        metric=name_of(metric),
-        program=type(program).__qualname__,
-    )
-
-
-def _trials(folder: Path) -> list[dict[str, Any]]:
-    journal = read_journal(folder / "trials.jsonl")
-    return [trial.model_dump(mode="json") for trial in journal]

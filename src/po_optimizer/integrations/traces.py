@@ -58,7 +58,7 @@ def from_mlflow(source: str, experiment: str) -> Iterator[Trace]:
     client = MlflowClient(source)
     place = client.get_experiment_by_name(experiment)
     if place is None:
-        names = listed(one.name for one in client.search_experiments())
+        names = listed(other.name for other in client.search_experiments())
         raise SettingError(
             "--experiment", experiment, "there is none", f"There are {names}."
         )
@@ -94,31 +94,30 @@ def from_otlp(source: str, _experiment: str) -> Iterator[Trace]:
 
     Its inputs and outputs are those of the outermost span that has both.
     """
-    found: dict[str, Trace] = {}
-    for span in sorted(_otlp_spans(source), key=_is_inner):
-        values = {a["key"]: _otlp_value(a["value"]) for a in span.get("attributes", ())}
+    spans = [
+        span
+        for document in _documents(source)
+        for resource in document.get("resourceSpans", ())
+        for scope in resource.get("scopeSpans", ())
+        for span in scope.get("spans", ())
+    ]
+    traces: dict[str, Trace] = {}
+    for span in sorted(spans, key=_is_inner):
+        values = {
+            a["key"]: next(iter(a["value"].values()), None)
+            for a in span.get("attributes", ())
+        }
         inputs = next((values[k] for k in _OTLP_INPUTS if k in values), None)
         outputs = next((values[k] for k in _OTLP_OUTPUTS if k in values), None)
         if inputs is not None and outputs is not None:
             time = str(span.get("startTimeUnixNano", ""))
             identity = str(span.get("traceId", ""))
-            found.setdefault(identity, Trace(identity, time, inputs, outputs))
-    yield from found.values()
-
-
-def _otlp_spans(source: str) -> Iterator[dict[str, Any]]:
-    for document in _documents(source):
-        for resource in document.get("resourceSpans", ()):
-            for scope in resource.get("scopeSpans", ()):
-                yield from scope.get("spans", ())
+            traces.setdefault(identity, Trace(identity, time, inputs, outputs))
+    yield from traces.values()
 
 
 def _is_inner(span: Mapping[str, Any]) -> tuple[bool, int]:
     return bool(span.get("parentSpanId")), int(span.get("startTimeUnixNano") or 0)
-
-
-def _otlp_value(value: Mapping[str, Any]) -> Any:
-    return next(iter(value.values()), None)
 
 
 def _documents(source: str) -> list[Any]:
@@ -160,8 +159,8 @@ def fields_of(payload: Any, names: Sequence[str]) -> dict[str, Any] | None:
         if all(name in payload for name in names):
             return {name: payload[name] for name in names}
         inner = (payload[key] for key in _NESTED if payload.get(key))
-        found = (fields_of(part, names) for part in inner if not isinstance(part, str))
-        return next((values for values in found if values is not None), None)
+        parts = (fields_of(part, names) for part in inner if not isinstance(part, str))
+        return next((values for values in parts if values is not None), None)
     if isinstance(payload, list) and len(payload) == 1:
         return fields_of(payload[0], names)
     return {names[0]: payload} if len(names) == 1 and payload is not None else None
@@ -199,12 +198,9 @@ def review_table(records: Iterable[Mapping[str, Any]], names: Sequence[str]) -> 
     writer = csv.writer(text)
     writer.writerow([_APPROVED, _TRACE, *names])
     for record in records:
-        answered = record["answered"] or {}
-        values = [record.get(name, None) for name in names]
-        cells = [
-            _cell(answered.get(name) if value is None else value)
-            for name, value in zip(names, values, strict=True)
-        ]
+        given = {k: v for k, v in record.items() if v is not None}
+        values = {**(record["answered"] or {}), **given}
+        cells = [_cell(values.get(name)) for name in names]
         writer.writerow(["", record["origin"][_TRACE], *cells])
     return text.getvalue()
 
@@ -246,16 +242,6 @@ def _names(_context: Any, _option: Any, value: str) -> list[str]:
     return [name.strip() for name in value.split(",") if name.strip()]
 
 
-def _pending(target: Path) -> Path:
-    return target.with_name(f"{target.stem}.pending.jsonl")
-
-
-def _lines(records: Iterable[Mapping[str, Any]]) -> str:
-    return "".join(
-        json.dumps(record, ensure_ascii=False, default=str) + "\n" for record in records
-    )
-
-
 @click.command(name="import-traces")
 @click.argument("source")
 @click.option("--from", "origin", required=True, type=click.Choice([*SOURCES]))
@@ -288,10 +274,11 @@ def import_traces(
         records = approve(records, table, outputs)
     else:
         write_whole(review, review_table(records, [*inputs, *outputs]))
-    approved = [r for r in records if r[outputs[0]] is not None]
-    pending = [r for r in records if r[outputs[0]] is None]
-    for path, part in {target: approved, _pending(target): pending}.items():
-        write_whole(path, _lines(part))
+    pending = target.with_name(f"{target.stem}.pending.jsonl")
+    for path, is_approved in ((target, True), (pending, False)):
+        part = [r for r in records if (r[outputs[0]] is not None) is is_approved]
+        lines = (json.dumps(r, ensure_ascii=False, default=str) for r in part)
+        write_whole(path, "".join(f"{line}\n" for line in lines))
         click.echo(f"{path}: {len(part)} records")
     if n_without:
         click.echo(f"{n_without} traces left out: {listed(inputs)} not in their inputs")

@@ -100,9 +100,8 @@ def _can_be_field(name: str) -> bool:
 def _files(
     name: str, inputs: Sequence[str], outputs: Sequence[str]
 ) -> Iterator[tuple[str, str]]:
-    kinds = [(field, "Input") for field in inputs]
-    kinds += [(field, "Output") for field in outputs]
-    fields = [f"    {field}: str = dspy.{kind}Field()" for field, kind in kinds]
+    kinds = dict.fromkeys(inputs, "Input") | dict.fromkeys(outputs, "Output")
+    fields = [f"    {field}: str = dspy.{kind}Field()" for field, kind in kinds.items()]
     names = {
         "name": name,
         "names": ", ".join(f'"{field}"' for field in outputs),
@@ -111,13 +110,11 @@ def _files(
         "parameters": ", ".join(f"{field}: str" for field in inputs),
         "arguments": ", ".join(f"{field}={field}" for field in inputs),
     }
-    records = [
+    for file in ("role.py", "role.yml", "test_role.py", "__init__.py"):
+        text = (_TEMPLATES / f"{file}.tmpl").read_text(encoding="utf-8")
+        yield file, Template(text).substitute(names)
+    records = (
         dict.fromkeys(inputs, text) | dict.fromkeys(outputs, word)
         for text, word in EXAMPLES
-    ]
-    for file in ("role.py", "role.yml", "records.jsonl", "test_role.py", "__init__.py"):
-        if file == "records.jsonl":
-            yield file, "".join(f"{json.dumps(record)}\n" for record in records)
-        else:
-            text = (_TEMPLATES / f"{file}.tmpl").read_text(encoding="utf-8")
-            yield file, Template(text).substitute(names)
+    )
+    yield "records.jsonl", "".join(f"{json.dumps(record)}\n" for record in records)

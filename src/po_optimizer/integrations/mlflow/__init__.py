@@ -7,19 +7,12 @@ project. MLflow's active run, if there is one, is left alone.
 from typing import Any
 
 from po_optimizer.errors import needs_extra
+from po_optimizer.lazy import lazy
+
+_get = lazy(__name__, {"hooks": "TrackingHooks", "tracker": "Tracker track"})
 
 
 def __getattr__(name: str) -> Any:
     """A name of this integration; what it needs is told if it is missing."""
     with needs_extra("mlflow", "tracking by MLflow"):
-        import mlflow  # noqa: F401, PLC0415
-    if name == "TrackingHooks":
-        from po_optimizer.integrations.mlflow.hooks import TrackingHooks  # noqa: PLC0415
-
-        return TrackingHooks
-    if name in ("Tracker", "track"):
-        from po_optimizer.integrations.mlflow import tracker  # noqa: PLC0415
-
-        return getattr(tracker, name)
-    msg = f"module {__name__!r} has no attribute {name!r}"
-    raise AttributeError(msg)
+        return _get(name)

@@ -66,7 +66,12 @@ class Tracker:
         self.params = params
         try:
             self.client = mlflow.MlflowClient(tracking_uri=params.uri)
-            self.experiment_id = self._experiment(params.experiment)
+            experiment = self.client.get_experiment_by_name(params.experiment)
+            self.experiment_id = (
+                str(experiment.experiment_id)
+                if experiment
+                else self.client.create_experiment(params.experiment)
+            )
         except MlflowException as error:
             uri = params.uri or mlflow.get_tracking_uri()
             raise SettingError(
@@ -78,12 +83,6 @@ class Tracker:
         self.run_id: str | None = None
         self._started: Started | None = None
         self._steps: set[int] = set()
-
-    def _experiment(self, name: str) -> str:
-        experiment = self.client.get_experiment_by_name(name)
-        if experiment is not None:
-            return str(experiment.experiment_id)
-        return str(self.client.create_experiment(name))
 
     def __call__(self, event: object) -> None:
         """Takes what an optimization or the API tells."""
@@ -149,8 +148,12 @@ class Tracker:
     def _end(self, event: Ended) -> None:
         if self._started is not None:
             self._numbers("spent", self._started.spent().model_dump())
-        status = {"completed": "FINISHED", "budget": "FINISHED"}
-        self._finish(event.ended, status.get(event.ended, "KILLED"))
+        if self.run_id is not None:
+            finished = event.ended in ("completed", "budget")
+            self.client.set_tag(self.run_id, "po_optimizer.ended", event.ended)
+            self.client.set_terminated(
+                self.run_id, "FINISHED" if finished else "KILLED"
+            )
 
     @_tolerant
     def log_optimization(self, report: Mapping[str, Any]) -> None:
@@ -158,24 +161,17 @@ class Tracker:
         if self.run_id is None:
             self.use_run(report["optimization_id"])
         self._numbers("spent", report["spent"])
-        self._numbers(
-            "valset",
-            {
-                "baseline": report["baseline"]["score"],
-                "best": report["best"]["score"],
-            },
-        )
+        scores = {name: report[name]["score"] for name in ("baseline", "best")}
+        self._numbers("valset", scores)
         self.client.log_dict(self.run_id, dict(report), "optimization_report.json")
 
     @_tolerant
     def log_scores(self, report: Mapping[str, Any]) -> None:
         """Both programs' means on the testset, with n and interval."""
         for name, estimate in _estimates(report):
-            interval = estimate.get("interval") or {}
-            values = {"mean": estimate["mean"], "n": estimate["n"]}
-            for bound in ("low", "high"):
-                values[bound] = interval.get(bound)
-            self._numbers(f"test.{name}", values)
+            values = {**(estimate["interval"] or {}), **estimate}
+            kept = ("mean", "n", "low", "high")
+            self._numbers(f"test.{name}", {k: values.get(k) for k in kept})
         self.client.log_dict(self.run_id, dict(report), "score_report.json")
 
     @_tolerant
@@ -209,11 +205,6 @@ class Tracker:
                 pip_requirements=["po-optimizer"],
             )
             self.client.log_artifacts(self.run_id, str(model), "program")
-
-    def _finish(self, how: str, status: str) -> None:
-        if self.run_id is not None:
-            self.client.set_tag(self.run_id, "po_optimizer.ended", how)
-            self.client.set_terminated(self.run_id, status)
 
     def _numbers(self, prefix: str, values: Mapping[str, Any], step: int = 0) -> None:
         now = int(time.time() * 1000)

@@ -1,26 +1,77 @@
-"""Calls a second of a large evaluation, against DSPy's own and the LM alone.
+"""Calls a second of a large evaluation over HTTP, against a loop that a person writes.
 
     python benchmarks/throughput.py [--examples 20000] [--seconds 0.05] [--threads 64]
 
-Each side is a process of its own and answers the same examples by the same scripted
-LM: `alone` only asks it from so many threads; `dspy.Evaluate` runs a program of one
+A server on loopback, a process of its own, answers every request after so many
+seconds. Each side is a process, too, and sends it the same prompts from as many
+threads: `openai` is a loop with OpenAI's Python client, which fills the question into a
+prompt and compares the answer, and keeps nothing; `DSPy's engine` is the same with
+DSPy's HTTP client, below its LMs and programs; `dspy.Evaluate` runs a program of one
 predictor with DSPy's cache; `ours` is `predict_all`, with ledger, cache and records.
-Printed: calls a second, their ratio to the LM alone and to DSPy, milliseconds of the
-processor a call, and how much the resident memory grew after the first tenth.
+
+Printed: calls a second, their ratio to the first side and to `dspy.Evaluate`,
+milliseconds of the processor a call without the server's, and how much the resident
+memory grew after the first tenth.
 """
 
 import argparse
+import asyncio
+import json
 import logging
+import multiprocessing
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+import urllib.request
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-SIDES = ("alone", "dspy.Evaluate", "ours")
+SIDES = ("openai", "DSPy's engine", "dspy.Evaluate", "ours")
+HOLE = "<the question>"
+PART = 2000
+"""Examples that a loop takes at a time."""
+
+
+def serve(port: Any, seconds: float) -> None:
+    """An OpenAI-compatible server; GET gives the last request."""
+    text = {"role": "assistant", "content": '{"answer": "9"}'}
+    usage = {"prompt_tokens": 150, "completion_tokens": 7, "total_tokens": 157}
+    choice = {"index": 0, "finish_reason": "stop", "message": text}
+    head = {"id": "1", "object": "chat.completion", "created": 1, "model": "m"}
+    answer = json.dumps({**head, "choices": [choice], "usage": usage}).encode()
+    last = b"{}"
+
+    async def connected(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        nonlocal last
+        while head := await reader.readline():
+            size = 0
+            while (line := (await reader.readline()).lower()).strip():
+                if line.startswith(b"content-length:"):
+                    size = int(line.split(b":")[1])
+            body = answer
+            if head.startswith(b"POST"):
+                last = await reader.readexactly(size)
+                await asyncio.sleep(seconds)
+            else:
+                body = last
+            writer.write(
+                b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+                b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
+            )
+        writer.close()
+
+    async def run() -> None:
+        server = await asyncio.start_server(connected, "127.0.0.1", 0, backlog=256)
+        port.put(server.sockets[0].getsockname()[1])
+        await server.serve_forever()
+
+    asyncio.run(run())
 
 
 def resident_mb() -> float:
@@ -30,53 +81,89 @@ def resident_mb() -> float:
     return int(line.split()[1]) * 1024 / 1e6
 
 
-def measure(side: str, n: int, seconds: float, threads: int) -> None:
+def loop(
+    ask: Callable[[str], str | None], questions: Iterator[str], threads: int
+) -> None:
+    """Asks all questions from so many threads; every answer must be right."""
+    with ThreadPoolExecutor(threads) as pool:
+        while part := list(islice(questions, PART)):
+            assert all(
+                json.loads(t or "")["answer"] == "9" for t in pool.map(ask, part)
+            )
+
+
+def measure(side: str, address: str, n: int, threads: int) -> None:
     """Evaluates in the working directory; prints seconds, processor seconds and MB."""
     import dspy  # noqa: PLC0415 -- only the child needs it
-    from overhead import PlainEngine  # noqa: PLC0415
-    from tests.scripted import scripted_lm  # noqa: PLC0415
+    import openai  # noqa: PLC0415
+    from dspy.clients.engines.lm15_engine import LM15Engine  # noqa: PLC0415
+    from dspy.lm15 import RouterConfig, request_from_openai_chat  # noqa: PLC0415
 
     from po_optimizer.evaluation import predict_all  # noqa: PLC0415
+    from po_optimizer.lms.build import make_lm  # noqa: PLC0415
+    from po_optimizer.params import LMParams  # noqa: PLC0415
 
     logging.disable(logging.INFO)
     memory: list[float] = []
 
-    def answer(_prompt: str) -> str:
-        time.sleep(seconds)
-        return '{"answer": "9"}'
-
-    def examples() -> Iterator[dspy.Example]:
+    def questions() -> Iterator[str]:
         for i in range(n):
             if i in (n // 10, n - 1):
                 memory.append(resident_mb())
-            text = f"number {i}: " + "word " * 20
-            yield dspy.Example(question=text, answer="9").with_inputs("question")
+            yield f"number {i}: " + "word " * 20
+
+    def example(question: str) -> dspy.Example:
+        return dspy.Example(question=question, answer="9").with_inputs("question")
 
     def metric(example: dspy.Example, prediction: dspy.Prediction, _: object = None):
         return float(prediction.answer == example.answer)
 
-    program, engine = dspy.Predict("question -> answer"), PlainEngine(answer)
-    ours = scripted_lm(answer, Path("lm"), num_threads=threads)
-    engine.prompts = ours.scripted.prompts = type("_", (list,), {"append": print_not})()
+    program = dspy.Predict("question -> answer")
+    at = {"api_base": address, "api_key": "none"}
+    sent = {"temperature": 0.0, "max_tokens": 99}
+    lm = dspy.LM("lm_studio/m", **at, **sent)
+    with dspy.context(lm=lm.copy(cache=False), adapter=dspy.JSONAdapter()):
+        program(question=HOLE)
+    with urllib.request.urlopen(address) as reply:  # noqa: S310 -- loopback
+        body = json.load(reply)
+
+    def filled(question: str) -> dict[str, Any]:
+        messages = [
+            {**message, "content": message["content"].replace(HOLE, question)}
+            for message in body["messages"]
+        ]
+        return {**body, "messages": messages}
+
+    create = openai.OpenAI(base_url=address, api_key="none").chat.completions.create
+    names = {"base_urls": {"openai-chat": address}, "api_keys": {"openai-chat": "none"}}
+    complete = LM15Engine(RouterConfig(env={}, **names)).complete
+    asks: dict[str, Callable[[str], str | None]] = {
+        "openai": lambda q: create(**filled(q)).choices[0].message.content,
+        "DSPy's engine": lambda q: (
+            complete(
+                request_from_openai_chat({**filled(q), "model": "openai/m"})
+            ).message.text
+        ),
+    }
+    for ask in asks.values():
+        ask("what is loaded late is no part of the time")
+    settings = {"provider": "openai", "model": "m", "num_threads": threads}
+    ours = make_lm(LMParams(api_base=address, **settings, **sent), "lm", run_id="r")
     clock, processor = time.perf_counter(), time.process_time()
-    if side == "alone":
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(answer, (example.question for example in examples())))
+    if side in asks:
+        loop(asks[side], questions(), threads)
     elif side == "ours":
-        records = predict_all(program, examples(), metric, ours, n=n, stage="measure")
+        examples = map(example, questions())
+        records = predict_all(program, examples, metric, ours, n=n, stage="measure")
         assert sum(record.score for record in records) == n
     else:
         dspy.configure_cache(disk_cache_dir="cache")
-        lm = dspy.LM("openai/scripted", engine=engine, temperature=0.0, max_tokens=99)
         with dspy.context(lm=lm, adapter=dspy.JSONAdapter()):
-            evaluate = dspy.Evaluate(devset=list(examples()), metric=metric)
+            devset = list(map(example, questions()))
+            evaluate = dspy.Evaluate(devset=devset, metric=metric)
             evaluate(program, num_threads=threads, display_progress=False)
     taken = time.perf_counter() - clock, time.process_time() - processor
     print(*taken, resident_mb() - memory[0])
-
-
-def print_not(_prompts: object, _prompt: object) -> None:
-    """The scripted LM keeps its prompts for tests; 20,000 are too many."""
 
 
 def main() -> None:
@@ -85,24 +172,27 @@ def main() -> None:
     parser.add_argument("--examples", type=int, default=20_000)
     parser.add_argument("--seconds", type=float, default=0.05)
     parser.add_argument("--threads", type=int, default=64)
-    parser.add_argument("--side", choices=SIDES)
+    parser.add_argument("--sides", choices=SIDES, nargs="+", default=SIDES)
+    parser.add_argument("--address", help="of the server, for a side's own process")
     given = parser.parse_args()
-    if given.side:
-        measure(given.side, given.examples, given.seconds, given.threads)
+    if given.address:
+        measure(given.sides[0], given.address, given.examples, given.threads)
         return
-    print("side           calls/s  of alone  of DSPy  cpu_ms/call  memory_MB")
+    port = multiprocessing.Queue()
+    server = multiprocessing.Process(
+        target=serve, args=(port, given.seconds), daemon=True
+    )
+    server.start()
+    address = f"http://127.0.0.1:{port.get()}/v1"
+    print("side           calls/s  of first  of DSPy  cpu_ms/call  memory_MB")
     rates: dict[str, float] = {}
-    for side in SIDES:
+    for side in given.sides:
         with tempfile.TemporaryDirectory() as folder:
+            command = [sys.executable, Path(__file__).resolve(), *sys.argv[1:]]
             done = subprocess.run(  # noqa: S603 -- this file
-                [
-                    sys.executable,
-                    Path(__file__).resolve(),
-                    *sys.argv[1:],
-                    f"--side={side}",
-                ],
+                [*command, f"--address={address}", f"--sides={side}"],
                 cwd=folder,
-                capture_output=True,
+                stdout=subprocess.PIPE,
                 text=True,
                 check=True,
             )
@@ -110,10 +200,12 @@ def main() -> None:
         rates[side] = rate = given.examples / seconds
         of_dspy = rate / rates.get("dspy.Evaluate", float("nan"))
         print(
-            f"{side:13} {rate:8.0f}  {rate / rates['alone']:8.2f}  {of_dspy:7.2f}"
-            f"  {processor / given.examples * 1000:11.2f}  {grown:9.0f}",
+            f"{side:13} {rate:8.0f}  {rate / rates[given.sides[0]]:8.2f}"
+            f"  {of_dspy:7.2f}  {processor / given.examples * 1000:11.2f}"
+            f"  {grown:9.0f}",
             flush=True,
         )
+    server.terminate()
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from po_optimizer.lms import (
     other_lms,
     use_lm,
 )
+from po_optimizer.lms.answer_store import Answers
 from tests.scripted import fixed_fields, scripted_lm
 
 QA = "question -> answer"
@@ -375,6 +376,7 @@ def test_one_request_has_one_answer_whichever_way_it_is_asked(tmp_path):
 def test_answers_that_dspy_kept_under_its_own_key_are_read(tmp_path):
     """A cache of an earlier version of this project."""
     lm = scripted_lm(ANSWER, tmp_path)
+    Answers(lm.cache_folder)._connection.execute("PRAGMA user_version=0")
     with use_lm(lm, stage="test"), pytest.MonkeyPatch.context() as patch:
         patch.setattr(other_lms, "_sent", lambda lm, call: None)
         lm("hello")

@@ -266,7 +266,7 @@ def _scored(
     unusable = score.unusable is not None
     return PredictionRecord.model_validate(
         {
-            **record.model_dump(),
+            **dict(record),
             "outputs": json_ready(_fields(prediction)),
             "status": "failed" if unusable else "ok",
             "reason": score.unusable or "",

@@ -46,16 +46,17 @@ def repair_body(body: bytes) -> bytes:
     """The same bytes if nothing is odd, or if they are no JSON object."""
     try:
         answer = json.loads(body)
-        repaired = _repair(answer)
+        # without these bytes no text of it has half a character
+        repaired = _repair(answer, texts=b"\\u" in body or b"\xed" in body)
     except (ValueError, RecursionError):
         return body
     return body if repaired == answer else json.dumps(repaired).encode()
 
 
-def _repair(answer: Any) -> Any:
+def _repair(answer: Any, *, texts: bool) -> Any:
     if not isinstance(answer, dict):
         return answer
-    repaired = repair_answer(answer)
+    repaired = repair_answer(answer) if texts else dict(answer)
     for name in _ENVELOPES:
         if name in repaired:
             usage = repaired[name]

@@ -26,6 +26,7 @@ from po_optimizer.lms.answer_repair import repair, repair_answer
 
 _LARGEST_BYTES = 2**27  # of one answer: some times what is taken from a server
 _FILE = re.compile(r"[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{28}\.val")
+_BY_REQUEST = 1  # a file that never held an answer under a key of DSPy's
 _PICKLED = 4  # diskcache's mode of a value that is a pickle
 
 _TEXTS = {"BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"}
@@ -157,8 +158,11 @@ class Answers:
             execute("BEGIN IMMEDIATE")
             if not self._is_ours():
                 execute(_SCHEMA)
-                self._take_over(earlier_answers(folder))
+                if not self._take_over(earlier_answers(folder)):
+                    execute(f"PRAGMA user_version={_BY_REQUEST}")
             execute("COMMIT")
+        version = execute("PRAGMA user_version").fetchone()[0]
+        self.has_earlier = version != _BY_REQUEST
         use_wal(self._connection)
         execute(f"PRAGMA busy_timeout={_WRITE_SECONDS * 1000}")
 
@@ -170,13 +174,14 @@ class Answers:
             raise sqlite3.DatabaseError(f"{FILE} holds something else than answers")
         return bool(schema)
 
-    def _take_over(self, answers: Iterable[tuple[str, Any]]) -> None:
+    def _take_over(self, answers: Iterable[tuple[str, Any]]) -> int:
         n = 0
         for key, answer in answers:
             self._insert(key, answer)
             n += 1
         if n:
             logger.info("%d answers of an earlier version's cache were taken over", n)
+        return n
 
     def get(self, key: str) -> Any:
         """The answer; None: there is none that can be read."""

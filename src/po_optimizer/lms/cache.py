@@ -151,13 +151,12 @@ class EndpointCache:
     def get(self, request: dict[str, Any], ignored: list[str] | None = None) -> Any:
         """The stored answer; None: this call must ask the LM for it."""
         key = self._key(request, ignored)
+        claimed = self.flight.take(key)
         answer = self._read(key)
-        if answer is None:  # or as earlier versions kept it
+        if answer is None and self.answers.has_earlier:
             answer = self._read(self.cache_key(request, ignored))
-        if answer is None and self.flight.take(key):
-            answer = self._read(key)
-            if answer is not None:
-                self.flight.release(key)
+        if claimed and answer is not None:
+            self.flight.release(key)
         return answer
 
     def put(

@@ -5,6 +5,7 @@ same `read_answer`. No redirect is followed: prompts and keys are for the
 address of the configuration. Loopback passes every proxy by.
 """
 
+import functools
 import ipaddress
 import json
 import socket
@@ -132,6 +133,7 @@ def _bounded(chunks: Iterable[bytes], seconds: float) -> Iterator[bytes]:
         yield chunk
 
 
+@functools.lru_cache(64)
 def is_loopback(url: str) -> bool:
     """Whether an address is this machine's own, by its name or number alone."""
     host = (urlsplit(url).hostname or "").rstrip(".").partition("%")[0]

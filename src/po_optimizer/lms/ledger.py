@@ -67,6 +67,10 @@ class CallRow(BaseModel):
     error: str | None = None
 
 
+_NAMES = ", ".join(CallRow.model_fields)
+_MARKS = ", ".join(f":{name}" for name in CallRow.model_fields)
+_INSERT = f"INSERT INTO calls ({_NAMES}) VALUES ({_MARKS})"  # noqa: S608 -- our names
+
 _TOTALS = """
 SELECT coalesce(sum(paid), 0), coalesce(sum(1 - paid), 0),
        coalesce(sum(paid AND error IS NOT NULL), 0),
@@ -122,13 +126,8 @@ class Ledger:
 
     def record(self, row: CallRow) -> None:
         """Adds one call."""
-        fields = row.model_dump()
-        names = ", ".join(fields)
-        marks = ", ".join(f":{name}" for name in fields)
         with self._connection() as connection:
-            # names are CallRow's own fields, the values are bound
-            insert = f"INSERT INTO calls ({names}) VALUES ({marks})"  # noqa: S608
-            connection.execute(insert, fields)
+            connection.execute(_INSERT, dict(row))
 
     def totals(
         self,
@@ -159,8 +158,7 @@ class Ledger:
         where, values = _where(
             run_id=run_id, stage=stage, optimization_id=optimization_id
         )
-        names = ", ".join(CallRow.model_fields)
-        select = f"SELECT {names} FROM calls {where} ORDER BY id"  # noqa: S608
+        select = f"SELECT {_NAMES} FROM calls {where} ORDER BY id"  # noqa: S608
         with self._connection() as connection:
             rows = connection.execute(select, values).fetchall()
         keys = list(CallRow.model_fields)

@@ -3,7 +3,8 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import Iterator
+import operator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -101,7 +102,7 @@ class MeteredLM(dspy.LM):
     @cached_property
     def adapter(self) -> Any:
         """How DSPy asks this LM."""
-        adapters = {"json": JSONAdapter, "chat": dspy.ChatAdapter}
+        adapters = {"json": JSONAdapter, "chat": ChatAdapter}
         return adapters[self.params.adapter](use_native_function_calling=False)
 
     @property
@@ -119,31 +120,67 @@ class MeteredLM(dspy.LM):
         return await asyncio.to_thread(self, *args, **kwargs)
 
 
-class JSONAdapter(dspy.JSONAdapter):
-    """DSPy's, which makes the schema of a signature once, not for each call."""
+class _PerSignature:
+    """What was made of a signature, until the signature is changed."""
+
+    def __init__(self) -> None:
+        self._kept: WeakKeyDictionary[Any, tuple[list[Any], dict[Any, Any]]]
+        self._kept = WeakKeyDictionary()
+
+    def get(self, signature: Any, name: Any, make: Callable[[Any], Any]) -> Any:
+        """What `make` gives, or gave for the same signature and name."""
+        parts = [signature.__doc__]
+        for field, info in signature.model_fields.items():
+            parts += [field, info.annotation, info.default]
+            parts += (info.json_schema_extra or {}).values()
+        kept = self._kept.get(signature)
+        if kept is None or not _are(kept[0], parts):
+            kept = self._kept[signature] = (parts, {})
+        if name not in kept[1]:
+            kept[1][name] = make(signature)
+        return kept[1][name]
+
+
+def _are(some: list[Any], others: list[Any]) -> bool:
+    return len(some) == len(others) and all(map(operator.is_, some, others))
+
+
+class ChatAdapter(dspy.ChatAdapter):
+    """DSPy's, which describes a signature once, not for each call."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._formats: WeakKeyDictionary[Any, dict[Any, Any]] = WeakKeyDictionary()
+        self._made = _PerSignature()
+
+    def format_system_message(self, signature: Any) -> str:
+        """What the LM is told of the signature."""
+        return str(self._made.get(signature, "", super().format_system_message))
+
+
+class JSONAdapter(dspy.JSONAdapter):
+    """DSPy's, which describes a signature and makes its schema once."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._made = _PerSignature()
+
+    def format_system_message(self, signature: Any) -> str:
+        """What the LM is told of the signature."""
+        return str(self._made.get(signature, "", super().format_system_message))
 
     def _prepare_response_format(
         self, lm: Any, lm_kwargs: dict[str, Any], signature: Any
     ) -> None:
-        fields = signature.output_fields.values()
-        # what it depends on; a signature can be changed, and another LM be asked
-        parts = [part for field in fields for part in (field.annotation, field.default)]
-        takes = "response_format" in lm.supported_params, lm.supports_response_schema
-        formats = self._formats.setdefault(signature, {})
-        if takes not in formats or not _are(formats[takes][0], parts):
+        prepare = super()._prepare_response_format
+
+        def arguments(signature: Any) -> dict[str, Any]:
             made: dict[str, Any] = {}
-            super()._prepare_response_format(lm, made, signature)
-            formats[takes] = parts, made
-        lm_kwargs.update(formats[takes][1])
+            prepare(lm, made, signature)
+            return made
 
-
-def _are(some: list[Any], others: list[Any]) -> bool:
-    pairs = zip(some, others, strict=False)
-    return len(some) == len(others) and all(a is b for a, b in pairs)
+        # another LM may be asked in another way
+        way = "response_format" in lm.supported_params, lm.supports_response_schema
+        lm_kwargs.update(self._made.get(signature, way, arguments))
 
 
 @contextmanager

@@ -17,12 +17,14 @@ from typing import Any
 from unittest.mock import patch
 
 from dspy._vendor.lm15.serde import request_to_dict
+from dspy.adapters import utils as adapter_utils
 from dspy.clients import execution
 from dspy.clients.base_lm import BaseLM
 from dspy.clients.call_result import CallResult
 from dspy.clients.engines.legacy_engine import AsyncLegacyEngine, LegacyEngine
 from dspy.clients.errors import error_boundary
 from dspy.lm15 import Request, Response
+from pydantic import TypeAdapter
 
 from po_optimizer.lms.cache import (
     is_secret,
@@ -41,7 +43,8 @@ _SECRET_VARIABLE = re.compile(r"_(API_KEY|ACCESS_KEY|SECRET|TOKEN|PASSWORD)$")
 _SHORTEST_SECRET = 6
 _OWN_METHODS = ("__call__", "acall", "forward", "aforward")
 _execute, _aexecute = execution.execute, execution.aexecute
-_select = execution._engine
+_select, _canonical = execution._engine, execution._canonical
+_MOST_TYPES = 256
 
 
 @contextmanager
@@ -49,6 +52,8 @@ def _replaced() -> Iterator[None]:
     with ExitStack() as stack:
         for name, function in _REPLACEMENTS.items():
             stack.enter_context(patch.object(execution, name, function))
+        made_once = _type_adapters()
+        stack.enter_context(patch.object(adapter_utils, "TypeAdapter", made_once))
         for cls in set(_subclasses(BaseLM)):
             for name in _OWN_METHODS:
                 method = vars(cls).get(name)
@@ -60,6 +65,22 @@ def _replaced() -> Iterator[None]:
 
 metering_every_lm = ProcessWide(_replaced)
 """Within the block, in all threads, LMs are metered; blocks may be nested."""
+
+
+def _type_adapters() -> Callable[[Any], Any]:
+    """Pydantic's TypeAdapter, made once for a class; DSPy makes one for each value."""
+    kept = functools.lru_cache(_MOST_TYPES)(TypeAdapter)
+    return lambda kind: (kept if isinstance(kind, type) else TypeAdapter)(kind)
+
+
+def _canonical_once(call: Any, *, compat: Any = None) -> Request:
+    """The request of a call, made once for its key and for its engine."""
+    if compat is not None:
+        return _canonical(call, compat=compat)
+    if "po_request" not in vars(call):
+        call.po_request = _canonical(call)
+    request: Request = call.po_request
+    return request
 
 
 def _subclasses(cls: type[Any]) -> Iterator[type[Any]]:
@@ -125,7 +146,12 @@ def _metered_engine(lm: Any, call: Any, asynchronous: bool) -> Any:
     return attempts, request, provider
 
 
-_REPLACEMENTS = {"execute": _metered, "aexecute": _ametered, "_engine": _metered_engine}
+_REPLACEMENTS = {
+    "execute": _metered,
+    "aexecute": _ametered,
+    "_engine": _metered_engine,
+    "_canonical": _canonical_once,
+}
 
 
 class _Attempts:

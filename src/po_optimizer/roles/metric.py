@@ -41,6 +41,7 @@ class Measure:
 
     def __init__(self, metric: Metric) -> None:
         self._metric = metric
+        self._signature = metric_signature(metric)
         self._scored: Any = None
 
     def __call__(self, example: dspy.Example, prediction: Any, *optional: Any) -> Score:
@@ -52,7 +53,8 @@ class Measure:
             ValueError: The number is outside [0, 1] or NaN.
         """
         try:
-            result = call_metric(self._metric, example, prediction, *optional)
+            given = (example, prediction, *optional)
+            result = _call(self._metric, self._signature, *given)
         except (AdapterParseError, LMInvalidRequestError) as error:
             problem = f"the LM that the metric asks gave nothing to score by: {error}"
             raise JudgeUnreadableError(problem) from error
@@ -87,7 +89,10 @@ def call_metric(metric: Metric, *given: Any) -> Any:
 
     An argument that it requires and DSPy does not give at this place is None.
     """
-    signature = metric_signature(metric)
+    return _call(metric, metric_signature(metric), *given)
+
+
+def _call(metric: Metric, signature: inspect.Signature | None, *given: Any) -> Any:
     if signature is None:
         return metric(*given)
     parameters = signature.parameters

@@ -36,7 +36,7 @@ from tests.scripted import fixed_fields
 from tests.servers.wire import serving
 from tests.weights import SMALL
 
-from po_optimizer.evaluation import predict_all
+from po_optimizer.evaluation.predict import predict_all
 from po_optimizer.lms import MeteredLM, make_lm, stop_servers, use_lm
 from po_optimizer.lms.embedded.server import serve
 from po_optimizer.params import DecodingBounds, LMParams

@@ -99,7 +99,7 @@ def measure(side: str, address: str, n: int, threads: int) -> None:
     from dspy.clients.engines.lm15_engine import LM15Engine  # noqa: PLC0415
     from dspy.lm15 import RouterConfig, request_from_openai_chat  # noqa: PLC0415
 
-    from po_optimizer.evaluation import predict_all  # noqa: PLC0415
+    from po_optimizer.evaluation.predict import predict_all  # noqa: PLC0415
     from po_optimizer.lms.build import make_lm  # noqa: PLC0415
     from po_optimizer.params import LMParams  # noqa: PLC0415
 

@@ -9,7 +9,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from po_optimizer import save_program
-from po_optimizer.evaluation import PredictionRecord
+from po_optimizer.evaluation.predictions import PredictionRecord
 from po_optimizer.integrations.watch.server import Watch
 from po_optimizer.integrations.watch.state import find_runs
 from po_optimizer.lms import CallRow, Ledger

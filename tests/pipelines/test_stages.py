@@ -10,7 +10,7 @@ from kedro.pipeline import Pipeline, node
 from po_optimizer.console.next_step import Invocation
 from po_optimizer.console.summary import show_summary
 from po_optimizer.errors import BelowBoundError, PoOptimizerError
-from po_optimizer.evaluation import PredictionRecord
+from po_optimizer.evaluation.predictions import PredictionRecord
 from po_optimizer.optimization.journal import BEST_ANSWERS
 from po_optimizer.params import (
     DataPrepParams,

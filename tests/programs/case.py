@@ -10,7 +10,7 @@ from typing import Any
 
 import dspy
 
-from po_optimizer.evaluation import predict_all
+from po_optimizer.evaluation.predict import predict_all
 from po_optimizer.lms import Ledger, MeteredLM
 from po_optimizer.lms.build import make_lm
 from po_optimizer.optimization import (
@@ -33,7 +33,7 @@ OPTIMIZERS: dict[str, dict[str, Any]] = {
     "bootstrap_random_search": {"num_candidate_programs": 1},
 }
 _FRESH = multiprocessing.get_context("forkserver")
-_FRESH.set_forkserver_preload(["dspy", "po_optimizer.evaluation"])
+_FRESH.set_forkserver_preload(["dspy", "po_optimizer.evaluation.predict"])
 
 
 @dataclass(frozen=True)

@@ -25,9 +25,8 @@ from po_optimizer.api.arguments import (
 )
 from po_optimizer.console.live import show_progress
 from po_optimizer.errors import InterruptedRunError, SettingError, listed
-from po_optimizer.evaluation import PredictionRecord
 from po_optimizer.evaluation.predict import blank
-from po_optimizer.evaluation.predictions import json_ready
+from po_optimizer.evaluation.predictions import PredictionRecord, json_ready
 from po_optimizer.lms import orderly_interrupt, stop_lms_in_use
 from po_optimizer.optimization import (
     Forecast,

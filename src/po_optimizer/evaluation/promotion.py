@@ -3,15 +3,16 @@
 from typing import Literal
 
 from po_optimizer.errors import BelowBoundError
-from po_optimizer.evaluation import reasons
 from po_optimizer.evaluation.predictions import Result
-from po_optimizer.evaluation.reasons import Evidence
+from po_optimizer.evaluation.reasons import (
+    Decision,
+    Evidence,
+    objections,
+    proof,
+    remarks,
+)
 from po_optimizer.evaluation.score_report import ScoreReport
 from po_optimizer.params import FailAbove, FailBelow, PromotionOverride, PromotionParams
-
-Decision = Literal[
-    "promote", "keep_baseline", "keep_champion", "below_target", "inconclusive"
-]
 
 
 class Promotion(Result):
@@ -80,25 +81,11 @@ def decide(report: ScoreReport, params: PromotionParams) -> Promotion:
         `below_target` if the program is better but not good enough.
     """
     evidence = Evidence.of(report)
-    no: Decision = (
-        "keep_baseline" if evidence.against == "baseline" else "keep_champion"
-    )
-    missing, worse = reasons.missing(report, evidence), reasons.worse(report, evidence)
-    doubts, below = reasons.doubts(report, evidence), reasons.below_target(evidence)
-    verdicts: list[tuple[Decision, list[str]]] = [
-        ("inconclusive", missing),
-        (no, worse),
-        ("inconclusive", doubts),
-        ("below_target", below),
-        ("promote", ["every condition holds"]),
-    ]
-    measured = next(decision for decision, why in verdicts if why)
-    few = reasons.too_few(report, evidence) if worse else []
-    sentences = [*missing, *worse, *few, *doubts, *below]
+    against = list(objections(report, evidence))
+    measured: Decision = against[0][0] if against else "promote"
+    sentences = [sentence for _, sentence in against]
     if measured in {"promote", "below_target"}:
-        sentences += reasons.proof(report, evidence)
-    if measured == "promote":
-        sentences += reasons.proof_of_target(evidence)
+        sentences += proof(report, evidence)
     override = params.override
     if override is not None:
         by_hand = f"{override.decision} by hand of {override.by}: {override.reason}"
@@ -106,7 +93,7 @@ def decide(report: ScoreReport, params: PromotionParams) -> Promotion:
     return Promotion(
         decision=override.decision if override else measured,
         measured=measured,
-        reasons=[*sentences, *reasons.remarks(report)],
+        reasons=[*sentences, *remarks(report)],
         evidence=evidence,
         override=override,
     )

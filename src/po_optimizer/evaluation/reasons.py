@@ -1,6 +1,7 @@
 """Why a program is promoted or not: the conditions, and a sentence for each."""
 
 import math
+from collections.abc import Iterator
 from typing import Literal
 
 from po_optimizer.evaluation.estimates import (
@@ -10,9 +11,12 @@ from po_optimizer.evaluation.estimates import (
     examples_needed,
 )
 from po_optimizer.evaluation.predictions import Result
-from po_optimizer.evaluation.score_report import ProgramScore, ScoreReport
+from po_optimizer.evaluation.score_report import ScoreReport
 
 Condition = Literal["interval", "test", "losses"]
+Decision = Literal[
+    "promote", "keep_baseline", "keep_champion", "below_target", "inconclusive"
+]
 NAMES = {"baseline": "the baseline", "champion": "the promoted program"}
 _SHOWN = 0.0001
 
@@ -57,7 +61,6 @@ class Evidence(Result):
         challenge, rubric = report.challenge, report.optimized.rubric
         uplift, seen = challenge.score, challenge.seen
         interval, incumbent = uplift.interval, report.incumbent
-        alpha = report.alpha
         ceiling = report.reference.rubric if report.reference else None
         return cls(
             against="champion" if incumbent is report.champion else "baseline",
@@ -69,13 +72,13 @@ class Evidence(Result):
             n_groups=uplift.n_groups,
             rubric=rubric.mean if rubric else None,
             target_rubric=report.target_rubric,
-            coverage=min(program.coverage for program in _programs(report)),
+            coverage=min(program.coverage for program in report.programs),
             n_failed_baseline=report.baseline.n_failed,
             n_failed_optimized=report.optimized.n_failed,
-            alpha=alpha,
+            alpha=report.alpha,
             seen_low=seen.low if seen else None,
             gains=None if uplift.mean is None else uplift.n_independent * uplift.mean,
-            losses=answers_to_pay(alpha) * (incumbent.score.mean or 0.0),
+            losses=answers_to_pay(report.alpha) * (incumbent.score.mean or 0.0),
             reference_rubric=ceiling.mean if ceiling else None,
         )
 
@@ -115,52 +118,62 @@ def least_examples(report: ScoreReport) -> int | None:
     return least if least > report.challenge.score.n_independent else None
 
 
-def too_few(report: ScoreReport, evidence: Evidence) -> list[str]:
-    """That so few examples could prove nothing; [] if they could."""
-    least = least_examples(report)
-    if least is None or not evidence.n_pairs:
-        return []
-    return [
-        f"Too few examples: with {report.challenge.score.n_independent} not even a "
-        f"perfect score would be proven, from {least} on it would."
-    ]
+def objections(
+    report: ScoreReport, evidence: Evidence
+) -> Iterator[tuple[Decision, str]]:
+    """What speaks against a promotion, each with the decision that it leads to.
 
-
-def missing(report: ScoreReport, evidence: Evidence) -> list[str]:
-    """What was not scored; [] if all was."""
+    The first one decides. In this order: not all was scored, there is no uplift, the
+    uplift is not proven, the rubric misses its target.
+    """
     if evidence.n_pairs == 0:
-        return ["No example was scored for both programs."]
-    if evidence.coverage == 1.0:
-        return []
-    missing = sum(program.n_unscored for program in _programs(report))
-    return [
-        f"Coverage is {evidence.coverage:.0%}: {missing} answers are unscored "
-        "because the LM could not be asked. Run evaluate again."
-    ]
+        yield "inconclusive", "No example was scored for both programs."
+    elif evidence.coverage < 1.0:
+        missing = sum(program.n_unscored for program in report.programs)
+        yield (
+            "inconclusive",
+            f"Coverage is {evidence.coverage:.0%}: {missing} answers are unscored "
+            "because the LM could not be asked. Run evaluate again.",
+        )
+    if evidence.uplift is not None and evidence.uplift <= 0.0:
+        no: Decision = (
+            "keep_baseline" if evidence.against == "baseline" else "keep_champion"
+        )
+        yield (
+            no,
+            f"The optimized program is not better than {NAMES[evidence.against]}: "
+            f"uplift {_uplift_text(report)}.",
+        )
+        for sentence in _too_few(report):
+            yield no, sentence
+    elif evidence.uplift is not None:
+        for sentence in _doubts(report, evidence):
+            yield "inconclusive", sentence
+    for sentence in _below_target(evidence):
+        yield "below_target", sentence
 
 
-def worse(report: ScoreReport, evidence: Evidence) -> list[str]:
-    """That there is no uplift; [] if there is one."""
-    if evidence.uplift is None or evidence.uplift > 0.0:
-        return []
-    name = NAMES[evidence.against]
-    return [
-        f"The optimized program is not better than {name}: uplift "
-        f"{_uplift_text(report)}."
-    ]
+def _too_few(report: ScoreReport) -> Iterator[str]:
+    least = least_examples(report)
+    if least is not None:
+        yield (
+            f"Too few examples: with {report.challenge.score.n_independent} not even a "
+            f"perfect score would be proven, from {least} on it would."
+        )
 
 
-def doubts(report: ScoreReport, evidence: Evidence) -> list[str]:
+def _doubts(report: ScoreReport, evidence: Evidence) -> Iterator[str]:
     """The unmet conditions of an uplift above 0, and how many examples would do."""
     challenge, alpha = report.challenge, report.alpha
     uplift, test = challenge.score, challenge.test
     losses = evidence.losses or 0.0
     failed = unmet(uplift, challenge.seen, test.p_value, losses, alpha)
-    if evidence.uplift is None or evidence.uplift <= 0.0 or not failed:
-        return []
+    if not failed:
+        return
     if least_examples(report) is not None:
-        few = too_few(report, evidence)
-        return [*few, *_examples_that_would_do(report)]
+        yield from _too_few(report)
+        yield from _examples_that_would_do(report)
+        return
     unit = "answers" if uplift.n_groups is None else "groups of answers"
     sentences: dict[Condition, str] = {
         "interval": f"the BCa interval of the differences at {1 - alpha:.4g} begins at "
@@ -174,98 +187,90 @@ def doubts(report: ScoreReport, evidence: Evidence) -> list[str]:
         f"in {unit} that {uplift.n_independent} do not show",
     }
     why = "; ".join(sentences[name] for name in failed)
-    over = f" over {NAMES['champion']}" if evidence.against == "champion" else ""
-    doubt = f"The uplift{over} {_uplift_text(report)} is not proven: {why}."
-    return [doubt, *_examples_that_would_do(report)]
+    yield f"The uplift{_over(evidence)} {_uplift_text(report)} is not proven: {why}."
+    yield from _examples_that_would_do(report)
 
 
-def below_target(evidence: Evidence) -> list[str]:
-    """That the rubric misses its target; [] if it does not."""
+def _examples_that_would_do(report: ScoreReport) -> Iterator[str]:
+    uplift, incumbent = report.challenge.score, report.incumbent.score.mean
+    sd = uplift.sd if uplift.n_groups is None else uplift.sd_groups
+    n = examples_needed(uplift.mean or 0.0, sd or 0.0, incumbent or 0.0, report.alpha)
+    if n is not None and n > uplift.n_independent:
+        unit = "examples" if uplift.n_groups is None else "groups of examples"
+        yield f"An uplift of this size takes about {n} {unit} to prove."
+
+
+def _below_target(evidence: Evidence) -> Iterator[str]:
     rubric, target = evidence.rubric, evidence.target_rubric
     if rubric is None or rubric >= target:
-        return []
-    sentences = [
+        return
+    yield (
         f"Its rubric of {rubric:.3f} is below target_rubric={target:g} "
         "(promotion.target_rubric)."
-    ]
+    )
     ceiling = evidence.reference_rubric
     if ceiling is not None and ceiling < target:
-        sentences.append(
+        yield (
             f"The reference outputs themselves reach {ceiling:.3f}: a target above "
             "them asks for better answers than the data shows."
         )
-    return sentences
 
 
-def proof(report: ScoreReport, evidence: Evidence) -> list[str]:
-    """What proves the uplift."""
-    over = f"over {NAMES['champion']} " if evidence.against == "champion" else ""
-    return [
-        f"The uplift {over}{_uplift_text(report)} is proven: "
+def proof(report: ScoreReport, evidence: Evidence) -> Iterator[str]:
+    """What proves the uplift, and that the rubric reaches its target if it does."""
+    yield (
+        f"The uplift{_over(evidence)} {_uplift_text(report)} is proven: "
         f"p={p_text(evidence.p_value)} ({report.challenge.test.method} test, at most "
         f"{report.alpha:.4g} needed), and gains of {evidence.gains:.2f} answers exceed "
-        f"the {evidence.losses:.2f} that rare losses may cost.",
-        f"All {evidence.n_pairs} examples were scored for both programs.",
-    ]
+        f"the {evidence.losses:.2f} that rare losses may cost."
+    )
+    yield f"All {evidence.n_pairs} examples were scored for both programs."
+    if evidence.rubric is not None and evidence.rubric >= evidence.target_rubric:
+        yield (
+            f"Its rubric of {evidence.rubric:.3f} reaches "
+            f"target_rubric={evidence.target_rubric:g}."
+        )
 
 
-def proof_of_target(evidence: Evidence) -> list[str]:
-    """That the rubric reaches its target; [] without one."""
-    if evidence.rubric is None:
-        return []
-    return [
-        f"Its rubric of {evidence.rubric:.3f} reaches "
-        f"target_rubric={evidence.target_rubric:g}."
-    ]
-
-
-def remarks(report: ScoreReport) -> list[str]:
+def remarks(report: ScoreReport) -> Iterator[str]:
     """What a reader should know beside the decision."""
-    remarks = [*_about_the_champion(report), *_wear(report)]
+    yield from _about_the_champion(report)
+    yield from _wear(report)
     incumbent, optimized = report.incumbent, report.optimized
     if optimized.n_failed > incumbent.n_failed:
         name = "champion" if incumbent is report.champion else "baseline"
-        remarks.append(
+        yield (
             f"It fails more often: {optimized.n_failed} unusable answers, "
             f"{NAMES[name]} {incumbent.n_failed}; each counts as 0.0."
         )
-    return remarks
 
 
-def _about_the_champion(report: ScoreReport) -> list[str]:
+def _about_the_champion(report: ScoreReport) -> Iterator[str]:
     if report.is_champion:
-        return [
+        yield (
             "It is the promoted program, and stays so until another one is promoted "
             "or a person decides against it (promotion.override)."
-        ]
-    if report.champion is None:
-        return []
-    champion, baseline = report.champion.score.mean, report.baseline.score.mean
-    if report.incumbent is report.champion:
+        )
+    elif report.champion is None:
+        return
+    elif report.incumbent is report.champion:
         over = report.uplift.score.mean
         shown = "not measured" if over is None else f"{over:+.3f}"
-        return [f"Over the baseline its uplift is {shown}, for information."]
-    return [
-        f"On this testset the promoted program scores {champion or 0.0:.3f}, below the "
-        f"baseline's {baseline or 0.0:.3f}: so the baseline is what must be beaten."
-    ]
+        yield f"Over the baseline its uplift is {shown}, for information."
+    else:
+        yield (
+            "On this testset the promoted program scores "
+            f"{report.champion.score.mean or 0.0:.3f}, below the baseline's "
+            f"{report.baseline.score.mean or 0.0:.3f}: so the baseline is what must be "
+            "beaten."
+        )
 
 
-def _programs(report: ScoreReport) -> list[ProgramScore]:
-    programs = [report.baseline, report.optimized, report.champion]
-    return [program for program in programs if program is not None]
-
-
-def p_text(p_value: float) -> str:
-    """Four digits, or more where they would all be 0."""
-    return f"{p_value:.4f}" if p_value >= _SHOWN else f"{p_value:.1g}"
-
-
-def _wear(report: ScoreReport) -> list[str]:
-    """What earlier programs of this testset leave of alpha; [] if all is left."""
+def _wear(report: ScoreReport) -> Iterator[str]:
+    """What earlier programs of this testset leave of alpha; nothing if all is left."""
     judged, fresh = report.judgement, round(1.0 - report.confidence, 12)
     if judged is None or judged.alpha >= fresh:
-        return []
+        return
     first, last = _ordinal(judged.place), _ordinal(judged.place + judged.among - 1)
     which = (
         f"It is the {first} program judged on this testset"
@@ -273,14 +278,18 @@ def _wear(report: ScoreReport) -> list[str]:
         else f"It is one of {judged.among} programs judged together on this testset, "
         f"its {first} to {last}"
     )
-    sentence = (
+    yield (
         f"{which}: promotion now needs p <= {judged.alpha:.2g} instead of "
         f"{fresh:.2g} and gains worth {answers_to_pay(judged.alpha):.1f} lost answers "
         f"instead of {answers_to_pay(fresh):.1f}."
     )
-    if judged.place == 1:
-        return [sentence]
-    return [sentence, "Fresh examples restore both: raise data_prep.testset_draw by 1."]
+    if judged.place > 1:
+        yield "Fresh examples restore both: raise data_prep.testset_draw by 1."
+
+
+def p_text(p_value: float) -> str:
+    """Four digits, or more where they would all be 0."""
+    return f"{p_value:.4f}" if p_value >= _SHOWN else f"{p_value:.1g}"
 
 
 def _ordinal(number: int) -> str:
@@ -289,24 +298,14 @@ def _ordinal(number: int) -> str:
     return f"{number}{ending}"
 
 
+def _over(evidence: Evidence) -> str:
+    return f" over {NAMES['champion']}" if evidence.against == "champion" else ""
+
+
 def _uplift_text(report: ScoreReport) -> str:
     estimate = report.challenge.score
-    if estimate.mean is None:
-        return "not measured"
     text = f"{estimate.mean:+.3f} (n={estimate.n}"
     if estimate.interval is None:
         return f"{text}, no interval)"
     low, high = estimate.interval.low, estimate.interval.high
     return f"{text}, {report.confidence:.0%} interval {low:+.3f} to {high:+.3f})"
-
-
-def _examples_that_would_do(report: ScoreReport) -> list[str]:
-    uplift, incumbent = report.challenge.score, report.incumbent.score.mean
-    if uplift.mean is None or incumbent is None:
-        return []
-    sd = uplift.sd if uplift.n_groups is None else uplift.sd_groups
-    n = examples_needed(uplift.mean, sd or 0.0, incumbent, report.alpha)
-    if n is None or n <= uplift.n_independent:
-        return []
-    unit = "examples" if uplift.n_groups is None else "groups of examples"
-    return [f"An uplift of this size takes about {n} {unit} to prove."]

@@ -165,6 +165,12 @@ class ScoreReport(Result):
     judgement: Judgement | None = None
 
     @property
+    def programs(self) -> list[ProgramScore]:
+        """Baseline and optimized, and the champion if there is one."""
+        programs = [self.baseline, self.optimized, self.champion]
+        return [program for program in programs if program is not None]
+
+    @property
     def alpha(self) -> float:
         """The two-sided p-value that promotes at most, in (0, 0.5)."""
         spent = self.judgement

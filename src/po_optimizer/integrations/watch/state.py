@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from po_optimizer.errors import PoOptimizerError
-from po_optimizer.evaluation import PredictionRecord
+from po_optimizer.evaluation.predictions import PredictionRecord
 from po_optimizer.lms.ledger import Ledger
 from po_optimizer.lms.usage import Usage
 from po_optimizer.optimization.journal import BEST_ANSWERS, Trial, read_journal

@@ -12,17 +12,11 @@ import dspy
 from po_optimizer.console.live import watch
 from po_optimizer.datasets.record_stream import RecordStream
 from po_optimizer.errors import PoOptimizerError
-from po_optimizer.evaluation import (
-    Champion,
-    Origin,
-    Predictions,
-    Promotion,
-    RunUsage,
-    ScoreReport,
-    check_fail_below,
-    judge_programs,
-    predict_all,
-)
+from po_optimizer.evaluation.judge import judge_programs
+from po_optimizer.evaluation.predict import predict_all
+from po_optimizer.evaluation.predictions import Predictions
+from po_optimizer.evaluation.promotion import Champion, Promotion, check_fail_below
+from po_optimizer.evaluation.score_report import Origin, RunUsage, ScoreReport
 from po_optimizer.lms import MeteredLM
 from po_optimizer.lms.usage import Usage
 from po_optimizer.optimization.forecast import seconds_per_call

@@ -3,8 +3,8 @@
 from logging import getLogger
 from typing import Any
 
-from po_optimizer.evaluation import MetricReport
-from po_optimizer.evaluation import metric_report as check_up
+from po_optimizer.evaluation.metric_check import MetricReport
+from po_optimizer.evaluation.metric_check import metric_report as check_up
 from po_optimizer.lms import MeteredLM, StopRun, use_lm
 from po_optimizer.params import DataPrepParams, RoleParams
 from po_optimizer.records import to_examples

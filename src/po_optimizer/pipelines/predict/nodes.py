@@ -9,7 +9,7 @@ import dspy
 
 from po_optimizer.console.live import watch
 from po_optimizer.errors import SettingError, listed
-from po_optimizer.evaluation import predict_all, unjudged
+from po_optimizer.evaluation.predict import predict_all, unjudged
 from po_optimizer.lms import MeteredLM
 from po_optimizer.optimization.forecast import seconds_per_call
 from po_optimizer.params import FeaturesParams, RoleParams

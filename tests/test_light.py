@@ -69,15 +69,22 @@ def test_finished_runs_are_listed_without_dspy_and_kedro(tmp_path):
     assert loaded(code) <= {"rich"}
 
 
-def test_ollama_is_asked_without_litellm(tmp_path):
+def test_ollama_and_vertex_are_asked_and_priced_without_litellm(tmp_path):
     """LiteLLM's import alone takes three times as long as DSPy's."""
     code = """
+from pathlib import Path
+from pytest import MonkeyPatch
 from po_optimizer.lms import make_lm
 from po_optimizer.params import LMParams
+from tests.servers import google
 from tests.servers.wire import serving
-with serving(lambda prompt: "yes") as server:
-    params = LMParams(provider="ollama", model="m", api_base=server.address)
-    assert make_lm(params, sys.argv[1], run_id="r")("really?") == ["yes"]
+with serving(lambda prompt: "yes") as server, MonkeyPatch.context() as patch:
+    google.log_in(patch, Path(sys.argv[1]), server.address)
+    for provider, model in (("ollama", "m"), ("vertex", "gemini-2.5-flash")):
+        params = LMParams(provider=provider, model=model, api_base=server.address)
+        lm = make_lm(params, sys.argv[1], run_id="r")
+        assert lm("really?") == ["yes"]
+        assert lm.meter.ledger.totals().cost_usd is not None
 """
     assert "litellm" not in loaded(code, str(tmp_path))
 

@@ -154,7 +154,8 @@ class VertexParams(Params):
     """Where Vertex AI answers; credentials are never a parameter."""
 
     project: str | None = None  # null: the credentials' own
-    location: str = "us-central1"  # region, or global
+    # region, us, eu or global; it becomes a part of the address
+    location: Annotated[str, Field(pattern="^[A-Za-z0-9-]+$")] = "us-central1"
 
 
 class PriceParams(Params):

@@ -257,7 +257,7 @@ def _variables(project: Path, address: str) -> dict[str, str]:
         "DO_NOT_TRACK": "true",
         "COLUMNS": "200",
         "OLLAMA_BASE_URL": address,
-        "VERTEXAI_API_BASE": address,  # LiteLLM's
+        "VERTEXAI_API_BASE": address,
     }
 
 

@@ -79,6 +79,25 @@ class AnswerTransport:
             client.close()
 
 
+class JSONTransport(AnswerTransport):
+    """The same for answers in JSON: a cut one is no answer, and DSPy asks again."""
+
+    def stream(self, request: TransportRequest) -> TransportResponse:
+        """The response, which is JSON unless it is an error.
+
+        Raises:
+            dspy.lm15.TransportError: There is none, or none that can be read.
+        """
+        response = super().stream(request)
+        body = response.read()
+        if response.status < _REFUSED:
+            try:
+                json.loads(body)
+            except (ValueError, RecursionError) as error:
+                raise ProtocolError(f"the answer is not JSON: {error}") from error
+        return with_body(response, body)
+
+
 def with_body(response: TransportResponse, body: bytes) -> TransportResponse:
     """The response with this body, which is whole."""
     return TransportResponse(

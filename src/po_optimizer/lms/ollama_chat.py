@@ -11,13 +11,9 @@ References:
 import json
 from typing import Any
 
-from dspy._vendor.lm15.transports import (
-    ProtocolError,
-    TransportRequest,
-    TransportResponse,
-)
+from dspy._vendor.lm15.transports import TransportRequest, TransportResponse
 
-from po_optimizer.lms.http import AnswerTransport, with_body
+from po_optimizer.lms.http import JSONTransport, with_body
 
 _OF_THE_REQUEST = ("model", "tools", "keep_alive", "think")
 _NEEDLESS = ("stream", "stream_options", "n", "tool_choice", "messages")
@@ -29,7 +25,7 @@ _OPTIONS = {
 _FAILED = 400
 
 
-class OllamaTransport(AnswerTransport):
+class OllamaTransport(JSONTransport):
     """An HTTP client to which Ollama looks like a server of OpenAI's protocol.
 
     Args:
@@ -106,10 +102,7 @@ def _message(message: dict[str, Any]) -> dict[str, Any]:
 
 def _from_ollama(answer: bytes) -> bytes:
     """OpenAI's form; what is no answer of Ollama's stays, for DSPy to refuse."""
-    try:
-        document = json.loads(answer)
-    except ValueError as error:
-        raise ProtocolError(f"the answer is no JSON: {error}") from error
+    document = json.loads(answer)
     message = document.get("message") if isinstance(document, dict) else None
     if not isinstance(message, dict):
         return answer

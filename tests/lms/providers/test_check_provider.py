@@ -1,16 +1,12 @@
 """What stands in the way of an LM is said before it is asked, with what mends it."""
 
-import importlib.util
-import sys
-
 import pytest
 
 from po_optimizer.errors import SettingError
 from po_optimizer.lms import make_lm
 from po_optimizer.lms.http import get_json
-from po_optimizer.lms.providers import make_provider, provider_names, vertex
+from po_optimizer.lms.providers import make_provider, provider_names
 from po_optimizer.params import LMParams
-from tests.servers import google
 from tests.servers.wire import serving
 
 KEY = "sk-canary-0123456789"
@@ -166,73 +162,6 @@ def test_server_that_does_not_list_models_is_let_through(server):
     """Gateways need not have /models; the first call will tell."""
     base = f"{server.address}/gateway"
     assert problems(provider="openai", model="m", api_base=base) == {}
-
-
-def test_vertex_that_is_ready_has_no_problem(server, tmp_path, monkeypatch):
-    """Package, credentials and the project that they name are found."""
-    google.log_in(monkeypatch, tmp_path, server.address)
-    params = LMParams(provider="vertex", model="gemini-2.5-flash")
-    checks = make_provider(params).check_provider()
-    assert [c.name for c in checks if c.passed] == [
-        "google_auth_installed",
-        "vertex_credentials",
-        "vertex_project",
-    ]
-    assert checks[-1].value == google.PROJECT
-
-
-def test_missing_google_package_is_named(monkeypatch):
-    """Without it LiteLLM's error would look like a broken connection."""
-    real = importlib.util.find_spec
-    module = sys.modules[vertex.__name__]
-    missing = lambda name: None if name == "google.auth" else real(name)  # noqa: E731
-    monkeypatch.setattr(module, "find_spec", missing)
-    found = problems(provider="vertex", model="gemini-2.5-flash")
-    assert "pip install" in found["google_auth_installed"]
-
-
-def test_package_whose_parent_is_missing_is_not_installed(monkeypatch):
-    """`google` may be missing altogether."""
-    assert not vertex.is_installed("no_such_parent.auth")
-
-
-@pytest.mark.parametrize("content", ["{}", "no json", f'{{"type": "{KEY}"}}'])
-def test_unusable_credentials_say_how_to_log_in(tmp_path, monkeypatch, content):
-    """The file's content is not repeated."""
-    path = tmp_path / "account.json"
-    path.write_text(content)
-    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(path))
-    found = problems(provider="vertex", model="gemini-2.5-flash")
-    assert "gcloud auth application-default login" in found["vertex_credentials"]
-    assert KEY not in str(found)
-
-
-def test_missing_project_names_the_variable(monkeypatch):
-    """Credentials of a person name no project."""
-    monkeypatch.setattr("google.auth.default", lambda scopes: (object(), None))
-    found = problems(provider="vertex", model="gemini-2.5-flash")
-    assert "GCP_PROJECT" in found["vertex_project"]
-
-
-def test_project_and_location_are_named_as_litellm_does():
-    """The project is left out where the credentials know it."""
-    place = {"project": "p", "location": "europe-west1"}
-    params = LMParams(provider="vertex", model="g", vertex=place)
-    assert make_provider(params).request_arguments() == {
-        "vertex_project": "p",
-        "vertex_location": "europe-west1",
-    }
-    bare = LMParams(provider="vertex", model="g")
-    assert make_provider(bare).request_arguments() == {"vertex_location": "us-central1"}
-
-
-def test_vertex_price_comes_from_the_table():
-    """Known models have a price, unknown ones have None, which is not zero."""
-    listed = make_provider(LMParams(provider="vertex", model="gemini-2.5-flash"))
-    dollars = listed.cost(1_000_000, 0)
-    assert dollars is not None and 0.01 < dollars < 10
-    unlisted = make_provider(LMParams(provider="vertex", model="no-such-model"))
-    assert unlisted.cost(10, 10) is None
 
 
 def test_answer_that_is_no_json_has_no_document(server):

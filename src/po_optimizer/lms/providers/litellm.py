@@ -6,7 +6,7 @@ here does not.
 """
 
 import os
-from typing import Any, ClassVar
+from typing import Any
 
 import httpx
 from dspy.clients._http import retry_after_seconds
@@ -131,15 +131,7 @@ _TAKE_A_CLIENT = {
 
 
 class LiteLLM(Provider):
-    """A cloud by LiteLLM's model string, such as anthropic/claude-sonnet-4-5.
-
-    Attributes:
-        sends_key: The key of the configuration is for it.
-        billed_as: LiteLLM's word in the price table; None: that of the entry.
-    """
-
-    sends_key: ClassVar[bool] = True
-    billed_as: ClassVar[str | None] = None
+    """A cloud by LiteLLM's model string, such as anthropic/claude-sonnet-4-5."""
 
     def connect(self) -> Any:
         """An engine that asks by way of LiteLLM.
@@ -159,7 +151,7 @@ class LiteLLM(Provider):
         options: dict[str, Any] = {"timeout": params.timeout_seconds}
         if params.api_base is not None:
             options["api_base"] = params.api_base
-        if self._api_key is not None and self.sends_key:
+        if self._api_key is not None:
             options["api_key"] = self._api_key
         engine = LiteLLMEngine(**options)
         if self.model.partition("/")[0] in _TAKE_A_CLIENT:
@@ -218,14 +210,14 @@ class LiteLLM(Provider):
     def list_price(self, prompt: int, completion: int) -> float | None:
         """By LiteLLM's price table as installed."""
         litellm, model = _litellm(), self.params.model
-        names = (self.model, model, model.partition("/")[2])
+        names = (model, model.partition("/")[2])
         priced = next((name for name in names if name in litellm.model_cost), None)
         if priced is None:
             return None
         entry = litellm.model_cost[priced]
         dollars = litellm.cost_per_token(
-            model=model if self.billed_as else priced,
-            custom_llm_provider=self.billed_as or entry.get("litellm_provider"),
+            model=priced,
+            custom_llm_provider=entry.get("litellm_provider"),
             prompt_tokens=prompt,
             completion_tokens=completion,
         )

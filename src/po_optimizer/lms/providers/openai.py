@@ -5,7 +5,7 @@ from typing import Any
 
 from po_optimizer.errors import SettingError
 from po_optimizer.lms.check import Check, check
-from po_optimizer.lms.http import AnswerTransport, get_json
+from po_optimizer.lms.http import JSONTransport, get_json
 from po_optimizer.lms.providers.base import Provider
 
 _REFUSED = {401, 403}
@@ -90,7 +90,7 @@ def openai_engine(address: str, api_key: str | None, seconds: float) -> Any:
         env={},  # an OPENAI_API_KEY lying about is not for this server
         base_urls={"openai-chat": with_v1(address)},
         api_keys={"openai-chat": api_key or "none"},
-        transport=AnswerTransport(seconds),
+        transport=JSONTransport(seconds),
     )
     return LM15Engine(config)
 

@@ -1,95 +1,254 @@
-"""Vertex AI: package, credentials and project, before anything is paid."""
+"""Vertex AI: Gemini, Claude and open models in Google's cloud, by DSPy's own client.
+
+References:
+    Requests: https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference
+"""
 
 import os
-from collections.abc import Iterator
-from importlib.util import find_spec
+import threading
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
+from dspy._vendor.lm15.cloud.hosts import join_endpoint, location_host
+from dspy._vendor.lm15.credentials import BearerToken
+from dspy.clients.costs import estimate_cost
+from dspy.clients.engines.lm15_engine import LM15Engine
+from dspy.lm15 import (
+    AuthError,
+    InvalidRequestError,
+    Message,
+    Request,
+    Response,
+    RouterConfig,
+    TextPart,
+    TransportError,
+    Usage,
+    request_from_openai_chat,
+)
+
+from po_optimizer.errors import SettingError
 from po_optimizer.lms.check import Check, check
-from po_optimizer.lms.providers.litellm import LiteLLM
+from po_optimizer.lms.http import JSONTransport
+from po_optimizer.lms.providers.base import Provider
+from po_optimizer.params import LMParams, VertexParams
 
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+_LOG_IN = "Log in: gcloud auth application-default login; or name a key file."
+_GEMINI, _CLAUDE, _OPEN = "vertex", "vertex-anthropic", "openai-chat"
+"""DSPy's names of its doors; open models are asked by OpenAI's protocol."""
+_CONTEXT_TOKENS = {_GEMINI: 1_000_000, _CLAUDE: 200_000}
+_OPTIONS = (
+    *("reasoning_effort", "seed", "stop", "top_p", "top_k", "service_tier"),
+    *("frequency_penalty", "presence_penalty"),
+)
+"""Of `lm.extra`: what DSPy knows how to say to each model; the rest goes as it is."""
 
 
-class Vertex(LiteLLM):
+class Vertex(Provider):
     """Google's cloud; it uses credentials instead of a key."""
 
     prefix = "vertex_ai"
-    sends_key = False
-    billed_as = "vertex_ai"
+    address_variable = "VERTEXAI_API_BASE"
+
+    @classmethod
+    def params_of(cls, name: str) -> LMParams | None:
+        """LiteLLM's strings for Gemini and Claude, asked without LiteLLM."""
+        word, _, model = name.partition("/")
+        if word != cls.prefix or not model.startswith(("gemini", "claude")):
+            return None
+        variables = os.environ
+        location = variables.get("VERTEX_LOCATION") or variables.get(
+            "VERTEXAI_LOCATION"
+        )
+        return LMParams(
+            provider="vertex",
+            model=model,
+            api_base=variables.get(cls.address_variable) or None,
+            adapter="chat",
+            context_tokens=_CONTEXT_TOKENS[_door(model)],
+            max_tokens=8000,
+            vertex=VertexParams(
+                project=variables.get("GCP_PROJECT")
+                or variables.get("VERTEXAI_PROJECT"),
+                location=location or VertexParams().location,
+            ),
+        )
+
+    def connect(self) -> Any:
+        """DSPy's own client, with tokens of the application-default credentials.
+
+        Raises:
+            SettingError: A check did not pass.
+        """
+        for finding in self.check_provider():
+            if not finding.passed:
+                raise finding.as_error()
+        credentials, own_project = _log_in()
+        place, door = self.params.vertex, _door(self.params.model)
+        project = place.project or own_project
+        address = self.params.api_base
+        if door == _OPEN:
+            root = address or f"https://{location_host(place.location)}"
+            path = f"v1/projects/{project}/locations/{place.location}/endpoints/openapi"
+            address = join_endpoint(root, path)
+        settings = {"project": project, "location": place.location}
+        config = RouterConfig(
+            env={},
+            api_keys={door: _tokens(credentials)},
+            base_urls={door: address} if address else None,
+            settings=None if door == _OPEN else {door: settings},
+            transport=JSONTransport(self.params.timeout_seconds),
+        )
+        return VertexEngine(config, f"{door}:{self.params.model}", self._options())
+
+    def _options(self) -> dict[str, Any]:
+        """What `lm.extra` says in OpenAI's words, as fields of a request's config."""
+        named = {
+            name: self.params.extra[name]
+            for name in _OPTIONS
+            if name in self.params.extra
+        }
+        body = {"model": "m", "messages": [{"role": "user", "content": ""}], **named}
+        try:
+            config = request_from_openai_chat(body).config
+        except (ValueError, TypeError) as error:
+            raise SettingError(
+                "lm.extra", named, str(error), "Correct the value, or leave it out."
+            ) from error
+        fields = (name.replace("reasoning_effort", "reasoning") for name in named)
+        return {name: getattr(config, name) for name in fields}
 
     def request_arguments(self) -> dict[str, Any]:
-        """Project and location, as LiteLLM names them, and the caller's own."""
-        place = self.params.vertex
-        arguments: dict[str, Any] = {"vertex_location": place.location}
-        arguments.update(self.params.extra)
-        if place.project is not None:
-            arguments.setdefault("vertex_project", place.project)
-        return arguments
+        """The caller's own, by the names of the model's maker, as `safetySettings`."""
+        return {k: v for k, v in self.params.extra.items() if k not in _OPTIONS}
 
     def check_provider(self) -> list[Check]:
         """Package, credentials, project; the first that is missing ends the list."""
-        checks = []
-        for finding in self._checks():
-            checks.append(finding)
-            if not finding.passed:
-                break
-        return checks
-
-    def _checks(self) -> Iterator[Check]:
-        yield _package()
-        credentials, own_project = _credentials()
-        yield credentials
-        params = self.params
-        configured = params.extra.get("vertex_project") or params.vertex.project
-        project = configured or own_project
-        yield check(
+        try:
+            import google.auth  # noqa: PLC0415 -- an optional extra
+        except ImportError:
+            return [_package("it is not installed")]
+        own_project, problem = None, ""
+        try:
+            _, own_project = _log_in()
+        except (google.auth.exceptions.GoogleAuthError, OSError, ValueError) as error:
+            # the error of a malformed file may repeat what stands in it
+            problem = f"there are none that can be used ({type(error).__name__})"
+        credentials = check(
+            "vertex_credentials",
+            "GOOGLE_APPLICATION_CREDENTIALS",
+            os.environ.get("GOOGLE_APPLICATION_CREDENTIALS"),
+            "application-default credentials",
+            problem=problem,
+            remedy=_LOG_IN,
+        )
+        if problem:
+            return [_package(), credentials]
+        project = self.params.vertex.project or own_project
+        pays = check(
             "vertex_project",
             "lm.vertex.project",
-            str(project) if project else None,
+            project,
             "a Google Cloud project",
             problem="" if project else "nothing says which project pays",
             remedy="Set GCP_PROJECT=<project id> in the environment.",
         )
+        return [_package(), credentials, pays]
+
+    def list_price(self, prompt: int, completion: int) -> float | None:
+        """By LiteLLM's price table as DSPy brings it, which needs no LiteLLM."""
+        model = self.params.model
+        response = Response(
+            id=None,
+            model=model,
+            message=Message(role="assistant", parts=(TextPart(text=""),)),
+            finish_reason="stop",
+            usage=Usage(input_tokens=prompt, output_tokens=completion),
+        )
+        dollars: float | None = estimate_cost(
+            response, provider=_GEMINI, requested_model=model
+        )[0]
+        return dollars
 
 
-def _package() -> Check:
-    installed = is_installed("google.auth") and is_installed("requests")
+class VertexEngine:
+    """DSPy's engine for one model of Vertex AI.
+
+    Args:
+        config: How it is reached.
+        model: DSPy's name of the door, a colon, Google's name of the model.
+        options: Fields of each request's config.
+    """
+
+    def __init__(
+        self, config: RouterConfig, model: str, options: dict[str, Any]
+    ) -> None:
+        self._engine = LM15Engine(config)
+        self._model = model
+        self._options = options
+
+    def complete(self, request: Request) -> Response:
+        """The answer; thoughts count as written tokens, for they are paid as such."""
+        config = replace(request.config, **self._options)
+        request = replace(request, model=self._model, config=config)
+        try:
+            answer: Response = self._engine.complete(request)
+        except InvalidRequestError as error:
+            if (
+                error.status is None
+            ):  # no error of HTTP, but a reason in the text's place
+                error.provider_code = "content_filter"
+            raise
+        usage = answer.usage
+        if self._model.startswith(f"{_GEMINI}:") and usage.reasoning_tokens:
+            written = (usage.output_tokens or 0) + usage.reasoning_tokens
+            answer = replace(answer, usage=replace(usage, output_tokens=written))
+        return answer
+
+
+def _door(model: str) -> str:
+    if model.startswith("claude"):
+        return _CLAUDE
+    return _OPEN if "/" in model else _GEMINI  # as meta/llama-3.3-70b-instruct-maas
+
+
+def _package(problem: str = "") -> Check:
     return check(
         "google_auth_installed",
         "lm.provider",
         "vertex",
         "the package google-auth",
-        problem="" if installed else "it is not installed",
+        problem=problem,
         remedy="Install it: pip install 'po-optimizer[vertex]'",
     )
 
 
-def is_installed(package: str) -> bool:
-    """Whether a package can be imported; it is not."""
-    try:
-        return find_spec(package) is not None
-    except ModuleNotFoundError:  # the parent package is missing
-        return False
-
-
-def _credentials() -> tuple[Check, str | None]:
-    """The check of the credentials, and the project that they name."""
+def _log_in() -> tuple[Any, str | None]:
+    """The application-default credentials, and the project that they name."""
     import google.auth  # noqa: PLC0415 -- an optional extra
-    from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415
 
-    project, problem = None, ""
-    try:
-        _, project = google.auth.default(scopes=[_SCOPE])
-    except (GoogleAuthError, OSError, ValueError) as error:
-        # the error of a malformed file may repeat what stands in it
-        problem = f"there are none that can be used ({type(error).__name__})"
-    finding = check(
-        "vertex_credentials",
-        "GOOGLE_APPLICATION_CREDENTIALS",
-        os.environ.get("GOOGLE_APPLICATION_CREDENTIALS"),
-        "application-default credentials",
-        problem=problem,
-        remedy="Log in: gcloud auth application-default login; or name a key file.",
-    )
-    return finding, project
+    credentials, project = google.auth.default(scopes=[_SCOPE])
+    return credentials, project
+
+
+def _tokens(credentials: Any) -> Callable[[], BearerToken]:
+    """Gives the token of the credentials, a new one before the old one ends."""
+    from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415
+    from google.auth.transport.requests import Request as Web  # noqa: PLC0415
+
+    lock, web = threading.Lock(), Web()
+
+    def token() -> BearerToken:
+        with lock:
+            if not credentials.valid:
+                try:
+                    credentials.refresh(web)
+                except GoogleAuthError as error:
+                    problem = f"Google gave no token ({error.args[0]})"
+                    if error.retryable:
+                        raise TransportError(problem) from error
+                    raise AuthError(f"{problem}. {_LOG_IN}") from error
+            return BearerToken(credentials.token)
+
+    return token

@@ -17,7 +17,7 @@ from kedro.io import CatalogProtocol, MemoryDataset, memory_dataset
 from kedro.pipeline import Pipeline
 
 from po_optimizer.config_loader import ProjectConfigLoader
-from po_optimizer.console.live import ClockBar, show
+from po_optimizer.console.live import StageBar, show
 from po_optimizer.console.logs import escape_logs, tolerate_log_failure, use_console
 from po_optimizer.console.next_step import Invocation
 from po_optimizer.console.summary import show_summary, warn_of_kept_outputs
@@ -156,7 +156,7 @@ class RunHooks:
     def before_dataset_saved(self, dataset_name: str) -> None:
         """Shows that a program is being stored: it is read back in another process."""
         if dataset_name in _STORED:
-            bar = ClockBar(f"store {dataset_name}", _STORE_SECONDS)
+            bar = StageBar(f"store {dataset_name}", seconds=_STORE_SECONDS)
             self._storing.enter_context(show(bar))
 
     @hook_impl

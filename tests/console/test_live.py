@@ -6,7 +6,6 @@ import pytest
 from rich.console import Console
 
 from po_optimizer.console.live import (
-    ClockBar,
     OptimizationView,
     StageBar,
     minutes,
@@ -114,7 +113,10 @@ def test_a_bar_counts_steps_that_took_time(clock):
 
 def test_a_bar_of_unknown_steps_goes_by_the_clock(clock):
     """It says how long it may take yet, then how long it has taken."""
-    bar, console = ClockBar("preflight", 75.0), Console(file=io.StringIO(), width=80)
+    bar, console = (
+        StageBar("preflight", seconds=75.0),
+        Console(file=io.StringIO(), width=80),
+    )
     clock.append(15.0)
     console.print(bar)
     clock.append(80.0)

@@ -42,11 +42,12 @@ class StageBar:
 
     Args:
         name: Of the stage.
-        total: Steps that it has; the last one ends it.
+        total: Steps that it has; the last one ends it. 0: nobody counts them, and the
+            bar goes by the clock.
         seconds: It takes at most, by the forecast; None: unknown.
     """
 
-    def __init__(self, name: str, total: int, seconds: float | None = None) -> None:
+    def __init__(self, name: str, total: int = 0, seconds: float | None = None) -> None:
         self.name, self.total, self.seconds = name, total, seconds
         self.done = self.kept = 0
         self.detail = ""
@@ -66,11 +67,16 @@ class StageBar:
             self._pace = elapsed, elapsed / done * max(0, total - done)
 
     def __rich__(self) -> RenderableType:
-        """The stage at this moment."""
-        total = max(1, self.total)
+        """The stage at this moment; a bar without total and seconds only moves."""
+        bar, count = ProgressBar(self.total, self.done, width=20), ""
+        if self.total:
+            count = f"{self.done} of {self.total}"
+        else:
+            elapsed, most = time.monotonic() - self._clock, self.seconds or 0.0
+            bar = ProgressBar(most or None, min(elapsed, 0.95 * most), width=20)
         line = Table.grid(padding=(0, 2))
-        bar = ProgressBar(total, self.done, width=20)
-        line.add_row(self.name, bar, f"{self.done} of {self.total}", self.time_left())
+        counts = [count] if count else []
+        line.add_row(self.name, bar, *counts, self.time_left())
         return Group(line, Text(f"  {self.detail}", "dim")) if self.detail else line
 
     def time_left(self) -> str:
@@ -83,26 +89,6 @@ class StageBar:
         if self.seconds is not None and self.seconds > elapsed:
             return f"at most {minutes(self.seconds - elapsed)} left"
         return f"since {minutes(elapsed)}"
-
-
-class ClockBar(StageBar):
-    """A stage whose steps nobody counts: its bar goes by the clock.
-
-    Args:
-        name: Of the stage.
-        seconds: It will take.
-    """
-
-    def __init__(self, name: str, seconds: float) -> None:
-        super().__init__(name, 0, seconds)
-
-    def __rich__(self) -> RenderableType:
-        """The stage at this moment; it ends when it ends."""
-        elapsed, most = time.monotonic() - self._clock, self.seconds or 0.0
-        line = Table.grid(padding=(0, 2))
-        bar = ProgressBar(max(most, 1.0), min(elapsed, 0.95 * most), width=20)
-        line.add_row(self.name, bar, self.time_left())
-        return line
 
 
 @contextmanager
@@ -134,7 +120,6 @@ def watch(
     records: Generator[PredictionRecord, None, None],
     stage: str,
     n: int,
-    seconds: float | None = None,
 ) -> Iterator[PredictionRecord]:
     """Passes an evaluation's records on and shows how far it is.
 
@@ -145,9 +130,8 @@ def watch(
         records: They are made while they are passed on.
         stage: What the lines begin with.
         n: Records to come.
-        seconds: They take at most; None: unknown.
     """
-    bar, counts, begun = StageBar(stage, n, seconds), Counter[str](), time.monotonic()
+    bar, counts, begun = StageBar(stage, n), Counter[str](), time.monotonic()
     line, since = 0, begun
     with closing(records), show(bar) as on_terminal:
         for record in records:
@@ -195,7 +179,7 @@ class OptimizationView:
     """
 
     def __init__(self) -> None:
-        self._bar = StageBar("optimize", 0)
+        self._bar = StageBar("optimize")
         self._run: Started | None = None
         self._scores: list[float] = []
         self._best: float | None = None

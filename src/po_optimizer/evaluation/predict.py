@@ -20,7 +20,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from itertools import islice, repeat
 from queue import SimpleQueue
-from typing import Any, Literal
+from typing import Any
 
 import dspy
 from dspy.utils.exceptions import (
@@ -67,7 +67,7 @@ def predict_all(
     *,
     n: int,
     stage: str,
-    which: Literal["baseline", "optimized", "champion"] = "baseline",
+    which: Which = "baseline",
     repeats: int = 1,
     groups: Iterable[str | None] | None = None,
     strata: Sequence[str] = (),

@@ -14,7 +14,6 @@ from po_optimizer.roles.record import (
     input_columns,
     input_names,
     load_record_type,
-    required_columns,
     stratum_of,
 )
 from po_optimizer.roles.score import Score
@@ -32,6 +31,5 @@ __all__ = [
     "load_metric",
     "load_record_type",
     "make_program",
-    "required_columns",
     "stratum_of",
 ]

@@ -151,10 +151,10 @@ def load_record_type(role: RoleParams) -> RecordType:
         SettingError: `role.record` lacks a method, or the inputs are unknown.
     """
     if not role.record:
-        inputs, required = _input_columns(role)
-        return Columns(
-            inputs, (*required, *role.outputs), tuple(role.stratum), role.group
-        )
+        inputs = input_columns(role)
+        required = [name for name, is_required in inputs.items() if is_required]
+        needed = (*required, *role.outputs)
+        return Columns(tuple(inputs), needed, tuple(role.stratum), role.group)
     cls = import_object("role.record", role.record)
     missing = [n for n in ("model_validate", "to_example") if not hasattr(cls, n)]
     if missing:
@@ -169,41 +169,25 @@ def stratum_of(record: Record) -> tuple[str, ...]:
     return stratum
 
 
-def input_columns(role: RoleParams) -> tuple[str, ...]:
-    """The columns that the role's program takes.
-
-    Raises:
-        SettingError: Neither `role.inputs` nor the program names them.
-    """
-    return _input_columns(role)[0]
-
-
-def required_columns(role: RoleParams) -> tuple[str, ...]:
-    """Those of `input_columns` without which the program cannot be asked."""
-    return _input_columns(role)[1]
-
-
-def _input_columns(role: RoleParams) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The columns that the program takes, and those that it requires.
+def input_columns(role: RoleParams) -> dict[str, bool]:
+    """The columns that the role's program takes, and whether it requires each.
 
     Raises:
         SettingError: Neither `role.inputs` nor the program names them.
     """
     if role.inputs:
-        return tuple(role.inputs), tuple(role.inputs)
-    target = import_object("role.program", role.program)
-    if not isinstance(target, type | dspy.Module):
-        target = make_program(role)
-    parameters = _forward_parameters(target)
-    if parameters:
-        required = [p.name for p in parameters if p.default is p.empty]
-        return tuple(p.name for p in parameters), tuple(required)
-    fields = tuple(input_names(make_program(role)))
+        return dict.fromkeys(role.inputs, True)
+    program = import_object("role.program", role.program)
+    if not isinstance(program, type | dspy.Module):
+        program = make_program(role)
+    if parameters := _forward_parameters(program):
+        return {p.name: p.default is p.empty for p in parameters}
+    fields = input_names(make_program(role) if isinstance(program, type) else program)
     if not fields:
         problem = f"the inputs of {role.program} stand in no signature"
         remedy = "Name the columns that it takes, as in role.inputs=[question]."
         raise SettingError("role.inputs", role.inputs, problem, remedy)
-    return fields, fields
+    return dict.fromkeys(fields, True)
 
 
 def input_names(program: dspy.Module) -> list[str]:

@@ -3,9 +3,8 @@
 import json
 import re
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import dspy
 
@@ -14,12 +13,11 @@ from po_optimizer.datasets.record_stream import RecordStream
 from po_optimizer.errors import PoOptimizerError
 from po_optimizer.evaluation.judge import judge_programs
 from po_optimizer.evaluation.predict import predict_all
-from po_optimizer.evaluation.predictions import Predictions
+from po_optimizer.evaluation.predictions import Predictions, Which
 from po_optimizer.evaluation.promotion import Champion, Promotion, check_fail_below
 from po_optimizer.evaluation.score_report import Origin, RunUsage, ScoreReport
 from po_optimizer.lms import MeteredLM
 from po_optimizer.lms.usage import Usage
-from po_optimizer.optimization.forecast import seconds_per_call
 from po_optimizer.params import EvaluateParams, PromotionParams, RoleParams
 from po_optimizer.persistence import extract_program_components, get_provenance
 from po_optimizer.persistence.prompts import prompt_hashes
@@ -59,49 +57,42 @@ def predict_programs(
             f"evaluate: no optimized program is stored for {task_lm.slug}. "
             "Make one with the same --env: kedro run --pipeline=persist"
         )
-    predict = partial(
-        _predict,
-        testset=testset,
-        lm=task_lm,
-        role=role,
-        repeats=evaluate.repeats,
-    )
     champion = champion_program
     if champion and prompt_hashes(champion) == prompt_hashes(optimized_program):
         champion = None
+
+    def predict(program: dspy.Module, which: Which) -> Answers:
+        return _predict(program, which, testset, task_lm, role, evaluate.repeats)
+
     return (
-        predict(make_program(role, task_lm), which="baseline"),
-        predict(optimized_program, which="optimized"),
-        predict(champion, which="champion") if champion else iter(()),
+        predict(make_program(role, task_lm), "baseline"),
+        predict(optimized_program, "optimized"),
+        predict(champion, "champion") if champion else iter(()),
     )
 
 
 def _predict(
     program: dspy.Module,
-    *,
+    which: Which,
     testset: RecordStream,
     lm: MeteredLM,
     role: RoleParams,
     repeats: int,
-    which: Literal["baseline", "optimized", "champion"],
 ) -> Answers:
-    n, per_call = len(testset), seconds_per_call(lm)
-    n_calls = n * repeats * max(1, len(program.predictors()))
+    n, record_type, stage = len(testset), load_record_type(role), f"evaluate {which}"
     predictions = predict_all(
         program,
-        iter_examples(testset, load_record_type(role)),
+        iter_examples(testset, record_type),
         load_metric(role),
         lm,
-        stage=f"evaluate {which}",
+        stage=stage,
         n=n,
         which=which,
         repeats=repeats,
-        groups=iter_groups(testset, load_record_type(role)),
+        groups=iter_groups(testset, record_type),
         strata=role.stratum,
     )
-    shown = watch(
-        predictions, f"evaluate {which}", n, n_calls * per_call / lm.num_threads
-    )
+    shown = watch(predictions, stage, n)
     return (record.model_dump(mode="json") for record in shown)
 
 

@@ -7,10 +7,9 @@ import dspy
 import yaml
 from dspy.utils.exceptions import AdapterParseError, LMInvalidRequestError
 
-from po_optimizer.console.live import ClockBar, show
+from po_optimizer.console.live import StageBar, show
 from po_optimizer.errors import PoOptimizerError
 from po_optimizer.lms import MeteredLM, StopRun, use_lm
-from po_optimizer.optimization.forecast import seconds_per_call
 from po_optimizer.product_owner.doubts import doubts_about
 from po_optimizer.product_owner.request import read_request
 
@@ -35,9 +34,7 @@ def write_vision_and_review(
     for warning in request.warnings:
         logger.warning("%s", warning)
     try:
-        n_calls = max(1, len(chosen_program.predictors()))
-        bar = ClockBar("integrate", n_calls * seconds_per_call(task_lm))
-        with show(bar), use_lm(task_lm, stage="integrate"):
+        with show(StageBar("integrate")), use_lm(task_lm, stage="integrate"):
             prediction = chosen_program(**request.inputs)
             task_lm.meter.check()  # a Ctrl-C came while it answered
         vision = prediction.product_vision.updated_now()

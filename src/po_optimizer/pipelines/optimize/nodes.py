@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from po_optimizer.api.optimized import search
-from po_optimizer.console.live import ClockBar, show
+from po_optimizer.console.live import StageBar, show
 from po_optimizer.datasets.record_stream import RecordStream
 from po_optimizer.lms import MeteredLM
 from po_optimizer.optimization import (
@@ -46,7 +46,7 @@ def run_preflight(
 ) -> dict[str, Any]:
     """The preflight report; raises what would make the optimization fail later."""
     job = _job(trainset, valset, task_lm, prompt_lm, role, optimize_params)
-    with show(ClockBar("preflight", _PROBED * seconds_per_call(task_lm))):
+    with show(StageBar("preflight", seconds=_PROBED * seconds_per_call(task_lm))):
         report = preflight(
             job,
             testset=to_examples(testset, load_record_type(role)),
@@ -75,7 +75,7 @@ def make_forecast(
     expected = forecast(
         job, report, n_evaluated=n_evaluated, n_used=1 if role.integration else 0
     )
-    with show(ClockBar("forecast", expected.seconds / 5)):
+    with show(StageBar("forecast", seconds=expected.seconds / 5)):
         expected = with_headroom(job, expected)
     return expected.model_dump(mode="json")
 

@@ -11,11 +11,10 @@ from po_optimizer.console.live import watch
 from po_optimizer.errors import SettingError, listed
 from po_optimizer.evaluation.predict import predict_all, unjudged
 from po_optimizer.lms import MeteredLM
-from po_optimizer.optimization.forecast import seconds_per_call
 from po_optimizer.params import FeaturesParams, RoleParams
 from po_optimizer.persistence import extract_program_components, get_provenance
 from po_optimizer.records import Table, read_table
-from po_optimizer.roles import input_columns, make_program, required_columns
+from po_optimizer.roles import input_columns, make_program
 
 logger = getLogger(__name__)
 
@@ -48,21 +47,21 @@ def answer_inputs(
 
     A row on which the program fails has a reason in place of outputs.
     """
+    columns = input_columns(role)
     if prediction_inputs is None:
         raise SettingError(
             "predict.inputs",
             None,
             "no file of inputs is named",
             "Name one, as in --params predict.inputs=rows.csv: a column for each of "
-            f"{', '.join(input_columns(role))}.",
+            f"{', '.join(columns)}.",
         )
     table = read_table(prediction_inputs, "predict.inputs")
     rows = list(_usable_rows(table))
-    columns = input_columns(role)
-    _check_columns(rows, required_columns(role), table.source)
+    required = [name for name, is_required in columns.items() if is_required]
+    _check_columns(rows, required, table.source)
     program = extract_program_components(chosen_program)["fingerprint"]
     origin = {"program": choice["program"], "fingerprint": program, "lm": task_lm.slug}
-    n_calls = len(rows) * max(1, len(chosen_program.predictors()))
     predictions = predict_all(
         chosen_program,
         (_example(row, columns) for row in rows),
@@ -71,7 +70,7 @@ def answer_inputs(
         stage="predict",
         n=len(rows),
     )
-    seconds = n_calls * seconds_per_call(task_lm) / task_lm.num_threads
+    shown = watch(predictions, "predict", len(rows))
     return (
         {
             "inputs": row,
@@ -80,9 +79,7 @@ def answer_inputs(
             "reason": prediction.reason,
             **origin,
         }
-        for row, prediction in zip(
-            rows, watch(predictions, "predict", len(rows), seconds), strict=True
-        )
+        for row, prediction in zip(rows, shown, strict=True)
     )
 
 

@@ -64,7 +64,7 @@ npm:
 
 test-servers: install npm  ## whole runs on LM servers, also others' (npm); commands of the README
 	npm install --no-audit --no-fund --no-save --silent --prefix tests/servers/aimock @copilotkit/aimock@1.43.0
-	$(BIN)/python -m pytest -m servers tests/servers --numprocesses 2 --dist loadfile --quiet
+	$(BIN)/python -m pytest -m servers tests/servers tests/roles --numprocesses 2 --dist loadfile --quiet
 
 test-docs: install  ## type every command of the guides and the reference
 	$(BIN)/python -m pytest -m docs tests/servers --numprocesses 2 --dist loadfile --quiet

@@ -73,17 +73,6 @@ def test_catalog_of_an_environment_resolves(environment):
     assert {"task_lm", "optimized_program", "product_vision"} <= set(made.keys())
 
 
-@pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_program_of_each_model_has_its_own_folder(environment):
-    """Two environments with different LMs never write into one another's folder."""
-    loader = configuration(environment)
-    lm = task_lm_params(loader["parameters"])
-    path = loader["catalog"]["optimized_program"]["filepath"]
-    role, slug = path.split("/")[-3:-1]
-    assert role == "product_owner"
-    assert slug.startswith(lm.provider)
-
-
 def test_environment_says_what_its_name_says():
     """An environment named after a model chooses that model."""
     for environment in ENVIRONMENTS:

@@ -2,17 +2,12 @@
 
 import click
 import pytest
-from click.testing import CliRunner
 from kedro.io import DatasetError
 
-from po_optimizer.__main__ import group
 from po_optimizer.cli import RunError, run, split_params, with_plain_errors
 from po_optimizer.errors import BelowBoundError, PoOptimizerError
 from po_optimizer.lms import LMUnreachable
-from po_optimizer.persistence import save_program
-from po_optimizer.roles import make_program
 from tests.faces.project import copy_project, kedro
-from tests.test_small_role import ROLE
 
 
 def test_mistake_is_one_line_of_a_real_command(tmp_path):
@@ -73,35 +68,6 @@ def test_traceback_can_be_asked_for(monkeypatch):
     monkeypatch.setenv("PO_TRACEBACK", "1")
     with pytest.raises(PoOptimizerError):
         failing(PoOptimizerError("expected"))()
-
-
-@pytest.fixture
-def stored(tmp_path):
-    """The path of a stored program, as a versioned dataset lays it out."""
-    path = tmp_path / "program.json" / "2026-01-01" / "program.json"
-    path.parent.mkdir(parents=True)
-    save_program(make_program(ROLE), path, dill="off", verify="inline")
-    return path
-
-
-@pytest.mark.parametrize("level", [0, 2])
-def test_show_prints_the_prompt(stored, level):
-    """A document, or the newest version of a versioned one, is shown."""
-    path = [stored, *stored.parents][level]
-    done = CliRunner().invoke(group, ["show", str(path)])
-    assert done.exit_code == 0, done.output
-    assert "Name the product and up to three tags." in done.output
-    assert "text -> label; demos: 0" in done.output
-
-
-def test_show_refuses_what_is_no_program(tmp_path):
-    """A damaged document and an empty folder are told as such."""
-    broken = tmp_path / "broken.json"
-    broken.write_text("{}")
-    for path in (broken, tmp_path):
-        done = CliRunner().invoke(group, ["show", str(path)])
-        assert done.exit_code == 1
-        assert "Error: path=" in done.output
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,12 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from po_optimizer.evaluation.estimates import Estimate
 from po_optimizer.lms.visible import visible
 from po_optimizer.persistence.format import read_local
 from po_optimizer.persistence.outline import outline_program
 from po_optimizer.reporting.runs import (
     KeptRun,
+    RunSummary,
     demote,
     find_run,
     list_runs,
@@ -50,8 +50,9 @@ def diff(reporting: Path, first: str, second: str) -> None:
     table.add_column("")
     for kept in pair:
         table.add_column(_name(kept, reporting), overflow="fold")
-    for label, cells in _facts(pair).items():
-        table.add_row(label, *cells)
+    facts = [_facts(kept.summary) for kept in pair]
+    for label in facts[0]:
+        table.add_row(label, *(values[label] for values in facts))
     prompts = [_prompts(kept) for kept in pair]
     for path in dict.fromkeys(path for prompt in prompts for path in prompt):
         table.add_row(path, *(prompt.get(path, "-") for prompt in prompts))
@@ -112,13 +113,12 @@ def _show(kept_runs: list[KeptRun], reporting: Path) -> None:
         return
     table = Table()
     table.add_column("run", no_wrap=True)  # it is copied from here
-    for name in _facts(kept_runs[:1]):
+    for name in _facts(kept_runs[0].summary):
         table.add_column(name, overflow="fold")
     for kept in kept_runs:
-        facts = _facts([kept])
         mark = " *" if kept.is_champion() else ""
-        row = [cells[0] for cells in facts.values()]
-        table.add_row(f"{_name(kept, reporting)}{mark}", *row)
+        facts = _facts(kept.summary)
+        table.add_row(f"{_name(kept, reporting)}{mark}", *facts.values())
     _print(table)
     click.echo("* promoted")
 
@@ -131,19 +131,16 @@ def _print(table: Table) -> None:
     console.print(table)
 
 
-def _facts(pair: list[KeptRun]) -> dict[str, list[str]]:
-    summaries = [kept.summary for kept in pair]
+def _facts(summary: RunSummary) -> dict[str, str]:
+    cost = summary.usage.cost_usd
     return {
-        "optimizer": [summary.optimizer or "-" for summary in summaries],
-        "train/val/test": [_sizes(summary.sizes) for summary in summaries],
-        "score": [_estimate(one.score, "{:.3f}") for one in summaries],
-        "uplift": [_estimate(one.uplift, "{:+.3f}") for one in summaries],
-        "decision": [one.decision for one in summaries],
-        "calls": [str(one.usage.paid) for one in summaries],
-        "US dollars": [
-            "unknown" if one.usage.cost_usd is None else f"{one.usage.cost_usd:.4f}"
-            for one in summaries
-        ],
+        "optimizer": summary.optimizer or "-",
+        "train/val/test": _sizes(summary.sizes),
+        "score": summary.score.describe(),
+        "uplift": summary.uplift.describe("+.3f", "+.3f"),
+        "decision": summary.decision,
+        "calls": str(summary.usage.paid),
+        "US dollars": "unknown" if cost is None else f"{cost:.4f}",
     }
 
 
@@ -160,16 +157,6 @@ def _prompts(kept: KeptRun) -> dict[str, str]:
         )
         for predictor in outline_program(read_local(document))
     }
-
-
-def _estimate(estimate: Estimate, pattern: str) -> str:
-    if estimate.mean is None:
-        return "-"
-    mean = pattern.format(estimate.mean)
-    span = estimate.interval
-    if span is None:
-        return mean
-    return f"{mean} ({pattern.format(span.low)} to {pattern.format(span.high)})"
 
 
 def _name(kept: KeptRun, reporting: Path) -> str:

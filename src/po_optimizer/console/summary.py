@@ -17,6 +17,7 @@ from po_optimizer.console.live import cost, minutes
 from po_optimizer.console.next_step import Invocation, program
 from po_optimizer.console.start import BEGUN
 from po_optimizer.errors import listed
+from po_optimizer.evaluation.estimates import Estimate
 from po_optimizer.evaluation.promotion import Promotion
 from po_optimizer.evaluation.score_report import ScoreReport
 from po_optimizer.lms.usage import Usage
@@ -119,7 +120,9 @@ def show_summary(
     if "forecast" in outputs and "trials" not in outputs:
         page.text(Forecast.model_validate(load("forecast")).describe())
     if "choice" in outputs:
-        page.text(_maker(load("choice"), outputs))
+        choice = load("choice")
+        why = "" if "score_report" in outputs else f": {choice['reason']}"
+        page.text(f"made by the {choice['program']} program{why}")
     if usage := _usage(pipeline, catalog):
         page.text(_price(usage))
     for name, label in _FILES.items():
@@ -127,11 +130,6 @@ def show_summary(
             page.text(f"{label:>17}: {_path(catalog, name)}", whole=True)
     for what, command in _next(pipeline, catalog, invocation):
         page.text(f"{what:>17}: {command}", whole=True)
-
-
-def _maker(choice: dict[str, Any], outputs: set[str]) -> str:
-    why = "" if "score_report" in outputs else f": {choice['reason']}"
-    return f"made by the {choice['program']} program{why}"
 
 
 def _usage(pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> Usage | None:
@@ -189,8 +187,9 @@ def _show_scores(page: Page, report: dict[str, Any], promotion: dict[str, Any]) 
     scores = ScoreReport.model_validate(report)
     proven = decision.decision == "promote"
     page.text(f"\n{headline(scores, decision)}.", "bold green" if proven else "bold")
-    programs = {label: report[which] for which, label in _PROGRAMS.items()}
-    programs = {label: program for label, program in programs.items() if program}
+    programs = {
+        label: report[which] for which, label in _PROGRAMS.items() if report[which]
+    }
     columns = {
         "score": [_with_interval(program["score"]) for program in programs.values()],
         "rubric": [_with_interval(program["rubric"]) for program in programs.values()],
@@ -254,13 +253,9 @@ def _show_ranking(page: Page, ranking: dict[str, Any]) -> None:
 
 
 def _with_interval(estimate: dict[str, Any] | None) -> str:
-    if not estimate or estimate["mean"] is None:
+    if not estimate:
         return "-"
-    interval = estimate.get("interval")
-    mean = f"{estimate['mean']:.3f}"
-    if not interval or interval["low"] == interval["high"]:
-        return mean
-    return f"{mean} ({interval['low']:.2f} to {interval['high']:.2f})"
+    return Estimate.model_validate(estimate).describe(limit=".2f")
 
 
 def _show_integration(page: Page, report: dict[str, Any]) -> None:

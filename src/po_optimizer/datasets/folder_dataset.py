@@ -54,15 +54,6 @@ class RunFolderDataset(FileDataset[Mapping[str, str], list[str]]):
 
     _what = "run"
 
-    def __init__(
-        self,
-        *,
-        filepath: str,
-        credentials: dict[str, Any] | None = None,
-        metadata: dict[str, Any] | None = None,
-    ) -> None:
-        super().__init__(filepath=filepath, credentials=credentials, metadata=metadata)
-
     def load(self) -> list[str]:
         """The names of the runs, the newest first."""
         return self.folder().names()[::-1]

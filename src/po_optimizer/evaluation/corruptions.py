@@ -10,6 +10,7 @@ import enum
 import random
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Literal, get_args, get_origin
 
 import dspy
@@ -30,7 +31,8 @@ ID = re.compile(r"\b[A-Z]{1,5}-?\d{1,5}\b")
 
 def without_ids(outputs: Outputs, types: Types) -> Outputs:
     """Every requirement id in every text removed."""
-    return change_outputs(outputs, types, in_texts(_drop_ids))
+    drop = in_texts(lambda text: re.sub(r"  +", " ", ID.sub("", text)))
+    return change_outputs(outputs, types, drop)
 
 
 def truncated(outputs: Outputs, types: Types) -> Outputs:
@@ -94,10 +96,6 @@ def _changed(value: Any, annotation: Any, change: Change) -> Any:
     return value
 
 
-def _drop_ids(text: str) -> str:
-    return re.sub(r"  +", " ", ID.sub("", text))
-
-
 def _halve(value: Any, annotation: Any) -> Any:
     if value in _allowed(value, annotation):
         return value
@@ -133,9 +131,6 @@ def _allowed(value: Any, annotation: Any) -> list[Any]:
 HONEST = "half of the reference"
 """Every second entry of each list, the rest as it is: what a mediocre answer earns."""
 
-Texts = Callable[[str], str]
-Lists = Callable[[list[str]], list[str]]
-
 
 def adversaries(
     examples: Sequence[dspy.Example],
@@ -149,8 +144,14 @@ def adversaries(
     for example, own in zip(examples, outputs, strict=True):
         words = " ".join(map(str, dict(example.inputs().items()).values())).split()
         ids = sorted(set(ID.findall(" ".join(words))))
-        changes = {name: _in_lists(make(ids, rng)) for name, make in _LISTS.items()}
-        changes |= {name: in_texts(make(words, rng)) for name, make in _TEXTS.items()}
+        changes = {
+            name: _in_lists(partial(change, ids=ids, rng=rng))
+            for name, change in _LISTS.items()
+        }
+        changes |= {
+            name: in_texts(partial(change, words=words, rng=rng))
+            for name, change in _TEXTS.items()
+        }
         for name, change in changes.items():
             answers.setdefault(name, []).append(change_outputs(own, types, change))
     answers["one answer for all"] = [outputs[0] for _ in outputs]
@@ -185,45 +186,41 @@ def _listed(ids: list[str], entries: list[str]) -> list[str]:
 
 
 # What becomes of a list of texts, by the ids of the input.
-_LISTS: dict[str, Callable[[list[str], random.Random], Lists]] = {
-    HONEST: lambda ids, rng: lambda entries: entries[::2],
-    "reasons swapped": lambda ids, rng: _swapped,
-    "one reason for all": lambda ids, rng: (
-        lambda entries: [f"{_ids(entry)} {_words(entries[0])}" for entry in entries]
-    ),
-    "every id listed": lambda ids, rng: lambda entries: _listed(ids, entries),
-    "random half of the ids": lambda ids, rng: (
-        lambda entries: _listed(rng.sample(ids, len(ids) // 2), entries)
+_LISTS: dict[str, Callable[..., list[str]]] = {
+    HONEST: lambda entries, ids, rng: entries[::2],
+    "reasons swapped": lambda entries, ids, rng: _swapped(entries),
+    "one reason for all": lambda entries, ids, rng: [
+        f"{_ids(entry)} {_words(entries[0])}" for entry in entries
+    ],
+    "every id listed": lambda entries, ids, rng: _listed(ids, entries),
+    "random half of the ids": lambda entries, ids, rng: _listed(
+        rng.sample(ids, len(ids) // 2), entries
     ),
 }
 # What becomes of each text, by the words of the input.
-_TEXTS: dict[str, Callable[[list[str], random.Random], Texts]] = {
-    "input copied": lambda words, rng: (
-        lambda text: _stretch(words, len(text.split()), rng)
+_TEXTS: dict[str, Callable[..., str]] = {
+    "input copied": lambda text, words, rng: _stretch(words, len(text.split()), rng),
+    "input copied, ids kept": lambda text, words, rng: (
+        f"{_ids(text)} {_stretch(words, len(text.split()), rng)}"
     ),
-    "input copied, ids kept": lambda words, rng: (
-        lambda text: f"{_ids(text)} {_stretch(words, len(text.split()), rng)}"
+    "input words shuffled": lambda text, words, rng: _shuffled(
+        words, len(text.split()), rng
     ),
-    "input words shuffled": lambda words, rng: (
-        lambda text: _shuffled(words, len(text.split()), rng)
+    "input in fragments": lambda text, words, rng: " for ".join(
+        _stretch(words, 3, rng) for _ in range(1 + len(text.split()) // 4)
     ),
-    "input in fragments": lambda words, rng: (
-        lambda text: " for ".join(
-            _stretch(words, 3, rng) for _ in range(1 + len(text.split()) // 4)
-        )
+    "words shuffled": lambda text, words, rng: _shuffled(
+        text.split(), len(text.split()), rng
     ),
-    "words shuffled": lambda words, rng: (
-        lambda text: _shuffled(text.split(), len(text.split()), rng)
+    "words backwards": lambda text, words, rng: " ".join(text.split()[::-1]),
+    "beside the point": lambda text, words, rng: (
+        f"{_ids(text)} because bananas are yellow"
     ),
-    "words backwards": lambda words, rng: lambda text: " ".join(text.split()[::-1]),
-    "beside the point": lambda words, rng: (
-        lambda text: f"{_ids(text)} because bananas are yellow"
-    ),
-    "ids only": lambda words, rng: lambda text: _ids(text) or text,
+    "ids only": lambda text, words, rng: _ids(text) or text,
 }
 
 
-def _in_lists(change: Lists) -> Change:
+def _in_lists(change: Callable[[list[str]], list[str]]) -> Change:
     """A change of every list of texts."""
 
     def changed(value: Any, _annotation: Any) -> Any:

@@ -51,6 +51,20 @@ class Estimate(Result):
         """Groups, or examples that stand alone."""
         return self.n if self.n_groups is None else self.n_groups
 
+    def describe(self, mean: str = ".3f", limit: str = ".3f") -> str:
+        """The mean with its interval, "-" without a mean.
+
+        Args:
+            mean: Its format.
+            limit: That of the interval's limits.
+        """
+        if self.mean is None:
+            return "-"
+        text, span = f"{self.mean:{mean}}", self.interval
+        if span is None or span.low == span.high:
+            return text
+        return f"{text} ({span.low:{limit}} to {span.high:{limit}})"
+
 
 class PairedTest(Result):
     """A two-sided sign-flip test of the paired differences.

@@ -166,7 +166,7 @@ def score_pairs(
     def mean(values: pd.Series) -> Estimate:
         return estimate(values.tolist(), params, _of(groups, values))
 
-    def lowest_to_highest(values: pd.Series) -> Estimate:
+    def span(values: pd.Series) -> Estimate:
         return value_range(values.tolist())
 
     def program(which: str, mean: Mean = mean) -> ProgramScore:
@@ -177,6 +177,10 @@ def score_pairs(
 
     over_baseline, stood = uplift("baseline"), "champion" in tables
     ceiling = "reference" in tables and _scored(tables["reference"]).any()
+    floor, sd, chosen = None, over_baseline.score.sd, selection
+    if chosen is not None and sd is not None:
+        drawn = (chosen.n_tried, chosen.n_minibatch)
+        floor = noise_floor(chosen.n_candidates, chosen.n_valset, sd, *drawn)
     return ScoreReport(
         **params.model_dump(exclude={"override", "compared_in"}),
         baseline=program("baseline"),
@@ -184,22 +188,12 @@ def score_pairs(
         uplift=over_baseline,
         champion=program("champion") if stood else None,
         over_champion=uplift("champion") if stood else None,
-        reference=program("reference", lowest_to_highest) if ceiling else None,
+        reference=program("reference", lambda values: value_range(values.tolist()))
+        if ceiling
+        else None,
         selection=selection,
-        noise_floor=_floor(selection, over_baseline.score.sd),
+        noise_floor=floor,
         judgement=spent,
-    )
-
-
-def _floor(selection: Selection | None, sd: float | None) -> float | None:
-    if selection is None or sd is None:
-        return None
-    return noise_floor(
-        selection.n_candidates,
-        selection.n_valset,
-        sd,
-        selection.n_tried,
-        selection.n_minibatch,
     )
 
 
@@ -208,6 +202,7 @@ def _program(
 ) -> ProgramScore:
     scored = table[_scored(table)]
     paid = scored["seconds"][scored["paid"]]
+    variances = scored["variance"].dropna()
     return ProgramScore(
         which=table["which"][0],
         n_examples=len(table),
@@ -217,7 +212,7 @@ def _program(
         seconds_per_example=float(paid.mean()) if len(paid) else None,
         p95_seconds=float(paid.quantile(0.95)) if len(paid) else None,
         n_repeats=int(table["repeats"].max()),
-        sd_repeats=_sd_of_repeats(scored["variance"].dropna()),
+        sd_repeats=float(variances.mean() ** 0.5) if len(variances) else None,
         usage=usage,
         **_estimates(_values(scored, columns), scored, mean),
     )
@@ -291,10 +286,6 @@ def _groups(table: pd.DataFrame) -> pd.Series[str] | None:
 
 def _of(groups: pd.Series[str] | None, values: pd.Series) -> list[str] | None:
     return None if groups is None else groups.reindex(values.index).tolist()
-
-
-def _sd_of_repeats(variances: pd.Series[float]) -> float | None:
-    return float(variances.mean() ** 0.5) if len(variances) else None
 
 
 def _scored(table: pd.DataFrame) -> pd.Series[bool]:

@@ -5,10 +5,12 @@ References:
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Literal
 
 import numpy as np
 import scipy  # its parts load when they are used; stats takes a second
+from numpy.typing import NDArray
 
 from po_optimizer.evaluation.estimates import PairedTest
 from po_optimizer.evaluation.statistics import (
@@ -36,22 +38,32 @@ def paired_test(
     needs them to be told from a smaller p. The examples of a group have one sign.
     """
     data = share_of_groups(differences, groups, 0.0)
-    exact = 2 ** len(data) <= params.num_resamples  # a float overflows at 1,024
-    if not np.any(data) or len(data) < PAIR:
-        return PairedTest(p_value=1.0, method="exact" if exact else "permutation")
-    if not exact:
-        p_value = _flipped(data, draws(params, alpha), params.seed)
-        return PairedTest(p_value=p_value, method="permutation")
-    result = scipy.stats.permutation_test(
-        (data,),
-        np.mean,
-        permutation_type="samples",
-        vectorized=True,
-        n_resamples=params.num_resamples,
-        batch=batch_size(len(data)),
-        alternative="two-sided",
-    )
-    return PairedTest(p_value=float(result.pvalue), method="exact")
+    n, batch = len(data), batch_size(max(1, len(data)))
+    exact = 2**n <= params.num_resamples  # a float overflows at 1,024
+    method: Literal["exact", "permutation"] = "exact" if exact else "permutation"
+    if not np.any(data) or n < PAIR:
+        return PairedTest(p_value=1.0, method=method)
+    drawn = 2**n if exact else draws(params, alpha)
+    least = abs(float(data.sum())) * (1.0 - 1e-12)  # sums of another order are equal
+    extreme = 0 if exact else 1  # the observed pattern is one of the drawn
+    for flips in _sign_flips(n, drawn, batch, None if exact else params.seed):
+        sums = data.sum() - 2.0 * (flips @ data)
+        extreme += int(np.count_nonzero(np.abs(sums) >= least))
+    return PairedTest(p_value=extreme / (drawn + (not exact)), method=method)
+
+
+def _sign_flips(
+    n: int, drawn: int, batch: int, seed: int | None
+) -> Iterator[NDArray[np.int8]]:
+    """Sign patterns, a row each with 1 for a flipped sign; None: all 2^n in turn."""
+    rng = np.random.default_rng(seed)
+    for start in range(0, drawn, batch):
+        size = min(batch, drawn - start)
+        if seed is None:
+            numbers = np.arange(start, start + size)[:, None]
+            yield (numbers >> np.arange(n) & 1).astype(np.int8)
+        else:
+            yield rng.integers(0, 2, (size, n), np.int8)
 
 
 def pairwise_tests(scores: Values, params: PromotionParams) -> Values:
@@ -80,35 +92,19 @@ def pairwise_tests(scores: Values, params: PromotionParams) -> Values:
     size = np.sqrt((differences**2).sum(axis=0))
     differences = differences / np.where(size > 0.0, size, 1.0)
     own = np.abs(differences.sum(axis=0)) * (1.0 - 1e-12)
-    if 2**n <= params.num_resamples:
-        numbers, reached, drawn = np.arange(2**n)[:, None], 0, 2**n
-        flips = (numbers >> np.arange(n) & 1).astype(np.int8)
-    else:
-        reached, drawn = 1, params.num_resamples + 1  # the observed one is counted
-        rng = np.random.default_rng(params.seed)
-        flips = rng.integers(0, 2, (params.num_resamples, n), np.int8)
+    exact = 2**n <= params.num_resamples
+    drawn = 2**n if exact else params.num_resamples
+    seed = None if exact else params.seed
+    flips = next(_sign_flips(n, drawn, drawn, seed))
     largest = np.abs(differences.sum(axis=0) - 2.0 * (flips @ differences)).max(axis=1)
     above = np.sort(largest).searchsorted(own)
     tests = np.ones((programs, programs))
-    tests[first, second] = (reached + len(largest) - above) / drawn
+    observed = 0 if exact else 1  # counted among the drawn
+    reached = observed + len(largest) - above
+    tests[first, second] = reached / (drawn + observed)
     tests[second, first] = tests[first, second]
     tests[first[size == 0], second[size == 0]] = 1.0
     return tests
-
-
-def _flipped(data: Values, patterns: int, seed: int) -> float:
-    """The p-value of so many random sign patterns, the observed one counted."""
-    rng = np.random.default_rng(seed)
-    least = abs(float(data.sum())) * (1.0 - 1e-12)  # sums of another order are equal
-    extreme, left = 1, patterns
-    while left > 0:
-        flips = rng.integers(
-            0, 2, (min(batch_size(len(data)), left), len(data)), np.int8
-        )
-        sums = data.sum() - 2.0 * (flips @ data)
-        extreme += int(np.count_nonzero(np.abs(sums) >= least))
-        left -= len(flips)
-    return extreme / (patterns + 1)
 
 
 _ROUNDS = 4000  # of the simulated choice by minibatches

@@ -6,9 +6,11 @@ vision, or for the standing of one requirement; the rest follows by rule
 (`assembly.py`).
 """
 
+from importlib.resources import files
 from typing import Literal
 
 import dspy
+import yaml
 
 from po_optimizer.errors import DocumentError
 from po_optimizer.product_owner.assembly import Draft, Finding, assemble
@@ -47,109 +49,7 @@ class JudgeRequirement(dspy.Signature):
     reason: str = dspy.OutputField()
 
 
-_CHOIR = (
-    "A shared calendar for a village choir: who comes to which rehearsal, and who "
-    "gives whom a lift. No adverts."
-)
-_MUSEUM = "A ticket desk for a small museum that sells when the network is down, too."
-_GARDEN = (
-    "Un cuaderno para el huerto escolar: qué se sembró, quién riega y cuándo se "
-    "cosecha. Los alumnos no crean cuentas."
-)
-_TOYS = (
-    "A lending list for a toy library: families borrow toys for two weeks and say when "
-    "one is broken."
-)
-_TRAILS = (
-    "Hikers report fallen trees, and trail keepers see what is still to be cleared."
-)
-_SECTIONS: dict[Section, list[tuple[str, list[str]]]] = {
-    "target_users": [
-        (_GARDEN, ["Alumnos", "Profesores del huerto"]),
-        (_TOYS, ["Families", "Volunteers"]),
-        (_CHOIR, ["Singers", "The conductor"]),
-        (_MUSEUM, ["Ticket desk staff", "Visitors"]),
-        (_TRAILS, ["Hikers", "Trail keepers"]),
-    ],
-    "value_proposition": [
-        (
-            _GARDEN,
-            ["Ninguna planta se queda sin agua", "Cada clase sabe lo que cosecha"],
-        ),
-        (_TOYS, ["Broken toys are mended", "Families try many toys"]),
-        (
-            _CHOIR,
-            [
-                "The conductor knows who will sing",
-                "Nobody stays at home without a lift",
-            ],
-        ),
-        (_MUSEUM, ["No visitor is sent away", "The takings are right every evening"]),
-        (_TRAILS, ["Trails are cleared sooner", "No keeper drives out twice"]),
-    ],
-    "key_capabilities": [
-        (_GARDEN, ["Anotar lo que se sembró", "Repartir los turnos de riego"]),
-        (_TOYS, ["Reserving a toy", "Reporting a broken toy"]),
-        (_CHOIR, ["Marking who comes to a rehearsal", "Offering a lift"]),
-        (_MUSEUM, ["Selling tickets offline", "Counting them once the line is back"]),
-    ],
-    "success_metrics": [
-        (_GARDEN, ["Todos los turnos de riego cubiertos", "Una cosecha por clase"]),
-        (_TOYS, ["Nine in ten toys come back in time", "No toy is out while broken"]),
-        (_CHOIR, ["All singers answer before a rehearsal", "Every lift is found"]),
-        (_MUSEUM, ["No sale lost in a year", "Less than a minute for each ticket"]),
-    ],
-}
-_JUDGEMENTS: list[tuple[str, str, Standing, str]] = [
-    (
-        _GARDEN,
-        "El cuaderno muestra a quién le toca regar cada día.",
-        "aligned",
-        "el huerto necesita saber quién riega",
-    ),
-    (
-        _GARDEN,
-        "Cada alumno crea una cuenta con su correo.",
-        "conflict",
-        "los alumnos no deben crear cuentas",
-    ),
-    (
-        _GARDEN,
-        "Se anota qué se sembró en cada bancal.",
-        "aligned",
-        "sin esa nota nadie sabe qué se sembró",
-    ),
-    (
-        _CHOIR,
-        "Singers mark for each rehearsal whether they come.",
-        "aligned",
-        "the choir sees who comes to a rehearsal",
-    ),
-    (
-        _MUSEUM,
-        "Without a network connection the desk is closed.",
-        "conflict",
-        "a closed desk sells no tickets when the network is down",
-    ),
-    (
-        _CHOIR,
-        "The calendar loads quickly.",
-        "gap",
-        "how quickly the calendar loads is left open",
-    ),
-    (
-        _MUSEUM,
-        "Visitors pay by cash or by card.",
-        "aligned",
-        "paying is part of selling tickets at the desk",
-    ),
-    (
-        _CHOIR,
-        "Drivers enter how many seats are free.",
-        "aligned",
-        "singers without a car find a lift",
-    ),
-]
+_DEMOS = files(__package__) / "demos.yml"
 
 
 class ProductOwnerInSteps(dspy.Module):
@@ -172,19 +72,16 @@ class ProductOwnerInSteps(dspy.Module):
         super().__init__()
         self.write = dspy.Predict(WriteSection)
         self.judge = dspy.Predict(JudgeRequirement)
+        demos = yaml.safe_load(_DEMOS.read_text("utf-8"))
+        concepts = demos["concepts"]
         self.write.demos = [
-            dspy.Example(concept=concept, section=section, entries=entries)
-            for section, entered in _SECTIONS.items()
-            for concept, entries in entered
+            dspy.Example(concept=concepts[name], section=section, entries=entries)
+            for section, entered in demos["sections"].items()
+            for name, entries in entered.items()
         ]
         self.judge.demos = [
-            dspy.Example(
-                concept=concept,
-                requirement=requirement,
-                standing=standing,
-                reason=reason,
-            )
-            for concept, requirement, standing, reason in _JUDGEMENTS
+            dspy.Example(**{**demo, "concept": concepts[demo["concept"]]})
+            for demo in demos["judgements"]
         ]
 
     def forward(

@@ -4,7 +4,7 @@ import dspy
 import pytest
 
 from po_optimizer.evaluation.metric_check import MetricReport, metric_report
-from po_optimizer.reporting.figures import metric_figure
+from po_optimizer.reporting.metric_figure import metric_figure
 from po_optimizer.roles.score import Score
 
 
@@ -114,7 +114,7 @@ def test_the_table_has_a_row_a_family() -> None:
 def test_the_figure_has_a_box_for_each_applicable_family() -> None:
     """Families that do not apply are left out of the figure."""
     report = metric_report(_exact, _examples(*ANSWERS), program=PROGRAM)
-    names = [box["name"] for box in metric_figure(report)["data"]]
+    names = [box.name for box in metric_figure(report).data]
     assert names[0] == "references (n=3)"
     assert not [name for name in names if "flipped" in name]
 

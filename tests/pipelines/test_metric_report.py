@@ -27,7 +27,7 @@ def test_metric_is_checked_on_references_and_spoiled_outputs(tmp_path):
     means = {family["name"]: family["mean"] for family in report["families"]}
     assert means["references"] == 1.0
     assert means["empty output"] == 0.0
-    assert draw_metric(report)["data"]
+    assert draw_metric(report).data
     assert lm.meter.ledger.rows() == []
 
 

@@ -1,5 +1,4 @@
 import json
-from typing import Any
 
 import plotly.graph_objects as go
 import pytest
@@ -25,14 +24,14 @@ TRIALS = [
 STAGES = {"optimize": Usage(paid=5, cached=2, seconds=60.0), "evaluate": Usage(paid=1)}
 
 
-def _trace(figure: dict[str, Any], name: str) -> Any:
-    return next(trace for trace in figure["data"] if trace["name"] == name)
+def _trace(figure: go.Figure, name: str) -> go.Scatter:
+    return next(trace for trace in figure.data if trace.name == name)
 
 
 def test_the_uplift_has_a_row_for_all_and_for_each_stratum() -> None:
     """The first row is the whole testset, each stratum follows with its n."""
     figure = uplift_figure(report(BEFORE, AFTER))
-    names = figure["layout"]["yaxis"]["ticktext"]
+    names = figure.layout.yaxis.ticktext
     assert names[0] == "all examples (n=4)"
     assert set(names[1:]) == {"tier: medium (n=2)", "tier: simple (n=2)"}
 
@@ -40,9 +39,9 @@ def test_the_uplift_has_a_row_for_all_and_for_each_stratum() -> None:
 def test_components_show_both_programs_and_the_target() -> None:
     """Score and rubric stand beside the components, with the rubric's target."""
     figure = components_figure(report(BEFORE, AFTER))
-    assert list(figure["layout"]["yaxis"]["ticktext"]) == ["score", "rubric", "schema"]
-    assert _trace(figure, "rubric's target")["x"] == [0.88]
-    assert _trace(figure, "optimized")["x"][0] == pytest.approx(sum(AFTER) / 5)
+    assert list(figure.layout.yaxis.ticktext) == ["score", "rubric", "schema"]
+    assert _trace(figure, "rubric's target").x == (0.88,)
+    assert _trace(figure, "optimized").x[0] == pytest.approx(sum(AFTER) / 5)
 
 
 def test_slopes_are_grouped_by_direction() -> None:
@@ -50,24 +49,24 @@ def test_slopes_are_grouped_by_direction() -> None:
     figure = slope_figure(
         choose_cases(records(BEFORE, "baseline"), records(AFTER, "optimized"))
     )
-    names = [trace["name"] for trace in figure["data"]]
+    names = [trace.name for trace in figure.data]
     assert names == ["better (2)", "equal (1)", "worse (1)"]
-    assert figure["data"][0]["customdata"] == [0, 0, 0, 3, 3, 3]
+    assert figure.data[0].customdata == (0, 0, 0, 3, 3, 3)
 
 
 def test_the_history_tells_the_kinds_apart() -> None:
     """Minibatches, full evaluations, the baseline and the best so far are apart."""
     figure = history_figure(TRIALS)
-    assert _trace(figure, "minibatch")["y"] == [0.6]
-    assert _trace(figure, "best so far")["y"] == [0.4, 0.4, 0.5]
-    assert figure["layout"]["shapes"][0]["y0"] == 0.4
+    assert _trace(figure, "minibatch").y == (0.6,)
+    assert _trace(figure, "best so far").y == (0.4, 0.4, 0.5)
+    assert figure.layout.shapes[0].y0 == 0.4
 
 
 def test_usage_has_calls_tokens_and_minutes() -> None:
     """Each stage has a bar for paid and cached calls, tokens and minutes."""
     figure = usage_figure(STAGES)
-    assert _trace(figure, "paid calls")["x"] == [5, 1]
-    assert _trace(figure, "LM minutes")["x"] == [1.0, 0.0]
+    assert _trace(figure, "paid calls").x == (5, 1)
+    assert _trace(figure, "LM minutes").x == (1.0, 0.0)
 
 
 @pytest.mark.parametrize(
@@ -80,9 +79,9 @@ def test_usage_has_calls_tokens_and_minutes() -> None:
     ],
     ids=["uplift", "components", "history", "usage"],
 )
-def test_every_axis_with_numbers_has_a_title(figure: dict[str, Any]) -> None:
-    """A number axis says what it counts; the figure is JSON that plotly accepts."""
-    layout = json.loads(json.dumps(go.Figure(figure).to_dict()))["layout"]
+def test_every_axis_with_numbers_has_a_title(figure: go.Figure) -> None:
+    """A number axis says what it counts, and the figure is plain JSON."""
+    layout = json.loads(figure.to_json())["layout"]
     axes = [layout[name] for name in layout if name.startswith("xaxis")]
     assert axes
     assert all(axis["title"]["text"] for axis in axes)
@@ -91,4 +90,4 @@ def test_every_axis_with_numbers_has_a_title(figure: dict[str, Any]) -> None:
 def test_names_from_data_are_escaped() -> None:
     """A stage or example name cannot bring markup into a figure."""
     figure = usage_figure({"<b>": Usage(paid=1)})
-    assert figure["data"][0]["y"] == ["&lt;b&gt;"]
+    assert figure.data[0].y == ("&lt;b&gt;",)

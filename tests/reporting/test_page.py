@@ -231,5 +231,5 @@ def test_a_large_testset_is_shown_in_part_and_says_so() -> None:
     assert f"Shown are {said}" in _text(page)
     assert "by Gaffke for the means" in _text(page)
     figures = report_figures(score_pairs(before, after, QUICK), before, after, (), {})
-    assert said in figures["examples"]["layout"]["xaxis"]["title"]["text"]
-    assert len(figures["examples"]["data"][0]["x"]) == 3 * 60
+    assert said in figures["examples"].layout.xaxis.title.text
+    assert len(figures["examples"].data[0].x) == 3 * 60

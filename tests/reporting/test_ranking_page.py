@@ -38,13 +38,13 @@ def test_table_leaves_the_unknown_empty(ranking):
 def test_figure_names_every_run_with_n(ranking):
     """A row each, the best at the top."""
     figure = ranking_figure(ranking)
-    assert figure["layout"]["yaxis"]["ticktext"] == ["high<br>n=10", "low<br>n=10"]
-    assert "95.0%" in figure["layout"]["xaxis"]["title"]["text"]
+    assert list(figure.layout.yaxis.ticktext) == ["high<br>n=10", "low<br>n=10"]
+    assert "95.0%" in figure.layout.xaxis.title.text
 
 
 def test_figure_against_seconds_leaves_out_what_has_none(ranking):
     """No LM stands at 0 seconds because nothing was paid."""
-    assert [trace["name"] for trace in price_figure(ranking)["data"]] == ["high"]
+    assert [trace.name for trace in price_figure(ranking).data] == ["high"]
 
 
 def test_page_says_whose_program_it_is(ranking):

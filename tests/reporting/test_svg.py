@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from po_optimizer.reporting.figures import history_figure, report_figures
-from po_optimizer.reporting.style import axis, new_figure
+from po_optimizer.reporting.style import new_figure
 from po_optimizer.reporting.svg import draw
 from tests.evaluation.scripted import records, report
 from tests.reporting.test_figures import AFTER, BEFORE, STAGES, TRIALS
@@ -52,9 +52,9 @@ def test_ticks_are_round_and_trials_are_whole():
 
 def test_names_are_whole_and_escaped():
     """A stratum's name is text, however long."""
+    figure = new_figure(1)
     name = "&lt;b&gt;" + "long " * 20
-    bar = {"type": "bar", "x": [2.0], "y": [name], "name": "calls", "marker": {}}
-    figure = new_figure([bar], 1, xaxis=axis(), yaxis=axis())
+    figure.add_bar(x=[2.0], y=[name], name="calls", orientation="h")
     shown = draw(figure, '"><script>')
     assert "<script>" not in shown
     assert "&lt;b&gt;long long" in shown
@@ -63,9 +63,9 @@ def test_names_are_whole_and_escaped():
 
 def test_logarithmic_axis_has_ticks():
     """Seconds per example go over decades."""
-    points = {"type": "scatter", "mode": "markers", "x": [0.1, 30.0], "y": [0.2, 0.9]}
-    points |= {"name": "run", "marker": {"color": "#000"}}
-    figure = new_figure([points], 8, xaxis=axis(type="log"), yaxis=axis())
+    figure = new_figure(8)
+    figure.add_scatter(x=[0.1, 30.0], y=[0.2, 0.9], name="run", mode="markers")
+    figure.update_xaxes(type="log")
     texts = re.findall(r">([\d.]+)</text>", draw(figure, "price"))
     assert {"0.1", "1", "10"} <= {*texts}
     assert not any(math.isnan(float(text)) for text in texts)

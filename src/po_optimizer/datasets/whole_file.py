@@ -21,7 +21,6 @@ from po_optimizer.datasets.file_dataset import (
     writing,
 )
 from po_optimizer.datasets.previews import html_preview, table_preview
-from po_optimizer.errors import needs_extra
 from po_optimizer.files.atomic import MAX_BYTES
 
 
@@ -154,13 +153,19 @@ class WholeJSONDataset(WholeTextDataset):
         return JSONPreview(json.dumps(NOTHING_STORED) if text is None else text)
 
 
-class WholeFigureDataset(WholeJSONDataset):
-    """A figure, as JSON that plotly.js reads. Arguments as `WholeTextDataset`."""
+class WholeFigureDataset(WholeTextDataset):
+    """A figure of Plotly's as JSON. Arguments as `WholeTextDataset`.
+
+    kedro_datasets' own imports pandas, at the start of every run.
+    """
 
     def _parse(self, text: str) -> Any:
-        with needs_extra("viz", "a figure in a notebook"):
-            from plotly.io import from_json  # noqa: PLC0415 -- kedro-viz brings it
+        from plotly.io import from_json  # noqa: PLC0415 -- an extra
+
         return from_json(text)
+
+    def _render(self, data: Any) -> str:
+        return str(data.to_json())
 
     def preview(self) -> PlotlyPreview:
         """The figure."""

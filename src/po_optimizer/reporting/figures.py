@@ -1,15 +1,17 @@
 """The figures of a report."""
 
+from __future__ import annotations  # plotly's classes load when they are used
+
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
+import plotly.graph_objects as go
 from pydantic import AliasChoices, ConfigDict, Field
 
 from po_optimizer.evaluation.estimates import Estimate
-from po_optimizer.evaluation.metric_check import MetricReport
 from po_optimizer.evaluation.predictions import PredictionRecord, Result
-from po_optimizer.evaluation.score_report import ProgramScore, ScoreReport
+from po_optimizer.evaluation.score_report import ScoreReport
 from po_optimizer.lms.usage import Usage
 from po_optimizer.reporting.examples import Case, choose_cases, describe_choice
 from po_optimizer.reporting.style import (
@@ -19,15 +21,11 @@ from po_optimizer.reporting.style import (
     INK,
     OPTIMIZED,
     WORSE,
-    Figure,
-    axis,
-    before_and_after,
-    dots,
-    named_rows,
+    add_dots,
+    name_rows,
     new_figure,
+    style_figure,
 )
-
-_BESIDE = 0.16  # space between panels, as a share of the figure's height
 
 
 class TrialRow(Result):
@@ -56,7 +54,7 @@ def report_figures(
     optimized: Iterable[PredictionRecord],
     trials: Sequence[Mapping[str, Any]],
     stages: Mapping[str, Usage],
-) -> dict[str, Figure]:
+) -> dict[str, go.Figure]:
     """uplift, components, examples, history, usage; empty ones where data is missing.
 
     Args:
@@ -71,13 +69,13 @@ def report_figures(
     return {
         "uplift": uplift_figure(report),
         "components": components_figure(report),
-        "examples": slope_figure(cases, choice),
+        "examples": slope_figure(cases).update_xaxes(title_text=choice),
         "history": history_figure(trials),
         "usage": usage_figure(stages),
     }
 
 
-def uplift_figure(report: ScoreReport) -> Figure:
+def uplift_figure(report: ScoreReport) -> go.Figure:
     """The uplift with its interval, over all examples and per stratum."""
     rows = [("all examples", report.uplift.score)]
     if report.over_champion is not None:
@@ -86,50 +84,50 @@ def uplift_figure(report: ScoreReport) -> Figure:
         rows += [(f"{field}: {value}", mean) for value, mean in groups.items()]
     rows = [(name, mean) for name, mean in rows if mean.mean is not None]
     means = [mean for _, mean in rows]
-    names = [f"{escape(name)} (n={mean.n})" for name, mean in rows]
+    figure = new_figure(len(rows), legend=False)
+    figure.add_vline(x=0.0, line={"color": INK, "width": 1.5})
     colors = [_color(mean) for mean in means]
-    title = f"uplift, {report.confidence:.0%} interval"
-    return new_figure(
-        [dots(names, means, "uplift", {"color": colors})],
-        len(rows),
-        showlegend=False,
-        xaxis=axis(title, range=_span(means)),
-        yaxis=named_rows(names),
-        shapes=[_line_across("x", 0.0, {"color": INK, "width": 1.5})],
+    names = [f"{escape(name)} (n={mean.n})" for name, mean in rows]
+    add_dots(figure, names, means, "uplift", color=colors)
+    figure.update_xaxes(
+        title_text=f"uplift, {report.confidence:.0%} interval",
+        range=_span(means),
     )
+    return name_rows(figure, names)
 
 
-def components_figure(report: ScoreReport) -> Figure:
+def components_figure(report: ScoreReport) -> go.Figure:
     """Score, rubric and each component, before and after, with intervals."""
     before, after = _measures(report.baseline), _measures(report.optimized)
     names = [escape(name) for name in before]
-    title = f"mean on the testset, n={report.optimized.score.n} (0 to 1)"
-    figure = before_and_after(names, [*before.values()], [*after.values()], title)
+    figure = new_figure(len(names) * 1.3)
+    add_dots(
+        figure,
+        names,
+        list(before.values()),
+        "baseline",
+        color=BASELINE,
+        symbol="circle-open",
+        offset=-0.15,
+    )
+    add_dots(
+        figure, names, list(after.values()), "optimized", color=OPTIMIZED, offset=0.15
+    )
     if report.optimized.rubric is not None:
-        target = {
-            "type": "scatter",
-            "x": [report.target_rubric],
-            "y": [names.index("rubric")],
-            "name": "rubric's target",
-            "mode": "markers",
-            "marker": {
-                "symbol": "line-ns-open",
-                "size": 20,
-                "color": WORSE,
-                "line": {"width": 3},
-            },
-        }
-        figure["data"].append(target)
-    return figure
+        look = {"symbol": "line-ns-open", "size": 20, "color": WORSE, "line_width": 3}
+        row = names.index("rubric")
+        target = {"x": [report.target_rubric], "y": [row], "name": "rubric's target"}
+        figure.add_scatter(**target, mode="markers", marker=look)
+    figure.update_xaxes(
+        title_text=f"mean on the testset, n={report.optimized.score.n} (0 to 1)",
+        range=[-0.02, 1.02],
+    )
+    return name_rows(figure, names)
 
 
-def slope_figure(cases: Iterable[Case], choice: str = "") -> Figure:
-    """A line for each example, from the baseline's score to the optimized one's.
-
-    Args:
-        cases: What is drawn of it.
-        choice: Which examples these are, if some are left out.
-    """
+def slope_figure(cases: Iterable[Case]) -> go.Figure:
+    """A line for each example, from the baseline's score to the optimized one's."""
+    figure = new_figure(11)
     pairs = [
         (case.before, case.after, case.difference)
         for case in sorted(cases, key=lambda case: case.before.index)
@@ -140,144 +138,107 @@ def slope_figure(cases: Iterable[Case], choice: str = "") -> Figure:
         "equal": (EQUAL, [pair for pair in pairs if pair[2] == 0]),
         "worse": (WORSE, [pair for pair in pairs if pair[2] < 0]),
     }
-    traces = []
     for name, (color, group) in groups.items():
-        texts = [
-            f"{escape(before.example_id)}: {before.score:.3f} to {after.score:.3f}"
-            for before, after, _ in group
-        ]
-        ends = ((before.score, after.score, None) for before, after, _ in group)
-        trace = {
-            "type": "scatter",
-            "x": ["baseline", "optimized", None] * len(group),
-            "y": [end for pair in ends for end in pair],
-            "text": [each for text in texts for each in (text, text, "")],
-            "customdata": [before.index for before, _, _ in group for _ in range(3)],
-            "name": f"{name} ({len(group)})",
-            "mode": "lines+markers",
-            "line": {"color": color, "width": 1.5},
-            "marker": {"size": 8},
-            "hovertemplate": "%{text}<extra></extra>",
-        }
-        traces.append(trace)
-    xaxis = axis(choice, range=[-0.15, 1.15], type="category")
-    yaxis = axis("score of one example (0 to 1)", range=[-0.03, 1.03])
-    return new_figure(traces, 11, xaxis=xaxis, yaxis=yaxis)
+        points = [_slope(before, after) for before, after, _ in group]
+        figure.add_scatter(
+            x=["baseline", "optimized", None] * len(group),
+            y=[y for point in points for y in point[0]],
+            text=[text for point in points for text in point[1]],
+            customdata=[before.index for before, _, _ in group for _ in range(3)],
+            name=f"{name} ({len(group)})",
+            mode="lines+markers",
+            line={"color": color, "width": 1.5},
+            marker={"size": 8},
+            hovertemplate="%{text}<extra></extra>",
+        )
+    figure.update_xaxes(range=[-0.15, 1.15], type="category")
+    figure.update_yaxes(title_text="score of one example (0 to 1)", range=[-0.03, 1.03])
+    return figure
 
 
-def history_figure(trials: Sequence[Mapping[str, Any]]) -> Figure:
+def history_figure(trials: Sequence[Mapping[str, Any]]) -> go.Figure:
     """Each trial's score on the valset, the best so far and the baseline."""
     rows = [TrialRow.model_validate(trial) for trial in trials]
+    figure = new_figure(9)
     looks = {
         "minibatch": ("circle-open", EQUAL),
         "raced": ("x-thin", EQUAL),
         "full_eval": ("circle", OPTIMIZED),
         "baseline": ("square", WORSE),
     }
-    traces: list[dict[str, Any]] = []
     for kind, (symbol, color) in looks.items():
-        if trials_of := [row for row in rows if row.kind == kind]:
-            line = {"width": 2, "color": color}
-            trace = {
-                "type": "scatter",
-                "x": [row.trial for row in trials_of],
-                "y": [row.score for row in trials_of],
-                "text": [_trial_text(row) for row in trials_of],
-                "name": kind,
-                "mode": "markers",
-                "marker": {"symbol": symbol, "color": color, "size": 11, "line": line},
-                "hovertemplate": "%{text}<extra></extra>",
-            }
-            traces.append(trace)
-    best = {
-        "type": "scatter",
-        "x": [row.trial for row in rows],
-        "y": [row.best for row in rows],
-        "name": "best so far",
-        "mode": "lines",
-        "line": {"color": BETTER, "shape": "hv", "width": 2},
-    }
-    look = {"color": WORSE, "dash": "dot"}
-    return new_figure(
-        [*traces, best],
-        9,
-        xaxis=axis("trial", dtick=max(1, len(rows) // 10)),
-        yaxis=axis("mean score on the valset (0 to 1)"),
-        shapes=[
-            _line_across("y", row.score, look) for row in rows if row.kind == "baseline"
-        ],
+        trials_of = [row for row in rows if row.kind == kind]
+        if trials_of:
+            figure.add_scatter(
+                x=[row.trial for row in trials_of],
+                y=[row.score for row in trials_of],
+                text=[_trial_text(row) for row in trials_of],
+                name=kind,
+                mode="markers",
+                marker={
+                    "symbol": symbol,
+                    "color": color,
+                    "size": 11,
+                    "line": {"width": 2, "color": color},
+                },
+                hovertemplate="%{text}<extra></extra>",
+            )
+    figure.add_scatter(
+        x=[row.trial for row in rows],
+        y=[row.best for row in rows],
+        name="best so far",
+        mode="lines",
+        line={"color": BETTER, "shape": "hv", "width": 2},
     )
+    for row in rows:
+        if row.kind == "baseline":
+            figure.add_hline(y=row.score, line={"color": WORSE, "dash": "dot"})
+    figure.update_xaxes(title_text="trial", dtick=max(1, len(rows) // 10))
+    figure.update_yaxes(title_text="mean score on the valset (0 to 1)")
+    return figure
 
 
-def usage_figure(stages: Mapping[str, Usage]) -> Figure:
-    """LM calls, tokens and minutes of each stage, a panel each."""
+def usage_figure(stages: Mapping[str, Usage]) -> go.Figure:
+    """LM calls, tokens and minutes of each stage."""
     names, usages = [escape(name) for name in stages], list(stages.values())
-    bars = [  # panel, name, color, values
-        (0, "paid calls", OPTIMIZED, [u.paid for u in usages]),
-        (0, "cached calls", BASELINE, [u.cached for u in usages]),
-        (1, "prompt tokens", BETTER, [u.prompt_tokens for u in usages]),
-        (1, "completion tokens", WORSE, [u.completion_tokens for u in usages]),
-        (2, "LM minutes", "#cc79a7", [u.seconds / 60 for u in usages]),
+    panels: list[tuple[str, dict[str, tuple[list[float], str]]]] = [
+        (
+            "LM calls",
+            {
+                "paid calls": ([u.paid for u in usages], OPTIMIZED),
+                "cached calls": ([u.cached for u in usages], BASELINE),
+            },
+        ),
+        (
+            "tokens, paid calls only",
+            {
+                "prompt tokens": ([u.prompt_tokens for u in usages], BETTER),
+                "completion tokens": (
+                    [u.completion_tokens for u in usages],
+                    WORSE,
+                ),
+            },
+        ),
+        (
+            "LM minutes",
+            {"LM minutes": ([u.seconds / 60 for u in usages], "#cc79a7")},
+        ),
     ]
-    suffixes = ("", "2", "3")
-    traces = [
-        {
-            "type": "bar",
-            "x": values,
-            "y": names,
-            "name": name,
-            "orientation": "h",
-            "marker": {"color": color, "line": {"width": 0}},
-            "xaxis": f"x{suffixes[panel]}",
-            "yaxis": f"y{suffixes[panel]}",
-        }
-        for panel, name, color, values in bars
-    ]
-    layout: dict[str, Any] = {"barmode": "stack"}
-    titles = ("LM calls", "tokens, paid calls only", "LM minutes")
-    height = (1.0 - 2 * _BESIDE) / 3
-    for panel, (suffix, title) in enumerate(zip(suffixes, titles, strict=True)):
-        bottom = (2 - panel) * (height + _BESIDE)
-        x = axis(title, rangemode="tozero", anchor=f"y{suffix}")
-        y = axis(autorange="reversed", type="category", anchor=f"x{suffix}")
-        layout[f"xaxis{suffix}"] = x
-        layout[f"yaxis{suffix}"] = {**y, "domain": [bottom, bottom + height]}
-    return new_figure(traces, 3 * (len(names) + 2.2), **layout)
+    from plotly.subplots import make_subplots  # noqa: PLC0415 -- loads the classes
+
+    figure = make_subplots(rows=len(panels), cols=1, vertical_spacing=0.16)
+    for number, (title, bars) in enumerate(panels, start=1):
+        for name, (values, color) in bars.items():
+            look = {"marker": {"color": color, "line_width": 0}, "orientation": "h"}
+            figure.add_bar(x=values, y=names, name=name, row=number, col=1, **look)
+        figure.update_xaxes(title_text=title, rangemode="tozero", row=number, col=1)
+    style_figure(figure, 3 * (len(names) + 2.2))
+    figure.update_layout(barmode="stack")
+    figure.update_yaxes(autorange="reversed", type="category")
+    return figure
 
 
-def metric_figure(report: MetricReport) -> Figure:
-    """What a metric tells apart: a box for each family, and a point an example."""
-    traces = [
-        {
-            "type": "box",
-            "x": family.scores,
-            "name": f"{escape(family.name)} (n={len(family.scores)})",
-            "boxpoints": "all",
-            "jitter": 0.5,
-            "pointpos": 0,
-            "fillcolor": "rgba(47,143,208,0.15)",
-            "line": {"color": OPTIMIZED, "width": 1.5},
-            "marker": {"size": 4, "opacity": 0.6},
-            "hoverinfo": "x+name",
-        }
-        for family in report.families
-        if family.scores
-    ]
-    xaxis = axis("score of one example (0 to 1)", range=[-0.03, 1.03])
-    yaxis = axis(autorange="reversed")
-    rows = 1.6 * len(traces)
-    return new_figure(traces, rows, showlegend=False, xaxis=xaxis, yaxis=yaxis)
-
-
-def _line_across(letter: str, value: float, line: dict[str, Any]) -> dict[str, Any]:
-    """A straight line at a value of one axis, over the whole of the other."""
-    other = "y" if letter == "x" else "x"
-    place = {f"{letter}0": value, f"{letter}1": value, f"{letter}ref": letter}
-    whole = {f"{other}0": 0, f"{other}1": 1, f"{other}ref": f"{other} domain"}
-    return {"type": "line", "line": line, **place, **whole}
-
-
-def _measures(program: ProgramScore) -> dict[str, Estimate]:
+def _measures(program: Any) -> dict[str, Estimate]:
     rubric = {} if program.rubric is None else {"rubric": program.rubric}
     return {"score": program.score, **rubric, **program.components}
 
@@ -290,6 +251,13 @@ def _span(estimates: Sequence[Estimate]) -> list[float]:
         reach = max([reach, abs(estimate.mean or 0.0), *(abs(end) for end in ends)])
     reach = min(1.0, reach)
     return [-1.1 * reach, 1.1 * reach]
+
+
+def _slope(
+    before: PredictionRecord, after: PredictionRecord
+) -> tuple[list[float | None], list[str]]:
+    text = f"{escape(before.example_id)}: {before.score:.3f} to {after.score:.3f}"
+    return [before.score, after.score, None], [text, text, ""]
 
 
 def _trial_text(row: TrialRow) -> str:

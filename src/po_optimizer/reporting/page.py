@@ -3,11 +3,14 @@
 Everything that a program, an LM or a document said is escaped (Jinja's autoescape).
 """
 
+from __future__ import annotations  # plotly's classes load when they are used
+
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import plotly.graph_objects as go
 from markupsafe import Markup
 
 from po_optimizer.evaluation.estimates import Estimate
@@ -19,7 +22,6 @@ from po_optimizer.lms.usage import Usage
 from po_optimizer.reporting.examples import choose_cases, describe_choice
 from po_optimizer.reporting.figures import TrialRow, report_figures
 from po_optimizer.reporting.prompt_diff import body_of, change_of, environment
-from po_optimizer.reporting.style import Figure
 from po_optimizer.reporting.svg import draw
 from po_optimizer.reporting.verdict import finding, headline, next_step
 
@@ -92,7 +94,7 @@ def render_report(
     )
 
 
-def drawn(figures: Mapping[str, Figure]) -> dict[str, Markup]:
+def drawn(figures: Mapping[str, go.Figure]) -> dict[str, Markup]:
     """The figures as SVG, by their names."""
     return {name: draw(figure, f"figure: {name}") for name, figure in figures.items()}
 

@@ -1,18 +1,16 @@
 """What a ranking shows: a table, figures, a page."""
 
+from __future__ import annotations  # plotly's classes load when they are used
+
 import itertools
 from html import escape
+
+import plotly.graph_objects as go
 
 from po_optimizer.evaluation.ranking import RankedRun, Ranking
 from po_optimizer.reporting.page import drawn
 from po_optimizer.reporting.prompt_diff import environment
-from po_optimizer.reporting.style import (
-    COLORS,
-    Figure,
-    axis,
-    before_and_after,
-    new_figure,
-)
+from po_optimizer.reporting.style import COLORS, before_and_after, new_figure
 
 
 def ranking_table(ranking: Ranking) -> str:
@@ -23,7 +21,7 @@ def ranking_table(ranking: Ranking) -> str:
     return str(table.to_csv(index=False, lineterminator="\n"))
 
 
-def ranking_figure(ranking: Ranking) -> Figure:
+def ranking_figure(ranking: Ranking) -> go.Figure:
     """Each run's objective before and after, with intervals, best first."""
     runs = ranking.runs
     return before_and_after(
@@ -34,33 +32,27 @@ def ranking_figure(ranking: Ranking) -> Figure:
     )
 
 
-def price_figure(ranking: Ranking) -> Figure:
+def price_figure(ranking: Ranking) -> go.Figure:
     """The objective against seconds per example: up and to the left is better."""
     runs = [run for run in ranking.runs if run.seconds_per_example is not None]
-    traces = []
+    figure = new_figure(8 + len(runs))
     for run, color in zip(runs, itertools.cycle(COLORS), strict=False):
         mean, interval = run.optimized.mean or 0.0, run.optimized.interval
         low, high = (interval.low, interval.high) if interval else (mean, mean)
-        trace = {
-            "type": "scatter",
-            "x": [run.seconds_per_example],
-            "y": [mean],
-            "name": run.name,
-            "mode": "markers",
-            "marker": {"color": color, "size": 11},
-            "error_y": {"array": [high - mean], "arrayminus": [mean - low]},
-            "hovertemplate": f"{escape(run.name)}<br>%{{y:.3f}} at %{{x:.1f}} s"
+        figure.add_scatter(
+            x=[run.seconds_per_example],
+            y=[mean],
+            name=run.name,
+            mode="markers",
+            marker={"color": color, "size": 11},
+            error_y={"array": [high - mean], "arrayminus": [mean - low]},
+            hovertemplate=f"{escape(run.name)}<br>%{{y:.3f}} at %{{x:.1f}} s"
             "<extra></extra>",
-        }
-        traces.append(trace)
-    return new_figure(
-        traces,
-        8 + len(runs),
-        showlegend=True,
-        legend={"orientation": "v"},
-        xaxis=axis("seconds per example (log)", type="log"),
-        yaxis=axis("objective (0 to 1)", range=[-0.02, 1.04]),
-    )
+        )
+    figure.update_layout(legend={"orientation": "v"})
+    figure.update_xaxes(title_text="seconds per example (log)", type="log")
+    figure.update_yaxes(title_text="objective (0 to 1)", range=[-0.02, 1.04])
+    return figure
 
 
 def ranking_page(ranking: Ranking) -> str:

@@ -1,17 +1,12 @@
-"""One style for all figures, legible on light and on dark ground.
+"""One style for all figures: plotly, legible on light and on dark ground."""
 
-A figure is the JSON that plotly.js reads, which kedro-viz brings along: traces in
-`data`, axes and the rest in `layout`. No plotly is needed to make one; `svg` draws it
-for the pages.
-"""
+from __future__ import annotations  # plotly's classes load when they are used
 
 from collections.abc import Sequence
-from typing import Any
+
+import plotly.graph_objects as go
 
 from po_optimizer.evaluation.estimates import Estimate
-
-Trace = dict[str, Any]
-Figure = dict[str, Any]
 
 # Okabe and Ito's palette: told apart without red-green vision, on white and on black.
 BASELINE, OPTIMIZED = "#8f8f8f", "#2f8fd0"
@@ -19,40 +14,14 @@ BETTER, WORSE, EQUAL = "#009e73", "#d55e00", "#8f8f8f"
 INK, GRID = "#808080", "rgba(128,128,128,0.25)"
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 ROW = 34  # pixels
-_LEGEND = {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom"}
-_LAYOUT = {
-    "margin": {"l": 8, "r": 12, "t": 36, "b": 8},
-    "paper_bgcolor": "rgba(0,0,0,0)",
-    "plot_bgcolor": "rgba(0,0,0,0)",
-    "font": {"color": INK, "size": 13, "family": "system-ui, sans-serif"},
-    "legend": {**_LEGEND, "traceorder": "normal"},
-    "hoverlabel": {"align": "left"},
-    "hovermode": "closest",
-}
 
 
-def new_figure(traces: list[Trace], rows: float, **layout: Any) -> Figure:
-    """A figure in the report's style.
-
-    Args:
-        traces: As plotly's.
-        rows: Its height in lines of text.
-        layout: As plotly's, over the style.
-    """
-    height = int(120 + ROW * rows)
-    return {"data": traces, "layout": {**_LAYOUT, "height": height, **layout}}
-
-
-def axis(title: str = "", **options: Any) -> dict[str, Any]:
-    """An axis in the style, with what it counts as its title."""
-    style = {"gridcolor": GRID, "zeroline": False, "automargin": True}
-    return {**style, "title": {"text": title}, **options}
-
-
-def named_rows(names: Sequence[str]) -> dict[str, Any]:
-    """A vertical axis with a name, as HTML, at each row, from the top down."""
-    span = [len(names) - 0.4, -0.6]
-    return axis(tickvals=list(range(len(names))), ticktext=list(names), range=span)
+def new_figure(rows: float, *, legend: bool = True) -> go.Figure:
+    """An empty figure in the report's style, `rows` lines of text high."""
+    figure = go.Figure()
+    style_figure(figure, rows)
+    figure.update_layout(showlegend=legend)
+    return figure
 
 
 def before_and_after(
@@ -60,7 +29,7 @@ def before_and_after(
     before: Sequence[Estimate],
     after: Sequence[Estimate],
     title: str,
-) -> Figure:
+) -> go.Figure:
     """A row a name with two means in [0, 1] and their intervals.
 
     Args:
@@ -69,54 +38,90 @@ def before_and_after(
         after: The optimized programs' means.
         title: Of the axis.
     """
-    marker = {"color": BASELINE, "symbol": "circle-open"}
-    traces = [
-        dots(names, before, "baseline", marker, offset=-0.15),
-        dots(names, after, "optimized", {"color": OPTIMIZED}, offset=0.15),
-    ]
-    xaxis, yaxis = axis(title, range=[-0.02, 1.02]), named_rows(names)
-    return new_figure(traces, len(names) * 1.6, xaxis=xaxis, yaxis=yaxis)
+    figure = new_figure(len(names) * 1.6)
+    add_dots(figure, names, before, "baseline", color=BASELINE, offset=-0.15)
+    add_dots(figure, names, after, "optimized", color=OPTIMIZED, offset=0.15)
+    figure.update_xaxes(title_text=title, range=[-0.02, 1.02])
+    return name_rows(figure, names)
 
 
-def dots(
+def style_figure(figure: go.Figure, rows: float) -> None:
+    """Gives a figure the style and the height of so many lines of text."""
+    figure.update_layout(
+        height=int(120 + ROW * rows),
+        margin={"l": 8, "r": 12, "t": 36, "b": 8},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        font={"color": INK, "size": 13, "family": "system-ui, sans-serif"},
+        legend={
+            "orientation": "h",
+            "x": 0,
+            "y": 1,
+            "yanchor": "bottom",
+            "traceorder": "normal",
+        },
+        hoverlabel={"align": "left"},
+    )
+    figure.update_xaxes(gridcolor=GRID, zeroline=False, automargin=True)
+    figure.update_yaxes(gridcolor=GRID, zeroline=False, automargin=True)
+
+
+def name_rows(figure: go.Figure, names: Sequence[str]) -> go.Figure:
+    """The figure with a name at each row, from the top down."""
+    rows = list(range(len(names)))
+    span = [len(names) - 0.4, -0.6]
+    figure.update_yaxes(tickvals=rows, ticktext=names, range=span, autorange=False)
+    return figure
+
+
+def add_dots(
+    figure: go.Figure,
     names: Sequence[str],
     estimates: Sequence[Estimate],
     label: str,
-    marker: dict[str, Any],
+    *,
+    color: str | Sequence[str],
+    symbol: str = "circle",
     offset: float = 0.0,
-) -> Trace:
-    """A mean with its interval in each row.
+) -> None:
+    """Adds a mean with its interval to each row.
 
     Args:
+        figure: It is changed.
         names: Of the rows, as HTML.
         estimates: A mean for each row, in the names' order.
         label: Of the legend.
-        marker: Plotly's; `color` may be a list, one for each row.
+        color: Of all, or of each.
+        symbol: Plotly's name of it.
         offset: From the middle of the row, in rows; below it is above 0.
     """
-    color = marker["color"]
-    ups, downs = [], []
-    for estimate in estimates:
-        mean, span = estimate.mean or 0.0, estimate.interval
-        ups.append(span.high - mean if span else 0.0)
-        downs.append(mean - span.low if span else 0.0)
-    return {
-        "type": "scatter",
-        "x": [estimate.mean for estimate in estimates],
-        "y": [row + offset for row in range(len(names))],
-        "customdata": list(names),
-        "name": label,
-        "mode": "markers",
-        "marker": {"size": 10, "line": {"width": 2, "color": color}, **marker},
-        "error_x": {
-            "array": ups,
-            "arrayminus": downs,
+    spans = [estimate.interval for estimate in estimates]
+    means = [estimate.mean for estimate in estimates]
+    bars = [
+        (span.high - (mean or 0.0), (mean or 0.0) - span.low) if span else (0.0, 0.0)
+        for span, mean in zip(spans, means, strict=True)
+    ]
+    figure.add_scatter(
+        x=means,
+        y=[row + offset for row in range(len(names))],
+        customdata=names,
+        name=label,
+        mode="markers",
+        marker={
+            "color": color,
+            "symbol": symbol,
+            "size": 10,
+            "line": {"width": 2, "color": color},
+        },
+        error_x={
+            "array": [up for up, _ in bars],
+            "arrayminus": [down for _, down in bars],
             "color": color if isinstance(color, str) else INK,
             "thickness": 2,
         },
-        "text": [_describe(estimate) for estimate in estimates],
-        "hovertemplate": f"%{{customdata}}<br>{label} %{{text}}<extra></extra>",
-    }
+        text=[_describe(estimate) for estimate in estimates],
+        hovertemplate=f"%{{customdata}}<br>{label} %{{text}}<extra></extra>",
+    )
 
 
 def _describe(estimate: Estimate) -> str:

@@ -167,7 +167,10 @@ def draw_figures(
     trials: list[dict[str, Any]] | None,
     lm_usage: dict[str, Any],
 ) -> dict[str, Any]:
-    """The report's figures, each a catalog entry that kedro-viz shows."""
+    """The report's figures, each a catalog entry that kedro-viz shows.
+
+    Kedro resolves the types of all nodes before a run: plotly's would load with them.
+    """
     figures = report_figures(
         ScoreReport.model_validate(score_report),
         Predictions(baseline_predictions),

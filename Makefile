@@ -27,6 +27,7 @@ help:  ## list what one can do
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@test -x $(BIN)/python || command -v $(firstword $(PYTHON) none) >/dev/null || { echo "make: there is no Python 3.10 to 3.14 with venv here. Install one (Debian: apt install python3-venv), or name it: make PYTHON=/path/to/python3 ..."; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip  # a new one takes half of the processor time of Python 3.11's
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 

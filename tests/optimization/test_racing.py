@@ -57,6 +57,13 @@ def test_the_best_pair_is_evaluated_whole():
     assert max(whole, key=made.score) == (2, 1)
 
 
+def test_one_example_is_enough_to_race():
+    """There is no spread between examples to learn from."""
+    made, asked = race(lambda c: 1.0, n=1)
+    assert asked
+    assert all(made.score(candidate) == 1.0 for candidate in asked)
+
+
 def test_what_is_clearly_worse_is_given_up():
     """It says why, and how many were."""
     made, asked = race(lambda c: 0.05 if c[0] else 0.9)

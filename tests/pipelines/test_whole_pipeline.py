@@ -15,9 +15,17 @@ from tests.weights import needs_weights
 SLUG = "embedded-smollm2-135m-instruct"
 SETTINGS = {
     "role": ROLE,
-    "data_prep": {"sizes": {"train": 3, "val": 1, "test": 2}},
-    "optimize": {"miprov2": {"num_candidates": 2, "num_trials": 2}},
-    "lm": {"max_tokens": 50, "context_tokens": 2048, "seconds_per_example": 3},
+    "data_prep": {"sizes": {"train": 3, "val": 2, "test": 2}},
+    "optimize": {
+        "miprov2": {
+            **{"num_candidates": 2, "num_trials": 2},
+            **{"tip_aware_proposer": False, "fewshot_aware_proposer": False},
+        }
+    },
+    "lm": {
+        **{"max_tokens": 50, "context_tokens": 2048, "seconds_per_example": 3},
+        "embedded": {"threads": 2},  # nothing is measured first
+    },
     "prompt_lm": {"max_tokens": 50, "bounds": {"text_characters": 120}},
     "promotion": {"num_resamples": 1000},
 }
@@ -75,7 +83,7 @@ def test_splits_have_the_sizes_that_were_asked(project, first):
         for name in ("trainset", "valset")
     ]
     testset = (project / "data/05_model_input/product_owner/testset.jsonl").read_text()
-    assert [*sizes, testset.count("\n")] == [3, 1, 2]
+    assert [*sizes, testset.count("\n")] == [3, 2, 2]
 
 
 @needs_weights
@@ -84,7 +92,7 @@ def test_optimization_ran_its_trials(project, first):
     trials = document(project, f"06_models/product_owner/{SLUG}/trials.json")
     assert trials[0]["kind"] == "baseline"
     assert len(trials) > 1
-    assert {trial["n"] for trial in trials} == {1}
+    assert {trial["n"] for trial in trials} == {2}
     report = document(
         project, f"06_models/product_owner/{SLUG}/optimization_report.json"
     )

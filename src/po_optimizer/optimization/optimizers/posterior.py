@@ -118,7 +118,8 @@ def _within(scores: Values, assumed: float) -> float:
     means = np.nansum(scores, axis=1, keepdims=True) / counts
     squares = float(np.nansum((scores - means) ** 2))
     weight = _WEIGHT if assumed else 0.0
-    return (squares + weight * assumed) / (float((counts - 1).sum()) + weight)
+    freedom = max(1.0, float((counts - 1).sum()) + weight)  # one example has no spread
+    return (squares + weight * assumed) / freedom
 
 
 def _prior(

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from functools import partial
 
 import dspy
 import pytest
@@ -53,6 +54,13 @@ class Answering(dspy.Module):
     def forward(self, question):
         """One call."""
         return self.answer(question=question)
+
+
+@pytest.fixture(autouse=True)
+def _verified_here(monkeypatch):
+    """Another process reads back what `finished` stored; here this one does."""
+    inline = partial(save_program, verify="inline")
+    monkeypatch.setattr("po_optimizer.api.optimized.save_program", inline)
 
 
 @pytest.fixture

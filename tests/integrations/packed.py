@@ -27,7 +27,7 @@ SETTINGS: dict[str, Any] = {
         **{"num_trials": 4, "num_candidates": 3},
         **{"minibatch": True, "minibatch_size": 3, "minibatch_full_eval_steps": 3},
     },
-    "gepa": {"max_full_evals": 3},
+    "gepa": {"max_full_evals": 2},
     "bootstrap_random_search": {"num_candidate_programs": 2},
 }
 

@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
@@ -150,8 +151,29 @@ def test_both_loaders_read_the_same() -> None:
     lines = (ROOT / "data/01_raw/product_owner.jsonl").read_text().splitlines()
     outputs = [json.loads(line)["output"] for line in lines[::6]]
     for text in (text for output in outputs for text in output.values()):
-        fast, slow = yaml_text._FastTextLoader(text), yaml_text._TextLoader(text)
-        assert yaml_text._loaded(fast) == yaml_text._loaded(slow)
+        slow = yaml.load(text, Loader=yaml_text._TextLoader)  # noqa: S506
+        assert yaml_text._Events(text).read() == slow
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "null: 1\n'null': 2",
+        "? [a]\n: 1",
+        "a: &x 1\nb: *x",
+        "2020-01-01 1:02:03: a",
+        "~:",
+    ],
+)
+def test_unusual_yaml_reads_as_pyyaml_reads_it(text: str) -> None:
+    """What the fast reader leaves to PyYAML, and keys that are not text."""
+    try:
+        slow = yaml.load(text, Loader=yaml_text._TextLoader)  # noqa: S506
+    except yaml.YAMLError:
+        with pytest.raises(DocumentError):
+            read_yaml(text)
+    else:
+        assert read_yaml(text) == slow
 
 
 def test_tab_between_words_is_read() -> None:

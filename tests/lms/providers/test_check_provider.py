@@ -21,19 +21,19 @@ def server():
 
 def problems(key=None, **params):
     """Name -> the sentence of each check that does not pass."""
-    checks = make_provider(LMParams(**params), key).check_provider()
+    checks = list(make_provider(LMParams(**params), key).check_provider())
     return {c.name: str(c.as_error()) for c in checks if not c.passed}
 
 
 def test_embedded_lm_needs_no_look():
     """It has no server of somebody else's."""
-    assert make_provider(LMParams()).check_provider() == []
+    assert list(make_provider(LMParams()).check_provider()) == []
 
 
 def test_ollama_that_is_ready_has_no_problem(server):
     """It answers, the model is pulled (`:latest` is implied), the context is sent."""
     params = LMParams(provider="ollama", model="m", api_base=server.address)
-    checks = make_provider(params).check_provider()
+    checks = list(make_provider(params).check_provider())
     assert [c.name for c in checks if c.passed] == [
         "ollama_context",
         "ollama_answers",
@@ -124,7 +124,7 @@ def test_ollama_is_sent_its_context_and_stays_loaded():
 def test_openai_server_that_is_ready_has_no_problem(server):
     """It answers and lists the model."""
     params = LMParams(provider="openai", model="m:latest", api_base=server.address)
-    checks = make_provider(params).check_provider()
+    checks = list(make_provider(params).check_provider())
     assert [c.name for c in checks] == ["server_answers", "server_has_model"]
     assert all(c.passed for c in checks)
 
@@ -172,7 +172,8 @@ def test_answer_that_is_no_json_has_no_document(server):
 
 def test_check_becomes_the_error_of_its_setting():
     """It names setting, value, what is allowed and what to do."""
-    check = make_provider(LMParams(provider="openai", model="m")).check_provider()[0]
+    provider = make_provider(LMParams(provider="openai", model="m"))
+    check = next(provider.check_provider())
     assert isinstance(check.as_error(), SettingError)
     assert str(check.as_error()).startswith(
         "lm.api_base=None cannot be used: it needs an OpenAI-compatible server that "

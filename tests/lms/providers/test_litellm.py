@@ -118,7 +118,7 @@ def test_missing_key_is_named_before_anything_is_paid(monkeypatch):
     """The finding says which variable to set."""
     monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
     params = LMParams(provider="litellm", model="anthropic/claude-haiku-4-5")
-    checks = make_provider(params).check_provider()
+    checks = list(make_provider(params).check_provider())
     (failed,) = [check for check in checks if not check.passed]
     assert "ANTHROPIC_API_KEY" in failed.message
 

@@ -6,7 +6,7 @@ import sys
 import dspy
 import pytest
 
-from po_optimizer.errors import SettingError
+from po_optimizer.errors import PoOptimizerError, SettingError
 from po_optimizer.lms import LMNotReady, LMUnreachable, make_lm, use_lm
 from po_optimizer.lms.build import lm_of
 from po_optimizer.lms.providers import make_provider
@@ -229,9 +229,9 @@ def test_location_that_is_none_is_refused():
 
 
 def test_vertex_that_is_ready_has_no_problem(vertex):
-    """Package, credentials and the project that they name are found."""
+    """Credentials and the project that they name are found."""
     lm, _ = vertex(vertex={})
-    checks = lm.provider.check_provider()
+    checks = list(lm.provider.check_provider())
     assert all(finding.passed for finding in checks)
     assert checks[-1].value == google.PROJECT
 
@@ -248,8 +248,10 @@ def problem(name):
 
 def test_missing_google_package_is_named(monkeypatch):
     """With the command that installs it."""
-    monkeypatch.setitem(sys.modules, "google.auth", None)
-    assert "pip install 'po-optimizer[vertex]'" in problem("google_auth_installed")
+    monkeypatch.setitem(sys.modules, "google.auth.exceptions", None)
+    provider = make_provider(LMParams(provider="vertex", model="gemini-2.5-flash"))
+    with pytest.raises(PoOptimizerError, match=r"pip install .po-optimizer\[vertex\]"):
+        list(provider.check_provider())
 
 
 @pytest.mark.parametrize("content", ["{}", "no json", '{"type": "sk-canary"}'])

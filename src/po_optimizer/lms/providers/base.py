@@ -1,9 +1,11 @@
 """What each provider says of itself."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
 from po_optimizer.lms.check import Check
+from po_optimizer.lms.http import AnswerTransport
 from po_optimizer.params import LMParams
 
 FEW_AT_A_TIME = 4  # of a server that does not say: few that many people use take less
@@ -57,9 +59,19 @@ class Provider:
         """
         raise NotImplementedError
 
-    def check_provider(self) -> list[Check]:
-        """Checks that it can answer, without asking for a token."""
-        return []
+    def check_provider(self) -> Iterator[Check]:
+        """Checks that it can answer, without paying for a token."""
+        yield from ()
+
+    def require_ready(self) -> None:
+        """Raises what the first failed check says.
+
+        Raises:
+            SettingError: A check did not pass.
+        """
+        for finding in self.check_provider():
+            if not finding.passed:
+                raise finding.as_error()
 
     def request_arguments(self) -> dict[str, Any]:
         """What each request carries beside the chat, by the server's own names."""
@@ -97,3 +109,31 @@ class Provider:
             folder: Of the LM, where the digest may be remembered.
         """
         return None
+
+
+def dspy_engine(
+    door: str, address: str | None, key: Any, transport: AnswerTransport, **place: str
+) -> Any:
+    """DSPy's own client of one kind of server.
+
+    Args:
+        door: DSPy's name of the kind.
+        address: Of the server; None: the kind's own.
+        key: The key or token, or a function that gives it; variables of the
+            environment that are not for this server are not read.
+        transport: How it is reached.
+        place: What the kind wants to know besides.
+    """
+    from dspy.clients.engines.lm15_engine import (  # noqa: PLC0415 -- not at import
+        LM15Engine,
+    )
+    from dspy.lm15 import RouterConfig  # noqa: PLC0415
+
+    config = RouterConfig(
+        env={},
+        base_urls={door: address} if address else None,
+        api_keys={door: key},
+        settings={door: place} if place else None,
+        transport=transport,
+    )
+    return LM15Engine(config)

@@ -6,6 +6,7 @@ here does not.
 """
 
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -144,9 +145,7 @@ class LiteLLM(Provider):
         )
 
         _litellm()
-        for finding in self.check_provider():
-            if not finding.passed:
-                raise finding.as_error()
+        self.require_ready()
         params = self.params
         options: dict[str, Any] = {"timeout": params.timeout_seconds}
         if params.api_base is not None:
@@ -158,7 +157,7 @@ class LiteLLM(Provider):
             engine.client_options["client"] = bounded_client(params.timeout_seconds)
         return PatientEngine(engine)
 
-    def check_provider(self) -> list[Check]:
+    def check_provider(self) -> Iterator[Check]:
         """Whether LiteLLM knows the provider, and has the keys that it wants."""
         litellm, params = _litellm(), self.params
         problem = ""
@@ -166,7 +165,7 @@ class LiteLLM(Provider):
             litellm.get_llm_provider(params.model, api_base=params.api_base)
         except litellm.exceptions.BadRequestError:
             problem = "LiteLLM knows no such provider"
-        provider = check(
+        yield check(
             "litellm_provider",
             "lm.model",
             params.model,
@@ -174,7 +173,8 @@ class LiteLLM(Provider):
             problem=problem,
             remedy="Write provider/model, as in lm.model=anthropic/claude-sonnet-4-5",
         )
-        return [provider, self._keys()] if provider.passed else [provider]
+        if not problem:
+            yield self._keys()
 
     def _keys(self) -> Check:
         missing = self._missing_keys()

@@ -15,7 +15,7 @@ from po_optimizer.files import write_whole
 from po_optimizer.lms.check import Check, check
 from po_optimizer.lms.http import get_json
 from po_optimizer.lms.ollama_chat import OllamaTransport
-from po_optimizer.lms.providers.base import Provider
+from po_optimizer.lms.providers.base import Provider, dspy_engine
 from po_optimizer.lms.providers.openai import with_v1
 from po_optimizer.params import LMParams
 
@@ -54,22 +54,10 @@ class Ollama(Provider):
         Raises:
             SettingError: A check did not pass.
         """
-        from dspy.clients.engines.lm15_engine import (  # noqa: PLC0415 -- not at import
-            LM15Engine,
-        )
-        from dspy.lm15 import RouterConfig  # noqa: PLC0415
-
-        for finding in self.check_provider():
-            if not finding.passed:
-                raise finding.as_error()
+        self.require_ready()
         seconds, key = self.params.timeout_seconds, self._api_key
-        config = RouterConfig(
-            env={},
-            base_urls={"ollama": with_v1(self._base)},
-            api_keys={"ollama": key or "none"},
-            transport=OllamaTransport(self._base, seconds, sends_key=bool(key)),
-        )
-        return LM15Engine(config)
+        transport = OllamaTransport(self._base, seconds, sends_key=bool(key))
+        return dspy_engine("ollama", with_v1(self._base), key or "none", transport)
 
     @property
     def _base(self) -> str:
@@ -110,11 +98,8 @@ class Ollama(Provider):
             return None if self.params.model.endswith("cloud") else 0.0
         return super().cost(prompt, completion)
 
-    def check_provider(self) -> list[Check]:
+    def check_provider(self) -> Iterator[Check]:
         """Each thing that keeps Ollama from answering, with the command that mends."""
-        return list(self._checks())
-
-    def _checks(self) -> Iterator[Check]:
         yield self._context()
         base = self._base
         if base.endswith("/v1"):

@@ -6,7 +6,7 @@ from typing import Any
 from po_optimizer.errors import SettingError
 from po_optimizer.lms.check import Check, check
 from po_optimizer.lms.http import JSONTransport, get_json
-from po_optimizer.lms.providers.base import Provider
+from po_optimizer.lms.providers.base import Provider, dspy_engine
 
 _REFUSED = {401, 403}
 
@@ -43,11 +43,8 @@ class OpenAI(Provider):
         total = props.get("total_slots") if isinstance(props, dict) else None
         return total if isinstance(total, int) and total > 0 else None
 
-    def check_provider(self) -> list[Check]:
+    def check_provider(self) -> Iterator[Check]:
         """Address and key; the model only where the server lists what it has."""
-        return list(self._checks())
-
-    def _checks(self) -> Iterator[Check]:
         if self.params.api_base is None:
             remedy = "Set PO_LM_BASE_URL, as in http://127.0.0.1:8000/v1"
             yield _answers(None, "there is no address", remedy)
@@ -81,18 +78,8 @@ def openai_engine(address: str, api_key: str | None, seconds: float) -> Any:
         api_key: Sent as a bearer token.
         seconds: For the whole of an answer, and for each silence in it.
     """
-    from dspy.clients.engines.lm15_engine import (  # noqa: PLC0415 -- not at import
-        LM15Engine,
-    )
-    from dspy.lm15 import RouterConfig  # noqa: PLC0415
-
-    config = RouterConfig(
-        env={},  # an OPENAI_API_KEY lying about is not for this server
-        base_urls={"openai-chat": with_v1(address)},
-        api_keys={"openai-chat": api_key or "none"},
-        transport=JSONTransport(seconds),
-    )
-    return LM15Engine(config)
+    key, transport = api_key or "none", JSONTransport(seconds)
+    return dspy_engine("openai-chat", with_v1(address), key, transport)
 
 
 def with_v1(base: str) -> str:

@@ -6,31 +6,29 @@ References:
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
 from dspy._vendor.lm15.cloud.hosts import join_endpoint, location_host
 from dspy._vendor.lm15.credentials import BearerToken
 from dspy.clients.costs import estimate_cost
-from dspy.clients.engines.lm15_engine import LM15Engine
 from dspy.lm15 import (
     AuthError,
     InvalidRequestError,
     Message,
     Request,
     Response,
-    RouterConfig,
     TextPart,
     TransportError,
     Usage,
     request_from_openai_chat,
 )
 
-from po_optimizer.errors import SettingError
+from po_optimizer.errors import SettingError, needs_extra
 from po_optimizer.lms.check import Check, check
 from po_optimizer.lms.http import JSONTransport
-from po_optimizer.lms.providers.base import Provider
+from po_optimizer.lms.providers.base import Provider, dspy_engine
 from po_optimizer.params import LMParams, VertexParams
 
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
@@ -81,26 +79,18 @@ class Vertex(Provider):
         Raises:
             SettingError: A check did not pass.
         """
-        for finding in self.check_provider():
-            if not finding.passed:
-                raise finding.as_error()
+        self.require_ready()
         credentials, own_project = _log_in()
         place, door = self.params.vertex, _door(self.params.model)
-        project = place.project or own_project
-        address = self.params.api_base
+        address, project = self.params.api_base, str(place.project or own_project)
+        settings = {"project": project, "location": place.location}
         if door == _OPEN:
             root = address or f"https://{location_host(place.location)}"
             path = f"v1/projects/{project}/locations/{place.location}/endpoints/openapi"
-            address = join_endpoint(root, path)
-        settings = {"project": project, "location": place.location}
-        config = RouterConfig(
-            env={},
-            api_keys={door: _tokens(credentials)},
-            base_urls={door: address} if address else None,
-            settings=None if door == _OPEN else {door: settings},
-            transport=JSONTransport(self.params.timeout_seconds),
-        )
-        return VertexEngine(config, f"{door}:{self.params.model}", self._options())
+            address, settings = join_endpoint(root, path), {}
+        transport = JSONTransport(self.params.timeout_seconds)
+        engine = dspy_engine(door, address, _tokens(credentials), transport, **settings)
+        return VertexEngine(engine, f"{door}:{self.params.model}", self._options())
 
     def _options(self) -> dict[str, Any]:
         """What `lm.extra` says in OpenAI's words, as fields of a request's config."""
@@ -123,19 +113,21 @@ class Vertex(Provider):
         """The caller's own, by the names of the model's maker, as `safetySettings`."""
         return {k: v for k, v in self.params.extra.items() if k not in _OPTIONS}
 
-    def check_provider(self) -> list[Check]:
-        """Package, credentials, project; the first that is missing ends the list."""
+    def check_provider(self) -> Iterator[Check]:
+        """Credentials and project.
+
+        Raises:
+            PoOptimizerError: The package for Google's credentials is not installed.
+        """
+        with needs_extra("vertex", "lm.provider=vertex"):
+            from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415
+        project, problem = None, ""
         try:
-            import google.auth  # noqa: PLC0415 -- an optional extra
-        except ImportError:
-            return [_package("it is not installed")]
-        own_project, problem = None, ""
-        try:
-            _, own_project = _log_in()
-        except (google.auth.exceptions.GoogleAuthError, OSError, ValueError) as error:
+            _, project = _log_in()
+        except (GoogleAuthError, OSError, ValueError) as error:
             # the error of a malformed file may repeat what stands in it
             problem = f"there are none that can be used ({type(error).__name__})"
-        credentials = check(
+        yield check(
             "vertex_credentials",
             "GOOGLE_APPLICATION_CREDENTIALS",
             os.environ.get("GOOGLE_APPLICATION_CREDENTIALS"),
@@ -143,18 +135,16 @@ class Vertex(Provider):
             problem=problem,
             remedy=_LOG_IN,
         )
-        if problem:
-            return [_package(), credentials]
-        project = self.params.vertex.project or own_project
-        pays = check(
-            "vertex_project",
-            "lm.vertex.project",
-            project,
-            "a Google Cloud project",
-            problem="" if project else "nothing says which project pays",
-            remedy="Set GCP_PROJECT=<project id> in the environment.",
-        )
-        return [_package(), credentials, pays]
+        if not problem:
+            project = self.params.vertex.project or project
+            yield check(
+                "vertex_project",
+                "lm.vertex.project",
+                project,
+                "a Google Cloud project",
+                problem="" if project else "nothing says which project pays",
+                remedy="Set GCP_PROJECT=<project id> in the environment.",
+            )
 
     def list_price(self, prompt: int, completion: int) -> float | None:
         """By LiteLLM's price table as DSPy brings it, which needs no LiteLLM."""
@@ -176,15 +166,13 @@ class VertexEngine:
     """DSPy's engine for one model of Vertex AI.
 
     Args:
-        config: How it is reached.
+        engine: DSPy's, of the door.
         model: DSPy's name of the door, a colon, Google's name of the model.
         options: Fields of each request's config.
     """
 
-    def __init__(
-        self, config: RouterConfig, model: str, options: dict[str, Any]
-    ) -> None:
-        self._engine = LM15Engine(config)
+    def __init__(self, engine: Any, model: str, options: dict[str, Any]) -> None:
+        self._engine = engine
         self._model = model
         self._options = options
 
@@ -211,17 +199,6 @@ def _door(model: str) -> str:
     if model.startswith("claude"):
         return _CLAUDE
     return _OPEN if "/" in model else _GEMINI  # as meta/llama-3.3-70b-instruct-maas
-
-
-def _package(problem: str = "") -> Check:
-    return check(
-        "google_auth_installed",
-        "lm.provider",
-        "vertex",
-        "the package google-auth",
-        problem=problem,
-        remedy="Install it: pip install 'po-optimizer[vertex]'",
-    )
 
 
 def _log_in() -> tuple[Any, str | None]:

@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-STEPS = ("predict_programs", "compare_programs", "draw_figures", "write_report")
+STEPS = ("predict_programs", "compare_programs", "write_report")
 BETWEEN = ("count_calls", "compare_prompts")  # after the first; too short to measure
 
 

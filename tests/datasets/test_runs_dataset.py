@@ -28,11 +28,8 @@ def data(tmp_path):
     put("08_reporting/metric_figure.json", {"no": "run"})
     put("08_reporting/run.log.1", {"no": "folder"})
     put("08_reporting/x-test/promotion.json", {"decision": "promote"})
-    put("06_models/x-test/optimization_report.json", {"seconds": 1.0})
-    provenance = {"splits": {"trainset": 4}, "task_lm": "x"}
-    for version, kept in {"v1": {}, "v2": provenance}.items():
-        path = f"06_models/x-test/program.json/{version}/program.json"
-        put(path, {"provenance": kept})
+    search = {"seconds": 1.0, "fingerprint": {"task_lm.slug": "x"}}
+    put("06_models/x-test/optimization_report.json", search)
     put("07_model_output/x-test/optimized_predictions.jsonl", {"score": 0.5})
     return tmp_path
 

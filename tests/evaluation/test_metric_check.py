@@ -4,7 +4,7 @@ import dspy
 import pytest
 
 from po_optimizer.evaluation.metric_check import MetricReport, metric_report
-from po_optimizer.reporting.metric_figure import metric_figure
+from po_optimizer.reporting.figures import metric_figure
 from po_optimizer.roles.score import Score
 
 

@@ -183,18 +183,9 @@ def test_usage_of_each_program_is_its_own(made):
         assert usage["paid"] + usage["cached"] == 4
 
 
-def test_figures_are_catalog_entries(made):
-    """kedro-viz shows each under its own name."""
-    figures = evaluate.draw_figures(
-        made["score_report"], *made["predictions"], made["trials"], made["lm_usage"]
-    )
-    assert all(name.endswith("_figure") for name in figures)
-    assert len(figures) == 5
-
-
 def test_report_is_one_page(made):
-    """Decision and scores stand in it."""
-    page, files = evaluate.write_report(
+    """Decision and scores stand in it; each figure is a catalog entry of its own."""
+    outputs = evaluate.write_report(
         made["score_report"],
         made["promotion"],
         *made["predictions"],
@@ -206,7 +197,9 @@ def test_report_is_one_page(made):
         made["lm_usage"],
         ROLE,
     )
+    page, files = outputs.pop("report"), outputs.pop("kept_runs")
     assert "the prompts" in page
+    assert len(outputs) == 5
     assert list(files)[-1].endswith("/run.json")
     assert "Labeler on scripted" in page
     assert page.rstrip().endswith("</html>")

@@ -11,6 +11,7 @@ from po_optimizer.evaluation.promotion import decide
 from po_optimizer.evaluation.score_report import ScoreReport, Selection
 from po_optimizer.lms.usage import Usage
 from po_optimizer.params import PromotionOverride, PromotionParams
+from po_optimizer.reporting.examples import choose_cases
 from po_optimizer.reporting.figures import report_figures
 from po_optimizer.reporting.page import render_report
 from po_optimizer.reporting.verdict import finding, headline, next_step
@@ -48,7 +49,10 @@ def _page(
     scores = score_pairs(
         before, after, QUICK, selection=Selection(n_candidates=4, n_valset=6)
     )
-    return render_report(scores, decide(scores, QUICK), before, after, **context)
+    cases = choose_cases(before, after)
+    made = (context.get("trials", ()), context.get("stages", {}))
+    figures = report_figures(scores, cases, *made)
+    return render_report(scores, decide(scores, QUICK), cases, figures, **context)
 
 
 def _text(page: str) -> str:
@@ -214,7 +218,9 @@ def test_the_selection_on_the_valset_is_put_into_words() -> None:
 def test_every_figure_can_be_stored_even_without_data() -> None:
     """The catalog always gets its five figures, empty where nothing was measured."""
     before, after = records([None, 0.5], "baseline"), records([0.5, None], "optimized")
-    figures = report_figures(score_pairs(before, after, QUICK), before, after, (), {})
+    figures = report_figures(
+        score_pairs(before, after, QUICK), choose_cases(before, after), (), {}
+    )
     assert list(figures) == ["uplift", "components", "examples", "history", "usage"]
     assert "figure-uplift" not in Page(_page(before=before, after=after)).ids()
 
@@ -230,6 +236,8 @@ def test_a_large_testset_is_shown_in_part_and_says_so() -> None:
     said = "140 of 3,000 examples: up to 80 largest losses"
     assert f"Shown are {said}" in _text(page)
     assert "by Gaffke for the means" in _text(page)
-    figures = report_figures(score_pairs(before, after, QUICK), before, after, (), {})
+    figures = report_figures(
+        score_pairs(before, after, QUICK), choose_cases(before, after), (), {}
+    )
     assert said in figures["examples"].layout.xaxis.title.text
     assert len(figures["examples"].data[0].x) == 3 * 60

@@ -6,6 +6,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from po_optimizer.reporting.examples import choose_cases
 from po_optimizer.reporting.figures import history_figure, report_figures
 from po_optimizer.reporting.style import new_figure
 from po_optimizer.reporting.svg import draw
@@ -14,8 +15,7 @@ from tests.reporting.test_figures import AFTER, BEFORE, STAGES, TRIALS
 
 FIGURES = report_figures(
     report(BEFORE, AFTER),
-    records(BEFORE, "baseline"),
-    records(AFTER, "optimized"),
+    choose_cases(records(BEFORE, "baseline"), records(AFTER, "optimized")),
     TRIALS,
     STAGES,
 )

@@ -190,17 +190,25 @@ def evaluate(
 
 
 def _page(
-    *judged: Any,
+    report: ScoreReport,
+    decision: Any,
+    *answers: Any,
     programs: tuple[dspy.Module, dspy.Module],
     folder: Path,
     **more: Any,
 ) -> str:
     with needs_extra("report", "the page of a report"):
+        from po_optimizer.reporting.examples import choose_cases  # noqa: PLC0415
+        from po_optimizer.reporting.figures import report_figures  # noqa: PLC0415
         from po_optimizer.reporting.page import render_report  # noqa: PLC0415
         from po_optimizer.reporting.prompt_diff import prompt_changes, prompt_diff_html  # noqa: PLC0415
     checks = folder / "preflight_report.json"
+    cases = choose_cases(*answers)
     return render_report(
-        *judged,
+        report,
+        decision,
+        cases,
+        report_figures(report, cases, more["trials"], more["stages"]),
         prompt_diff=prompt_diff_html(prompt_changes(*programs)),
         preflight=json.loads(checks.read_text("utf-8"))["checks"]
         if checks.exists()

@@ -2,10 +2,11 @@
 
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
+from typing import Any
 
 from rich import get_console
 from rich.text import Text
@@ -19,15 +20,11 @@ _STYLES = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "red"}
 _subject: ContextVar[str] = ContextVar("po_log_subject", default="")
 
 
-class _Named(logging.Filter):
-    """Puts what a line is about before it."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """True; the record's message is changed once."""
-        subject = _subject.get()
-        if subject and not hasattr(record, "named"):
-            record.msg, record.named = f"{subject}: {record.msg}", True
-        return True
+def _name(record: logging.LogRecord) -> bool:
+    subject = _subject.get()
+    if subject and not hasattr(record, "named"):
+        record.msg, record.named = f"{subject}: {record.msg}", True
+    return True
 
 
 @contextmanager
@@ -38,7 +35,7 @@ def name_log_lines(subject: str) -> Iterator[None]:
     """
     token = _subject.set(subject)
     for handler in logging.getLogger("po_optimizer").handlers:
-        _add_once(handler, _Named)
+        handler.addFilter(_name)
     try:
         yield
     finally:
@@ -79,26 +76,23 @@ def show_examples() -> None:
             handler.setLevel(logging.DEBUG)
 
 
-class _Visible(logging.Filter):
+def _escape(record: logging.LogRecord) -> bool:
     """Spells out what would steer the terminal that shows a line, or its log file."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """True; message and traceback of the record are changed once."""
-        with suppress(TypeError, ValueError, KeyError):  # logging says so itself
-            message = record.getMessage()
-            if (escaped := visible(message)) != message:
-                record.msg, record.args = escaped, None
-        if record.exc_info and not record.exc_text:
-            trace = logging.Formatter().formatException(record.exc_info)
-            record.exc_text = visible(trace)
-        return True
+    with suppress(TypeError, ValueError, KeyError):  # logging says so itself
+        message = record.getMessage()
+        if (escaped := visible(message)) != message:
+            record.msg, record.args = escaped, None
+    if record.exc_info and not record.exc_text:
+        trace = logging.Formatter().formatException(record.exc_info)
+        record.exc_text = visible(trace)
+    return True
 
 
 def escape_logs() -> None:
     """No handler that is configured passes on what others sent as it is."""
     for name in ("", *_configured()):
         for handler in logging.getLogger(name).handlers:
-            _add_once(handler, _Visible)
+            handler.addFilter(_escape)
 
 
 def _configured() -> list[str]:
@@ -107,27 +101,20 @@ def _configured() -> list[str]:
     return [name for name, of in loggers.items() if isinstance(of, logging.Logger)]
 
 
-def _add_once(handler: logging.Handler, kind: type[logging.Filter]) -> None:
-    if not any(isinstance(present, kind) for present in handler.filters):
-        handler.addFilter(kind())
+def _warn_once(path: str) -> Callable[[logging.LogRecord], None]:
+    """Takes the place of a handler's `handleError`, which traces each line's loss."""
+    warned = False
 
+    def warn(record: logging.LogRecord) -> None:
+        nonlocal warned
+        if not warned:
+            warned = True
+            error = sys.exc_info()[1]
+            problem = refusal(error) if isinstance(error, OSError) else error
+            text = "the log %s cannot be written: %s. The run goes on without it."
+            logger.warning(text, path, problem)
 
-class _LostLog:
-    """Warns once that a log file cannot be written; logging traces each line's loss."""
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-        self._warned = False
-
-    def __call__(self, record: logging.LogRecord) -> None:
-        """Takes the place of the handler's `handleError`, in its `except` block."""
-        if self._warned:
-            return
-        self._warned = True
-        error = sys.exc_info()[1]
-        problem = refusal(error) if isinstance(error, OSError) else error
-        text = "the log %s cannot be written: %s. The run goes on without it."
-        logger.warning(text, self._path, problem)
+    return warn
 
 
 def tolerate_log_failure() -> None:
@@ -136,5 +123,5 @@ def tolerate_log_failure() -> None:
         if isinstance(handler, logging.FileHandler):
             with suppress(OSError):  # warned of when the first line is lost
                 Path(handler.baseFilename).parent.mkdir(parents=True, exist_ok=True)
-            lost = _LostLog(handler.baseFilename)
-            handler.handleError = lost  # type: ignore[method-assign]
+            warn: Any = _warn_once(handler.baseFilename)
+            handler.handleError = warn  # type: ignore[method-assign]

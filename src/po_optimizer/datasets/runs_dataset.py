@@ -20,7 +20,6 @@ _PROGRAM_OF = "from-"
 _SWEEP = "sweep"
 _TOP = PurePosixPath()
 _SCORES = "score_report.json"
-_PROGRAM = "program.json"
 _STAGES = ("optimize", "evaluate baseline", "evaluate optimized")
 
 
@@ -72,7 +71,7 @@ class RunsDataset(AbstractDataset[None, list[FinishedRun]]):
             lm, program_of = path.parent, path.name.removeprefix(_PROGRAM_OF)
         elif path.parent.name == _SWEEP:
             lm = path.parent.parent
-        provenance = _provenance(models) if program_of is None else {}
+        search = _read(models, "optimization_report.json")
         promotion = _read(folder, "promotion.json") or {}
         scores, groups = self._predictions(path)
         return FinishedRun(
@@ -83,8 +82,8 @@ class RunsDataset(AbstractDataset[None, list[FinishedRun]]):
             scores=scores,
             groups=groups,
             decision=promotion.get("decision"),
-            search=_read(models, "optimization_report.json"),
-            usage=self._usage(lm, provenance.get("task_lm")),
+            search=search,
+            usage=self._usage(lm, search),
         )
 
     def _predictions(self, path: PurePosixPath) -> tuple[list[float], list[Any]]:
@@ -96,8 +95,11 @@ class RunsDataset(AbstractDataset[None, list[FinishedRun]]):
             pairs = [(r["score"], r.get("group")) for r in map(json.loads, lines)]
         return [score for score, _ in pairs], [group for _, group in pairs]
 
-    def _usage(self, lm: PurePosixPath, slug: str | None) -> dict[str, Usage]:
+    def _usage(
+        self, lm: PurePosixPath, search: dict[str, Any] | None
+    ) -> dict[str, Usage]:
         """By stage; an environment's folder may be named after its LM and more."""
+        slug = (search or {}).get("fingerprint", {}).get("task_lm.slug")
         folders = [lm, lm.parent / slug] if slug else [lm]
         for folder in folders:
             path = self._output / folder / "ledger.sqlite"
@@ -132,15 +134,6 @@ def _at(folder: Folder, path: PurePosixPath) -> Folder:
     for name in path.parts:
         folder = folder.child(name)
     return folder
-
-
-def _provenance(models: Folder) -> dict[str, Any]:
-    versions = models.child(_PROGRAM)
-    for version in reversed(versions.names()):
-        document = _read(versions.child(version), _PROGRAM)
-        if document is not None:
-            return document.get("provenance") or {}
-    return {}
 
 
 def _read(folder: Folder, name: str) -> Any:

@@ -10,10 +10,11 @@ import plotly.graph_objects as go
 from pydantic import AliasChoices, ConfigDict, Field
 
 from po_optimizer.evaluation.estimates import Estimate
+from po_optimizer.evaluation.metric_check import MetricReport
 from po_optimizer.evaluation.predictions import PredictionRecord, Result
 from po_optimizer.evaluation.score_report import ScoreReport
 from po_optimizer.lms.usage import Usage
-from po_optimizer.reporting.examples import Case, choose_cases, describe_choice
+from po_optimizer.reporting.examples import Case, describe_choice
 from po_optimizer.reporting.style import (
     BASELINE,
     BETTER,
@@ -22,6 +23,7 @@ from po_optimizer.reporting.style import (
     OPTIMIZED,
     WORSE,
     add_dots,
+    before_and_after,
     name_rows,
     new_figure,
     style_figure,
@@ -50,8 +52,7 @@ class TrialRow(Result):
 
 def report_figures(
     report: ScoreReport,
-    baseline: Iterable[PredictionRecord],
-    optimized: Iterable[PredictionRecord],
+    cases: Sequence[Case],
     trials: Sequence[Mapping[str, Any]],
     stages: Mapping[str, Usage],
 ) -> dict[str, go.Figure]:
@@ -59,12 +60,10 @@ def report_figures(
 
     Args:
         report: Means, intervals, uplift.
-        baseline: The baseline's records; read twice.
-        optimized: The optimized program's records, paired with the baseline's.
+        cases: The examples that are shown.
         trials: The optimizer's journal (`TrialRow`).
         stages: Stage to its LM calls' totals.
     """
-    cases = choose_cases(baseline, optimized)
     choice = describe_choice(len(cases), report.baseline.n_examples)
     return {
         "uplift": uplift_figure(report),
@@ -100,29 +99,14 @@ def components_figure(report: ScoreReport) -> go.Figure:
     """Score, rubric and each component, before and after, with intervals."""
     before, after = _measures(report.baseline), _measures(report.optimized)
     names = [escape(name) for name in before]
-    figure = new_figure(len(names) * 1.3)
-    add_dots(
-        figure,
-        names,
-        list(before.values()),
-        "baseline",
-        color=BASELINE,
-        symbol="circle-open",
-        offset=-0.15,
-    )
-    add_dots(
-        figure, names, list(after.values()), "optimized", color=OPTIMIZED, offset=0.15
-    )
+    title = f"mean on the testset, n={report.optimized.score.n} (0 to 1)"
+    figure = before_and_after(names, [*before.values()], [*after.values()], title)
     if report.optimized.rubric is not None:
         look = {"symbol": "line-ns-open", "size": 20, "color": WORSE, "line_width": 3}
         row = names.index("rubric")
         target = {"x": [report.target_rubric], "y": [row], "name": "rubric's target"}
         figure.add_scatter(**target, mode="markers", marker=look)
-    figure.update_xaxes(
-        title_text=f"mean on the testset, n={report.optimized.score.n} (0 to 1)",
-        range=[-0.02, 1.02],
-    )
-    return name_rows(figure, names)
+    return figure
 
 
 def slope_figure(cases: Iterable[Case]) -> go.Figure:
@@ -235,6 +219,27 @@ def usage_figure(stages: Mapping[str, Usage]) -> go.Figure:
     style_figure(figure, 3 * (len(names) + 2.2))
     figure.update_layout(barmode="stack")
     figure.update_yaxes(autorange="reversed", type="category")
+    return figure
+
+
+def metric_figure(report: MetricReport) -> go.Figure:
+    """Each family's scores: a box, and a point an example."""
+    applicable = [family for family in report.families if family.scores]
+    figure = new_figure(1.6 * len(applicable), legend=False)
+    for family in applicable:
+        figure.add_box(
+            x=family.scores,
+            name=f"{escape(family.name)} (n={len(family.scores)})",
+            boxpoints="all",
+            jitter=0.5,
+            pointpos=0,
+            fillcolor="rgba(47,143,208,0.15)",
+            line={"color": OPTIMIZED, "width": 1.5},
+            marker={"size": 4, "opacity": 0.6},
+            hoverinfo="x+name",
+        )
+    figure.update_xaxes(title_text="score of one example (0 to 1)", range=[-0.03, 1.03])
+    figure.update_yaxes(autorange="reversed")
     return figure
 
 

@@ -5,7 +5,7 @@ Everything that a program, an LM or a document said is escaped (Jinja's autoesca
 
 from __future__ import annotations  # plotly's classes load when they are used
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,13 @@ import plotly.graph_objects as go
 from markupsafe import Markup
 
 from po_optimizer.evaluation.estimates import Estimate
-from po_optimizer.evaluation.predictions import PredictionRecord, Result
+from po_optimizer.evaluation.predictions import Result
 from po_optimizer.evaluation.promotion import Promotion
 from po_optimizer.evaluation.reasons import p_text
 from po_optimizer.evaluation.score_report import ScoreReport
 from po_optimizer.lms.usage import Usage
-from po_optimizer.reporting.examples import choose_cases, describe_choice
-from po_optimizer.reporting.figures import TrialRow, report_figures
+from po_optimizer.reporting.examples import Case, describe_choice
+from po_optimizer.reporting.figures import TrialRow
 from po_optimizer.reporting.prompt_diff import body_of, change_of, environment
 from po_optimizer.reporting.svg import draw
 from po_optimizer.reporting.verdict import finding, headline, next_step
@@ -38,8 +38,8 @@ class Measure(Result):
 def render_report(
     report: ScoreReport,
     promotion: Promotion,
-    baseline: Iterable[PredictionRecord],
-    optimized: Iterable[PredictionRecord],
+    cases: Sequence[Case],
+    figures: Mapping[str, go.Figure],
     *,
     title: str = "Score report",
     run: str = "",
@@ -54,8 +54,8 @@ def render_report(
     Args:
         report: Means, intervals, uplift.
         promotion: The decision that stands on top.
-        baseline: The baseline's records; read twice.
-        optimized: The optimized program's records, paired; read twice.
+        cases: The examples that are shown.
+        figures: As `report_figures` made them.
         title: Of the page, e.g. with the LM's name.
         run: The run's name, its time of start.
         trials: The optimizer's journal (`TrialRow`).
@@ -64,8 +64,7 @@ def render_report(
         preflight: Checks with name, passed, value, allowed, message.
         settings: Name to value: LM, versions, seeds, data hash.
     """
-    figures = report_figures(report, baseline, optimized, trials, stages or {})
-    cases, usage = choose_cases(baseline, optimized), dict(stages or {})
+    usage = dict(stages or {})
     needed = {"uplift": report.uplift.score.n, "history": trials, "usage": usage}
     rows = [TrialRow.model_validate(trial) for trial in trials]
     template = environment().get_template("report.html.j2")

@@ -39,7 +39,8 @@ def before_and_after(
         title: Of the axis.
     """
     figure = new_figure(len(names) * 1.6)
-    add_dots(figure, names, before, "baseline", color=BASELINE, offset=-0.15)
+    hollow = {"color": BASELINE, "symbol": "circle-open"}
+    add_dots(figure, names, before, "baseline", **hollow, offset=-0.15)
     add_dots(figure, names, after, "optimized", color=OPTIMIZED, offset=0.15)
     figure.update_xaxes(title_text=title, range=[-0.02, 1.02])
     return name_rows(figure, names)

@@ -8,19 +8,26 @@ from __future__ import annotations  # plotly's classes load when they are used
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import unescape
 from typing import Any
 
 import plotly.graph_objects as go
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 WIDTHS = {"wide": 960, "narrow": 350}
 """Classes of `report.css`, and the widths in pixels that they are drawn for."""
 
 _SIDE, _TOP, _FOOT = 44, 8, 44  # pixels around what is drawn
 _GAP = 84  # pixels that a tick of numbers needs
+_MARKS = {
+    "x-thin": "M{x0} {y0}L{x1} {y1}M{x0} {y1}L{x1} {y0}",
+    "line-ns-open": "M{x} {y0}V{y1}",
+    "square": "M{x0} {y0}h10v10h-10z",
+    "circle": "M{x0} {y}a5 5 0 1 0 10 0a5 5 0 1 0 -10 0z",
+}
+_REACH = {"x-thin": 4, "line-ns-open": 10}  # pixels around the point, of others 5
 
 
 @dataclass(frozen=True)
@@ -64,178 +71,136 @@ def draw(figure: go.Figure, label: str) -> Markup:
     panels: dict[str, list[Any]] = defaultdict(list)
     for trace in figure.data:
         panels[(trace.xaxis or "x")[1:]].append(trace)
-    drawings = [
-        Markup('<div class="{}">{}</div>').format(
-            name,
-            Markup("").join(
-                _Panel(figure, traces, suffix, width).draw(label)
-                for suffix, traces in panels.items()
-            ),
-        )
-        for name, width in WIDTHS.items()
-    ]
-    return Markup("").join([_legend(figure), *drawings])
-
-
-def _legend(figure: go.Figure) -> Markup:
-    if figure.layout.showlegend is False:
-        return Markup("")
-    items = [
-        Markup('<span><i style="background:{}"></i>{}</span>').format(
-            _color(trace), _plain(trace.name)
-        )
-        for trace in figure.data
-    ]
-    return Markup('<p class="legend">{}</p>').format(Markup("").join(items))
+    legend = Markup("")
+    if figure.layout.showlegend is not False:
+        dots = (_tag("i", "", style=f"background:{_color(t)}") for t in figure.data)
+        names = (_plain(trace.name) for trace in figure.data)
+        items = (_tag("span", *pair) for pair in zip(dots, names, strict=True))
+        legend = _tag("p", *items, class_="legend")
+    drawings = []
+    for name, width in WIDTHS.items():
+        parts = [_Panel(figure, *panel, width).draw(label) for panel in panels.items()]
+        drawings.append(_tag("div", "", *parts, class_=name))
+    return legend + Markup("").join(drawings)
 
 
 class _Panel:
     """One pair of axes."""
 
     def __init__(
-        self, figure: go.Figure, traces: list[Any], suffix: str, width: int
+        self, figure: go.Figure, suffix: str, traces: list[Any], width: int
     ) -> None:
         layout = figure.layout
         self._x, self._y = layout[f"xaxis{suffix}"], layout[f"yaxis{suffix}"]
         self._shapes = layout.shapes if not suffix else ()
         self._traces, self._width = traces, width
-        bars = [trace for trace in traces if trace.type == "bar"]
-        self._rows = self._row_names(bars)
-        self._columns = ["baseline", "optimized"] if self._x.type == "category" else []
+        bars = [name for trace in traces if trace.type == "bar" for name in trace.y]
+        self._rows = list(dict.fromkeys(bars)) or list(self._y.ticktext or ())
+        category = self._x.type == "category"
+        self._columns = ["baseline", "optimized"] if category else []
         height = 46 * len(self._rows) if self._rows else 300
         left = _SIDE if not self._rows else 4
         # two points on a line need no more room than that
         right = min(width, 640) if self._columns else width
         self._top = _TOP if self._rows or not self._y.title.text else 3 * _TOP
         self._height = self._top + height + _FOOT
-        self._across = self._axis(self._x, "x", left, right - 12)
+        self._across = self._axis("x", left, right - 12)
         bottom = float(self._top + height)
-        self._down = self._axis(self._y, "y", bottom, self._top)
+        self._down = self._axis("y", bottom, self._top)
         if self._rows:
             self._down = _Axis(-0.4, len(self._rows) - 0.6, _TOP + 12.0, bottom)
 
-    def _row_names(self, bars: list[Any]) -> list[str]:
-        if bars:
-            return list(dict.fromkeys(name for bar in bars for name in bar.y))
-        return list(self._y.ticktext or ())
-
-    def _axis(self, axis: Any, letter: str, start: float, end: float) -> _Axis:
-        if letter == "x" and self._columns:
-            return _Axis(-0.15, 1.15, start, end)
-        if axis.range is not None and axis.type != "log":
+    def _axis(self, letter: str, start: float, end: float) -> _Axis:
+        axis = self._x if letter == "x" else self._y
+        log = axis.type == "log"
+        if axis.range is not None and not log:
             low, high = axis.range
             return _Axis(low, high, start, end)
         values = [v for trace in self._traces for v in _reach(trace, letter)]
-        if axis.type == "log":
+        if log:
             values = [math.log10(value) for value in values if value > 0.0]
         low, high = min(values, default=0.0), max(values, default=1.0)
+        room = 0.06 * ((high - low) or 1.0)
         if axis.rangemode == "tozero":
-            low = 0.0
-        room = 0.0 if axis.rangemode == "tozero" else 0.06 * ((high - low) or 1.0)
-        high = high + room or 1.0
-        log, least = axis.type == "log", float(axis.dtick or 0.0)
-        return _Axis(low - room, high, start, end, log, least)
+            low = room = 0.0
+        least = float(axis.dtick or 0.0)
+        return _Axis(low - room, high + room or 1.0, start, end, log, least)
 
     def draw(self, label: str) -> Markup:
         """The panel as an SVG element of its width."""
         parts = [*self._grid(), *self._lines_across()]
         stacked: dict[str, float] = defaultdict(float)
         for trace in self._traces:
-            if trace.type == "bar":
-                parts += self._bars(trace, stacked)
-            else:
-                parts += self._scatter(trace)
-        return Markup(
-            '<svg viewBox="0 0 {w} {h}" width="{w}" height="{h}" role="img" '
-            'aria-label="{label}">{parts}</svg>'
-        ).format(
-            w=self._width, h=self._height, label=label, parts=Markup("").join(parts)
-        )
+            bar = trace.type == "bar"
+            parts += self._bars(trace, stacked) if bar else self._scatter(trace)
+        w, h = self._width, self._height
+        box = {"viewBox": f"0 0 {w} {h}", "width": w, "height": h}
+        return _tag("svg", *parts, **box, role="img", aria_label=label)
 
-    def _grid(self) -> list[Markup]:
+    def _grid(self) -> Iterator[Markup]:
         across, down, foot = self._across, self._down, self._height - _FOOT + 16
-        parts = []
         names = dict(enumerate(self._columns))
         for tick in names or across.ticks():
             x = across.at(tick)
-            parts.append(_line(x, self._top, x, foot - 14, kind="grid"))
-            parts.append(_text(x, foot, names.get(int(tick)) or f"{tick:g}", "middle"))
+            yield _line(x, self._top, x, foot - 14, "grid")
+            yield _text(x, foot, names.get(int(tick)) or f"{tick:g}", "middle")
         for n, name in enumerate(self._rows):
-            parts.append(_text(4, down.at(n) - 10, name, "start", "row"))
+            yield _text(4, down.at(n) - 10, name, "start", "row")
         for tick in () if self._rows else down.ticks():
             y = down.at(tick)
-            parts.append(_line(across.start, y, across.end, y, kind="grid"))
-            parts.append(_text(across.start - 6, y + 4, f"{tick:g}", "end"))
-        titles = {self._height - 8: self._x, 14: self._y}
-        return parts + [
-            _text(4, y, axis.title.text, "start")
-            for y, axis in titles.items()
-            if axis.title.text
-        ]
+            yield _line(across.start, y, across.end, y, "grid")
+            yield _text(across.start - 6, y + 4, f"{tick:g}", "end")
+        for y, axis in ((self._height - 8, self._x), (14, self._y)):
+            if title := axis.title.text:
+                yield _text(4, y, title, "start")
 
-    def _lines_across(self) -> list[Markup]:
-        parts = []
+    def _lines_across(self) -> Iterator[Markup]:
         for shape in self._shapes:
-            x = [self._across.start, self._across.end]
-            y = [float(self._top), float(self._height - _FOOT)]
             if shape.x0 == shape.x1:
-                x = [self._across.at(shape.x0)] * 2
+                x = self._across.at(shape.x0)
+                yield _line(
+                    x, float(self._top), x, float(self._height - _FOOT), "across"
+                )
             else:
-                y = [self._down.at(shape.y0)] * 2
-            parts.append(_line(x[0], y[0], x[1], y[1], kind="across"))
-        return parts
+                y = self._down.at(shape.y0)
+                yield _line(self._across.start, y, self._across.end, y, "across")
 
-    def _bars(self, trace: Any, stacked: dict[str, float]) -> list[Markup]:
-        parts = []
+    def _bars(self, trace: Any, stacked: dict[str, float]) -> Iterator[Markup]:
         for name, value in zip(trace.y, trace.x, strict=True):
             start, stacked[name] = stacked[name], stacked[name] + value
             left, right = self._across.at(start), self._across.at(stacked[name])
             y = self._down.at(self._rows.index(name)) - 5
-            parts.append(
-                Markup(
-                    '<rect x="{}" y="{}" width="{}" height="14" fill="{}">'
-                    "<title>{}</title></rect>"
-                ).format(
-                    left,
-                    y,
-                    max(0.0, right - left),
-                    _color(trace),
-                    f"{_plain(name)}: {trace.name} {value:,.6g}",
-                )
-            )
-        return parts
+            title = f"{_plain(name)}: {trace.name} {value:,.6g}"
+            box = {"x": left, "y": y, "width": max(0.0, right - left), "height": 14}
+            yield _tag("rect", _tag("title", title), **box, fill=_color(trace))
 
-    def _scatter(self, trace: Any) -> list[Markup]:
-        texts = list(trace.text or [trace.name] * len(trace.x))
+    def _scatter(self, trace: Any) -> Iterator[Markup]:
+        texts = trace.text or [trace.name] * len(trace.x)
         points = [
             None if x is None or y is None else (self._place(x), self._down.at(y))
             for x, y in zip(trace.x, trace.y, strict=True)
         ]
-        parts = []
-        if "lines" in (trace.mode or ""):
-            parts += self._polylines(trace, points, texts)
-        if "markers" not in (trace.mode or ""):
-            return parts
+        if "lines" in trace.mode:
+            yield from self._polylines(trace, points, texts)
+        if "markers" not in trace.mode:
+            return
         colors = trace.marker.color
         for n, point in enumerate(points):
             if point is not None:
                 color = colors[n] if isinstance(colors, tuple) else colors
-                what = self._rows[round(trace.y[n])] if self._rows else ""
-                text = f"{_plain(what)} {trace.name} {_plain(texts[n])}".strip()
+                row = _plain(self._rows[round(trace.y[n])]) if self._rows else ""
+                text = f"{row} {trace.name} {_plain(texts[n])}".strip()
                 mark = _mark(point, color, trace.marker.symbol or "circle")
                 bars = self._error_bars(trace, n, point, color)
-                parts.append(
-                    Markup("<g><title>{}</title>{}{}</g>").format(text, bars, mark)
-                )
-        return parts
+                yield _tag("g", _tag("title", text), *bars, mark)
 
     def _place(self, x: Any) -> float:
         return self._across.at(self._columns.index(x) if self._columns else x)
 
     def _polylines(
         self, trace: Any, points: list[Any], texts: Sequence[str]
-    ) -> list[Markup]:
-        parts, line = [], list[str]()
+    ) -> Iterator[Markup]:
+        line = list[str]()
         steps = trace.line.shape == "hv"
         for n, point in enumerate([*points, None]):
             if point is not None:
@@ -243,73 +208,68 @@ class _Panel:
                     line.append(f"{point[0]},{line[-1].split(',')[1]}")
                 line.append(f"{point[0]},{point[1]}")
             elif line:
-                parts.append(
-                    Markup(
-                        '<polyline points="{}" fill="none" stroke="{}" '
-                        'stroke-width="1.5"><title>{}</title></polyline>'
-                    ).format(" ".join(line), _color(trace), _plain(texts[n - 1]))
-                )
+                look = {"fill": "none", "stroke": _color(trace), "stroke_width": "1.5"}
+                title = _tag("title", _plain(texts[n - 1]))
+                yield _tag("polyline", title, points=" ".join(line), **look)
                 line = []
-        return parts
 
     def _error_bars(
         self, trace: Any, n: int, point: tuple[float, float], color: str
-    ) -> Markup:
-        parts = []
-        for bars, axis in ((trace.error_x, self._across), (trace.error_y, self._down)):
+    ) -> Iterator[Markup]:
+        x, y = point
+        for letter, axis in (("x", self._across), ("y", self._down)):
+            bars = trace[f"error_{letter}"]
             if bars.array is None:
                 continue
-            value = (trace.x if axis is self._across else trace.y)[n]
-            ends = axis.at(value - bars.arrayminus[n]), axis.at(value + bars.array[n])
-            x, y = point
-            if axis is self._across:
-                left, right = (min(max(e, axis.start), axis.end) for e in ends)
-                parts.append(_line(left, y, right, y, kind="error", color=color))
-            else:
-                parts.append(_line(x, ends[0], x, ends[1], kind="error", color=color))
-        return Markup("").join(parts)
+            value = trace[letter][n]
+            low, high = value - bars.arrayminus[n], value + bars.array[n]
+            if letter == "y":
+                yield _line(x, axis.at(low), x, axis.at(high), "error", stroke=color)
+                continue
+            ends = (axis.at(low), axis.at(high))
+            left, right = (min(max(end, axis.start), axis.end) for end in ends)
+            yield _line(left, y, right, y, "error", stroke=color)
 
 
 def _reach(trace: Any, letter: str) -> list[float]:
     """All that an axis must show of a trace."""
     values = [value for value in trace[letter] if isinstance(value, int | float)]
-    if trace.type == "bar":
+    if trace.type == "bar" or trace[f"error_{letter}"].array is None:
         return values
     bars = trace[f"error_{letter}"]
-    if bars.array is None:
-        return values
     ends = zip(values, bars.arrayminus, bars.array, strict=True)
     return [end for v, less, more in ends for end in (v - less, v + more)]
 
 
 def _mark(point: tuple[float, float], color: str, symbol: str) -> Markup:
-    x, y = point
-    if symbol == "x-thin":
-        path = f"M{x - 4} {y - 4}L{x + 4} {y + 4}M{x - 4} {y + 4}L{x + 4} {y - 4}"
-    elif symbol == "line-ns-open":
-        path = f"M{x} {y - 10}V{y + 10}"
-    elif symbol == "square":
-        path = f"M{x - 5} {y - 5}h10v10h-10z"
-    else:
-        path = f"M{x - 5} {y}a5 5 0 1 0 10 0a5 5 0 1 0 -10 0z"
+    (x, y), reach = point, _REACH.get(symbol, 5)
+    pattern = _MARKS.get(symbol, _MARKS["circle"])
+    sides = {"x0": x - reach, "x1": x + reach, "y0": y - reach, "y1": y + reach}
     fill = color if symbol in ("circle", "square") else "none"
-    return Markup('<path d="{}" fill="{}" stroke="{}" stroke-width="2"/>').format(
-        path, fill, color
-    )
+    path = pattern.format(x=x, y=y, **sides)
+    return _tag("path", d=path, fill=fill, stroke=color, stroke_width=2)
 
 
-def _line(*ends: float, kind: str, color: str = "") -> Markup:
-    x0, y0, x1, y1 = ends
-    style = Markup(' stroke="{}"').format(color) if color else ""
-    return Markup('<line class="{}" x1="{}" y1="{}" x2="{}" y2="{}"{}/>').format(
-        kind, x0, y0, x1, y1, style
-    )
+def _line(
+    x1: float, y1: float, x2: float, y2: float, kind: str, **look: object
+) -> Markup:
+    return _tag("line", class_=kind, x1=x1, y1=y1, x2=x2, y2=y2, **look)
 
 
 def _text(x: float, y: float, text: str, anchor: str, kind: str = "tick") -> Markup:
-    return Markup('<text class="{}" x="{}" y="{}" text-anchor="{}">{}</text>').format(
-        kind, x, y, anchor, escape(_plain(text))
+    return _tag("text", _plain(text), class_=kind, x=x, y=y, text_anchor=anchor)
+
+
+def _tag(element: str, *inside: str, **attributes: object) -> Markup:
+    """An element; `_` in the name of an attribute is a hyphen."""
+    pairs = Markup("").join(
+        Markup(' {}="{}"').format(name.rstrip("_").replace("_", "-"), value)
+        for name, value in attributes.items()
     )
+    if not inside:
+        return Markup("<{}{}/>").format(element, pairs)
+    text = Markup("").join(inside)
+    return Markup("<{}{}>{}</{}>").format(element, pairs, text, element)
 
 
 def _color(trace: Any) -> str:

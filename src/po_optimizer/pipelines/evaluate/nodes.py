@@ -22,6 +22,7 @@ from po_optimizer.params import EvaluateParams, PromotionParams, RoleParams
 from po_optimizer.persistence import extract_program_components, get_provenance
 from po_optimizer.persistence.prompts import prompt_hashes
 from po_optimizer.records import iter_examples, iter_groups, records_hash
+from po_optimizer.reporting.examples import choose_cases
 from po_optimizer.reporting.figures import report_figures
 from po_optimizer.reporting.page import render_report
 from po_optimizer.reporting.prompt_diff import (
@@ -160,27 +161,6 @@ def compare_programs(
     }
 
 
-def draw_figures(
-    score_report: dict[str, Any],
-    baseline_predictions: RecordStream,
-    optimized_predictions: RecordStream,
-    trials: list[dict[str, Any]] | None,
-    lm_usage: dict[str, Any],
-) -> dict[str, Any]:
-    """The report's figures, each a catalog entry that kedro-viz shows.
-
-    Kedro resolves the types of all nodes before a run: plotly's would load with them.
-    """
-    figures = report_figures(
-        ScoreReport.model_validate(score_report),
-        Predictions(baseline_predictions),
-        Predictions(optimized_predictions),
-        trials or [],
-        RunUsage.model_validate(lm_usage).stages,
-    )
-    return {f"{name}_figure": figure for name, figure in figures.items()}
-
-
 def write_report(
     score_report: dict[str, Any],
     promotion: dict[str, Any],
@@ -193,8 +173,11 @@ def write_report(
     prompt_diff: str,
     lm_usage: dict[str, Any],
     role: RoleParams,
-) -> tuple[str, dict[str, str]]:
-    """The whole result as one self-contained page, and what the run's folder keeps."""
+) -> dict[str, Any]:
+    """The result as one self-contained page, its figures, what the run's folder keeps.
+
+    Each figure is a catalog entry that kedro-viz shows.
+    """
     usage = RunUsage.model_validate(lm_usage)
     provenance = get_provenance(optimized_program)
     origin = provenance.get("task_lm", usage.lm)
@@ -203,14 +186,19 @@ def write_report(
         title = f"{title}, optimized on {origin}"
     report = ScoreReport.model_validate(score_report)
     decision = Promotion.model_validate(promotion)
+    cases = choose_cases(
+        Predictions(baseline_predictions), Predictions(optimized_predictions)
+    )
+    trials = trials or []
+    figures = report_figures(report, cases, trials, usage.stages)
     page = render_report(
         report,
         decision,
-        Predictions(baseline_predictions),
-        Predictions(optimized_predictions),
+        cases,
+        figures,
         title=title,
         run=usage.run,
-        trials=trials or [],
+        trials=trials,
         stages=usage.stages,
         prompt_diff=prompt_diff,
         preflight=(preflight_report or {}).get("checks", []),
@@ -223,11 +211,15 @@ def write_report(
         "prompt_diff.html": prompt_diff,
         "score_report.json": json.dumps(score_report),
         "promotion.json": json.dumps(promotion),
-        "trials.json": json.dumps(trials or []),
+        "trials.json": json.dumps(trials),
         "program.json": json.dumps(extract_program_components(optimized_program)),
         "run.json": summary.model_dump_json(),
     }
-    return page, {f"{usage.run}/{name}": text for name, text in files.items()}
+    return {
+        "report": page,
+        "kept_runs": {f"{usage.run}/{name}": text for name, text in files.items()},
+        **{f"{name}_figure": figure for name, figure in figures.items()},
+    }
 
 
 def check_bounds(

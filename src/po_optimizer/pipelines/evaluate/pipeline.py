@@ -7,7 +7,6 @@ from .nodes import (
     compare_programs,
     compare_prompts,
     count_calls,
-    draw_figures,
     predict_programs,
     write_report,
 )
@@ -86,18 +85,6 @@ def create_pipeline(**kwargs: object) -> Pipeline:
     reporting = Pipeline(
         [
             Node(
-                draw_figures,
-                inputs=[
-                    "score_report",
-                    "baseline_predictions",
-                    "optimized_predictions",
-                    "trials",
-                    "lm_usage",
-                ],
-                outputs={name: name for name in _FIGURES},
-                name="draw_figures_node",
-            ),
-            Node(
                 write_report,
                 inputs={
                     "score_report": "score_report",
@@ -112,7 +99,7 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                     "lm_usage": "lm_usage",
                     "role": "params:role",
                 },
-                outputs=["report", "kept_runs"],
+                outputs={name: name for name in ("report", *_FIGURES, "kept_runs")},
                 name="write_report_node",
             ),
             Node(

@@ -8,7 +8,7 @@ from po_optimizer.evaluation.metric_check import metric_report as check_up
 from po_optimizer.lms import MeteredLM, StopRun, use_lm
 from po_optimizer.params import DataPrepParams, RoleParams
 from po_optimizer.records import to_examples
-from po_optimizer.reporting.metric_figure import metric_figure
+from po_optimizer.reporting.figures import metric_figure
 from po_optimizer.roles import load_metric, load_record_type, make_program
 
 logger = getLogger(__name__)

@@ -6,6 +6,7 @@ well-formed answer copied from another product or from its own input earns littl
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from math import fsum
 
 from po_optimizer.product_owner.metric.coherence import (
     Coherence,
@@ -125,7 +126,7 @@ def _named(
         return _without_ids(name, entries, expected_entries)
     reasons = Reasons(ids, expected_entries).supported(entries)
     named = frozenset(reasons) | ids.invented_in(entries)
-    hits = written * sum(reasons.get(named_id, 0.0) for named_id in expected)
+    hits = written * fsum(reasons.get(named_id, 0.0) for named_id in expected)
     value = _above_chance(hits, len(reasons), len(named), len(expected), len(ids))
     missed = [
         f'{ids.described(lost)} not named; the reference: "{entry}"'

@@ -7,6 +7,7 @@ reference says of it. The reference itself does so wholly.
 
 import functools
 from collections.abc import Iterable, Sequence
+from math import fsum
 
 from po_optimizer.product_owner.metric.requirement_ids import RequirementIds
 from po_optimizer.product_owner.metric.rubric import words_of
@@ -78,7 +79,7 @@ class Reasons:
         words = content_words(entry)
         named = self._ids.named_in([entry])
         subjects = [self._subject(name) for name in named] or [matter]
-        return sum(speaks(words, subject) for subject in subjects) / len(subjects)
+        return fsum(speaks(words, subject) for subject in subjects) / len(subjects)
 
     def support(self, entry: str, name: str) -> float:
         """How far an entry that names a requirement gives a reason, in [0, 1]."""

@@ -11,7 +11,7 @@ from po_optimizer.datasets import DSPyProgramDataset, LMDataset, WholeJSONDatase
 from po_optimizer.errors import ExecutionStopError, InterruptedRunError, SettingError
 from po_optimizer.hooks import InterruptHooks, RunHooks
 from po_optimizer.lms import stop_requested
-from po_optimizer.roles import make_program
+from po_optimizer.roles.build import make_program
 from tests.small_role import Labeler
 from tests.test_small_role import ROLE
 

@@ -6,7 +6,7 @@ from kedro.io import DataCatalog
 from po_optimizer.datasets import DSPyProgramDataset
 from po_optimizer.errors import SettingError
 from po_optimizer.pipeline_registry import check_program_from, make_pipelines
-from po_optimizer.roles import make_program
+from po_optimizer.roles.build import make_program
 from tests.test_small_role import ROLE
 
 

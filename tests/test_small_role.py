@@ -4,7 +4,8 @@ import dspy
 import pytest
 
 from po_optimizer.params import RoleParams
-from po_optimizer.roles import load_metric, load_record_type, make_program
+from po_optimizer.roles.build import load_metric, make_program
+from po_optimizer.roles.record import load_record_type
 from tests import small_role
 from tests.small_role import Label, LabelRecord, label_metric, raw_record
 

@@ -32,7 +32,7 @@ from po_optimizer.lms import (
 )
 from po_optimizer.params import RoleParams
 from po_optimizer.pipeline_registry import check_program_from, shape_pipelines
-from po_optimizer.roles import make_program
+from po_optimizer.roles.build import make_program
 
 # LiteLLM fetches a price map from the network at import unless told not to
 os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")

@@ -28,7 +28,7 @@ from po_optimizer.pipelines import (
     predict,
     sweep,
 )
-from po_optimizer.roles import import_object
+from po_optimizer.roles.build import import_object
 
 _OWN = (
     *("compare", "data_prep", "evaluate", "integrate", "metric_report", "optimize"),

@@ -12,7 +12,7 @@ from po_optimizer.console.next_step import Invocation
 from po_optimizer.console.summary import Page, show_summary
 from po_optimizer.datasets import DSPyProgramDataset, WholeJSONDataset
 from po_optimizer.evaluation.promotion import decide
-from po_optimizer.roles import make_program
+from po_optimizer.roles.build import make_program
 from tests.evaluation.scripted import QUICK, report
 from tests.test_small_role import ROLE
 

@@ -10,7 +10,7 @@ import pytest
 
 from po_optimizer import optimize
 from po_optimizer.lms import Ledger
-from po_optimizer.roles import load_metric, make_program
+from po_optimizer.roles.build import load_metric, make_program
 from tests.programs.cases import CASES
 from tests.programs.server import serving
 

@@ -35,7 +35,7 @@ from po_optimizer.persistence import format as fmt
 from po_optimizer.persistence import load_program, save_program
 from po_optimizer.persistence.prompts import prompt_hashes
 from po_optimizer.pipelines.optimize import nodes
-from po_optimizer.roles import Synchronous, load_metric
+from po_optimizer.roles.build import Synchronous, load_metric
 from tests.canary import KEY, holders
 from tests.faces.project import ROOT
 from tests.integrations.packed import (

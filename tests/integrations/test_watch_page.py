@@ -12,7 +12,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from po_optimizer import evaluate, load_program, optimize
 from po_optimizer.errors import InterruptedRunError
-from po_optimizer.roles import load_metric, make_program
+from po_optimizer.roles.build import load_metric, make_program
 from tests.faces.test_browser import CHROMEDRIVER, CHROMIUM, open_browser
 from tests.programs.cases import CASES
 from tests.programs.server import serving

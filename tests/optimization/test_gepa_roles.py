@@ -10,8 +10,9 @@ import pytest
 from po_optimizer.evaluation.predictions import json_ready
 from po_optimizer.params import RoleParams
 from po_optimizer.persistence import load_program, save_program
-from po_optimizer.records import to_examples
-from po_optimizer.roles import load_metric, load_record_type, make_program
+from po_optimizer.records.checking import to_examples
+from po_optimizer.roles.build import load_metric, make_program
+from po_optimizer.roles.record import load_record_type
 from tests.optimization import world
 from tests.product_owner.records import PRODUCT_OWNER, SHIPPED
 from tests.small_role import ROLE, raw_record

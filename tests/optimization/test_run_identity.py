@@ -13,7 +13,7 @@ from po_optimizer.optimization.run_identity import (
     run_fingerprint,
 )
 from po_optimizer.params import RoleParams
-from po_optimizer.roles import load_metric
+from po_optimizer.roles.build import load_metric
 from tests.optimization import world
 
 
@@ -139,7 +139,7 @@ from pathlib import Path
 from po_optimizer.optimization.run_identity import optimization_id, run_fingerprint
 from po_optimizer.optimization.job import Job
 from po_optimizer.params import RoleParams
-from po_optimizer.roles import load_metric, make_program
+from po_optimizer.roles.build import load_metric, make_program
 from tests.optimization import world
 from tests.product_owner.records import PRODUCT_OWNER as role
 

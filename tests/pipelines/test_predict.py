@@ -13,8 +13,8 @@ from po_optimizer.pipelines.predict.nodes import (
     choose_program,
     report_answers,
 )
-from po_optimizer.records import read_table
-from po_optimizer.roles import make_program
+from po_optimizer.records.reading import read_table
+from po_optimizer.roles.build import make_program
 from tests.product_owner.records import PRODUCT_OWNER
 from tests.scripted import scripted_lm
 

@@ -23,7 +23,7 @@ from po_optimizer.optimization import (
 )
 from po_optimizer.params import LMParams, OptimizeParams, RoleParams
 from po_optimizer.persistence import load_program_from_components, save_program
-from po_optimizer.roles import load_metric, make_program
+from po_optimizer.roles.build import load_metric, make_program
 from tests.programs import world
 from tests.programs.server import UNCOUNTED, LoopbackLM
 

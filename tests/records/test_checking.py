@@ -5,7 +5,7 @@ import json
 import pytest
 
 from po_optimizer.errors import SettingError
-from po_optimizer.records import check_records, to_examples
+from po_optimizer.records.checking import check_records, to_examples
 from tests.small_role import LabelRecord, raw_record
 
 GOOD = json.dumps(raw_record(1))

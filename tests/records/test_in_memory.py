@@ -15,7 +15,7 @@ from po_optimizer.records.in_memory import (
     make_splits,
     note_seen,
 )
-from po_optimizer.roles import Synchronous
+from po_optimizer.roles.build import Synchronous
 
 
 class Asking(dspy.Module):

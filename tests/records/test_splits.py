@@ -9,8 +9,8 @@ from pydantic import ValidationError
 
 from po_optimizer.errors import SettingError
 from po_optimizer.params import DataPrepParams
-from po_optimizer.records import data_hash, split_records
-from po_optimizer.roles import Identity
+from po_optimizer.records.splits import data_hash, split_records
+from po_optimizer.roles.record import Identity
 from tests.small_role import LabelRecord, raw_record
 
 KINDS = ("tool", "book", "game")

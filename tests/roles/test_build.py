@@ -6,12 +6,8 @@ import pytest
 from po_optimizer.errors import SettingError
 from po_optimizer.lms import use_lm
 from po_optimizer.params import DecodingBounds, RoleParams
-from po_optimizer.roles import (
-    import_object,
-    load_metric,
-    load_record_type,
-    make_program,
-)
+from po_optimizer.roles.build import import_object, load_metric, make_program
+from po_optimizer.roles.record import load_record_type
 from tests.product_owner.records import PRODUCT_OWNER
 from tests.scripted import fixed_fields, scripted_lm
 from tests.small_role import Label, LabelRecord, raw_record

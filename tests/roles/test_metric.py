@@ -12,7 +12,7 @@ from dspy.utils.exceptions import AdapterParseError
 
 from po_optimizer.errors import SettingError
 from po_optimizer.params import RoleParams
-from po_optimizer.roles import load_metric
+from po_optimizer.roles.build import load_metric
 from po_optimizer.roles.metric import (
     JudgeUnreadableError,
     Measure,

@@ -6,7 +6,12 @@ from pydantic import BaseModel, ValidationError
 
 from po_optimizer.errors import SettingError
 from po_optimizer.params import RoleParams
-from po_optimizer.roles import Identity, input_columns, load_record_type, stratum_of
+from po_optimizer.roles.record import (
+    Identity,
+    input_columns,
+    load_record_type,
+    stratum_of,
+)
 
 ready_made = dspy.ChainOfThought("question, context -> answer")
 

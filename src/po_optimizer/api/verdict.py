@@ -34,8 +34,8 @@ from po_optimizer.optimization.report import tell
 from po_optimizer.params import PromotionParams
 from po_optimizer.persistence import get_provenance
 from po_optimizer.persistence.prompts import prompt_hashes
-from po_optimizer.records import records_hash
 from po_optimizer.records.in_memory import Rows, check_unseen, examples_of
+from po_optimizer.records.splits import records_hash
 from po_optimizer.roles.build import check_metric, check_program, name_of
 from po_optimizer.roles.metric import Metric
 

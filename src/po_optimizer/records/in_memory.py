@@ -13,7 +13,7 @@ import dspy
 from po_optimizer.errors import SettingError, listed
 from po_optimizer.files import write_whole
 from po_optimizer.records.reading import frame_records
-from po_optimizer.roles import input_names
+from po_optimizer.roles.record import input_names
 
 Rows = Any
 """A list of `dspy.Example` or of dicts, a DataFrame, or what gives rows of these."""

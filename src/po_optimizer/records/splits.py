@@ -14,7 +14,7 @@ from po_optimizer.errors import SettingError
 from po_optimizer.params import DataPrepParams
 from po_optimizer.records.checking import RejectedRecord, parse_record
 from po_optimizer.records.similarity import TextVectors
-from po_optimizer.roles import Identity, RecordType, stratum_of
+from po_optimizer.roles.record import Identity, RecordType, stratum_of
 
 _ORDER = ("testset", "valset", "trainset")  # the larger trainset changes no other
 

@@ -11,7 +11,7 @@ from po_optimizer.errors import DocumentError, SettingError
 from po_optimizer.product_owner.metric import product_owner_metric, score_outputs
 from po_optimizer.product_owner.metric.objective import DEFAULT_WEIGHTS
 from po_optimizer.product_owner.schema import Requirements
-from po_optimizer.roles import load_metric
+from po_optimizer.roles.build import load_metric
 from po_optimizer.roles.score import Score
 from tests.product_owner.records import (
     PRODUCT_OWNER,

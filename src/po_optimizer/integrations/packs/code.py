@@ -11,8 +11,12 @@ from po_optimizer.errors import PoOptimizerError, SettingError, needs_extra
 from po_optimizer.optimization.inputs import RunInputs
 from po_optimizer.params import RoleParams
 from po_optimizer.persistence.codec.values import is_secret
-from po_optimizer.roles import load_metric, make_program
-from po_optimizer.roles.build import check_metric, check_program
+from po_optimizer.roles.build import (
+    check_metric,
+    check_program,
+    load_metric,
+    make_program,
+)
 from po_optimizer.roles.metric import Metric
 
 

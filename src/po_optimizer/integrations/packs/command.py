@@ -13,7 +13,7 @@ from po_optimizer.integrations.packs.code import find_code
 from po_optimizer.integrations.packs.sealing import Replayed, pack_run, replay
 from po_optimizer.lms.visible import visible
 from po_optimizer.params import RoleParams
-from po_optimizer.roles import load_metric
+from po_optimizer.roles.build import load_metric
 
 _PATH = click.Path(path_type=Path)
 _WIDTH_OF_A_FILE = 160

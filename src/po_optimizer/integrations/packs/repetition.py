@@ -30,7 +30,7 @@ from po_optimizer.persistence.codec.imports import import_path
 from po_optimizer.persistence.codec.values import Encoder
 from po_optimizer.persistence.components import encode
 from po_optimizer.persistence.prompts import prompt_hashes
-from po_optimizer.roles import Synchronous
+from po_optimizer.roles.build import Synchronous
 
 _ADAPTERS = {
     import_path(adapter): adapter

@@ -5,14 +5,10 @@ from typing import Any
 
 from po_optimizer.errors import SettingError
 from po_optimizer.params import DataPrepParams, RoleParams
-from po_optimizer.records import (
-    CheckedRecords,
-    Table,
-    check_records,
-    read_table,
-    split_records,
-)
-from po_optimizer.roles import load_record_type
+from po_optimizer.records.checking import CheckedRecords, check_records
+from po_optimizer.records.reading import Table, read_table
+from po_optimizer.records.splits import split_records
+from po_optimizer.roles.record import load_record_type
 
 logger = getLogger(__name__)
 

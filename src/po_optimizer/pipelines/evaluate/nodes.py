@@ -21,7 +21,8 @@ from po_optimizer.lms.usage import Usage
 from po_optimizer.params import EvaluateParams, PromotionParams, RoleParams
 from po_optimizer.persistence import extract_program_components, get_provenance
 from po_optimizer.persistence.prompts import prompt_hashes
-from po_optimizer.records import iter_examples, iter_groups, records_hash
+from po_optimizer.records.checking import iter_examples, iter_groups
+from po_optimizer.records.splits import records_hash
 from po_optimizer.reporting.examples import choose_cases
 from po_optimizer.reporting.figures import report_figures
 from po_optimizer.reporting.page import render_report
@@ -31,7 +32,8 @@ from po_optimizer.reporting.prompt_diff import (
     prompt_diff_html,
 )
 from po_optimizer.reporting.runs import RunSummary
-from po_optimizer.roles import load_metric, load_record_type, make_program
+from po_optimizer.roles.build import load_metric, make_program
+from po_optimizer.roles.record import load_record_type
 
 Answers = Iterator[dict[str, Any]]
 _ONCE = EvaluateParams()

@@ -7,9 +7,10 @@ from po_optimizer.evaluation.metric_check import MetricReport
 from po_optimizer.evaluation.metric_check import metric_report as check_up
 from po_optimizer.lms import MeteredLM, StopRun, use_lm
 from po_optimizer.params import DataPrepParams, RoleParams
-from po_optimizer.records import to_examples
+from po_optimizer.records.checking import to_examples
 from po_optimizer.reporting.figures import metric_figure
-from po_optimizer.roles import load_metric, load_record_type, make_program
+from po_optimizer.roles.build import load_metric, make_program
+from po_optimizer.roles.record import load_record_type
 
 logger = getLogger(__name__)
 

@@ -24,8 +24,9 @@ from po_optimizer.params import (
     PromotionParams,
     RoleParams,
 )
-from po_optimizer.records import to_examples
-from po_optimizer.roles import load_metric, load_record_type, make_program
+from po_optimizer.records.checking import to_examples
+from po_optimizer.roles.build import load_metric, make_program
+from po_optimizer.roles.record import load_record_type
 
 logger = getLogger(__name__)
 

@@ -13,8 +13,9 @@ from po_optimizer.evaluation.predict import predict_all, unjudged
 from po_optimizer.lms import MeteredLM
 from po_optimizer.params import FeaturesParams, RoleParams
 from po_optimizer.persistence import extract_program_components, get_provenance
-from po_optimizer.records import Table, read_table
-from po_optimizer.roles import input_columns, make_program
+from po_optimizer.records.reading import Table, read_table
+from po_optimizer.roles.build import make_program
+from po_optimizer.roles.record import input_columns
 
 logger = getLogger(__name__)
 

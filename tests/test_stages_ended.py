@@ -209,7 +209,14 @@ def verifiers(run):
     return [one for one in children if "verify" in " ".join(one.cmdline())]
 
 
-@pytest.mark.parametrize("stage", ["optimize", "evaluate", "integrate"])
+@pytest.mark.parametrize(
+    "stage",
+    [
+        "optimize",
+        pytest.param("evaluate", marks=pytest.mark.exhaustive),
+        pytest.param("integrate", marks=pytest.mark.exhaustive),
+    ],
+)
 def test_second_ctrl_c_leaves_at_once(project, stage):
     """The calls in flight are given up."""
     before, asked, end = results(project), [], threading.Event()

@@ -3,9 +3,8 @@
 import sys
 from types import SimpleNamespace
 
-import dask
 import pytest
-from distributed import Client, LocalCluster
+from distributed import KilledWorker, LocalCluster
 
 from po_optimizer import sweep as sweeps
 from po_optimizer.errors import (
@@ -235,21 +234,11 @@ def test_lost_client_stops_its_sweep_and_no_other():
     assert stop_requested.is_set()
 
 
-def die():
-    """Ends its process, as the system does when memory runs out."""
-    import os  # noqa: PLC0415 -- it runs on a worker
-
-    os._exit(9)
-
-
 def test_configuration_that_ends_every_worker_is_told():
     """After as many as Dask allows its end names the usual reason."""
-    with (
-        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
-        LocalCluster(
-            n_workers=1, threads_per_worker=1, dashboard_address=None
-        ) as cluster,
-        Client(cluster) as client,
-    ):
-        end = sweeps._result(client, client.submit(die), "a")
-    assert "all 1 workers that tried it died. The usual reason is memory" in end.error
+
+    def result():
+        raise KilledWorker("sweep-1-a", None, 3)
+
+    end = sweeps._result(None, SimpleNamespace(result=result), "a")
+    assert "all 4 workers that tried it died. The usual reason is memory" in end.error

@@ -191,7 +191,7 @@ class ProjectConfigLoader(OmegaConfigLoader):
             if name is not None:
                 own = self._role_file(str(name), base_path)
                 self._files.append(own)
-                base = OmegaConf.merge(base, own, {"role": {"name": name}})
+                base = OmegaConf.unsafe_merge(base, own, {"role": {"name": name}})
             base_configs = {Path(base_path): cast(DictConfig, base)}
         values: dict[str, Any] = super()._resolve_from_raw_config(
             key, base_configs, env_configs, base_path, *more

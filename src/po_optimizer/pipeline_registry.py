@@ -37,13 +37,14 @@ _OWN = (
 _MADE = {"candidate_program", "optimized_program", "sweep_report"}
 
 
-_of_run: ContextVar[Mapping[str, Any] | None] = ContextVar("parameters", default=None)
+_of_run: ContextVar[dict[str, Pipeline] | None] = ContextVar("pipelines", default=None)
 
 
 def shape_pipelines(parameters: Mapping[str, Any]) -> None:
     """Makes the project's pipelines those that the parameters of a run ask for."""
-    token = _of_run.set(parameters)
-    pipelines.update(make_pipelines(parameters))
+    shaped = make_pipelines(parameters)
+    token = _of_run.set(shaped)  # Kedro registers them before it takes others
+    pipelines.update(shaped)
     _of_run.reset(token)
 
 
@@ -55,7 +56,7 @@ def register_pipelines() -> dict[str, Pipeline]:
     """
     added = [name for name in _names(pipelines_package) if name not in _OWN]
     others = find_pipelines(pipelines_to_find=added) if added else {}
-    return {**others, **make_pipelines(_of_run.get() or _project_parameters())}
+    return {**others, **(_of_run.get() or make_pipelines(_project_parameters()))}
 
 
 def _names(package: ModuleType) -> list[str]:

@@ -132,18 +132,22 @@ def _pair_shares(
 ) -> tuple[Integers, Integers, Floats]:
     """Record, pair and the pair's shares of the record's texts, for each such two."""
     numbers: dict[str, int] = {}
-    rows, pairs, shares = ([np.empty(0, kind)] for kind in (np.int64, np.int64, float))
+    pairs: list[int] = []
+    owners: list[int] = []  # the record of each text
+    sizes: list[int] = []
     for row, record in enumerate(texts):
         for text in record:
             words = _WORD.findall(text.casefold()) or text.split()
             code = [numbers.setdefault(word, len(numbers) + 1) for word in words]
             own = {a << 32 | b for a, b in itertools.pairwise(code)} or set(code)
-            rows.append(np.full(len(own), row))
-            pairs.append(np.fromiter(own, dtype=np.int64, count=len(own)))
-            shares.append(np.full(len(own), 1 / max(1, len(own))))
-    distinct, columns = np.unique(np.concatenate(pairs), return_inverse=True)
+            pairs.extend(own)
+            owners.append(row)
+            sizes.append(len(own))
+    counts = np.array(sizes, dtype=np.int64)
+    rows = np.repeat(np.array(owners, dtype=np.int64), counts)
+    shares = np.repeat(1 / np.maximum(counts, 1), counts)
+    distinct, columns = np.unique(np.array(pairs, np.int64), return_inverse=True)
     width = max(1, len(distinct))
-    both = np.concatenate(rows) * width + columns
-    cells, place = np.unique(both, return_inverse=True)
-    sums: Floats = np.bincount(place, np.concatenate(shares))  # type: ignore[assignment]
+    cells, place = np.unique(rows * width + columns, return_inverse=True)
+    sums: Floats = np.bincount(place, shares)  # type: ignore[assignment]
     return cells // width, cells % width, sums

@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
-from dynaconf.loaders import py_loader
-from dynaconf.utils import files
+from dynaconf.loaders import py_loader  # type: ignore[import-untyped]
+from dynaconf.utils import files  # type: ignore[import-untyped]
 
 from po_optimizer import __version__
 from po_optimizer.console.start import announce

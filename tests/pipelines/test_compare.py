@@ -73,9 +73,9 @@ def test_unknown_stays_unknown():
 
 def test_page_and_table_are_written_from_the_same_runs():
     """Both name the LM."""
-    ranking = nodes.rank_runs([finished()])
-    table, page = nodes.write_ranking(ranking)
+    shown = nodes.show_ranking(nodes.rank_runs([finished()]))
+    table, page = shown.pop("ranking_table"), shown.pop("ranking_page")
     assert "ollama-granite4" in table
     assert "ollama-granite4" in page
     assert "src=" not in page.split("<script>")[0]
-    assert set(nodes.draw_ranking(ranking)) == {"ranking_figure", "price_figure"}
+    assert set(shown) == {"ranking_figure", "ranking_price_figure"}

@@ -3,7 +3,7 @@
 import dspy
 
 from po_optimizer.params import DataPrepParams
-from po_optimizer.pipelines.metric_report.nodes import check_metric, draw_metric
+from po_optimizer.pipelines.metric_report.nodes import check_metric
 from tests.scripted import ScriptedEngine, fixed_fields, scripted_lm
 from tests.small_role import raw_record
 from tests.test_small_role import ROLE
@@ -23,11 +23,11 @@ def judged(example, prediction, trace=None):
 def test_metric_is_checked_on_references_and_spoiled_outputs(tmp_path):
     """References score 1.0, empty output 0.0; the figure shows every family."""
     lm = scripted_lm(fixed_fields(good=True), tmp_path)
-    report = check_metric(RECORDS, lm, ROLE, DataPrepParams())
+    report, figure = check_metric(RECORDS, lm, ROLE, DataPrepParams())
     means = {family["name"]: family["mean"] for family in report["families"]}
     assert means["references"] == 1.0
     assert means["empty output"] == 0.0
-    assert draw_metric(report).data
+    assert figure.data
     assert lm.meter.ledger.rows() == []
 
 

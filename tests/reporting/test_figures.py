@@ -16,10 +16,12 @@ from tests.evaluation.scripted import records, report
 
 BEFORE = [0.2, 0.5, 0.4, 0.6, None]
 AFTER = [0.6, 0.5, 0.3, 0.9, 0.8]
+NO_EFFORT = {"n_failed": 0, "calls_paid": 0, "calls_cached": 0, "seconds": 0.0}
+BASE = {"instruction": [0], "demo_set": [0], **NO_EFFORT}
 TRIALS = [
-    {"trial": 1, "kind": "baseline", "score": 0.4, "n": 6, "best": 0.4},
-    {"trial": 2, "kind": "minibatch", "score": 0.6, "n": 3, "best": 0.4},
-    {"trial": 3, "kind": "full_eval", "score": 0.5, "n": 6, "best": 0.5},
+    {"trial": 1, "kind": "baseline", "score": 0.4, "n": 6, "best": 0.4, **BASE},
+    {"trial": 2, "kind": "minibatch", "score": 0.6, "n": 3, "best": 0.4, **BASE},
+    {"trial": 3, "kind": "full_eval", "score": 0.5, "n": 6, "best": 0.5, **BASE},
 ]
 STAGES = {"optimize": Usage(paid=5, cached=2, seconds=60.0), "evaluate": Usage(paid=1)}
 

@@ -16,6 +16,7 @@ from po_optimizer.reporting.figures import report_figures
 from po_optimizer.reporting.page import render_report
 from po_optimizer.reporting.verdict import finding, headline, next_step
 from tests.evaluation.scripted import QUICK, record, records, report
+from tests.reporting.test_figures import BASE, TRIALS
 
 LOW = [0.6, 0.7, 0.65, 0.72, 0.58, 0.66, 0.61, 0.69]
 GOOD = [0.93, 0.95, 0.9, 0.96, 0.92, 0.94, 0.91, 0.97]
@@ -115,12 +116,12 @@ def test_no_folder_of_this_machine_is_on_the_page() -> None:
 
 def test_a_candidate_is_shown_with_what_it_asks() -> None:
     """Instructions and demos stand beside the score, the best candidate first."""
-    row = {"kind": "full_eval", "n": 6, "best": 0.5}
+    row = {**BASE, "kind": "full_eval", "n": 6, "best": 0.5}
     asks = [[{"instructions": f"Ask {n}.", "demos": [{"q": "why"}]}] for n in (1, 2)]
     trials = [
-        {"trial": 1, "instruction": [0], "score": 0.3, "prompts": asks[0], **row},
-        {"trial": 2, "instruction": [1], "score": 0.5, "prompts": asks[1], **row},
-        {"trial": 3, "instruction": [1], "score": 0.5, **row},
+        {**row, "trial": 1, "score": 0.3, "prompts": asks[0]},
+        {**row, "trial": 2, "instruction": [1], "score": 0.5, "prompts": asks[1]},
+        {**row, "trial": 3, "instruction": [1], "score": 0.5},
     ]
     text = _text(_page(trials=trials))
     assert "0.500 trial 2, 3: instruction [1]" in text
@@ -130,8 +131,7 @@ def test_a_candidate_is_shown_with_what_it_asks() -> None:
 
 def test_every_figure_has_its_place_and_data() -> None:
     """With all inputs there are five figures, each with a place on the page."""
-    trial = {"trial": 1, "kind": "baseline", "score": 0.4, "n": 6, "best": 0.4}
-    page = _page(trials=[trial], stages={"evaluate": Usage(paid=3)})
+    page = _page(trials=TRIALS, stages={"evaluate": Usage(paid=3)})
     wanted = {"uplift", "components", "examples", "history", "usage"}
     assert {f"figure-{name}" for name in wanted} <= Page(page).ids()
 

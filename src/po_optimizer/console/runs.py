@@ -133,20 +133,17 @@ def _print(table: Table) -> None:
 
 def _facts(summary: RunSummary) -> dict[str, str]:
     cost = summary.usage.cost_usd
+    splits = ("trainset", "valset", "testset")
+    sizes = (str(summary.sizes.get(name, "?")) for name in splits)
     return {
         "optimizer": summary.optimizer or "-",
-        "train/val/test": _sizes(summary.sizes),
+        "train/val/test": "/".join(sizes) if summary.sizes else "-",
         "score": summary.score.describe(),
         "uplift": summary.uplift.describe("+.3f", "+.3f"),
         "decision": summary.decision,
         "calls": str(summary.usage.paid),
         "US dollars": "unknown" if cost is None else f"{cost:.4f}",
     }
-
-
-def _sizes(sizes: dict[str, int]) -> str:
-    names = ("trainset", "valset", "testset")
-    return "/".join(str(sizes.get(name, "?")) for name in names) if sizes else "-"
 
 
 def _prompts(kept: KeptRun) -> dict[str, str]:

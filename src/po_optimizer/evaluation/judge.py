@@ -88,15 +88,15 @@ def _selection(trials: Sequence[Mapping[str, Any]]) -> Selection:
     """How the optimizer chose; a candidate that it drew twice counts once."""
     parts = [trial for trial in trials if trial["kind"] in ("minibatch", "raced")]
     whole = [trial for trial in trials if trial not in parts]
+
+    def different(trials: Sequence[Mapping[str, Any]]) -> int:
+        return len({f"{t['instruction']} {t['demo_set']}" for t in trials})
+
     return Selection(
-        n_candidates=_different(whole),
+        n_candidates=different(whole),
         n_valset=whole[0]["n"],
         baseline_score=whole[0]["score"],
         best_score=max(trial["score"] for trial in whole),
-        n_tried=_different(parts),
+        n_tried=different(parts),
         n_minibatch=parts[0]["n"] if parts else 0,
     )
-
-
-def _different(trials: Sequence[Mapping[str, Any]]) -> int:
-    return len({f"{t['instruction']} {t['demo_set']}" for t in trials})

@@ -118,11 +118,14 @@ def mean_of_repeats(answers: Sequence[PredictionRecord]) -> PredictionRecord:
     if len(answers) == 1 or not scored:
         return answers[0]
     usable = [answer for answer in scored if answer.status == "ok"]
+    bad = [answer for answer in answers if answer.status != "ok"]
     names = {name for answer in scored for name in answer.components}
     graded = any(answer.rubric is not None for answer in scored)
     return (usable or scored)[0].model_copy(
         update={
-            "reason": _reason(answers),
+            "reason": f"{len(bad)} of {len(answers)} answers: {bad[0].reason}"
+            if bad
+            else "",
             "score": fmean(answer.score or 0.0 for answer in scored),
             "rubric": fmean(a.rubric or 0.0 for a in scored) if graded else None,
             "components": {
@@ -135,13 +138,6 @@ def mean_of_repeats(answers: Sequence[PredictionRecord]) -> PredictionRecord:
             "completion_tokens": _total([a.completion_tokens for a in scored]),
         }
     )
-
-
-def _reason(answers: Sequence[PredictionRecord]) -> str:
-    bad = [answer for answer in answers if answer.status != "ok"]
-    if not bad:
-        return ""
-    return f"{len(bad)} of {len(answers)} answers: {bad[0].reason}"
 
 
 def _total(counts: Sequence[int | None]) -> int | None:

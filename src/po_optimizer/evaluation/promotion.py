@@ -133,17 +133,13 @@ def check_fail_below(
         )
         if not met:
             group = "fail_below" if name in below else "fail_above"
-            raise _missed(f"evaluate.{group}.{name}", bound, value)
-
-
-def _missed(bound: str, allowed: float, measured: float | None) -> BelowBoundError:
-    result = (
-        "was not measured (nothing was scored, or every answer was cached)"
-        if measured is None
-        else f"is {measured:.4f}"
-    )
-    name = bound.rpartition(".")[2]
-    return BelowBoundError(
-        f"{bound}={allowed:g} is not met: the {name} on the testset {result}. The "
-        "report is written; relax the bound or improve the program."
-    )
+            result = (
+                "was not measured (nothing was scored, or every answer was cached)"
+                if value is None
+                else f"is {value:.4f}"
+            )
+            raise BelowBoundError(
+                f"evaluate.{group}.{name}={bound:g} is not met: the {name} on the "
+                f"testset {result}. The report is written; relax the bound or improve "
+                "the program."
+            )

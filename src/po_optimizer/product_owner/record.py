@@ -13,7 +13,6 @@ from pydantic import (
     Field,
     model_validator,
 )
-from pydantic.fields import FieldInfo
 
 from po_optimizer.errors import DocumentError
 from po_optimizer.product_owner.fields import Written, as_text, is_iso_8601
@@ -104,23 +103,19 @@ def _complete(
     completed = dict(fields)
     for key, field in model.model_fields.items():
         value, where = completed.get(key), f"{name}.{key}"
+        is_list = get_origin(field.annotation) is list
+        bare = is_list and isinstance(value, str)  # a text in place of a list
         if field.annotation is RequirementsAlignment:
             completed[key] = _complete(
                 value or {}, RequirementsAlignment, where, warnings
             )
-        elif key == "status" or (value is not None and not _is_bare(value, field)):
+        elif key == "status" or (value is not None and not bare):
             continue
         else:
-            is_list = get_origin(field.annotation) is list
             completed[key] = ([] if value is None else [value]) if is_list else ""
             problem = "is missing" if value is None else "is a text, not a list"
             warnings.append(f"{where} {problem}")
     return completed
-
-
-def _is_bare(value: Any, field: FieldInfo) -> bool:
-    """Whether a text stands where a list of texts should."""
-    return get_origin(field.annotation) is list and isinstance(value, str)
 
 
 class RecordMetadata(BaseModel):

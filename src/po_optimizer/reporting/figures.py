@@ -7,13 +7,13 @@ from html import escape
 from typing import Any
 
 import plotly.graph_objects as go
-from pydantic import AliasChoices, ConfigDict, Field
 
 from po_optimizer.evaluation.estimates import Estimate
 from po_optimizer.evaluation.metric_check import MetricReport
-from po_optimizer.evaluation.predictions import PredictionRecord, Result
+from po_optimizer.evaluation.predictions import PredictionRecord
 from po_optimizer.evaluation.score_report import ScoreReport
 from po_optimizer.lms.usage import Usage
+from po_optimizer.optimization.journal import Trial
 from po_optimizer.reporting.examples import Case, describe_choice
 from po_optimizer.reporting.style import (
     BASELINE,
@@ -30,26 +30,6 @@ from po_optimizer.reporting.style import (
 )
 
 
-class TrialRow(Result):
-    """One line of the optimizer's journal; scores in [0, 1], higher is better."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-    trial: int
-    kind: str
-    instruction: list[int] | int | None = None
-    demo_set: list[int] | int | None = None
-    score: float
-    n: int
-    n_failed: int = 0
-    best: float
-    paid: int = Field(0, validation_alias=AliasChoices("calls_paid", "paid"))
-    cached: int = Field(0, validation_alias=AliasChoices("calls_cached", "cached"))
-    seconds: float = 0.0
-    reason: str = ""
-    prompts: list[dict[str, Any]] = Field(default_factory=list)
-
-
 def report_figures(
     report: ScoreReport,
     cases: Sequence[Case],
@@ -61,7 +41,7 @@ def report_figures(
     Args:
         report: Means, intervals, uplift.
         cases: The examples that are shown.
-        trials: The optimizer's journal (`TrialRow`).
+        trials: The optimizer's journal (`Trial`).
         stages: Stage to its LM calls' totals.
     """
     choice = describe_choice(len(cases), report.baseline.n_examples)
@@ -142,7 +122,7 @@ def slope_figure(cases: Iterable[Case]) -> go.Figure:
 
 def history_figure(trials: Sequence[Mapping[str, Any]]) -> go.Figure:
     """Each trial's score on the valset, the best so far and the baseline."""
-    rows = [TrialRow.model_validate(trial) for trial in trials]
+    rows = [Trial.model_validate(trial) for trial in trials]
     figure = new_figure(9)
     looks = {
         "minibatch": ("circle-open", EQUAL),
@@ -265,7 +245,7 @@ def _slope(
     return [before.score, after.score, None], [text, text, ""]
 
 
-def _trial_text(row: TrialRow) -> str:
+def _trial_text(row: Trial) -> str:
     return (
         f"trial {row.trial}, {escape(row.kind)}<br>score {row.score:.3f}, n={row.n}, "
         f"{row.n_failed} failed<br>instruction {row.instruction}, "

@@ -19,8 +19,8 @@ from po_optimizer.evaluation.promotion import Promotion
 from po_optimizer.evaluation.reasons import p_text
 from po_optimizer.evaluation.score_report import ScoreReport
 from po_optimizer.lms.usage import Usage
+from po_optimizer.optimization.journal import Trial
 from po_optimizer.reporting.examples import Case, describe_choice
-from po_optimizer.reporting.figures import TrialRow
 from po_optimizer.reporting.prompt_diff import body_of, change_of, environment
 from po_optimizer.reporting.svg import draw
 from po_optimizer.reporting.verdict import finding, headline, next_step
@@ -58,7 +58,7 @@ def render_report(
         figures: As `report_figures` made them.
         title: Of the page, e.g. with the LM's name.
         run: The run's name, its time of start.
-        trials: The optimizer's journal (`TrialRow`).
+        trials: The optimizer's journal (`Trial`).
         stages: Stage to its LM calls' totals.
         prompt_diff: What `prompt_diff_html` gave.
         preflight: Checks with name, passed, value, allowed, message.
@@ -66,7 +66,7 @@ def render_report(
     """
     usage = dict(stages or {})
     needed = {"uplift": report.uplift.score.n, "history": trials, "usage": usage}
-    rows = [TrialRow.model_validate(trial) for trial in trials]
+    rows = [Trial.model_validate(trial) for trial in trials]
     template = environment().get_template("report.html.j2")
     return template.render(
         title=title,
@@ -136,16 +136,16 @@ def _date(run: str) -> str:
     return f"{begun:%d %B %Y, %H:%M} UTC".lstrip("0")
 
 
-def _candidates(trials: Sequence[TrialRow]) -> list[tuple[TrialRow, list[TrialRow]]]:
+def _candidates(trials: Sequence[Trial]) -> list[tuple[Trial, list[Trial]]]:
     """Each candidate's first trial and all of its trials, the best score first."""
-    groups: dict[str, list[TrialRow]] = {}
+    groups: dict[str, list[Trial]] = {}
     for row in trials:
         groups.setdefault(f"{row.instruction} {row.demo_set}", []).append(row)
     pairs = [(rows[0], rows) for rows in groups.values() if rows[0].prompts]
     return sorted(pairs, key=lambda pair: (-max(r.n for r in pair[1]), -_best(pair[1])))
 
 
-def _best(rows: Sequence[TrialRow]) -> float:
+def _best(rows: Sequence[Trial]) -> float:
     """The score on the most examples."""
     return max(rows, key=lambda row: row.n).score
 

@@ -1,7 +1,7 @@
 """The runs of each role and LM: what a run leaves, listed, compared, promoted."""
 
 import shutil
-from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -122,17 +122,12 @@ def list_runs(reporting: Path) -> list[KeptRun]:
 
     A folder without a readable summary is of a run that was killed: it is left out.
     """
-    runs = list(_read_runs(reporting.rglob(f"{RUNS}/*/{SUMMARY}")))
-    return sorted(runs, key=lambda kept: kept.folder.name, reverse=True)
-
-
-def _read_runs(paths: Iterable[Path]) -> Iterator[KeptRun]:
-    for path in paths:
-        try:
+    runs = []
+    for path in reporting.rglob(f"{RUNS}/*/{SUMMARY}"):
+        with suppress(ValidationError):
             summary = RunSummary.model_validate_json(path.read_bytes())
-        except ValidationError:
-            continue
-        yield KeptRun(path.parent, summary)
+            runs.append(KeptRun(path.parent, summary))
+    return sorted(runs, key=lambda kept: kept.folder.name, reverse=True)
 
 
 def find_run(reporting: Path, name: str) -> KeptRun:

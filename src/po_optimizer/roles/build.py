@@ -93,17 +93,14 @@ def _make(target: Any, role: RoleParams) -> Any:
         problem = "not a dspy.Module class, a function that makes one, or one itself"
         raise SettingError("role.program", path, problem, IMPORTABLE)
     # DSPy's metaclass hides what a class takes
-    call = inspect.getattr_static(target, "__init__") if _is_class(target) else target
+    is_class = isinstance(target, type)
+    call = inspect.getattr_static(target, "__init__") if is_class else target
     try:
-        inspect.signature(call).bind(*[None] * _is_class(target), **args)
+        inspect.signature(call).bind(*[None] * is_class, **args)
     except (TypeError, ValueError) as error:
         raise _refused("program", role, args, str(error)) from error
     remedy = "Correct the program, or role.program_args in the role's file."
     return _called(target, args, "role.program", path, remedy)
-
-
-def _is_class(target: Any) -> bool:
-    return isinstance(target, type)
 
 
 def _called(

@@ -33,16 +33,12 @@ def rank_runs(
     return rank(finished_runs).model_dump(mode="json")
 
 
-def draw_ranking(ranking: dict[str, Any]) -> dict[str, Any]:
-    """Objectives with intervals, and against the seconds that they cost."""
+def show_ranking(ranking: dict[str, Any]) -> dict[str, Any]:
+    """The table as CSV, one self-contained page, and its two figures for kedro-viz."""
     checked = Ranking.model_validate(ranking)
     return {
+        "ranking_table": ranking_table(checked),
+        "ranking_page": ranking_page(checked),
         "ranking_figure": ranking_figure(checked),
-        "price_figure": price_figure(checked),
+        "ranking_price_figure": price_figure(checked),
     }
-
-
-def write_ranking(ranking: dict[str, Any]) -> tuple[str, str]:
-    """The table as CSV and the whole ranking as one self-contained page."""
-    checked = Ranking.model_validate(ranking)
-    return ranking_table(checked), ranking_page(checked)

@@ -2,7 +2,9 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from .nodes import draw_ranking, rank_runs, write_ranking
+from .nodes import rank_runs, show_ranking
+
+_SHOWN = ("ranking_table", "ranking_page", "ranking_figure", "ranking_price_figure")
 
 
 def create_pipeline(after: str | None = None, **kwargs: object) -> Pipeline:
@@ -21,19 +23,10 @@ def create_pipeline(after: str | None = None, **kwargs: object) -> Pipeline:
                 name="rank_runs_node",
             ),
             Node(
-                draw_ranking,
+                show_ranking,
                 inputs="ranking",
-                outputs={
-                    "ranking_figure": "ranking_figure",
-                    "price_figure": "ranking_price_figure",
-                },
-                name="draw_ranking_node",
-            ),
-            Node(
-                write_ranking,
-                inputs="ranking",
-                outputs=["ranking_table", "ranking_page"],
-                name="write_ranking_node",
+                outputs={name: name for name in _SHOWN},
+                name="show_ranking_node",
             ),
         ],
         tags="compare",

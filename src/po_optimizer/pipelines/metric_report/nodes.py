@@ -3,7 +3,6 @@
 from logging import getLogger
 from typing import Any
 
-from po_optimizer.evaluation.metric_check import MetricReport
 from po_optimizer.evaluation.metric_check import metric_report as check_up
 from po_optimizer.lms import MeteredLM, StopRun, use_lm
 from po_optimizer.params import DataPrepParams, RoleParams
@@ -22,8 +21,8 @@ def check_metric(
     task_lm: MeteredLM,
     role: RoleParams,
     data_prep: DataPrepParams,
-) -> dict[str, Any]:
-    """Scores of references, empty, shuffled, truncated and altered outputs.
+) -> tuple[dict[str, Any], Any]:
+    """Scores of references, empty, shuffled, truncated and altered outputs; a figure.
 
     A metric that asks an LM finds the task LM, or asks its own; both are metered.
     """
@@ -42,9 +41,4 @@ def check_metric(
             "metric_report: the metric pays more for %s than for half of the reference",
             ", ".join(report.gamed_by),
         )
-    return report.model_dump(mode="json")
-
-
-def draw_metric(metric_report: dict[str, Any]) -> Any:
-    """Each family's scores, a point an example."""
-    return metric_figure(MetricReport.model_validate(metric_report))
+    return report.model_dump(mode="json"), metric_figure(report)

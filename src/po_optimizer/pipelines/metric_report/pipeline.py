@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from .nodes import check_metric, draw_metric
+from .nodes import check_metric
 
 
 def create_pipeline(**kwargs: object) -> Pipeline:
@@ -17,14 +17,8 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                     "params:role",
                     "params:data_prep",
                 ],
-                outputs="metric_report",
+                outputs=["metric_report", "metric_figure"],
                 name="check_metric_node",
-            ),
-            Node(
-                draw_metric,
-                inputs="metric_report",
-                outputs="metric_figure",
-                name="draw_metric_node",
             ),
         ],
         tags="metric_report",

@@ -16,6 +16,7 @@ from po_optimizer.lms.ledger import Ledger
 from tests.faces.project import (
     ENVIRONMENT,
     SLUG,
+    SMALL,
     answering,
     copy_project,
     in_the_middle,
@@ -23,17 +24,9 @@ from tests.faces.project import (
     kedro_begun,
     press_ctrl_c,
     product_owner_answers,
+    store_no_snapshots,
 )
 
-SMALL = ",".join(
-    [
-        "data_prep.sizes.train=2",
-        "data_prep.sizes.val=2",
-        "data_prep.sizes.test=2",
-        "optimize.miprov2.num_candidates=2",
-        "optimize.miprov2.num_trials=1",
-    ]
-)
 STAGES = {
     "data_prep": "--pipeline=data_prep",
     "optimize": "--nodes=optimize.optimize_program_node",
@@ -55,8 +48,7 @@ BLOCKED = {
 def project(tmp_path_factory):
     """A project in which all five stages are done."""
     project = copy_project(tmp_path_factory.mktemp("ended") / "project")
-    catalog = project / "conf/base/catalog.yml"
-    catalog.write_text(catalog.read_text().replace("dill: write", "dill: off"))
+    store_no_snapshots(project)
     with answering(product_owner_answers(project)) as url:
         run = ("run", f"--env={ENVIRONMENT}", f"--params={SMALL}")
         done = kedro(project, *run, base_url=url)

@@ -5,10 +5,12 @@ from scripts.scrub_viz import scrub
 
 from tests.faces.project import (
     ENVIRONMENT,
+    SMALL,
     answering,
     copy_project,
     kedro,
     product_owner_answers,
+    store_no_snapshots,
 )
 
 
@@ -16,8 +18,10 @@ from tests.faces.project import (
 def finished(tmp_path_factory):
     """The folder of a project whose five stages ran on a scripted LM."""
     project = copy_project(tmp_path_factory.mktemp("finished") / "project")
+    store_no_snapshots(project)
+    run = ("run", f"--env={ENVIRONMENT}", f"--params={SMALL}")
     with answering(product_owner_answers(project)) as url:
-        done = kedro(project, "run", f"--env={ENVIRONMENT}", base_url=url)
+        done = kedro(project, *run, base_url=url)
     assert done.returncode == 0, done.stderr[-2000:]
     return project
 

@@ -25,6 +25,17 @@ ROOT = Path(__file__).parents[2]
 ENVIRONMENT = "openai-compatible"
 SLUG = "openai-scripted"
 
+SMALL = ",".join(
+    [
+        "data_prep.sizes.train=2",
+        "data_prep.sizes.val=2",
+        "data_prep.sizes.test=3",
+        "optimize.miprov2.num_candidates=2",
+        "optimize.miprov2.num_trials=1",
+    ]
+)
+"""Parameters of a run that takes few calls."""
+
 Answer = Callable[[str], str]
 """The whole prompt as text -> the LM's text."""
 
@@ -41,6 +52,15 @@ def copy_project(target: Path) -> Path:
         leave = ignore_patterns("__pycache__", "*.egg-info")
         copytree(ROOT / name, target / name, ignore=leave)
     return target
+
+
+def store_no_snapshots(project: Path, *, verify: str = "process") -> None:
+    """Dill's snapshots take a process more, and are proven elsewhere."""
+    catalog = project / "conf/base/catalog.yml"
+    entries = catalog.read_text()
+    assert "dill: write" in entries
+    quick = f"dill: off\n  verify: {verify}"
+    catalog.write_text(entries.replace("dill: write", quick))
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from tests.faces.project import (
     ENVIRONMENT,
     ROOT,
     SLUG,
+    SMALL,
     answering,
     copy_project,
     product_owner_answers,
@@ -60,6 +61,7 @@ def elsewhere(installed, tmp_path_factory):
         done = _python(
             folder,
             *("-m", "po_optimizer", "run", f"--env={ENVIRONMENT}"),
+            f"--params={SMALL}",
             PYTHONPATH=str(installed),
             PO_LM_BASE_URL=url,
             PO_LM_MODEL="scripted",

@@ -17,6 +17,7 @@ from tests.cluster import cluster
 from tests.faces.project import (
     ENVIRONMENT,
     SLUG,
+    SMALL,
     answering,
     copy_project,
     in_the_middle,
@@ -24,19 +25,13 @@ from tests.faces.project import (
     kedro_begun,
     press_ctrl_c,
     product_owner_answers,
+    store_no_snapshots,
 )
 
 RUN = ("run", f"--env={ENVIRONMENT}")
-SMALL = ",".join(
-    [
-        "data_prep.sizes.train=2",
-        "data_prep.sizes.val=2",
-        "data_prep.sizes.test=3",
-        "optimize.miprov2.num_candidates=2",
-        "optimize.miprov2.num_trials=1",
-        "optimize.bootstrap_random_search.num_candidate_programs=1",
-        "lm.num_threads=1",
-    ]
+FEW = (
+    f"{SMALL},lm.num_threads=1,"
+    "optimize.bootstrap_random_search.num_candidate_programs=1"
 )
 ROLE = "product_owner"
 NAMES = {"seed_9", "random_search"}
@@ -46,9 +41,7 @@ LEDGER = f"data/07_model_output/{ROLE}/{SLUG}/ledger.sqlite"
 def project_in(folder):
     """A project with a sweep of two, verified in the process that saves."""
     project = copy_project(folder / "project")
-    catalog = project / "conf/base/catalog.yml"
-    quick = catalog.read_text().replace("dill: write", "dill: off\n  verify: inline")
-    catalog.write_text(quick)
+    store_no_snapshots(project, verify="inline")
     settings = project / "conf/base/parameters_sweep.yml"
     text = settings.read_text()
     second = "    - name: seed_10\n      optimize: {seed: 10}\n"
@@ -88,7 +81,7 @@ def swept(tmp_path_factory):
                 project,
                 *RUN,
                 "--pipeline=sweep",
-                f"--params={SMALL},{lm},sweep.scheduler={address}",
+                f"--params={FEW},{lm},sweep.scheduler={address}",
                 base_url=url,
                 most_seconds=900,
             )
@@ -150,7 +143,7 @@ def test_program_of_a_sweep_is_judged_and_used_on_another_lm(swept):
             project,
             *RUN,
             "--pipelines=evaluate,integrate",
-            f"--params={SMALL},program_from={SLUG}/sweep/seed_9",
+            f"--params={FEW},program_from={SLUG}/sweep/seed_9",
             base_url=url,
             most_seconds=900,
             PO_LM_MODEL="other",
@@ -178,7 +171,7 @@ def test_ctrl_c_ends_the_workers_in_order(tmp_path):
         return answer(prompt)
 
     with answering(slowly) as url:
-        arguments = ("--pipeline=sweep", f"--params={SMALL},sweep.workers=2")
+        arguments = ("--pipeline=sweep", f"--params={FEW},sweep.workers=2")
         run = kedro_begun(project, *RUN, *arguments, base_url=url)
         in_the_middle(run, lambda: len(asked) >= 8)
         processes = psutil.Process(run.pid).children(recursive=True)

@@ -8,7 +8,7 @@ import yaml
 from po_optimizer import load_program
 from po_optimizer.lms import Ledger
 from tests.canary import KEY, PROMPT_KEY, holders
-from tests.faces.project import ROOT, copy_project, kedro
+from tests.faces.project import ROOT, copy_project, kedro, store_no_snapshots
 from tests.small_role import ROLE, write_records
 from tests.weights import needs_weights
 
@@ -24,7 +24,8 @@ SETTINGS = {
     },
     "lm": {
         **{"max_tokens": 50, "context_tokens": 2048, "seconds_per_example": 3},
-        "embedded": {"threads": 2},  # nothing is measured first
+        # nothing is measured first, and tests beside this one have a core
+        "embedded": {"threads": 1, "threads_prompt": 1},
     },
     "prompt_lm": {"max_tokens": 50, "bounds": {"text_characters": 120}},
     "promotion": {"num_resamples": 1000},
@@ -37,6 +38,7 @@ pytestmark = pytest.mark.embedded
 def project(tmp_path_factory):
     """A project whose environment `small` is the tests' own role."""
     project = copy_project(tmp_path_factory.mktemp("whole") / "project")
+    store_no_snapshots(project)
     settings = project / "conf" / "small" / "parameters_small.yml"
     settings.parent.mkdir()
     settings.write_text(yaml.safe_dump(SETTINGS))

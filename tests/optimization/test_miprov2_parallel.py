@@ -117,26 +117,6 @@ def test_proposals_are_asked_together(tmp_path, threads, together):
     assert answer.most <= threads
 
 
-def test_the_next_trial_begins_in_the_idle_places_of_a_trial(tmp_path):
-    """Its calls come while the last example of the one before is still answered."""
-    went_ahead, held = threading.Event(), []
-
-    def answer(prompt):
-        if held and world.is_task(prompt):
-            went_ahead.set()
-        if "v8" in prompt.rsplit("question", 1)[-1] and "care" in prompt and not held:
-            held.append(prompt)
-            assert went_ahead.wait(30)
-        return world.answer(prompt)
-
-    params = world.settings(miprov2={"num_trials": 4, "racing": False})
-    lm = world.lm(tmp_path, answer, num_threads=3)
-    result = world.run(tmp_path, lm, params, n_val=9)
-    assert held
-    assert went_ahead.is_set()
-    assert [trial.n for trial in result.trials] == [9] * 5
-
-
 @pytest.mark.parametrize("usable", [True, False])
 def test_demos_are_asked_for_beside_a_baseline_that_is_not_the_floor(tmp_path, usable):
     """Once the baseline is certain to go on; one without a usable output pays alone."""

@@ -2,6 +2,7 @@
 
 import random
 import re
+import threading
 
 import pytest
 
@@ -121,6 +122,22 @@ def test_threads_decide_nothing(raced, tmp_path):
     """Looks come after so many examples, however many are asked at a time."""
     again = search(tmp_path, threads=4).trials
     assert all(a.same_as(b) for a, b in zip(again, raced.trials, strict=True))
+
+
+def test_the_next_look_is_asked_for_while_answers_come(tmp_path):
+    """No place of the LM is idle because a candidate's last answer is waited for."""
+    asked, arrived = [], threading.Event()
+
+    def answer(prompt):
+        if "care" in prompt:
+            asked.append(prompt)
+            if len(asked) > BLOCK:
+                arrived.set()
+            assert arrived.wait(30)
+        return by_variant(prompt)
+
+    result = search(tmp_path, respond=answer, threads=BLOCK + 1)
+    assert len(result.trials) > 2
 
 
 def test_search_that_was_cut_off_goes_on_alike(raced, tmp_path):

@@ -315,12 +315,12 @@ class Meter:
 def _take_retry_after(error: Exception) -> None:
     """Postpones the Retry-After wait to the next attempt, where a stop ends it."""
     seconds = finite_seconds(getattr(error, "retry_after", None))
-    if seconds and not _in_event_loop():
+    if seconds and not in_event_loop():
         _retry_after.set(seconds)
         error.retry_after = 0.0  # type: ignore[attr-defined]
 
 
-def _in_event_loop() -> bool:
+def in_event_loop() -> bool:
     """Whether an event loop runs; there DSPy waits without blocking other tasks."""
     try:
         asyncio.get_running_loop()

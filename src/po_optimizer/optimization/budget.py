@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from po_optimizer.lms import MeteredLM
 from po_optimizer.lms.ledger import CallRow
@@ -33,12 +34,11 @@ class Budget:
             first.rows(optimization_id=optimization_id)
         )
 
-    def spent(self, *, stage: str | None = None, trial: int | None = None) -> Usage:
-        """Usage so far by the ledgers: of one stage, of one trial, or of all calls."""
+    def spent(self, **of: Any) -> Usage:
+        """Usage so far by the ledgers: of all calls, or of one stage, trial or run."""
         identity = self.optimization_id
         usages = (
-            ledger.totals(stage=stage, optimization_id=identity, trial=trial)
-            for ledger in self._ledgers
+            ledger.totals(optimization_id=identity, **of) for ledger in self._ledgers
         )
         return sum(usages, start=Usage())
 

@@ -59,7 +59,8 @@ class Trial(BaseModel):
         best: Highest score of a whole valset so far, in [0, 1].
         calls_paid: LM calls of this trial that were paid for, over all restarts.
         calls_cached: LM calls of this trial that the response cache answered.
-        seconds: Wall time of the run that scored it first.
+        seconds: Wall time of the run that scored it first; while racing, after the end
+            of the trial before.
         reason: Why a raced candidate was given up; "" for the others.
         prompts: The candidate's, one of each predictor; [] if an earlier trial has
             them, or in journals of before they were recorded.

@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, ClassVar
 from unittest.mock import patch
 
+import dspy
 import dspy.evaluate.evaluate as evaluate_module
 from dspy.utils.parallelizer import ParallelExecutor
 
@@ -54,7 +55,7 @@ class PatientExecutor(ParallelExecutor):
 
         def run_and_name(example: Any) -> Any:
             outcome = run(example)
-            if isinstance(outcome, Exception):
+            if isinstance(outcome, Exception) and isinstance(example, dspy.Example):
                 self._name_failure(example, outcome)
             return outcome
 

@@ -42,7 +42,6 @@ class _Running:
     kind: Kind
     n: int
     clock: float
-    calls_before: int
 
 
 class Recorder(BaseCallback):
@@ -101,7 +100,6 @@ class Recorder(BaseCallback):
                 kind="full_eval" if whole else "minibatch",
                 n=len(examples),
                 clock=time.perf_counter(),
-                calls_before=self.budget.spent(trial=number).calls,
             )
 
     def on_evaluate_end(
@@ -179,10 +177,10 @@ class Recorder(BaseCallback):
         earlier = [(t.instruction, t.demo_set) for t in self.journal.trials]
         shown = (instruction, demo_set) in earlier
         # what an earlier run of this optimization paid for counts as paid here too,
-        # so that a resumed journal equals an uninterrupted one
-        spent = self.budget.spent(trial=number)
-        paid = spent.paid + self.budget.spent(trial=-number).paid  # asked ahead
-        cached = max(0, spent.calls - running.calls_before - paid)
+        # so that a resumed journal equals an uninterrupted one; negative: asked ahead
+        spent, run_id = self.budget.spent, self.control.meters[0].run_id
+        paid = sum(spent(trial=n).paid for n in (number, -number))
+        cached = sum(spent(trial=n, run_id=run_id).cached for n in (number, -number))
         return Trial(
             trial=number,
             kind=kind,

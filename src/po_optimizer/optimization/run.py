@@ -20,6 +20,7 @@ from po_optimizer.lms import (
 from po_optimizer.lms.interrupt import Control
 from po_optimizer.lms.meter import OUTSIDE_TRIALS
 from po_optimizer.lms.stops import BudgetReached
+from po_optimizer.optimization.background import Begin, in_background
 from po_optimizer.optimization.budget import Budget
 from po_optimizer.optimization.forecast import Forecast
 from po_optimizer.optimization.guarded_metric import (
@@ -29,8 +30,12 @@ from po_optimizer.optimization.guarded_metric import (
 )
 from po_optimizer.optimization.job import Job
 from po_optimizer.optimization.journal import open_journal, sole_run
-from po_optimizer.optimization.optimizers import Optimizer, make_optimizer, sizes_of
-from po_optimizer.optimization.optimizers.miprov2_parallel import in_background
+from po_optimizer.optimization.optimizers import (
+    Optimizer,
+    Search,
+    make_optimizer,
+    sizes_of,
+)
 from po_optimizer.optimization.quiet import quiet_dspy
 from po_optimizer.optimization.recorder import Recorder, SaveBest
 from po_optimizer.optimization.report import (
@@ -152,12 +157,13 @@ def _search(job: Job, recorder: Recorder, progress: Progress) -> tuple[str, Ende
         orderly_interrupt(control.stop),
     ):
         try:
-            with control.raising_stops():
+            places = max(lm.num_threads for lm in job.lms)
+            with control.raising_stops(), in_background(places) as begin:
                 announce("baseline")
-                results = _evaluate_baseline(job, optimizer)
+                results = _evaluate_baseline(job, optimizer, begin)
                 stop_at_floor(job, recorder.journal.trials[0], results)
-                remark = optimizer.compile(job, recorder.candidates, announce)
-                return remark, "completed"
+                search = Search(recorder.candidates, announce, begin, results)
+                return optimizer.compile(job, search), "completed"
         except StopRun as stop:
             return _stopped(stop)
         except PoOptimizerError:
@@ -174,21 +180,20 @@ def _search(job: Job, recorder: Recorder, progress: Progress) -> tuple[str, Ende
 
 
 def _evaluate_baseline(
-    job: Job, optimizer: Optimizer
+    job: Job, optimizer: Optimizer, begin: Begin
 ) -> list[tuple[dspy.Example, object, object]]:
     """The student's answers; beside them, what the optimizer needs in any case."""
-    call = optimizer.beside_baseline(job)
-    if call is None:
+    begin_calls = optimizer.beside_baseline(job, begin)
+    if begin_calls is None:
         return job.evaluate(job.student)
     outside = replace(dspy.settings.po_call_scope, trial=OUTSIDE_TRIALS)
-    with in_background(job.task_lm.num_threads) as begin:
 
-        def begin_outside() -> None:
-            with dspy.context(po_call_scope=outside, po_first=True):
-                begin(call)
+    def begin_outside() -> None:
+        with dspy.context(po_call_scope=outside):
+            begin_calls()
 
-        watched = replace(job, metric=FloorWatch(job, begin_outside))
-        return watched.evaluate(job.student)
+    watched = replace(job, metric=FloorWatch(job, begin_outside))
+    return watched.evaluate(job.student)
 
 
 def _stopped(stop: StopRun) -> tuple[str, EndedHow]:

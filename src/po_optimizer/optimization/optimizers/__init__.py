@@ -6,6 +6,7 @@ from po_optimizer.optimization.optimizers.base import (
     Calls,
     Optimizer,
     PerRun,
+    Search,
     Sizes,
 )
 from po_optimizer.optimization.optimizers.gepa import Gepa
@@ -27,6 +28,7 @@ __all__ = [
     "Calls",
     "Optimizer",
     "PerRun",
+    "Search",
     "Sizes",
     "make_optimizer",
     "sizes_of",

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import dspy
 
 from po_optimizer.lms.check import Check
+from po_optimizer.optimization.background import Begin, Call
 from po_optimizer.optimization.candidates import CandidateIndex
 from po_optimizer.optimization.job import Job
 from po_optimizer.params import Frozen, OptimizeParams
@@ -74,6 +75,23 @@ class Calls(Frozen):
     prompt: CallRange
 
 
+@dataclass(frozen=True)
+class Search:
+    """What an optimizer is given beside its job.
+
+    Args:
+        candidates: Numbers the instructions and demo sets that it draws from.
+        announce: Called with what it is about to do, in a word or two.
+        begin: Has a call made in the background.
+        baseline: The student's answers: example, prediction and score of each.
+    """
+
+    candidates: CandidateIndex
+    announce: Callable[[str], None]
+    begin: Begin
+    baseline: list[Any]
+
+
 class Optimizer:
     """Interface of an optimizer: it searches, and says before what that takes.
 
@@ -97,20 +115,17 @@ class Optimizer:
         self._params = getattr(params, params.optimizer)
         self._seed = params.seed
 
-    def compile(
-        self, job: Job, candidates: CandidateIndex, announce: Callable[[str], None]
-    ) -> str:
+    def compile(self, job: Job, search: Search) -> str:
         """Searches; gives a remark for the report, or "" if there is none.
 
         Args:
             job: Its metric gives a Score or stops the run; its valset was chosen.
-            candidates: Numbers the instructions and demo sets that it draws from.
-            announce: Called with what it is about to do, in a word or two.
+            search: What it is given beside it.
         """
         raise NotImplementedError
 
-    def beside_baseline(self, job: Job) -> Callable[[], None] | None:
-        """Calls that it will make whatever the baseline scores; None: there are none.
+    def beside_baseline(self, job: Job, begin: Begin) -> Call | None:
+        """Begins calls that it will make whatever the baseline scores; None: has none.
 
         Their answers are kept, so that it finds them when it asks.
         """

@@ -1,18 +1,17 @@
 """GEPA behind the run control: instructions evolved by reflection on feedback."""
 
 import math
-from collections.abc import Callable
 
 import dspy
 
 from po_optimizer.lms.check import Check, check
-from po_optimizer.optimization.candidates import CandidateIndex
 from po_optimizer.optimization.guarded_metric import FeedbackMetric
 from po_optimizer.optimization.job import Job
 from po_optimizer.optimization.optimizers.base import (
     CallRange,
     Calls,
     Optimizer,
+    Search,
     Sizes,
 )
 from po_optimizer.params import GepaParams
@@ -37,11 +36,9 @@ class Gepa(Optimizer):
     packages = ("gepa",)
     _params: GepaParams
 
-    def compile(
-        self, job: Job, candidates: CandidateIndex, announce: Callable[[str], None]
-    ) -> str:
+    def compile(self, job: Job, search: Search) -> str:
         """Searches until the number of scorings is used up."""
-        announce("trials")
+        search.announce("trials")
         optimizer = dspy.GEPA(
             metric=FeedbackMetric(job.metric),
             reflection_lm=job.prompt_lm,

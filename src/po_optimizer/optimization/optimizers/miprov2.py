@@ -1,7 +1,7 @@
 """MIPROv2 behind the run control."""
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
@@ -10,19 +10,16 @@ from dspy.propose.utils import get_dspy_source_code
 from dspy.teleprompt import MIPROv2
 
 from po_optimizer.lms.check import Check
-from po_optimizer.optimization.candidates import CandidateIndex, demos_key
+from po_optimizer.optimization.background import Begin, Call
+from po_optimizer.optimization.candidates import demos_key
 from po_optimizer.optimization.job import NEVER_GIVE_UP, Job
-from po_optimizer.optimization.optimizers.ahead import AheadEvaluate, Draw
 from po_optimizer.optimization.optimizers.base import (
     Calls,
     Optimizer,
+    Search,
     Sizes,
 )
-from po_optimizer.optimization.optimizers.miprov2_parallel import (
-    bootstrap_in_parallel,
-    in_background,
-    propose_in_parallel,
-)
+from po_optimizer.optimization.optimizers.miprov2_parallel import CallsAhead
 from po_optimizer.optimization.optimizers.miprov2_plan import (
     Plan,
     check_arguments,
@@ -60,39 +57,36 @@ class ObservedMIPROv2(MIPROv2):
 
     def __init__(
         self,
-        job: Job,
         plan: Plan,
-        candidates: CandidateIndex,
-        announce: Callable[[str], None],
+        search: Search,
+        ahead: CallsAhead,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self._job = job
         self._plan = plan
-        self._candidates = candidates
-        self._announce = announce
-        self._draw: Draw | None = None
+        self._search = search
+        self._ahead = ahead
         self.remark = ""
 
     def _bootstrap_fewshot_examples(self, *args: Any, **kwargs: Any) -> Any:
-        self._announce("bootstrap demos")
-        bootstrap_in_parallel(self._job, self._plan, self.rng)
+        self._search.announce("bootstrap demos")
+        self._ahead.wait_for_demos(self.rng)
         demo_sets = super()._bootstrap_fewshot_examples(*args, **kwargs)
         for predictor, sets in (demo_sets or {}).items():
-            self._candidates.name_demo_sets(predictor, sets)
+            self._search.candidates.name_demo_sets(predictor, sets)
         return demo_sets
 
     def _propose_instructions(
         self, program: Any, trainset: Any, demo_sets: Any, *args: Any, **kwargs: Any
     ) -> Any:
-        self._announce("propose instructions")
-        propose_in_parallel(self._job, self._plan, self.rng, demo_sets)
-        proposals = super()._propose_instructions(
+        self._search.announce("propose instructions")
+        ask = super()._propose_instructions
+        proposals = self._ahead.propose(self.rng, demo_sets) or ask(
             program, trainset, demo_sets, *args, **kwargs
         )
         for predictor, instructions in proposals.items():
-            self._candidates.name_instructions(predictor, instructions)
-        self._announce("trials")
+            self._search.candidates.name_instructions(predictor, instructions)
+        self._search.announce("trials")
         return proposals
 
     def _optimize_prompt_parameters(
@@ -107,13 +101,9 @@ class ObservedMIPROv2(MIPROv2):
         if self._plan.params.races:
             self.remark = self._race(program, instructions, demo_sets, evaluate)
             return program
-        threads = self._job.task_lm.num_threads
-        with in_background(threads) as begin:
-            if not self._plan.minibatch and threads > 1:
-                evaluate = AheadEvaluate(evaluate, self._next_program, begin)
-            return super()._optimize_prompt_parameters(
-                program, instructions, demo_sets, evaluate, *args, **kwargs
-            )
+        return super()._optimize_prompt_parameters(
+            program, instructions, demo_sets, evaluate, *args, **kwargs
+        )
 
     def _race(
         self,
@@ -143,23 +133,8 @@ class ObservedMIPROv2(MIPROv2):
             return changed
 
         bound = self._plan.trials * len(evaluate.devset)
-        racing = RacingEvaluate(evaluate, self.seed)
+        racing = RacingEvaluate(evaluate, self._search, self.seed)
         return racing.race(choices, program_of, bound, self.seed)
-
-    def _select_and_insert_instructions_and_demos(
-        self, candidate: dspy.Module, *args: Any
-    ) -> Any:
-        insert = super()._select_and_insert_instructions_and_demos
-        self._draw = Draw(insert, candidate, args)
-        return insert(candidate, *args)
-
-    def _next_program(self, least: float, most: float) -> dspy.Module | None:
-        """What the next trial evaluates, whatever this one scores within these."""
-        draw = self._draw
-        if draw is None or draw.trial.number >= self._plan.trials:
-            return None
-        (program, chosen), (_, other) = (draw.following(x) for x in (least, most))
-        return program if chosen == other else None
 
 
 def _different(values: Iterable[Any]) -> list[int]:
@@ -175,13 +150,12 @@ class Miprov2(Optimizer):
 
     packages = ("optuna",)
     _params: Miprov2Params
+    _ahead: CallsAhead | None = None
 
-    def compile(
-        self, job: Job, candidates: CandidateIndex, announce: Callable[[str], None]
-    ) -> str:
+    def compile(self, job: Job, search: Search) -> str:
         """Searches; if all candidates were tried, the search just ends."""
         try:
-            optimizer = self._optimizer(job, candidates, announce)
+            optimizer = self._optimizer(job, search)
             optimizer.compile(
                 job.student,
                 trainset=job.trainset,
@@ -209,23 +183,22 @@ class Miprov2(Optimizer):
         predictors, val = len(job.student.predictors()), len(job.valset)
         return make_plan(self._params, Sizes(predictors, len(job.trainset), val))
 
-    def beside_baseline(self, job: Job) -> Callable[[], None] | None:
+    def beside_baseline(self, job: Job, begin: Begin) -> Call | None:
         """The demos' calls; none with a budget, which they could use up before it."""
         bounded = any(job.params.budget.model_dump().values())
         shuffled = self._params.auto is not None and not self._params.races
         if bounded or shuffled or job.task_lm.num_threads == 1:
             return None
         rng = random.Random(self._seed)  # noqa: S311 -- as MIPROv2 begins
-        return partial(bootstrap_in_parallel, job, self._plan(job), rng)
+        self._ahead = CallsAhead(job, self._plan(job), begin)
+        return partial(self._ahead.begin_demos, rng)
 
-    def _optimizer(
-        self, job: Job, candidates: CandidateIndex, announce: Callable[[str], None]
-    ) -> ObservedMIPROv2:
+    def _optimizer(self, job: Job, search: Search) -> ObservedMIPROv2:
+        plan = self._plan(job)
         return ObservedMIPROv2(
-            job,
-            self._plan(job),
-            candidates,
-            announce,
+            plan,
+            search,
+            self._ahead or CallsAhead(job, plan, search.begin),
             metric=job.metric,
             prompt_model=job.prompt_lm,
             task_model=job.task_lm,

@@ -1,9 +1,9 @@
 """MIPROv2's calls that DSPy makes one after the other, made in parallel before it.
 
 DSPy bootstraps demos and proposes instructions one call at a time. Here the same calls
-are made first, as many at a time as the LM answers. Then DSPy's own code runs unchanged
-and finds the answers in the response cache, so that its result is that of a sequential
-run. Only calls that the sequential run is certain to make are made.
+are made first, as many at a time as the LM answers. DSPy's own code then finds the
+answers about demos in the response cache; instructions it is handed. So the result is
+that of a sequential run. Only calls that this is certain to make are made.
 
 References:
     dspy/teleprompt/utils.py (create_n_fewshot_demo_sets), teleprompt/bootstrap.py and
@@ -12,11 +12,8 @@ References:
 
 import copy
 import random
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from contextvars import copy_context
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -25,35 +22,97 @@ import dspy
 from dspy.propose import GroundedProposer
 from dspy.propose.dataset_summary_generator import create_dataset_summary
 from dspy.teleprompt import BootstrapFewShot
-from dspy.utils.callback import BaseCallback
 
+from po_optimizer.optimization.background import Begin, Call
 from po_optimizer.optimization.job import NEVER_GIVE_UP, Job
 from po_optimizer.optimization.optimizers.miprov2_plan import Plan
 from po_optimizer.optimization.quiet import PatientExecutor
 
-Call = Callable[[], Any]
 
-
-def bootstrap_in_parallel(job: Job, plan: Plan, rng: random.Random) -> None:
-    """Asks for the demos of all sets, and meanwhile for the summary of the data.
+class CallsAhead:
+    """The calls of one job, made as many at a time as its LMs answer.
 
     Args:
         job: Its LMs say how many calls they answer at a time.
-        plan: How many sets, of how many demos.
-        rng: MIPROv2's, before it draws the sets; it is not changed.
+        plan: How many demo sets and instructions, of what kind.
+        begin: Has a call made in the background.
     """
-    threads = job.task_lm.num_threads
-    if threads == 1:
-        return
-    sets = list(_demo_sets(job, plan, _copy(rng)))
 
-    def attempt_all() -> None:
+    def __init__(self, job: Job, plan: Plan, begin: Begin) -> None:
+        self._job = job
+        self._plan = plan
+        self._begin = begin
+        self._summary: Future[str] | None = None
+        self._demos: Future[None] | None = None
+
+    def begin_demos(self, rng: random.Random) -> None:
+        """Begins to ask for the summary of the data, and for the demos of all sets.
+
+        Args:
+            rng: MIPROv2's, before it draws the sets; it is not changed.
+        """
+        if self._demos is None and self._job.task_lm.num_threads > 1:
+            self._begin_summary()
+            sets = list(_demo_sets(self._job, self._plan, _copy(rng)))
+            self._demos = self._begin(partial(self._attempt_all, sets))
+
+    def wait_for_demos(self, rng: random.Random) -> None:
+        """Returns once all demos were asked for; the summary may take longer."""
+        self.begin_demos(rng)
+        if self._demos is not None:
+            self._demos.result()
+
+    def propose(
+        self, rng: random.Random, demo_sets: dict[int, list[list[Any]]]
+    ) -> dict[int, list[str]] | None:
+        """Asks for all proposed instructions; each takes one call, or three in a row.
+
+        Args:
+            rng: MIPROv2's, before it proposes; after it if there are proposals.
+            demo_sets: By predictor, as bootstrapped.
+
+        Returns:
+            By predictor, its own in the first place; None: DSPy must propose, since
+            one call at a time is made, or one failed.
+        """
+        student = self._job.student
+        if self._job.prompt_lm.num_threads == 1:
+            return None
+        self._begin_summary()
+        proposer = _ProposalList(self._job, self._plan, self._summary, _copy(rng))
+        noted = proposer.propose_instructions_for_program(
+            trainset=self._job.trainset,
+            program=student,
+            demo_candidates=demo_sets,
+            trial_logs={},
+            N=self._plan.instructions,
+        )
+        texts = iter(made := _call_in_parallel(len(proposer.due), proposer.due))
+        if None in made:
+            return None
+        rng.setstate(proposer.rng.getstate())
+        proposals = {number: [next(texts) for _ in noted[number]] for number in noted}
+        for number, predictor in enumerate(student.predictors()):
+            proposals[number][0] = predictor.signature.instructions
+        return proposals
+
+    def _begin_summary(self) -> None:
+        """It is a chain of calls, each of which needs the one before."""
+        params = self._plan.params
+        if self._summary is None and params.data_aware_proposer:
+            with dspy.context(po_first=True):
+                self._summary = self._begin(
+                    partial(
+                        create_dataset_summary,
+                        self._job.trainset,
+                        params.view_data_batch_size,
+                        prompt_model=self._job.prompt_lm,
+                    )
+                )
+
+    def _attempt_all(self, sets: "list[_DemoSet]") -> None:
         while due := [partial(s.attempt, e) for s in sets for e in s.due()]:
-            _call_in_parallel(threads, due)
-
-    with _places(threads):
-        calls = _summary(job, plan)
-        _call_in_parallel(2, [*calls, attempt_all])
+            _call_in_parallel(self._job.task_lm.num_threads, due)
 
 
 class _DemoSet(BootstrapFewShot):
@@ -108,61 +167,30 @@ def _demo_sets(job: Job, plan: Plan, rng: random.Random) -> Iterator[_DemoSet]:
         )
 
 
-def _summary(job: Job, plan: Plan) -> list[Call]:
-    """The data summary's calls: one follows from the other, but not from the demos."""
-    if not plan.params.data_aware_proposer:
-        return []
-    batch = plan.params.view_data_batch_size
-    lm = job.prompt_lm
-    return [partial(create_dataset_summary, job.trainset, batch, prompt_model=lm)]
-
-
-def propose_in_parallel(
-    job: Job, plan: Plan, rng: random.Random, demo_sets: dict[int, list[list[Any]]]
-) -> None:
-    """Asks for all proposed instructions; each takes one call, or three in a row.
-
-    Args:
-        job: Its LMs say how many calls they answer at a time.
-        plan: How many instructions, of what kind.
-        rng: MIPROv2's, before it proposes; it is not changed.
-        demo_sets: By predictor, as bootstrapped.
-    """
-    params, threads = plan.params, job.prompt_lm.num_threads
-    if threads == 1:
-        return
-    proposer = _ProposalList(
-        prompt_model=job.prompt_lm,
-        program=job.student,
-        trainset=job.trainset,
-        view_data_batch_size=params.view_data_batch_size,
-        program_aware=params.program_aware_proposer,
-        use_dataset_summary=params.data_aware_proposer,
-        use_task_demos=params.fewshot_aware_proposer,
-        use_tip=params.tip_aware_proposer,
-        set_tip_randomly=params.tip_aware_proposer,
-        use_instruct_history=False,
-        set_history_randomly=False,
-        rng=_copy(rng),
-        init_temperature=params.init_temperature,
-    )
-    proposer.propose_instructions_for_program(
-        trainset=job.trainset,
-        program=job.student,
-        demo_candidates=demo_sets,
-        trial_logs={},
-        N=plan.instructions,
-    )
-    with _places(threads):
-        _call_in_parallel(len(proposer.due), proposer.due)
-
-
 class _ProposalList(GroundedProposer):
     """Goes through the proposals with DSPy's draws, and only notes their calls."""
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(
+        self, job: Job, plan: Plan, summary: Future[str] | None, rng: random.Random
+    ) -> None:
         self.due: list[Call] = []
-        super().__init__(**kwargs)
+        params = plan.params
+        super().__init__(
+            prompt_model=job.prompt_lm,
+            program=job.student,
+            trainset=job.trainset,
+            program_aware=params.program_aware_proposer,
+            use_dataset_summary=False,  # it would be waited for here
+            use_task_demos=params.fewshot_aware_proposer,
+            use_tip=params.tip_aware_proposer,
+            set_tip_randomly=params.tip_aware_proposer,
+            use_instruct_history=False,
+            set_history_randomly=False,
+            rng=rng,
+            init_temperature=params.init_temperature,
+        )
+        if summary is not None:
+            self.use_dataset_summary, self.data_summary = True, _Later(summary)
 
     def propose_instruction_for_predictor(self, **kwargs: Any) -> str:
         """Notes one proposal, as the proposer now is."""
@@ -174,67 +202,20 @@ class _ProposalList(GroundedProposer):
         return ""
 
 
-class _Places(BaseCallback):
-    """Lets so many LM calls be made at a time; the threads may be more.
+class _Later:
+    """A text that is waited for where a prompt is made of it, not before."""
 
-    Chains of calls that are begun together end together: no place is idle while the
-    last chains are made one call after the other. Calls of a context with `po_first`
-    come before others that wait: a chain takes longest.
-    """
+    def __init__(self, text: Future[str]) -> None:
+        self._text = text
 
-    def __init__(self, places: int) -> None:
-        self._n_free = places
-        self._n_first = 0
-        self._changed = threading.Condition()
-
-    def on_lm_start(self, call_id: str, instance: Any, inputs: dict[str, Any]) -> None:
-        """Waits for a free place."""
-        first = bool(dspy.settings.get("po_first", False))
-        with self._changed:
-            self._n_first += first
-            self._changed.wait_for(
-                lambda: self._n_free > 0 and (first or not self._n_first)
-            )
-            self._n_first -= first
-            self._n_free -= 1
-
-    def on_lm_end(
-        self, call_id: str, outputs: Any, exception: Exception | None = None
-    ) -> None:
-        """Leaves the place to another call."""
-        with self._changed:
-            self._n_free += 1
-            self._changed.notify_all()
+    def __str__(self) -> str:
+        return self._text.result()
 
 
-def _places(places: int) -> Any:
-    """Within the block so many LM calls are made at a time."""
-    callbacks = [*dspy.settings.get("callbacks", []), _Places(places)]
-    return dspy.context(callbacks=callbacks)
-
-
-@contextmanager
-def in_background(threads: int) -> Iterator[Callable[[Call], Future[Any]]]:
-    """Within the block calls can be begun; with all others so many are made at a time.
-
-    Those that wait at its end are not begun, the others are waited for.
-    """
-    pool = ThreadPoolExecutor(threads)
-
-    def begin(call: Call) -> Future[Any]:
-        return pool.submit(copy_context().run, call)
-
-    with _places(threads):
-        try:
-            yield begin
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _call_in_parallel(threads: int, calls: Sequence[Call]) -> None:
-    """Makes the calls; one that raises will raise again where DSPy makes it."""
+def _call_in_parallel(threads: int, calls: Sequence[Call]) -> list[Any]:
+    """Makes the calls; one that raises, None, will raise again where DSPy makes it."""
     executor = PatientExecutor(num_threads=threads, max_errors=NEVER_GIVE_UP)
-    executor.execute(lambda call: call(), calls)
+    return list(executor.execute(lambda call: call(), calls))
 
 
 def _copy(rng: random.Random) -> random.Random:

@@ -9,7 +9,7 @@ References:
     Beliefs", INFORMS Journal on Computing 21, 2009.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
@@ -55,6 +55,12 @@ class Posterior:
         variance = own[candidate] + other[best] - 2 * own[best]
         difference = self.means[best] - self.means[candidate]
         return float(difference / np.sqrt(max(variance, 1e-12)))
+
+    def expecting(self, candidate: int, asked: int) -> "Posterior":
+        """What will be known once so many answers more have come, whatever they are."""
+        own = self.covariance[candidate]
+        learned = np.outer(own, own) / (own[candidate] + self.noise / asked)
+        return replace(self, covariance=self.covariance - learned)
 
     def gains(self, asked: Values) -> Values:
         """By how much the best mean is expected to rise if a candidate is asked more.

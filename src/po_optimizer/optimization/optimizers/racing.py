@@ -4,23 +4,29 @@ DSPy draws a candidate and evaluates all of it, whatever its first answers say. 
 candidate answers a few examples at a time. It goes on if that is expected to lead to a
 better program, and the search ends when no answer is worth its price any more.
 
+While the answers to one look come, the next is chosen by those that came before, so
+that the LM is not idle. The choice depends on scores alone, never on when they came.
+
 References:
     Maron and Moore, "Hoeffding Races", NIPS 1993; which candidate is asked next, see
     `posterior`.
 """
 
 import random
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import dspy
 import numpy as np
 from dspy.evaluate.evaluate import EvaluationResult
+from dspy.utils.callback import with_callbacks
 
-from po_optimizer.optimization.optimizers.evaluation import Evaluation
+from po_optimizer.optimization.optimizers.base import Search
 from po_optimizer.optimization.optimizers.posterior import (
+    Posterior,
     Values,
     posterior,
 )
@@ -35,6 +41,12 @@ _HOPELESS = 3.0
 """Standard deviations below the best at which a candidate is given up: a chance of
 0.1 % each, so that some 40 candidates and looks stay below 5 % together."""
 _DRAWN = 100
+_ENOUGH = BLOCK + 1
+"""Answers that are waited for; with fewer the next look is chosen before they come."""
+_UNWAITED = 2.0
+"""How many times `WORTH` such a look must promise: what comes may make it needless."""
+_FIRST_TRIAL = 2  # after the baseline
+_answer: Any = dspy.Evaluate.__call__.__wrapped__  # without callbacks
 
 Candidate = tuple[int, ...]
 """The number of the instructions and of the demo set of each predictor in turn."""
@@ -70,9 +82,11 @@ class Race:
         self._n = len(scores)
         self._left = bound
         self._scores = {tuple(0 for _ in choices): list(scores)}
+        self._pending: Counter[Candidate] = Counter()
         self._drawn = [tuple(map(rng.choice, choices)) for _ in range(_DRAWN)]
         self._given_up: dict[Candidate, str] = {}
         self._means: dict[Candidate, float] = {}
+        self._expected: Posterior
         self._update()
 
     def add(self, candidate: Candidate, scores: Sequence[float]) -> str:
@@ -82,8 +96,9 @@ class Race:
             Why the candidate is given up; "" if it is not.
         """
         self._scores.setdefault(candidate, []).extend(scores)
-        self._left -= len(scores)
+        self._pending[candidate] -= len(scores)
         self._update()
+        self._given_up.pop(candidate, None)
         place = self._candidates.index(candidate)
         behind = self._posterior.behind(place)
         if behind < _HOPELESS or len(self._scores[candidate]) == self._n:
@@ -101,19 +116,31 @@ class Race:
         return min(1.0, max(0.0, self._means[candidate]))
 
     def next(self) -> Look | None:
-        """What is worth asking, or else what the best lacks; None: the race is over.
+        """What is worth asking, or else what the best lacks.
 
         The best may be a pair that nobody asked yet, of parts that others share.
+
+        Returns:
+            None: nothing before all that was asked for has come; then, the end.
         """
         place = self._most_valuable()
         if place is None:
             place = int(self._posterior.means.argmax())
+        examples = self._asked(place) + BLOCK
+        if self._n - examples < BLOCK // 2:  # what is left is too little for a look
             examples = self._n
-        else:
-            examples = min(self._n, self._answered(place) + BLOCK)
-        if not 0 < examples - self._answered(place) <= self._left:
+        asked = examples - self._asked(place)
+        if not 0 < asked <= self._left:
             return None
+        self._left -= asked
+        self._pending[self._candidates[place]] += asked
+        self._expected = self._expected.expecting(place, asked)
         return Look(self._candidates[place], examples)
+
+    @property
+    def n_pending(self) -> int:
+        """Answers that were asked for and have not come."""
+        return self._pending.total()
 
     def describe(self) -> str:
         """How far the candidates came, in a sentence."""
@@ -128,12 +155,13 @@ class Race:
         ends = ", ".join(f"{n} {words}" for words, n in sorted(counts.items()))
         return f"{len(self._scores) - 1} candidates tried: {ends}" if ends else ""
 
-    def _answered(self, place: int) -> int:
-        return len(self._scores.get(self._candidates[place], []))
+    def _asked(self, place: int) -> int:
+        candidate = self._candidates[place]
+        return len(self._scores.get(candidate, [])) + self._pending[candidate]
 
     def _update(self) -> None:
         """The posterior of the tried, the drawn, and those next to the best so far."""
-        considered = dict.fromkeys([*self._scores, *self._drawn])
+        considered = dict.fromkeys([*self._scores, *+self._pending, *self._drawn])
         best = max(self._scores, key=self._mean)
         for place, numbers in enumerate(self._choices):
             for number in numbers:
@@ -144,6 +172,10 @@ class Race:
             answers = self._scores.get(candidate, [])
             row[: len(answers)] = answers
         self._posterior = posterior(np.array(self._candidates), scores)
+        self._expected = self._posterior
+        for candidate, asked in (+self._pending).items():
+            place = self._candidates.index(candidate)
+            self._expected = self._expected.expecting(place, asked)
         means = self._posterior.means
         self._means = dict(zip(considered, map(float, means), strict=True))
 
@@ -153,39 +185,61 @@ class Race:
 
     def _most_valuable(self) -> int | None:
         """The candidate whose answers are expected to gain most; None: too little."""
-        answered = np.array([*map(self._answered, range(len(self._candidates)))])
-        missing = self._n - answered
+        asked = np.array([*map(self._asked, range(len(self._candidates)))])
+        missing = self._n - asked
         # the best must be whole in the end; the first candidate is that itself
-        spare = self._left - (self._n if len(self._scores) > 1 else 0)
+        tried = len(self._scores) > 1 or bool(+self._pending)
+        spare = self._left - (self._n if tried else 0)
         open_ = (missing > 0) & (np.minimum(missing, BLOCK) <= spare)
         open_ &= [candidate not in self._given_up for candidate in self._candidates]
         values = np.max([self._values(np.minimum(m, missing)) for m in _AHEAD], axis=0)
         # rounded: what is equal must not be decided by the last bit of a processor
         values = np.where(open_, np.round(values, 9), 0.0)
         place = int(values.argmax())
-        return place if values[place] >= WORTH else None
+        least = _UNWAITED * WORTH if +self._pending else WORTH
+        return place if values[place] >= least else None
 
     def _values(self, asked: Values) -> Values:
         """Expected gain for an answer if a candidate is asked so many."""
         asked = np.maximum(asked, 1)
-        return self._posterior.gains(asked) / asked
+        return self._expected.gains(asked) / asked
 
 
-class RacingEvaluate(Evaluation):
-    """An evaluation that keeps a candidate's answers from one look to the next.
+@dataclass(frozen=True)
+class _Answers:
+    """A look whose answers are asked for.
 
     Args:
-        plain: DSPy's evaluation, with its examples.
+        look: What is asked.
+        program: The candidate's.
+        result: Waits for the answers.
+    """
+
+    look: Look
+    program: dspy.Module
+    result: Callable[[], EvaluationResult]
+
+
+class RacingEvaluate(dspy.Evaluate):
+    """An evaluation that keeps a candidate's answers from one look to the next.
+
+    Callbacks hear of each look as of an evaluation, one after the other, in the order
+    in which they were chosen.
+
+    Args:
+        plain: DSPy's evaluation, with its examples, metric and threads.
+        search: Its baseline is the first candidate.
         seed: Of the order in which all candidates are asked the examples.
     """
 
-    def __init__(self, plain: dspy.Evaluate, seed: int) -> None:
-        super().__init__(plain)
+    def __init__(self, plain: dspy.Evaluate, search: Search, seed: int) -> None:
+        self.__dict__.update(vars(plain))
+        self._search = search
         self._order = list(self.devset)
         random.Random(seed).shuffle(self._order)  # noqa: S311
         self._rows: dict[Candidate, list[Any]] = {}
-        self._candidate: Candidate = ()
-        self._race: Race | None = None
+        self._n_asked: Counter[Candidate] = Counter()
+        self._n_looks = 0
 
     def race(
         self,
@@ -199,35 +253,40 @@ class RacingEvaluate(Evaluation):
         Returns:
             How far they came.
         """
-        start: Candidate = tuple(0 for _ in choices)
-        self._look(program_of(start), Look(start, len(self._order)))
-        scores = [float(row[-1]) for row in self._rows[start]]
-        race = self._race = Race(choices, scores, bound, seed)
-        while (look := race.next()) is not None:
-            self._look(program_of(look.candidate), look)
-        return race.describe()
+        scores = {id(example): score for example, _, score in self._search.baseline}
+        baseline = [float(scores[id(example)]) for example in self._order]
+        self._race = Race(choices, baseline, bound, seed)
+        asked: deque[_Answers] = deque()
+        while True:
+            while self._race.n_pending < _ENOUGH and (look := self._race.next()):
+                asked.append(self._ask(look, program_of(look.candidate)))
+            if not asked:
+                return self._race.describe()
+            self._answers = asked.popleft()
+            examples = self._order[: self._answers.look.examples]
+            self(self._answers.program, devset=examples)
 
-    def _look(self, program: dspy.Module, look: Look) -> None:
-        self._candidate = look.candidate
-        self(program, devset=self._order[: look.examples])
+    def _ask(self, look: Look, program: dspy.Module) -> _Answers:
+        """Begins to ask; with one thread that waits until the answers are needed."""
+        examples = self._order[self._n_asked[look.candidate] : look.examples]
+        self._n_asked[look.candidate] = look.examples
+        ask = partial(_answer, self, program, devset=examples)
+        if self.num_threads == 1:
+            return _Answers(look, program, ask)
+        trial = _FIRST_TRIAL + self._n_looks
+        self._n_looks += 1
+        scope = replace(dspy.settings.po_call_scope, trial=-trial)
+        with dspy.context(po_call_scope=scope):
+            return _Answers(look, program, self._search.begin(ask).result)
 
-    def evaluate(
-        self,
-        program: dspy.Module,
-        metric: Any,
-        examples: list[dspy.Example],
-        **more: Any,
-    ) -> EvaluationResult:
-        """Asks what the candidate did not answer yet; its score is over all it did."""
-        rows = self._rows.setdefault(self._candidate, [])
-        new = self.plain(program, metric, examples[len(rows) :], **more)
-        rows += new.results
-        if self._race is None:
-            return new
-        reason = self._race.add(
-            self._candidate, [float(row[-1]) for row in new.results]
-        )
-        score = round(100 * self._race.score(self._candidate), 2)
+    @with_callbacks  # type: ignore[untyped-decorator] # it keeps the signature
+    def __call__(self, program: dspy.Module, devset: list[Any]) -> EvaluationResult:
+        """The look's answers, with those that the candidate gave before."""
+        candidate = self._answers.look.candidate
+        rows, new = self._rows.setdefault(candidate, []), self._answers.result().results
+        rows += new
+        reason = self._race.add(candidate, [float(score) for *_, score in new])
+        score = round(100 * self._race.score(candidate), 2)
         result = EvaluationResult(score=score, results=list(rows))
         result.reason = reason
         return result

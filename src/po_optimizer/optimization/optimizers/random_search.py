@@ -1,17 +1,16 @@
 """BootstrapFewShotWithRandomSearch behind the run control."""
 
 import random
-from collections.abc import Callable
 
 from dspy.teleprompt import BootstrapFewShotWithRandomSearch
 
 from po_optimizer.lms.check import Check, check
-from po_optimizer.optimization.candidates import CandidateIndex
 from po_optimizer.optimization.job import NEVER_GIVE_UP, Job
 from po_optimizer.optimization.optimizers.base import (
     CallRange,
     Calls,
     Optimizer,
+    Search,
     Sizes,
 )
 from po_optimizer.params import BootstrapRandomSearchParams
@@ -30,11 +29,9 @@ class BootstrapRandomSearch(Optimizer):
     proposes = False
     _params: BootstrapRandomSearchParams
 
-    def compile(
-        self, job: Job, candidates: CandidateIndex, announce: Callable[[str], None]
-    ) -> str:
+    def compile(self, job: Job, search: Search) -> str:
         """Searches over all candidates, or up to `stop_at_score`."""
-        announce("trials")
+        search.announce("trials")
         params = self._params
         stop_at = params.stop_at_score
         optimizer = BootstrapFewShotWithRandomSearch(

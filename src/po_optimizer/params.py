@@ -150,12 +150,15 @@ class DecodingBounds(Params):
     text_characters: PositiveInt = 180  # of any other text, at most
 
 
+# it becomes a part of the address
+Location = Annotated[str, Field(pattern="^[A-Za-z0-9-]+$")]
+
+
 class VertexParams(Params):
     """Where Vertex AI answers; credentials are never a parameter."""
 
     project: str | None = None  # null: the credentials' own
-    # region, us, eu or global; it becomes a part of the address
-    location: Annotated[str, Field(pattern="^[A-Za-z0-9-]+$")] = "us-central1"
+    location: Location = "us-central1"  # region, us, eu or global
 
 
 class PriceParams(Params):
@@ -398,10 +401,8 @@ _TRUE = ("1", "true", "yes", "on")
 _FALSE = ("0", "false", "no", "off")
 
 
-def _switch(value: object) -> object:
-    """A switch as people write it; other words stay and are refused."""
-    if isinstance(value, bool):
-        return value
+def _switch(value: object) -> bool:
+    """A switch as people write it; other words are refused."""
     word = str(value).strip().lower()
     if word in _TRUE or word in _FALSE:
         return word in _TRUE
@@ -409,8 +410,7 @@ def _switch(value: object) -> object:
     if value is not None and value == os.environ.get(_VARIABLE):  # so the user wrote it
         remedy = f"Set it to {allowed}, or unset it."
         raise SettingError(_VARIABLE, value, "it is no switch", remedy)
-    msg = f"{value!r} is no switch: {allowed}"
-    raise ValueError(msg)
+    raise ValueError(f"{value!r} is no switch: {allowed}")
 
 
 class FeaturesParams(Params):

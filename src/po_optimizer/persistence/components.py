@@ -146,7 +146,8 @@ def _decode_arguments(imports: Imports, node: dict[str, Any]) -> dict[str, Any] 
 
 def compare(document: dict[str, Any], encoder: Encoder) -> fmt.Dumped:
     """Decode the document in memory, encode that and compare; the parts compared."""
-    decoder = Decoder(Imports((), encoder.classes), document["types"], compare=True)
+    imports = Imports((), encoder.classes)
+    decoder = Decoder(imports, document["types"], compare=True, parts=True)
     decoded = decoder.decode(document["program"])
     again = Encoder()
     second = {"program": again.encode(decoded, "self"), "types": again.types}

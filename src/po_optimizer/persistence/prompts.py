@@ -4,6 +4,8 @@ import json
 import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
+from types import GenericAlias
 from typing import Any
 
 import dspy
@@ -62,6 +64,8 @@ def _schemas_kept() -> Iterator[None]:
     schemas: dict[int, tuple[Any, Any]] = {}
 
     def schema_of(annotation: Any) -> Any:
+        if _is_builtin(annotation):
+            return _builtin_schema(annotation)
         if id(annotation) not in schemas:
             schemas[id(annotation)] = annotation, _schema_of(annotation)
         return schemas[id(annotation)][1]
@@ -71,6 +75,18 @@ def _schemas_kept() -> Iterator[None]:
         yield
     finally:
         utils.TypeAdapter, utils._get_json_schema = TypeAdapter, _schema_of
+
+
+def _is_builtin(annotation: Any) -> bool:
+    """Whether it is built of Python's own classes, so that equal ones are the same."""
+    if type(annotation) is GenericAlias:
+        return annotation.__origin__ in _PLAIN and all(
+            map(_is_builtin, annotation.__args__)
+        )
+    return annotation in _PLAIN if type(annotation) is type else False
+
+
+_builtin_schema = lru_cache(maxsize=1000)(_schema_of)  # which takes half a millisecond
 
 
 def _serializer(kind: Any, **options: Any) -> TypeAdapter[Any]:

@@ -20,8 +20,18 @@ from po_optimizer.persistence.codec.values import (
     encodes,
 )
 
+_AS_GIVEN = {"name", "type", "extra", "default", "description", "title"}
+"""Parts of a field that pydantic takes as they are; it merges others into one."""
 
-@encodes("dspy.signatures.signature.SignatureMeta")
+
+class SignatureParts:
+    """What a signature class would be made of, to compare with the saved one."""
+
+    def __init__(self, name: str, instructions: str, fields: dict[str, Any]) -> None:
+        self.__name__, self.__doc__, self.model_fields = name, instructions, fields
+
+
+@encodes("dspy.signatures.signature.SignatureMeta", f"{__name__}.SignatureParts")
 def encode_signature(encoder: Encoder, signature: Any, where: str) -> Node:
     """A signature class as data."""
     with encoder.having(strict=False):
@@ -34,8 +44,8 @@ def encode_signature(encoder: Encoder, signature: Any, where: str) -> Node:
                 for name, field in signature.model_fields.items()
             ],
         }
-        beside = class_variables(signature)
-        if beside:
+        is_class = isinstance(signature, type)
+        if is_class and (beside := class_variables(signature)):
             node["class"] = encoder.encode(beside, where)
     return node
 
@@ -60,7 +70,18 @@ def decode_signature(decoder: Decoder, node: Node, donor: Any = ABSENT) -> Any:
     }
     beside = decoder.decode(node.get("class", {}))
     instructions = decoder.decode(node["instructions"])
+    if decoder.parts and not beside and all(map(_is_as_given, node["fields"])):
+        infos = {name: info for name, (_, info) in fields.items()}
+        return SignatureParts(node["name"], instructions, infos)
     return rebuild_signature(node["name"], instructions, fields, beside)
+
+
+def _is_as_given(field: Node) -> bool:
+    """Whether the class would have this field as it was decoded: nothing is merged."""
+    hint = field["type"]
+    return field.keys() <= _AS_GIVEN and not (
+        isinstance(hint, dict) and "annotated" in hint
+    )
 
 
 def rebuild_signature(

@@ -237,6 +237,8 @@ class Decoder:
         arguments: What the program's constructor was called with; None if unknown.
         lms: LMs for the places, or the models, of LMs that cannot be rebuilt.
         compare: Keep placeholders as they are, to compare with what was encoded.
+        parts: Give the parts of a signature for the class, if nothing else comes of
+            making it.
         same_python: Whether this Python compiles functions as the saving one did.
     """
 
@@ -248,6 +250,7 @@ class Decoder:
         arguments: dict[str, Any] | None = None,
         lms: Mapping[str, Any] | None = None,
         compare: bool = False,
+        parts: bool = False,
         same_python: bool = True,
     ) -> None:
         if len(types) > fmt.MAX_TYPES:
@@ -257,6 +260,7 @@ class Decoder:
         self.arguments = arguments
         self.lms = lms or {}
         self.compare = compare
+        self.parts = parts
         self.same_python = same_python
         self.built: dict[str, Any] = {}
         self.building: dict[str, str] = {}

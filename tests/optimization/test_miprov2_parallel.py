@@ -24,9 +24,11 @@ CONFIGURATIONS = [
     {"num_candidates": 5, "num_trials": 14},
     {
         "num_candidates": 5,
-        "num_trials": 14,
+        "num_trials": 4,
         "racing": False,
-    },  # past the random draws of the sampler
+        "minibatch": True,
+        "minibatch_size": 4,
+    },  # drawn by the generator that the proposals used before
 ]
 
 

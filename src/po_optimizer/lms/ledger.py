@@ -2,8 +2,7 @@
 
 import sqlite3
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
@@ -103,22 +102,23 @@ class Ledger:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             if not self.path.exists():
                 open_private(self.path).close()  # errors repeat what a server said
-            with self._connection() as connection:
-                connection.executescript(_SCHEMA)
+            self._connection.executescript(_SCHEMA)
         except (OSError, sqlite3.Error) as error:
             problem = refusal(error) if isinstance(error, OSError) else str(error)
             raise WriteFailed(
                 "the ledger", str(self.path), problem
             ).as_error() from error
 
-    @contextmanager
-    def _connection(self) -> Iterator[sqlite3.Connection]:
+    @property
+    def _connection(self) -> sqlite3.Connection:
+        """This thread's."""
+        connection: sqlite3.Connection | None
         connection = getattr(self._local, "connection", None)
         if connection is None:
             connection = sqlite3.connect(self.path, timeout=30, isolation_level=None)
             use_wal(connection)
             self._local.connection = connection
-        yield connection
+        return connection
 
     def __deepcopy__(self, memo: dict[int, object]) -> "Ledger":
         """The same ledger: copies of an LM write into one file."""
@@ -126,59 +126,42 @@ class Ledger:
 
     def record(self, row: CallRow) -> None:
         """Adds one call."""
-        with self._connection() as connection:
-            connection.execute(_INSERT, dict(row))
+        self._connection.execute(_INSERT, dict(row))
 
-    def totals(
-        self,
-        *,
-        run_id: str | None = None,
-        stage: str | None = None,
-        optimization_id: str | None = None,
-        trial: int | None = None,
-    ) -> Usage:
-        """Sums over the calls that match every given value."""
-        where, values = _where(
-            run_id=run_id, stage=stage, optimization_id=optimization_id, trial=trial
-        )
-        with self._connection() as connection:
-            row = connection.execute(_TOTALS + where, values).fetchone()
+    def totals(self, **of: str | int | None) -> Usage:
+        """Sums over the calls that match every given value.
+
+        Args:
+            **of: Of `run_id`, `stage`, `optimization_id` and `trial`; None: any.
+        """
+        where, values = _where(of)
+        row = self._connection.execute(_TOTALS + where, values).fetchone()
         *sums, unknown_costs = row
         usage = Usage(**dict(zip(Usage.model_fields, sums, strict=True)))
         return usage.model_copy(update={"cost_usd": None}) if unknown_costs else usage
 
-    def rows(
-        self,
-        *,
-        run_id: str | None = None,
-        stage: str | None = None,
-        optimization_id: str | None = None,
-    ) -> list[CallRow]:
-        """The calls that match every given value, oldest first."""
-        where, values = _where(
-            run_id=run_id, stage=stage, optimization_id=optimization_id
-        )
+    def rows(self, **of: str | int | None) -> list[CallRow]:
+        """The calls that match every given value, as for `totals`, oldest first."""
+        where, values = _where(of)
         select = f"SELECT {_NAMES} FROM calls {where} ORDER BY id"  # noqa: S608
-        with self._connection() as connection:
-            rows = connection.execute(select, values).fetchall()
+        rows = self._connection.execute(select, values)
         keys = list(CallRow.model_fields)
         return [CallRow(**dict(zip(keys, row, strict=True))) for row in rows]
 
     def stages(self, run_id: str) -> dict[str, Usage]:
         """Usage per stage of one run, in the order in which the stages began."""
         select = "SELECT stage FROM calls WHERE run_id = ? GROUP BY stage ORDER BY id"
-        with self._connection() as connection:
-            names = [row[0] for row in connection.execute(select, (run_id,))]
+        names = [row[0] for row in self._connection.execute(select, (run_id,))]
         return {name: self.totals(run_id=run_id, stage=name) for name in names}
 
     def known_cost_usd(self, optimization_id: str) -> float:
         """US dollars of one optimization's calls, as far as their cost is known."""
         select = "SELECT total(cost_usd) FROM calls WHERE paid AND optimization_id = ?"
-        with self._connection() as connection:
-            return float(connection.execute(select, (optimization_id,)).fetchone()[0])
+        cost = self._connection.execute(select, (optimization_id,)).fetchone()[0]
+        return float(cost)
 
 
-def _where(**filters: str | int | None) -> tuple[str, dict[str, str | int]]:
-    values = {name: value for name, value in filters.items() if value is not None}
+def _where(of: Mapping[str, str | int | None]) -> tuple[str, dict[str, str | int]]:
+    values = {name: value for name, value in of.items() if value is not None}
     clause = " AND ".join(f"{name} = :{name}" for name in values)
     return (f"WHERE {clause}" if clause else ""), values

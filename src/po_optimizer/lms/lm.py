@@ -145,8 +145,8 @@ def _are(some: list[Any], others: list[Any]) -> bool:
     return len(some) == len(others) and all(map(operator.is_, some, others))
 
 
-class ChatAdapter(dspy.ChatAdapter):
-    """DSPy's, which describes a signature once, not for each call."""
+class _DescribesOnce:
+    """Of an adapter: describes a signature once, not for each call."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -154,19 +154,16 @@ class ChatAdapter(dspy.ChatAdapter):
 
     def format_system_message(self, signature: Any) -> str:
         """What the LM is told of the signature."""
-        return str(self._made.get(signature, "", super().format_system_message))
+        make = super().format_system_message  # type: ignore[misc] # an adapter's
+        return str(self._made.get(signature, "", make))
 
 
-class JSONAdapter(dspy.JSONAdapter):
+class ChatAdapter(_DescribesOnce, dspy.ChatAdapter):
+    """DSPy's, which describes a signature once."""
+
+
+class JSONAdapter(_DescribesOnce, dspy.JSONAdapter):
     """DSPy's, which describes a signature and makes its schema once."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self._made = _PerSignature()
-
-    def format_system_message(self, signature: Any) -> str:
-        """What the LM is told of the signature."""
-        return str(self._made.get(signature, "", super().format_system_message))
 
     def _prepare_response_format(
         self, lm: Any, lm_kwargs: dict[str, Any], signature: Any

@@ -139,9 +139,12 @@ def test_options_are_said_in_the_model_s_own_words(vertex):
     }
 
 
-def test_option_that_nobody_knows_names_the_setting(vertex):
-    """Before anything is asked."""
-    lm, server = vertex(extra={"reasoning_effort": "some"})
+@pytest.mark.parametrize(
+    "option", [{"reasoning_effort": "some"}, {"generationConfig": {"topK": "some"}}]
+)
+def test_option_that_cannot_be_sent_names_the_setting(vertex, option):
+    """Before anything is asked; Google's own group would replace the schema."""
+    lm, server = vertex(extra=option)
     with pytest.raises(LMNotReady, match=r"lm\.extra.*some"):
         lm("really?")
     assert server.requests == []

@@ -10,7 +10,7 @@ from logging import getLogger
 from pathlib import Path
 from typing import Protocol
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import PositiveFloat, TypeAdapter, ValidationError
 
 from po_optimizer.files.atomic import write_whole
 from po_optimizer.lms.embedded.weights import weights_folder
@@ -35,8 +35,8 @@ class Speed(Frozen):
     """
 
     threads: int
-    decoding: float
-    reading: float
+    decoding: PositiveFloat
+    reading: PositiveFloat
 
 
 class Probe(Protocol):

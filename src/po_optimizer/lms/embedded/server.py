@@ -114,12 +114,21 @@ class EmbeddedServer:
         timings = answer["timings"]
         return timings["predicted_per_second"], timings["prompt_per_second"]
 
-    def decoded(self) -> tuple[int, float]:
-        """Tokens decoded so far, and how many a second."""
+    def report(self) -> tuple[int, float]:
+        """Tokens decoded so far, and how many a second; logged with those read."""
         text = self._ask("GET", "/metrics", timeout=5).decode()
-        numbers = dict(_METRIC.findall(text))
-        tokens = int(float(numbers.get("tokens_predicted_total", 0)))
-        return tokens, float(numbers.get("predicted_tokens_seconds", 0))
+        numbers = {name: float(value) for name, value in _METRIC.findall(text)}
+        tokens = int(numbers["tokens_predicted_total"])
+        decoding = numbers["predicted_tokens_seconds"]
+        logger.info(
+            "%s decoded %d tokens, %.0f a second, and read %.0f, %.0f a second",
+            self.weights.name,
+            tokens,
+            decoding,
+            numbers["prompt_tokens_total"],
+            numbers["prompt_tokens_seconds"],
+        )
+        return tokens, decoding
 
     def stop(self) -> None:
         """Ends the server and frees its memory."""
@@ -149,8 +158,8 @@ def stop_servers() -> None:
     with _lock:
         while _running:
             server = _running.popitem()[1]
-            with suppress(OSError, HTTPException):
-                forget_if_unusual(server.weights, _cores(), *server.decoded())
+            with suppress(OSError, HTTPException, KeyError):
+                forget_if_unusual(server.weights, _cores(), *server.report())
             server.stop()
 
 
@@ -169,11 +178,13 @@ def _with_threads(params: EmbeddedParams, weights: Path) -> EmbeddedParams:
     if params.threads or (speed := calibrate(weights, _cores(), start)) is None:
         return params
     logger.info(
-        "%s decodes %.0f tokens a second here and reads %.0f, on %d threads",
+        "%s decodes %.0f tokens a second here on %d threads and reads %.0f: an answer "
+        "to a new prompt of 1,000 tokens begins after %.0f s",
         weights.name,
         speed.decoding,
-        speed.reading,
         speed.threads,
+        speed.reading,
+        1000 / speed.reading,
     )
     return params.model_copy(update={"threads": speed.threads})
 

@@ -55,20 +55,17 @@ class Vertex(Provider):
         word, _, model = name.partition("/")
         if word != cls.prefix or not model.startswith(("gemini", "claude")):
             return None
-        variables = os.environ
-        location = variables.get("VERTEX_LOCATION") or variables.get(
-            "VERTEXAI_LOCATION"
-        )
+        get = os.environ.get
+        location = get("VERTEX_LOCATION") or get("VERTEXAI_LOCATION")
         return LMParams(
             provider="vertex",
             model=model,
-            api_base=variables.get(cls.address_variable) or None,
+            api_base=get(cls.address_variable) or None,
             adapter="chat",
             context_tokens=_CONTEXT_TOKENS[_door(model)],
             max_tokens=8000,
             vertex=VertexParams(
-                project=variables.get("GCP_PROJECT")
-                or variables.get("VERTEXAI_PROJECT"),
+                project=get("GCP_PROJECT") or get("VERTEXAI_PROJECT"),
                 location=location or VertexParams().location,
             ),
         )
@@ -94,11 +91,15 @@ class Vertex(Provider):
 
     def _options(self) -> dict[str, Any]:
         """What `lm.extra` says in OpenAI's words, as fields of a request's config."""
-        named = {
-            name: self.params.extra[name]
-            for name in _OPTIONS
-            if name in self.params.extra
-        }
+        extra = self.params.extra
+        if "generationConfig" in extra:
+            raise SettingError(
+                "lm.extra.generationConfig",
+                extra["generationConfig"],
+                "it would replace temperature, length and schema",
+                f"Say it by {', '.join(_OPTIONS)} in lm.extra.",
+            )
+        named = {name: extra[name] for name in _OPTIONS if name in extra}
         body = {"model": "m", "messages": [{"role": "user", "content": ""}], **named}
         try:
             config = request_from_openai_chat(body).config
@@ -183,9 +184,7 @@ class VertexEngine:
         try:
             answer: Response = self._engine.complete(request)
         except InvalidRequestError as error:
-            if (
-                error.status is None
-            ):  # no error of HTTP, but a reason in the text's place
+            if error.status is None:  # an answer with a reason in the text's place
                 error.provider_code = "content_filter"
             raise
         usage = answer.usage
@@ -222,7 +221,7 @@ def _tokens(credentials: Any) -> Callable[[], BearerToken]:
                 try:
                     credentials.refresh(web)
                 except GoogleAuthError as error:
-                    problem = f"Google gave no token ({error.args[0]})"
+                    problem = f"Google gave no token ({next(iter(error.args), error)})"
                     if error.retryable:
                         raise TransportError(problem) from error
                     raise AuthError(f"{problem}. {_LOG_IN}") from error

@@ -14,7 +14,13 @@ import pytest
 from po_optimizer.lms import Ledger, LMUnreachable, make_lm, use_lm
 from po_optimizer.lms.providers import provider_class
 from po_optimizer.params import LMParams
-from tests.faces.project import ROOT, copy_project, kedro, typed
+from tests.faces.project import (
+    ROOT,
+    copy_project,
+    kedro,
+    store_no_snapshots,
+    typed,
+)
 from tests.servers import google
 from tests.servers.test_whole_runs import SMALLEST
 from tests.servers.wire import serving
@@ -166,6 +172,7 @@ CHATS = {
 def whole_run(product_owner, tmp_path, monkeypatch):
     """A function that runs all five stages in an environment, on aimock."""
     project = copy_project(tmp_path / "project")
+    store_no_snapshots(project)
     with serving(str) as tokens:
         google.log_in(monkeypatch, tmp_path, tokens.address)
 

@@ -8,7 +8,7 @@ from po_optimizer.lms import Ledger, make_lm, stop_servers, use_lm
 from po_optimizer.lms.embedded.server import KEY, serve
 from po_optimizer.lms.providers import make_provider
 from po_optimizer.params import LMParams
-from tests.faces.project import copy_project, kedro
+from tests.faces.project import copy_project, kedro, store_no_snapshots
 from tests.weights import SMALL, needs_weights
 
 CONTEXT = 8192
@@ -62,6 +62,7 @@ def test_llama_cpp_answers_under_a_schema(tmp_path):
 def test_whole_pipeline_through_llama_cpp(tmp_path):
     """data_prep to evaluate on a server that knows nothing of us, from its address."""
     project = copy_project(tmp_path / "project")
+    store_no_snapshots(project)
     settings = project / "conf" / "llama-cpp" / "parameters_lm.yml"
     settings.parent.mkdir()
     settings.write_text(yaml.safe_dump(SETTINGS))

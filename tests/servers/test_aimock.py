@@ -28,9 +28,12 @@ from tests.servers.wire import serving
 COMMAND = Path(__file__).parent / "aimock/node_modules/.bin/llmock"
 MODELS = {"openai": "gpt-4o", "ollama": "mistral", "vertex": "gemini-2.5-flash"}
 
-pytestmark = pytest.mark.skipif(
-    not COMMAND.exists(), reason="aimock is not installed: make test-servers"
-)
+pytestmark = [
+    pytest.mark.servers,
+    pytest.mark.skipif(
+        not COMMAND.exists(), reason="aimock is not installed: make test-servers"
+    ),
+]
 
 
 @contextmanager

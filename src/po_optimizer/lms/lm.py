@@ -120,42 +120,33 @@ class MeteredLM(dspy.LM):
         return await asyncio.to_thread(self, *args, **kwargs)
 
 
-class _PerSignature:
-    """What was made of a signature, until the signature is changed."""
+class _DescribesOnce:
+    """Of an adapter: describes a signature once, until that is changed."""
 
-    def __init__(self) -> None:
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self._kept: WeakKeyDictionary[Any, tuple[list[Any], dict[Any, Any]]]
         self._kept = WeakKeyDictionary()
 
-    def get(self, signature: Any, name: Any, make: Callable[[Any], Any]) -> Any:
+    def format_system_message(self, signature: Any) -> str:
+        """What the LM is told of the signature."""
+        make = super().format_system_message  # type: ignore[misc] # an adapter's
+        return str(self._once(signature, "", make))
+
+    def _once(self, signature: Any, name: Any, make: Callable[[Any], Any]) -> Any:
         """What `make` gives, or gave for the same signature and name."""
         parts = [signature.__doc__]
         for field, info in signature.model_fields.items():
             parts += [field, info.annotation, info.default]
             parts += (info.json_schema_extra or {}).values()
-        kept = self._kept.get(signature)
-        if kept is None or not _are(kept[0], parts):
-            kept = self._kept[signature] = (parts, {})
-        if name not in kept[1]:
-            kept[1][name] = make(signature)
-        return kept[1][name]
-
-
-def _are(some: list[Any], others: list[Any]) -> bool:
-    return len(some) == len(others) and all(map(operator.is_, some, others))
-
-
-class _DescribesOnce:
-    """Of an adapter: describes a signature once, not for each call."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self._made = _PerSignature()
-
-    def format_system_message(self, signature: Any) -> str:
-        """What the LM is told of the signature."""
-        make = super().format_system_message  # type: ignore[misc] # an adapter's
-        return str(self._made.get(signature, "", make))
+        same_parts, values = self._kept.get(signature, ([], {}))
+        same = len(parts) == len(same_parts)
+        if not (same and all(map(operator.is_, parts, same_parts))):
+            values = {}
+            self._kept[signature] = parts, values
+        if name not in values:
+            values[name] = make(signature)
+        return values[name]
 
 
 class ChatAdapter(_DescribesOnce, dspy.ChatAdapter):
@@ -177,7 +168,7 @@ class JSONAdapter(_DescribesOnce, dspy.JSONAdapter):
 
         # another LM may be asked in another way
         way = "response_format" in lm.supported_params, lm.supports_response_schema
-        lm_kwargs.update(self._made.get(signature, way, arguments))
+        lm_kwargs.update(self._once(signature, way, arguments))
 
 
 @contextmanager

@@ -70,7 +70,7 @@ metering_every_lm = ProcessWide(_replaced)
 def _type_adapters() -> Callable[[Any], Any]:
     """Pydantic's TypeAdapter, made once for a class; DSPy makes one for each value."""
     kept = functools.lru_cache(_MOST_TYPES)(TypeAdapter)
-    return lambda kind: (kept if isinstance(kind, type) else TypeAdapter)(kind)
+    return lambda kind: (kept if issubclass(type(kind), type) else TypeAdapter)(kind)
 
 
 def _canonical_once(call: Any, *, compat: Any = None) -> Request:

@@ -142,10 +142,10 @@ def watch(
             now = time.monotonic()
             if not on_terminal and now - since >= SECONDS:
                 # the pace since the last line: kept answers come fast, and first
-                each = (now - since) / (bar.done - line)
-                left = minutes(each * (n - bar.done))
+                pace = (now - since) / (bar.done - line)
+                left = minutes(pace * (n - bar.done))
                 text = "%s: %d of %d%s, %.2f s per example, about %s left"
-                logger.info(text, stage, bar.done, n, bar.detail, each, left)
+                logger.info(text, stage, bar.done, n, bar.detail, pace, left)
                 line, since = bar.done, now
             yield record
     took = minutes(time.monotonic() - begun)

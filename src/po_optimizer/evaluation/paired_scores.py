@@ -188,9 +188,7 @@ def score_pairs(
         uplift=over_baseline,
         champion=program("champion") if stood else None,
         over_champion=uplift("champion") if stood else None,
-        reference=program("reference", lambda values: value_range(values.tolist()))
-        if ceiling
-        else None,
+        reference=program("reference", span) if ceiling else None,
         selection=selection,
         noise_floor=floor,
         judgement=spent,

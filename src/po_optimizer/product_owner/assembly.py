@@ -96,8 +96,8 @@ def _vision(
     kept = entries_of(earlier.get("non_goals"))
 
     def descriptions(of: Iterable[Requirement]) -> list[str]:
-        stand = (each for each in of if each.id not in contradicting)
-        return [shortened(each.description, OWN_WORDS) for each in stand][:MOST]
+        stand = (r.description for r in of if r.id not in contradicting)
+        return [shortened(description, OWN_WORDS) for description in stand][:MOST]
 
     return ProductVision(
         product_name=(

@@ -79,10 +79,10 @@ def read_request(
 
 def _misspelt_keys(requirements: str) -> list[str]:
     """Further keys are the writer's own, unless they look like one that is read."""
-    known = Requirements.model_fields
-    other = [key for key in read_yaml(requirements) if key not in known]
+    fields = Requirements.model_fields
+    other = [key for key in read_yaml(requirements) if key not in fields]
     return [
         f"requirements: the key {key} is not read{meant}."
         for key in other
-        if (meant := nearest(key, known))
+        if (meant := nearest(key, fields))
     ]

@@ -72,14 +72,14 @@ def describe_changes(changes: Sequence[PredictorChange]) -> str:
 
 def body_of(page: str) -> Markup:
     """What of a prompt page is not head or title, and escaped already."""
-    found = re.search(r"<!-- prompts -->(.*)<!-- end -->", page, re.DOTALL)
-    return Markup(found[1] if found else page)  # noqa: S704 (from our template)
+    match = re.search(r"<!-- prompts -->(.*)<!-- end -->", page, re.DOTALL)
+    return Markup(match[1] if match else page)  # noqa: S704 (from our template)
 
 
 def change_of(page: str) -> Markup:
     """The sentence on what changed, of a prompt page."""
-    found = re.search(r'<p class="changed">(.*?)</p>', page, re.DOTALL)
-    return Markup(found[1] if found else "")  # noqa: S704 (from our template)
+    match = re.search(r'<p class="changed">(.*?)</p>', page, re.DOTALL)
+    return Markup(match[1] if match else "")  # noqa: S704 (from our template)
 
 
 def prompt_changes(before: dspy.Module, after: dspy.Module) -> list[PredictorChange]:

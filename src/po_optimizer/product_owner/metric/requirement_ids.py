@@ -13,7 +13,7 @@ class RequirementIds:
     """Finds the requirements that a text names, and the ids that do not exist."""
 
     def __init__(self, requirements: Requirements) -> None:
-        self._known: dict[str, str] = {}
+        self._spellings: dict[str, str] = {}
         self.descriptions = {
             requirement.id: requirement.description
             for requirement in requirements.every
@@ -25,7 +25,7 @@ class RequirementIds:
                 prefixes.add(numbered[1])
             else:  # `LOGIN`, or a bare number: only as it is written
                 literal.append(re.escape(requirement.id))
-            self._known[_canonical(requirement.id)] = requirement.id
+            self._spellings[_canonical(requirement.id)] = requirement.id
         self._pattern = re.compile(
             rf"(?<![^\W_])(?:{_any_of(literal)}|{_numbered(prefixes)})(?![^\W_])",
             re.IGNORECASE,
@@ -38,20 +38,22 @@ class RequirementIds:
     def named_in(self, entries: Iterable[str]) -> frozenset[str]:
         """The ids of existing requirements in the entries, in their own spelling."""
         cited = map(_canonical, self._cited(entries))
-        return frozenset(self._known[name] for name in cited if name in self._known)
+        return frozenset(
+            self._spellings[name] for name in cited if name in self._spellings
+        )
 
     def invented_in(self, entries: Iterable[str]) -> frozenset[str]:
         """The ids in the entries that no requirement has, in capitals."""
         cited = self._cited(entries)
         return frozenset(
-            name.upper() for name in cited if _canonical(name) not in self._known
+            name.upper() for name in cited if _canonical(name) not in self._spellings
         )
 
     def described(self, ids: Iterable[str]) -> str:
         """The ids, each with its requirement's description where there is one."""
-        known = self.descriptions
+        texts = self.descriptions
         return ", ".join(
-            f'{name} ("{known[name]}")' if name in known else name
+            f'{name} ("{texts[name]}")' if name in texts else name
             for name in sorted(ids)
         )
 

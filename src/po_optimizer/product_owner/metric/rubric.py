@@ -137,8 +137,8 @@ def _vision_schema(vision: Fields) -> Iterable[RubricItem]:
 
 def _review_schema(review: Fields) -> Iterable[RubricItem]:
     status = review.get("status")
-    known = isinstance(status, str) and status in STATUSES
-    yield _schema_item(known, f"status is none of {', '.join(STATUSES)}")
+    is_status = isinstance(status, str) and status in STATUSES
+    yield _schema_item(is_status, f"status is none of {', '.join(STATUSES)}")
     filled = bool(entries_of(review.get("summary")))
     yield _schema_item(filled, "summary is not a list with an entry")
     alignment = review.get("requirements_alignment")

@@ -38,17 +38,35 @@ class RunUsage(Result):
         return cls(lm=lm.slug, run=meter.run_id.partition(" ")[0], stages=stages)
 
 
-class ProgramScore(Result):
+class Means(Result):
+    """Means over the testset: of one program, or of the difference of two.
+
+    Attributes:
+        score: The objective.
+        rubric: The rubric on its own; None if the metric has none.
+        components: Each part of the metric.
+        strata: The objective per stratum: field, then value.
+    """
+
+    score: Estimate
+    rubric: Estimate | None
+    components: dict[str, Estimate]
+    strata: dict[str, dict[str, Estimate]]
+
+    @property
+    def every(self) -> dict[str, Estimate]:
+        """Score, rubric and components by their names."""
+        rubric = {} if self.rubric is None else {"rubric": self.rubric}
+        return {"score": self.score, **rubric, **self.components}
+
+
+class ProgramScore(Means):
     """One program on the testset.
 
     Attributes:
         n_failed: Answers that could not be used: 0.0 in every mean.
         n_unscored: Examples that the LM could not be asked about: in no mean.
         coverage: Share of the examples that were scored, in [0, 1].
-        score: The objective.
-        rubric: The rubric on its own; None if the metric has none.
-        components: Each part of the metric.
-        strata: The objective per stratum: field, then value.
         seconds_per_example: Over the answers that were not cached; None if all were.
         p95_seconds: Of 100 of these, 95 took at most so long.
         n_repeats: Answers to each example, at most; scores are their means.
@@ -62,10 +80,6 @@ class ProgramScore(Result):
     n_failed: int
     n_unscored: int
     coverage: float
-    score: Estimate
-    rubric: Estimate | None
-    components: dict[str, Estimate]
-    strata: dict[str, dict[str, Estimate]]
     seconds_per_example: float | None = None
     p95_seconds: float | None = None
     n_repeats: int = 1
@@ -73,7 +87,7 @@ class ProgramScore(Result):
     usage: Usage | None = None
 
 
-class Uplift(Result):
+class Uplift(Means):
     """Paired differences optimized - baseline over examples scored for both.
 
     Attributes:
@@ -81,11 +95,7 @@ class Uplift(Result):
             cannot show; None: all are equal.
     """
 
-    score: Estimate
     test: PairedTest
-    rubric: Estimate | None
-    components: dict[str, Estimate]
-    strata: dict[str, dict[str, Estimate]]
     n_better: int
     n_equal: int
     n_worse: int

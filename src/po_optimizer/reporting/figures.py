@@ -77,7 +77,7 @@ def uplift_figure(report: ScoreReport) -> go.Figure:
 
 def components_figure(report: ScoreReport) -> go.Figure:
     """Score, rubric and each component, before and after, with intervals."""
-    before, after = _measures(report.baseline), _measures(report.optimized)
+    before, after = report.baseline.every, report.optimized.every
     names = [escape(name) for name in before]
     title = f"mean on the testset, n={report.optimized.score.n} (0 to 1)"
     figure = before_and_after(names, [*before.values()], [*after.values()], title)
@@ -221,11 +221,6 @@ def metric_figure(report: MetricReport) -> go.Figure:
     figure.update_xaxes(title_text="score of one example (0 to 1)", range=[-0.03, 1.03])
     figure.update_yaxes(autorange="reversed")
     return figure
-
-
-def _measures(program: Any) -> dict[str, Estimate]:
-    rubric = {} if program.rubric is None else {"rubric": program.rubric}
-    return {"score": program.score, **rubric, **program.components}
 
 
 def _span(estimates: Sequence[Estimate]) -> list[float]:

@@ -13,8 +13,6 @@ from typing import Any
 import plotly.graph_objects as go
 from markupsafe import Markup
 
-from po_optimizer.evaluation.estimates import Estimate
-from po_optimizer.evaluation.predictions import Result
 from po_optimizer.evaluation.promotion import Promotion
 from po_optimizer.evaluation.reasons import p_text
 from po_optimizer.evaluation.score_report import ScoreReport
@@ -24,15 +22,6 @@ from po_optimizer.reporting.examples import Case, describe_choice
 from po_optimizer.reporting.prompt_diff import body_of, change_of, environment
 from po_optimizer.reporting.svg import draw
 from po_optimizer.reporting.verdict import finding, headline, next_step
-
-
-class Measure(Result):
-    """One line of the table of means."""
-
-    name: str
-    before: Estimate
-    after: Estimate
-    uplift: Estimate | None
 
 
 def render_report(
@@ -80,7 +69,6 @@ def render_report(
         intervals=_intervals(report),
         p_value=p_text(report.uplift.test.p_value),
         promotion=promotion,
-        measures=_measures(report),
         cases=cases,
         left_out=describe_choice(len(cases), report.baseline.n_examples),
         trials=rows,
@@ -96,22 +84,6 @@ def render_report(
 def drawn(figures: Mapping[str, go.Figure]) -> dict[str, Markup]:
     """The figures as SVG, by their names."""
     return {name: draw(figure, f"figure: {name}") for name, figure in figures.items()}
-
-
-def _measures(report: ScoreReport) -> list[Measure]:
-    before, after, uplift = report.baseline, report.optimized, report.uplift
-    rows = [("score", before.score, after.score, uplift.score)]
-    if before.rubric is not None and after.rubric is not None:
-        difference = uplift.rubric or Estimate(mean=None, n=0)
-        rows.append(("rubric", before.rubric, after.rubric, difference))
-    rows += [
-        (name, before.components[name], after.components[name], uplift.components[name])
-        for name in before.components
-    ]
-    return [
-        Measure(name=name, before=a, after=b, uplift=difference)
-        for name, a, b, difference in rows
-    ]
 
 
 def _intervals(report: ScoreReport) -> str:

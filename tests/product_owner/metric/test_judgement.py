@@ -4,9 +4,9 @@ import pytest
 
 from po_optimizer.product_owner.metric.judgement import (
     JUDGED_NAMES,
-    Component,
     judge_by_reference,
 )
+from po_optimizer.product_owner.metric.rubric import Component
 from po_optimizer.product_owner.schema import ProductOwnerReview, Requirements
 from tests.product_owner.records import REQUIREMENTS, records, review, vision
 

@@ -21,11 +21,12 @@ def parts(
     requirements: str = REQUIREMENTS,
 ) -> dict[str, float]:
     """The four parts when fields of outputs that lose nothing are changed."""
-    return judge_by_rubric(
+    judged = judge_by_rubric(
         Requirements.from_yaml(requirements),
         vision(**changed_vision or {}),
         review(**changed_review or {}),
-    ).components
+    )
+    return {part.name: part.value for part in judged}
 
 
 def test_full_marks() -> None:
@@ -190,15 +191,15 @@ def test_words_are_runs_of_letters_and_digits() -> None:
 
 def test_feedback_names_each_lost_check() -> None:
     """Each lost point has its sentence, and a full part has none."""
-    rubric = judge_by_rubric(
+    schema, completeness, *others = judge_by_rubric(
         Requirements.from_yaml(REQUIREMENTS),
         vision(target_users=["one"]),
         review(status="fine"),
     )
-    assert rubric.feedback == [
-        "schema: status is none of aligned, needs_adjustment, misaligned",
-        "completeness: entries: target_users has 1, all points from 2",
-    ]
+    said = ("status is none of aligned, needs_adjustment, misaligned",)
+    assert schema.feedback == said
+    assert completeness.feedback == ("entries: target_users has 1, all points from 2",)
+    assert not any(part.feedback for part in others)
 
 
 def test_references_earn_nearly_all() -> None:

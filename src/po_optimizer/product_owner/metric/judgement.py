@@ -5,7 +5,6 @@ well-formed answer copied from another product or from its own input earns littl
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from math import fsum
 
 from po_optimizer.product_owner.metric.coherence import (
@@ -33,6 +32,7 @@ from po_optimizer.product_owner.metric.reasons import (
 from po_optimizer.product_owner.metric.requirement_ids import RequirementIds
 from po_optimizer.product_owner.metric.rubric import (
     VISION_LISTS,
+    Component,
     review_entries,
     words_of,
 )
@@ -58,15 +58,6 @@ ONE_STEP_OFF = 0.25
 UNGROUNDED, GROUNDED = 0.10, 0.25
 MIN_WORD_LENGTH = 5  # shorter ones say little about the product
 STEM_LENGTH = 6  # so that loan and loans, member and membership meet
-
-
-@dataclass(frozen=True)
-class Component:
-    """One component of the judgement, in [0, 1], and why it is not 1.0."""
-
-    name: str
-    value: float
-    feedback: tuple[str, ...] = ()
 
 
 def judge_by_reference(

@@ -9,7 +9,11 @@ import dspy
 from po_optimizer.errors import DocumentError, SettingError
 from po_optimizer.product_owner.metric.judgement import JUDGED_NAMES, judge_by_reference
 from po_optimizer.product_owner.metric.outputs import read_output
-from po_optimizer.product_owner.metric.rubric import PART_NAMES, judge_by_rubric
+from po_optimizer.product_owner.metric.rubric import (
+    PART_NAMES,
+    Component,
+    judge_by_rubric,
+)
 from po_optimizer.product_owner.schema import D, ProductOwnerReview, Requirements
 from po_optimizer.roles.score import Score
 
@@ -61,23 +65,21 @@ def score_outputs(
         review = read_output(product_owner_review, "product_owner_review")
     except DocumentError as error:
         return _unusable(str(error), judged=expected is not None)
-    rubric = judge_by_rubric(requirements, vision, review)
-    if expected is None:
-        feedback = "\n".join(rubric.feedback)
-        return Score(rubric.value, rubric.components, rubric.value, feedback)
-    judged_components = judge_by_reference(requirements, vision, review, expected)
-    judged = {component.name: component.value for component in judged_components}
+    parts = judge_by_rubric(requirements, vision, review)
+    rubric = sum(part.value for part in parts) / len(parts)
+    judged: tuple[Component, ...] = ()
+    if expected is not None:
+        judged = judge_by_reference(requirements, vision, review, expected)
+    values = {component.name: component.value for component in (*parts, *judged)}
     reasons = [
         f"{component.name}: {why}"
-        for component in judged_components
+        for component in (*judged, *parts)
         for why in component.feedback
     ]
-    return Score(
-        _weighted_mean({"rubric": rubric.value, **judged}, shares),
-        {**rubric.components, **judged},
-        rubric.value,
-        "\n".join([*reasons, *rubric.feedback]),
-    )
+    objective = rubric
+    if judged:
+        objective = _weighted_mean({"rubric": rubric, **values}, shares)
+    return Score(objective, values, rubric, "\n".join(reasons))
 
 
 # GEPA calls a metric with five arguments; the last two are accepted for it.

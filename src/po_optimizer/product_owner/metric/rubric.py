@@ -49,6 +49,15 @@ WORD = re.compile(r"[^\W_]+")
 
 
 @dataclass(frozen=True)
+class Component:
+    """A named part of the score, in [0, 1], and why it is not 1.0."""
+
+    name: str
+    value: float
+    feedback: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class RubricItem:
     """Points earned of those possible; what is missing when some are lost."""
 
@@ -57,62 +66,24 @@ class RubricItem:
     missing: str
 
 
-@dataclass(frozen=True)
-class Part:
-    """A part of the rubric: the sum of its items, at most 30 points."""
-
-    name: str
-    items: tuple[RubricItem, ...]
-
-    @property
-    def value(self) -> float:
-        """The share of the part's 30 points, in [0, 1]."""
-        earned = sum(item.earned for item in self.items)
-        return min(PART_POINTS, earned) / PART_POINTS
-
-    @property
-    def feedback(self) -> list[str]:
-        """What the lost points were lost for; nothing when the part is full."""
-        if self.value >= 1.0:
-            return []
-        lost = (item for item in self.items if item.earned < item.possible)
-        return [f"{self.name}: {item.missing}" for item in lost]
-
-
-@dataclass(frozen=True)
-class Rubric:
-    """The four parts and their mean, which is the total over 120."""
-
-    parts: tuple[Part, ...]
-
-    @property
-    def value(self) -> float:
-        """The rubric in [0, 1], higher is better."""
-        return sum(self.components.values()) / len(self.parts)
-
-    @property
-    def components(self) -> dict[str, float]:
-        """Each part in [0, 1], by name."""
-        return {part.name: part.value for part in self.parts}
-
-    @property
-    def feedback(self) -> list[str]:
-        """Why the rubric is not 1.0, a sentence for each lost item."""
-        return [sentence for part in self.parts for sentence in part.feedback]
-
-
 def judge_by_rubric(
     requirements: Requirements, vision: Fields, review: Fields
-) -> Rubric:
-    """The rubric of two readable outputs."""
-    return Rubric(
-        (
-            Part("schema", (*_vision_schema(vision), *_review_schema(review))),
-            Part("completeness", tuple(_completeness(vision))),
-            Part("alignment", tuple(_alignment(requirements, review))),
-            Part("specificity", tuple(_specificity(review))),
-        )
-    )
+) -> tuple[Component, ...]:
+    """The four parts of two readable outputs; their mean is the total over 120."""
+    items = {
+        "schema": (*_vision_schema(vision), *_review_schema(review)),
+        "completeness": tuple(_completeness(vision)),
+        "alignment": tuple(_alignment(requirements, review)),
+        "specificity": tuple(_specificity(review)),
+    }
+    return tuple(_part(name, items[name]) for name in PART_NAMES)
+
+
+def _part(name: str, items: tuple[RubricItem, ...]) -> Component:
+    """The share of a part's 30 points; a full part has lost none."""
+    value = min(PART_POINTS, sum(item.earned for item in items)) / PART_POINTS
+    lost = (item.missing for item in items if item.earned < item.possible)
+    return Component(name, value, tuple(lost) if value < 1.0 else ())
 
 
 def _schema_item(passed: bool, missing: str) -> RubricItem:

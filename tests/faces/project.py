@@ -32,6 +32,7 @@ SMALL = ",".join(
         "data_prep.sizes.test=3",
         "optimize.miprov2.num_candidates=2",
         "optimize.miprov2.num_trials=1",
+        "promotion.num_resamples=1000",
     ]
 )
 """Parameters of a run that takes few calls."""

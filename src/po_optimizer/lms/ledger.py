@@ -82,6 +82,14 @@ FROM calls
 """
 
 
+_WALL_SECONDS = """
+SELECT total(span) FROM (
+    SELECT max(julianday(started) * 86400 + seconds) - min(julianday(started) * 86400)
+    AS span FROM calls WHERE optimization_id = ? GROUP BY run_id
+)
+"""
+
+
 class Ledger:
     """A file of LM calls; rows are only ever added.
 
@@ -153,6 +161,11 @@ class Ledger:
         select = "SELECT stage FROM calls WHERE run_id = ? GROUP BY stage ORDER BY id"
         names = [row[0] for row in self._connection.execute(select, (run_id,))]
         return {name: self.totals(run_id=run_id, stage=name) for name in names}
+
+    def wall_seconds(self, optimization_id: str) -> float:
+        """From the first call's start to the last one's end, summed over the runs."""
+        row = self._connection.execute(_WALL_SECONDS, (optimization_id,)).fetchone()
+        return round(float(row[0]), 3)
 
     def known_cost_usd(self, optimization_id: str) -> float:
         """US dollars of one optimization's calls, as far as their cost is known."""

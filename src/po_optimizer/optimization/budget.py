@@ -2,11 +2,9 @@
 
 import time
 from collections.abc import Sequence
-from datetime import datetime, timedelta
 from typing import Any
 
 from po_optimizer.lms import MeteredLM
-from po_optimizer.lms.ledger import CallRow
 from po_optimizer.lms.stops import BudgetReached
 from po_optimizer.lms.usage import Usage
 from po_optimizer.params import BudgetParams
@@ -29,10 +27,7 @@ class Budget:
         self._ledgers = list({led.path.resolve(): led for led in ledgers}.values())
         self.optimization_id = optimization_id
         self._started = time.monotonic()
-        first = self._ledgers[0]
-        self._earlier_seconds = wall_seconds(
-            first.rows(optimization_id=optimization_id)
-        )
+        self._earlier_seconds = self._ledgers[0].wall_seconds(optimization_id)
 
     def spent(self, **of: Any) -> Usage:
         """Usage so far by the ledgers: of all calls, or of one stage, trial or run."""
@@ -65,17 +60,6 @@ class Budget:
             identity = self.optimization_id
             spent_usd = sum(led.known_cost_usd(identity) for led in self._ledgers)
             _refuse_from("max_cost_usd", bounds.max_cost_usd, spent_usd)
-
-
-def wall_seconds(rows: list[CallRow]) -> float:
-    """Time from the first to the last call of each run, summed over the runs."""
-    spans: dict[str, tuple[datetime, datetime]] = {}
-    for row in rows:
-        start = datetime.fromisoformat(row.started)
-        end = start + timedelta(seconds=row.seconds)
-        first, last = spans.get(row.run_id, (start, end))
-        spans[row.run_id] = (min(first, start), max(last, end))
-    return sum((last - first).total_seconds() for first, last in spans.values())
 
 
 def _refuse_from(setting: str, bound: float | None, spent: float) -> None:

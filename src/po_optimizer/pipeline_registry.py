@@ -5,7 +5,7 @@ import pkgutil
 from collections.abc import Mapping
 from contextvars import ContextVar
 from pathlib import Path
-from types import MappingProxyType, ModuleType
+from types import MappingProxyType
 from typing import Any
 
 from kedro.config import MissingConfigException
@@ -14,7 +14,7 @@ from kedro.io import CatalogProtocol
 from kedro.pipeline import Pipeline
 from kedro.utils import find_kedro_project
 
-from po_optimizer import pipelines as pipelines_package
+from po_optimizer import pipelines as stages
 from po_optimizer.config_loader import is_document
 from po_optimizer.errors import PoOptimizerError, SettingError, listed
 from po_optimizer.params import RoleParams
@@ -30,10 +30,6 @@ from po_optimizer.pipelines import (
 )
 from po_optimizer.roles.build import import_object
 
-_OWN = (
-    *("compare", "data_prep", "evaluate", "integrate", "metric_report", "optimize"),
-    *("persist", "predict", "sweep"),
-)
 _MADE = {"candidate_program", "optimized_program", "sweep_report"}
 
 
@@ -54,13 +50,11 @@ def register_pipelines() -> dict[str, Pipeline]:
     A run's hook shapes them anew, by its environment and `--params`. Pipelines that
     were added to the project (`kedro pipeline create`) are found, as Kedro does it.
     """
-    added = [name for name in _names(pipelines_package) if name not in _OWN]
+    own = _of_run.get() or make_pipelines(_project_parameters())
+    packages = (module.name for module in pkgutil.iter_modules(stages.__path__))
+    added = [name for name in packages if name not in own]
     others = find_pipelines(pipelines_to_find=added) if added else {}
-    return {**others, **(_of_run.get() or make_pipelines(_project_parameters()))}
-
-
-def _names(package: ModuleType) -> list[str]:
-    return [module.name for module in pkgutil.iter_modules(package.__path__)]
+    return {**others, **own}
 
 
 def _project_parameters() -> Mapping[str, Any]:

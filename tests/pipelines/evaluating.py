@@ -33,7 +33,8 @@ TRIALS = [
     {"trial": 2, "kind": "full_eval", "score": 0.9, "n": 3, "best": 0.9},
 ]
 for number, trial in enumerate(TRIALS):
-    trial |= {"instruction": [number], "demo_set": [0]}
+    trial |= {"instruction": [number], "demo_set": [0], "n_failed": 0}
+    trial |= {"calls_paid": 0, "calls_cached": 0, "seconds": 0.0}
 
 
 def answer(prompt: str) -> str:

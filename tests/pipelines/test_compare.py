@@ -4,6 +4,7 @@ import pytest
 
 from po_optimizer.errors import PoOptimizerError
 from po_optimizer.evaluation.ranking import FinishedRun
+from po_optimizer.lms.usage import Usage
 from po_optimizer.pipelines.compare import nodes
 from tests.evaluation.scripted import report
 
@@ -51,12 +52,14 @@ def test_no_runs_say_what_to_run():
 
 
 def test_costs_are_those_of_one_example():
-    """Of the calls that were paid; a program of two predictors makes two calls."""
+    """Of the calls that were paid, as many as were counted, else one a predictor."""
     run = ranked()
     assert run["tokens_per_example"] == 1000
     assert run["cost_per_1000"] == pytest.approx(5.0)
     two = ranked(search={**SEARCH, "instructions": ["one", "two"]})
     assert two["tokens_per_example"] == 2000
+    counted = report([0.2] * 3, [0.5] * 3, usage={"optimized": Usage(cached=12)})
+    assert ranked(report=counted)["tokens_per_example"] == 4000
 
 
 def test_unknown_stays_unknown():

@@ -54,8 +54,12 @@ class FinishedRun(Result):
         return next(filter(None, means), None)
 
     @property
-    def n_predictors(self) -> int:
-        """LM calls of one example, at least."""
+    def n_calls(self) -> float:
+        """LM calls of one example: as counted at the evaluation, else a predictor's."""
+        program = self.report.optimized
+        counted = program.usage.calls if program.usage else 0
+        if counted:
+            return counted / (program.n_examples * program.n_repeats)
         return len(self.search["instructions"]) if self.search else 1
 
     @property
@@ -202,7 +206,7 @@ def _row(run: FinishedRun) -> RankedRun:
     call = run.per_call("evaluate optimized", "evaluate baseline")
 
     def per_example(of_a_call: float | None) -> float | None:
-        return None if of_a_call is None else run.n_predictors * of_a_call
+        return None if of_a_call is None else run.n_calls * of_a_call
 
     cost = per_example(call.cost_usd) if call else None
     seconds = report.optimized.seconds_per_example

@@ -1,7 +1,6 @@
 """MIPROv2 behind the run control."""
 
 import random
-from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
@@ -115,10 +114,10 @@ class ObservedMIPROv2(MIPROv2):
         """Tries candidates by racing; says how far they came."""
         predictors = range(len(program.predictors()))
         sets = demo_sets or {number: [[]] for number in predictors}
-        choices = [
-            _different(values)
+        choices = [  # what was proposed twice is one
+            [place for place, value in enumerate(values) if value not in values[:place]]
             for number in predictors
-            for values in (instructions[number], map(demos_key, sets[number]))
+            for values in (instructions[number], [*map(demos_key, sets[number])])
         ]
 
         def program_of(candidate: Candidate) -> dspy.Module:
@@ -137,14 +136,6 @@ class ObservedMIPROv2(MIPROv2):
         return racing.race(choices, program_of, bound, self.seed)
 
 
-def _different(values: Iterable[Any]) -> list[int]:
-    """The places of what stands there for the first time."""
-    first: dict[Any, int] = {}
-    for place, value in enumerate(values):
-        first.setdefault(value, place)
-    return list(first.values())
-
-
 class Miprov2(Optimizer):
     """Chooses among proposed instructions and bootstrapped demo sets."""
 
@@ -154,15 +145,26 @@ class Miprov2(Optimizer):
 
     def compile(self, job: Job, search: Search) -> str:
         """Searches; if all candidates were tried, the search just ends."""
+        params, plan = self._params, self._plan(job)
+        if params.races:  # it has other numbers for `auto` than DSPy
+            numbers = {"num_candidates": plan.demo_sets, "num_trials": plan.trials}
+            params = params.model_copy(update={"auto": None, **numbers})
+        optimizer = ObservedMIPROv2(
+            plan,
+            search,
+            self._ahead or CallsAhead(job, plan, search.begin),
+            metric=job.metric,
+            prompt_model=job.prompt_lm,
+            task_model=job.task_lm,
+            num_threads=job.task_lm.num_threads,
+            max_errors=NEVER_GIVE_UP,
+            seed=self._seed,
+            **params.model_dump(include=_OF_THE_OPTIMIZER),
+        )
+        arguments = params.model_dump(exclude={*_OF_THE_OPTIMIZER, "racing"})
         try:
-            optimizer = self._optimizer(job, search)
             optimizer.compile(
-                job.student,
-                trainset=job.trainset,
-                valset=job.valset,
-                **self._arguments(job).model_dump(
-                    exclude={*_OF_THE_OPTIMIZER, "racing"}
-                ),
+                job.student, trainset=job.trainset, valset=job.valset, **arguments
             )
         except ValueError as error:
             # raised when every tried combination has had its full evaluation
@@ -170,14 +172,6 @@ class Miprov2(Optimizer):
                 raise
             return "ended early: every distinct candidate had been evaluated"
         return optimizer.remark
-
-    def _arguments(self, job: Job) -> Miprov2Params:
-        """What MIPROv2 is given; a race has other numbers for `auto` than DSPy."""
-        params, plan = self._params, self._plan(job)
-        if not params.races:
-            return params
-        numbers = {"num_candidates": plan.demo_sets, "num_trials": plan.trials}
-        return params.model_copy(update={"auto": None, **numbers})
 
     def _plan(self, job: Job) -> Plan:
         predictors, val = len(job.student.predictors()), len(job.valset)
@@ -192,21 +186,6 @@ class Miprov2(Optimizer):
         rng = random.Random(self._seed)  # noqa: S311 -- as MIPROv2 begins
         self._ahead = CallsAhead(job, self._plan(job), begin)
         return partial(self._ahead.begin_demos, rng)
-
-    def _optimizer(self, job: Job, search: Search) -> ObservedMIPROv2:
-        plan = self._plan(job)
-        return ObservedMIPROv2(
-            plan,
-            search,
-            self._ahead or CallsAhead(job, plan, search.begin),
-            metric=job.metric,
-            prompt_model=job.prompt_lm,
-            task_model=job.task_lm,
-            num_threads=job.task_lm.num_threads,
-            max_errors=NEVER_GIVE_UP,
-            seed=self._seed,
-            **self._arguments(job).model_dump(include=_OF_THE_OPTIMIZER),
-        )
 
     def choose_valset(self, valset: list[dspy.Example]) -> list[dspy.Example]:
         """All of it, or the sample that `auto` uses, drawn with the seed."""

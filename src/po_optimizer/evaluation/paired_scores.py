@@ -156,10 +156,7 @@ def score_pairs(
     }
     answers = {n: records for n, records in streams.items() if records is not None}
     tables = dict(zip(answers, tabulate(*answers.values()), strict=True))
-    names = sorted({n for table in tables.values() for n in _named(table, COMPONENT)})
-    columns = ["score", *(COMPONENT + name for name in names)]
-    if any(table["rubric"].notna().any() for table in tables.values()):
-        columns.append("rubric")
+    columns = _columns(tables.values())
     spent = judgement or Judgement.at(1, params.num_compared, params.alpha)
     groups, after = _groups(tables["baseline"]), tables["optimized"]
 
@@ -193,6 +190,14 @@ def score_pairs(
         noise_floor=floor,
         judgement=spent,
     )
+
+
+def _columns(tables: Iterable[pd.DataFrame]) -> list[str]:
+    """The columns of scores: of every component that one of the programs has."""
+    every = list(tables)
+    names = sorted({name for table in every for name in _named(table, COMPONENT)})
+    rubric = any(table["rubric"].notna().any() for table in every)
+    return ["score", *(COMPONENT + n for n in names), *(["rubric"] if rubric else [])]
 
 
 def _program(

@@ -182,10 +182,6 @@ def write_report(
     """
     usage = RunUsage.model_validate(lm_usage)
     provenance = get_provenance(optimized_program)
-    origin = provenance.get("task_lm", usage.lm)
-    title = f"{re.split('[.:]', role.program)[-1]} on {usage.lm}"
-    if origin != usage.lm:
-        title = f"{title}, optimized on {origin}"
     report = ScoreReport.model_validate(score_report)
     decision = Promotion.model_validate(promotion)
     cases = choose_cases(
@@ -198,7 +194,7 @@ def write_report(
         decision,
         cases,
         figures,
-        title=title,
+        title=_title(role, usage.lm, provenance.get("task_lm", usage.lm)),
         run=usage.run,
         trials=trials,
         stages=usage.stages,
@@ -222,6 +218,11 @@ def write_report(
         "kept_runs": {f"{usage.run}/{name}": text for name, text in files.items()},
         **{f"{name}_figure": figure for name, figure in figures.items()},
     }
+
+
+def _title(role: RoleParams, lm: str, optimized_on: str) -> str:
+    title = f"{re.split('[.:]', role.program)[-1]} on {lm}"
+    return title if optimized_on == lm else f"{title}, optimized on {optimized_on}"
 
 
 def check_bounds(

@@ -1,5 +1,7 @@
 """Nodes of integrate: run the chosen program on real requirements, write YAML."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from logging import getLogger
 from typing import Any
 
@@ -33,57 +35,59 @@ def write_vision_and_review(
     request = read_request(requirements, concept, existing_vision)
     for warning in request.warnings:
         logger.warning("%s", warning)
-    try:
+    meter, asked = task_lm.meter, request.inputs["concept"]
+    with _plain_refusals(task_lm):
         with show(StageBar("integrate")), use_lm(task_lm, stage="integrate"):
             prediction = chosen_program(**request.inputs)
-            task_lm.meter.check()  # a Ctrl-C came while it answered
+            meter.check()  # a Ctrl-C came while it answered
         vision = prediction.product_vision.updated_now()
         review = prediction.product_owner_review
-        texts = {
-            "product_vision": vision.to_yaml(),
-            "product_owner_review": review.to_yaml(),
-        }
-    except (AdapterParseError, AttributeError) as error:
-        raise PoOptimizerError(
-            f"integrate: the answer of {task_lm.slug} could not be read as the "
-            "program's outputs; the files that stood there are untouched. Raise "
-            "lm.max_tokens, or choose an LM that answers in JSON "
-            "(lm.structured_output)."
-        ) from error
-    except LMInvalidRequestError as error:
-        words = task_lm.meter.describe_error(error, 300)
-        raise PoOptimizerError(
-            f"integrate: {task_lm.slug} refused the prompt: {words}. The files that "
-            "stood there are untouched. Shorten the documents, or choose an LM with a "
-            "larger context window (lm.context_tokens)."
-        ) from error
-    except StopRun as stop:
-        raise stop.as_error() from stop
-    doubts = doubts_about(
-        request.inputs["concept"], request.requirements, vision, review
-    )
+        texts = (vision.to_yaml(), review.to_yaml())
+    doubts = doubts_about(asked, request.requirements, vision, review)
     for doubt in doubts:
         logger.warning("%s", doubt)
-    if doubts:
-        texts = {
-            name: f"# {_low_trust(doubts)}\n{text}" for name, text in texts.items()
-        }
+    trust = _low_trust(doubts) if doubts else None
+    comment = f"# {trust}\n" if trust else ""
+    origin = {**choice, "lm": task_lm.slug, "concept": asked}
+    usage = meter.ledger.totals(run_id=meter.run_id, stage="integrate")
     report = {
-        "trust": _low_trust(doubts) if doubts else None,
-        **choice,
-        "lm": task_lm.slug,
-        "concept": request.inputs["concept"],
+        "trust": trust,
+        **origin,
         "warnings": [*request.warnings, *doubts],
         "status": review.status,
         "conflicts": review.requirements_alignment.conflicts,
         "gaps": review.requirements_alignment.gaps,
-        "usage": task_lm.meter.ledger.totals(
-            run_id=task_lm.meter.run_id, stage="integrate"
-        ).model_dump(),
+        "usage": usage.model_dump(),
     }
-    origin = {**choice, "lm": task_lm.slug, "concept": request.inputs["concept"]}
-    provenance = yaml.safe_dump(origin, sort_keys=False, allow_unicode=True)
-    return {**texts, "integration_report": report, "provenance": provenance}
+    return {
+        "product_vision": comment + texts[0],
+        "product_owner_review": comment + texts[1],
+        "integration_report": report,
+        "provenance": yaml.safe_dump(origin, sort_keys=False, allow_unicode=True),
+    }
+
+
+@contextmanager
+def _plain_refusals(lm: MeteredLM) -> Iterator[None]:
+    """Says in a sentence why there is no vision and no review."""
+    untouched = "the files that stood there are untouched"
+    try:
+        yield
+    except (AdapterParseError, AttributeError) as error:
+        raise PoOptimizerError(
+            f"integrate: the answer of {lm.slug} could not be read as the program's "
+            f"outputs; {untouched}. Raise lm.max_tokens, or choose an LM that answers "
+            "in JSON (lm.structured_output)."
+        ) from error
+    except LMInvalidRequestError as error:
+        words = lm.meter.describe_error(error, 300)
+        raise PoOptimizerError(
+            f"integrate: {lm.slug} refused the prompt: {words}; {untouched}. Shorten "
+            "the documents, or choose an LM with a larger context window "
+            "(lm.context_tokens)."
+        ) from error
+    except StopRun as stop:
+        raise stop.as_error() from stop
 
 
 def _low_trust(doubts: list[str]) -> str:

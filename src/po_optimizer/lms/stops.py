@@ -91,9 +91,6 @@ class BudgetReached(StopRun):
 class MetricBroken(StopRun):
     """The metric gave no score; DSPy would take that for a score of 0.0."""
 
-    def __init__(self, problem: str) -> None:
-        super().__init__(problem)
-
     def as_error(self) -> PoOptimizerError:
         """The error that names the metric's setting."""
         return MetricError(str(self))

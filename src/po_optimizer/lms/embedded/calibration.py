@@ -4,8 +4,8 @@ import json
 import platform
 import statistics
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack, suppress
 from logging import getLogger
 from pathlib import Path
 from typing import Protocol
@@ -72,8 +72,7 @@ def calibrate(weights: Path, cores: int, start: Start) -> Speed | None:
         return kept
     logger.info("Measuring once how fast %s is here, about 10 s", weights.name)
     speed = _measure(start, cores // 2, cores)
-    with _changed() as speeds:
-        speeds[name] = speed
+    _keep(name, speed)
     return speed
 
 
@@ -109,8 +108,7 @@ def forget_if_unusual(weights: Path, cores: int, tokens: int, decoding: float) -
         return
     low, high = (share * kept.decoding for share in _USUAL)
     if not low <= decoding <= high:
-        with _changed() as speeds:
-            speeds.pop(name, None)
+        _keep(name, None)
 
 
 def _name(weights: Path, cores: int) -> str:
@@ -129,11 +127,9 @@ def _read() -> dict[str, Speed]:
     return {}
 
 
-@contextmanager
-def _changed() -> Iterator[dict[str, Speed]]:
-    """What is kept, to be changed; a folder that cannot be written keeps nothing."""
-    speeds = _read()
-    yield speeds
+def _keep(name: str, speed: Speed | None) -> None:
+    """Keeps a speed, or forgets it; a folder that cannot be written keeps nothing."""
+    speeds = {**_read(), name: speed}
+    kept = {name: speed.model_dump() for name, speed in speeds.items() if speed}
     with suppress(OSError):
-        kept = {name: speed.model_dump() for name, speed in speeds.items()}
         write_whole(_file(), json.dumps(kept, indent=2))

@@ -84,7 +84,8 @@ def lm_of(
     """The LM of a run: "embedded", any other model string of DSPy's, or an LM.
 
     Ollama is asked in the project's way, which sends the length of the context and
-    looks first whether the model was pulled; every other string is `dspy.LM(string)`.
+    looks first whether the model was pulled, and so are Gemini and Claude on Vertex AI,
+    without LiteLLM; every other string is `dspy.LM(string)`.
 
     Args:
         lm: The LM or its name.

@@ -12,7 +12,7 @@ from dspy.clients.model_metadata import model_info
 from dspy.lm15 import LM15Error
 from pydantic import ValidationError
 
-from po_optimizer.errors import SettingError
+from po_optimizer.errors import SettingError, field_problems
 from po_optimizer.lms.engine import MeteredEngine, PreparedEngine
 from po_optimizer.lms.ledger import Ledger
 from po_optimizer.lms.lm import MeteredLM
@@ -100,10 +100,7 @@ def lm_of(
     """
     if not isinstance(lm, str | dspy.BaseLM) or not lm:
         raise _no_lm(name, lm, "it is no LM")
-    # a provider may have a way of its own to ask what a name says
-    ways = [provider_class(word).params_of(str(lm)) for word in provider_names()]
-    params = next(filter(None, ways), None) if isinstance(lm, str) else None
-    if params is not None:
+    if isinstance(lm, str) and (params := _own_way(name, lm)) is not None:
         update: dict[str, Any] = {"num_threads": num_threads or 0}
         if isinstance(adapter, dspy.JSONAdapter):
             update["adapter"] = "json"
@@ -120,6 +117,16 @@ def lm_of(
     return adopt_lm(
         lm, folder, run_id=run_id, adapter=adapter, num_threads=num_threads or 8
     )
+
+
+def _own_way(name: str, lm: str) -> LMParams | None:
+    """How a provider of ours asks what this names; None: DSPy asks it."""
+    try:
+        ways = [provider_class(word).params_of(lm) for word in provider_names()]
+    except ValidationError as error:  # of what its environment variables say
+        problems = "; ".join(field_problems(error))
+        raise _no_lm(name, lm, f"its environment variables say {problems}") from error
+    return next(filter(None, ways), None)
 
 
 def _no_lm(name: str, lm: object, problem: str) -> SettingError:

@@ -225,10 +225,13 @@ def test_litellm_s_string_for_gemini_needs_no_litellm(tmp_path, monkeypatch):
     assert other.params.provider == "litellm"
 
 
-def test_location_that_is_none_is_refused():
-    """It becomes part of an address."""
+def test_location_that_is_none_is_refused(tmp_path, monkeypatch):
+    """It becomes part of an address; from a variable, too, in a sentence."""
     with pytest.raises(ValueError, match="location"):
         LMParams(provider="vertex", vertex={"location": "a.b/c"})
+    monkeypatch.setenv("VERTEX_LOCATION", "a.b/c")
+    with pytest.raises(SettingError, match="environment variables say location"):
+        lm_of("vertex_ai/gemini-2.5-pro", tmp_path, run_id="r")
 
 
 def test_vertex_that_is_ready_has_no_problem(vertex):

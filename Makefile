@@ -57,7 +57,7 @@ viz-build: install  ## write that page into build/, without local paths
 	KEDRO_ENV=$(ENV) $(BIN)/kedro viz build --include-hooks --include-previews
 	$(BIN)/python scripts/scrub_viz.py
 
-test: install  ## all tests, offline, in about 13 minutes
+test: install  ## all tests, offline, in about 10 minutes
 	$(BIN)/python -m pytest -m "not exhaustive and not live and not browser and not servers and not docs and not integrations" --numprocesses 2 --dist loadfile --cov --cov-report=term --quiet
 
 npm:

@@ -2,10 +2,11 @@
 
 import sqlite3
 import threading
-from collections.abc import Mapping
 from pathlib import Path
+from typing import TypedDict, cast
 
 from pydantic import BaseModel, ConfigDict
+from typing_extensions import Unpack
 
 from po_optimizer.errors import refusal
 from po_optimizer.files.private import open_private, use_wal
@@ -90,6 +91,15 @@ SELECT total(span) FROM (
 """
 
 
+class CallFilter(TypedDict, total=False):
+    """Which calls are meant; None: any."""
+
+    run_id: str | None
+    stage: str | None
+    optimization_id: str | None
+    trial: int | None
+
+
 class Ledger:
     """A file of LM calls; rows are only ever added.
 
@@ -136,11 +146,11 @@ class Ledger:
         """Adds one call."""
         self._connection.execute(_INSERT, dict(row))
 
-    def totals(self, **of: str | int | None) -> Usage:
+    def totals(self, **of: Unpack[CallFilter]) -> Usage:
         """Sums over the calls that match every given value.
 
         Args:
-            **of: Of `run_id`, `stage`, `optimization_id` and `trial`; None: any.
+            **of: See `CallFilter`.
         """
         where, values = _where(of)
         row = self._connection.execute(_TOTALS + where, values).fetchone()
@@ -148,7 +158,7 @@ class Ledger:
         usage = Usage(**dict(zip(Usage.model_fields, sums, strict=True)))
         return usage.model_copy(update={"cost_usd": None}) if unknown_costs else usage
 
-    def rows(self, **of: str | int | None) -> list[CallRow]:
+    def rows(self, **of: Unpack[CallFilter]) -> list[CallRow]:
         """The calls that match every given value, as for `totals`, oldest first."""
         where, values = _where(of)
         select = f"SELECT {_NAMES} FROM calls {where} ORDER BY id"  # noqa: S608
@@ -174,7 +184,8 @@ class Ledger:
         return float(cost)
 
 
-def _where(of: Mapping[str, str | int | None]) -> tuple[str, dict[str, str | int]]:
-    values = {name: value for name, value in of.items() if value is not None}
+def _where(of: CallFilter) -> tuple[str, dict[str, str | int]]:
+    given = cast(dict[str, str | int | None], of)
+    values = {name: value for name, value in given.items() if value is not None}
     clause = " AND ".join(f"{name} = :{name}" for name in values)
     return (f"WHERE {clause}" if clause else ""), values

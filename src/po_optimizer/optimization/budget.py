@@ -2,9 +2,11 @@
 
 import time
 from collections.abc import Sequence
-from typing import Any
+
+from typing_extensions import Unpack
 
 from po_optimizer.lms import MeteredLM
+from po_optimizer.lms.ledger import CallFilter
 from po_optimizer.lms.stops import BudgetReached
 from po_optimizer.lms.usage import Usage
 from po_optimizer.params import BudgetParams
@@ -29,13 +31,10 @@ class Budget:
         self._started = time.monotonic()
         self._earlier_seconds = self._ledgers[0].wall_seconds(optimization_id)
 
-    def spent(self, **of: Any) -> Usage:
+    def spent(self, **of: Unpack[CallFilter]) -> Usage:
         """Usage so far by the ledgers: of all calls, or of one stage, trial or run."""
-        identity = self.optimization_id
-        usages = (
-            ledger.totals(optimization_id=identity, **of) for ledger in self._ledgers
-        )
-        return sum(usages, start=Usage())
+        of["optimization_id"] = self.optimization_id
+        return sum((led.totals(**of) for led in self._ledgers), start=Usage())
 
     @property
     def wall_seconds(self) -> float:

@@ -17,14 +17,12 @@ from typing import Any
 from unittest.mock import patch
 
 from dspy._vendor.lm15.serde import request_to_dict
-from dspy.adapters import utils as adapter_utils
 from dspy.clients import execution
 from dspy.clients.base_lm import BaseLM
 from dspy.clients.call_result import CallResult
 from dspy.clients.engines.legacy_engine import AsyncLegacyEngine, LegacyEngine
 from dspy.clients.errors import error_boundary
 from dspy.lm15 import Request, Response
-from pydantic import TypeAdapter
 
 from po_optimizer.lms.cache import (
     is_secret,
@@ -33,7 +31,7 @@ from po_optimizer.lms.cache import (
     numbered_request,
 )
 from po_optimizer.lms.meter import CallUsage, LMIdentity, Meter, meter_of_run
-from po_optimizer.lms.program_threads import ProcessWide
+from po_optimizer.patching import ProcessWide, plain_type_adapters
 
 # LiteLLM fetches a price map from the network at import unless told not to
 os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
@@ -44,7 +42,6 @@ _SHORTEST_SECRET = 6
 _OWN_METHODS = ("__call__", "acall", "forward", "aforward")
 _execute, _aexecute = execution.execute, execution.aexecute
 _select, _canonical = execution._engine, execution._canonical
-_MOST_TYPES = 256
 
 
 @contextmanager
@@ -52,8 +49,7 @@ def _replaced() -> Iterator[None]:
     with ExitStack() as stack:
         for name, function in _REPLACEMENTS.items():
             stack.enter_context(patch.object(execution, name, function))
-        made_once = _type_adapters()
-        stack.enter_context(patch.object(adapter_utils, "TypeAdapter", made_once))
+        stack.enter_context(plain_type_adapters())
         for cls in set(_subclasses(BaseLM)):
             for name in _OWN_METHODS:
                 method = vars(cls).get(name)
@@ -65,12 +61,6 @@ def _replaced() -> Iterator[None]:
 
 metering_every_lm = ProcessWide(_replaced)
 """Within the block, in all threads, LMs are metered; blocks may be nested."""
-
-
-def _type_adapters() -> Callable[[Any], Any]:
-    """Pydantic's TypeAdapter, made once for a class; DSPy makes one for each value."""
-    kept = functools.lru_cache(_MOST_TYPES)(TypeAdapter)
-    return lambda kind: (kept if issubclass(type(kind), type) else TypeAdapter)(kind)
 
 
 def _canonical_once(call: Any, *, compat: Any = None) -> Request:

@@ -5,45 +5,16 @@ import functools
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 from unittest.mock import patch
 
 import tqdm  # type: ignore[import-untyped]
 
+from po_optimizer.patching import ProcessWide
+
 _submit = ThreadPoolExecutor.submit
 _start = threading.Thread.start
-
-
-class ProcessWide:
-    """Process-wide changes for a block that several threads may enter.
-
-    The first one in sets it up, and the last one out takes it down.
-
-    Args:
-        make: Gives the block that makes the changes and takes them back.
-    """
-
-    def __init__(self, make: Callable[[], AbstractContextManager[Any]]) -> None:
-        self._make = make
-        self._lock = threading.Lock()
-        self._n = 0
-        self._changes = ExitStack()
-
-    @contextmanager
-    def __call__(self) -> Iterator[None]:
-        """Within the block the changes hold."""
-        with self._lock:
-            if not self._n:
-                self._changes.enter_context(self._make())
-            self._n += 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._n -= 1
-                if not self._n:
-                    self._changes.close()
 
 
 def _submit_here(

@@ -7,18 +7,18 @@ from contextlib import contextmanager
 from functools import lru_cache
 from types import GenericAlias
 from typing import Any
+from unittest.mock import patch
 
 import dspy
 import orjson
 from dspy.adapters import utils
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel
 
+from po_optimizer.patching import PLAIN, ProcessWide, plain_type_adapters
 from po_optimizer.persistence.codec.modules import predictors
 from po_optimizer.persistence.codec.values import FAILURES
 from po_optimizer.persistence.format import sha256
 
-_PLAIN = (str, int, float, bool, list, dict, tuple, set, type(None))
-_SERIALIZERS: dict[type, TypeAdapter[Any]] = {k: TypeAdapter(k) for k in _PLAIN}
 _schema_of = utils._get_json_schema
 _ADAPTERS = {"ChatAdapter": dspy.ChatAdapter, "JSONAdapter": dspy.JSONAdapter}
 _ITSELF = frozenset((str, int, bool, type(None)))
@@ -56,11 +56,8 @@ def prompt_hashes(program: Any, *, whole: bool = False) -> dict[str, str]:
 
 
 @contextmanager
-def _schemas_kept() -> Iterator[None]:
-    """DSPy makes a serializer for each value, and a schema of each field twice.
-
-    A thread that asks for one meanwhile gets the same, so nothing has to wait.
-    """
+def _kept_schemas() -> Iterator[None]:
+    """Each schema is made once; DSPy makes it for each field and adapter."""
     schemas: dict[int, tuple[Any, Any]] = {}
 
     def schema_of(annotation: Any) -> Any:
@@ -70,28 +67,23 @@ def _schemas_kept() -> Iterator[None]:
             schemas[id(annotation)] = annotation, _schema_of(annotation)
         return schemas[id(annotation)][1]
 
-    utils.TypeAdapter, utils._get_json_schema = _serializer, schema_of
-    try:
+    with plain_type_adapters(), patch.object(utils, "_get_json_schema", schema_of):
         yield
-    finally:
-        utils.TypeAdapter, utils._get_json_schema = TypeAdapter, _schema_of
+
+
+_schemas_kept = ProcessWide(_kept_schemas)
 
 
 def _is_builtin(annotation: Any) -> bool:
     """Whether it is built of Python's own classes, so that equal ones are the same."""
     if type(annotation) is GenericAlias:
-        return annotation.__origin__ in _PLAIN and all(
+        return annotation.__origin__ in PLAIN and all(
             map(_is_builtin, annotation.__args__)
         )
-    return annotation in _PLAIN if type(annotation) is type else False
+    return annotation in PLAIN if type(annotation) is type else False
 
 
 _builtin_schema = lru_cache(maxsize=1000)(_schema_of)  # which takes half a millisecond
-
-
-def _serializer(kind: Any, **options: Any) -> TypeAdapter[Any]:
-    kept = None if options or type(kind) is not type else _SERIALIZERS.get(kind)
-    return kept or TypeAdapter(kind, **options)
 
 
 def render(predictor: dspy.Predict, *, whole: bool = False) -> bytes:

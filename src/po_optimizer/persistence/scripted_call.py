@@ -16,11 +16,13 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
+from unittest.mock import patch
 
 import dspy
 import orjson
 
 from po_optimizer.errors import ArtifactError, NotStoredError
+from po_optimizer.patching import ProcessWide
 from po_optimizer.persistence.codec.held_lms import describe_lm
 from po_optimizer.persistence.codec.modules import predictors
 from po_optimizer.persistence.codec.values import FAILURES, Encoder
@@ -114,49 +116,35 @@ def _as_text(value: Any) -> Any:
     return type(value).__name__
 
 
-_original: dict[str, Any] = {}
-_patching = threading.Lock()
-_users = 0
-
-
 @contextlib.contextmanager
-def _patched() -> Iterator[None]:
+def _answered() -> Iterator[None]:
     """Lets the script answer for every LM, one of a module's globals too.
 
     Only calls in a context that holds a script are answered by it.
     """
-    global _users  # noqa: PLW0603 several threads may save at the same time
-    with _patching:
-        _users += 1
-        if _users == 1:
-            _original.update(sync=dspy.BaseLM.__call__, asynchronous=dspy.BaseLM.acall)
-            dspy.BaseLM.__call__ = _call
-            dspy.BaseLM.acall = _acall
-    try:
+    ask, aask = dspy.BaseLM.__call__, dspy.BaseLM.acall
+
+    def call(
+        self: Any, prompt: Any = None, *, messages: Any = None, **kwargs: Any
+    ) -> Any:
+        script = dspy.settings.get(_SETTING, None)
+        if script is None:
+            return ask(self, prompt, messages=messages, **kwargs)
+        return script.reply(self, prompt, messages, kwargs)
+
+    async def acall(
+        self: Any, prompt: Any = None, *, messages: Any = None, **kwargs: Any
+    ) -> Any:
+        script = dspy.settings.get(_SETTING, None)
+        if script is None:
+            return await aask(self, prompt, messages=messages, **kwargs)
+        return script.reply(self, prompt, messages, kwargs)
+
+    with patch.multiple(dspy.BaseLM, __call__=call, acall=acall):
         yield
-    finally:
-        with _patching:
-            _users -= 1
-            if not _users and dspy.BaseLM.__call__ is _call:
-                dspy.BaseLM.__call__ = _original["sync"]
-                dspy.BaseLM.acall = _original["asynchronous"]
 
 
-def _call(self: Any, prompt: Any = None, *, messages: Any = None, **kwargs: Any) -> Any:
-    script = dspy.settings.get(_SETTING, None)
-    if script is None:
-        return _original["sync"](self, prompt, messages=messages, **kwargs)
-    return script.reply(self, prompt, messages, kwargs)
-
-
-async def _acall(
-    self: Any, prompt: Any = None, *, messages: Any = None, **kwargs: Any
-) -> Any:
-    script = dspy.settings.get(_SETTING, None)
-    if script is None:
-        call = _original["asynchronous"]
-        return await call(self, prompt, messages=messages, **kwargs)
-    return script.reply(self, prompt, messages, kwargs)
+_scripted = ProcessWide(_answered)
 
 
 def call_program(program: Any, inputs: Inputs) -> Outcome:
@@ -165,7 +153,7 @@ def call_program(program: Any, inputs: Inputs) -> Outcome:
     seed = random.getstate()
     settings = {"lm": ScriptedLM(), "disable_history": True, "callbacks": []}
     with (
-        _patched(),
+        _scripted(),
         _unchanged(program),
         dspy.context(**settings, **{_SETTING: script}),
     ):

@@ -5,7 +5,12 @@ import threading
 import pytest
 
 from po_optimizer.lms import Interrupted, Ledger
-from po_optimizer.optimization.steering import FILE, Request, Steering, read_request
+from po_optimizer.optimization.steering import (
+    FILE,
+    Steering,
+    SteeringRequest,
+    read_request,
+)
 from po_optimizer.params import BudgetParams
 from tests.optimization.test_budget import budget
 
@@ -19,7 +24,7 @@ def steered(tmp_path):
 
 def ask(folder, **wanted):
     """Writes the file."""
-    (folder / FILE).write_text(Request(**wanted).model_dump_json())
+    (folder / FILE).write_text(SteeringRequest(**wanted).model_dump_json())
 
 
 def test_nothing_asked_lets_every_call_pass(steered, tmp_path):
@@ -79,4 +84,4 @@ def test_what_an_earlier_run_was_asked_is_forgotten(tmp_path):
     """A run that was stopped from the page can be continued."""
     ask(tmp_path, stop=True)
     Steering(tmp_path, None, lambda: None).check()
-    assert read_request(tmp_path) == Request()
+    assert read_request(tmp_path) == SteeringRequest()

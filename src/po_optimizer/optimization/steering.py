@@ -16,7 +16,7 @@ FILE = "steering.json"
 _STEP_SECONDS = 0.2
 
 
-class Request(BaseModel):
+class SteeringRequest(BaseModel):
     """What is asked.
 
     Args:
@@ -32,13 +32,13 @@ class Request(BaseModel):
     budget: BudgetParams | None = None
 
 
-def read_request(workspace: Path) -> Request:
+def read_request(workspace: Path) -> SteeringRequest:
     """What stands in the file; a file that is no request asks nothing."""
     try:
         values: Any = json.loads((workspace / FILE).read_bytes())
-        return Request.model_validate(values)
+        return SteeringRequest.model_validate(values)
     except (OSError, ValueError, ValidationError):
-        return Request()
+        return SteeringRequest()
 
 
 class Steering:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from po_optimizer.errors import needs_extra
 from po_optimizer.files import write_whole
 from po_optimizer.integrations.watch.state import WatchedRun, find_runs
-from po_optimizer.optimization.steering import FILE, Request, read_request
+from po_optimizer.optimization.steering import FILE, SteeringRequest, read_request
 from po_optimizer.params import BudgetParams
 
 with needs_extra("watch", "the live page"):
@@ -108,7 +108,7 @@ class Watch:
         return PlainTextResponse("asked")
 
 
-def _wanted(run: WatchedRun, action: str, values: Any) -> Request:
+def _wanted(run: WatchedRun, action: str, values: Any) -> SteeringRequest:
     """What the run is asked from now on.
 
     Raises:

@@ -39,7 +39,7 @@ from tests.weights import SMALL
 from po_optimizer.evaluation.predict import predict_all
 from po_optimizer.lms import MeteredLM, make_lm, stop_servers, use_lm
 from po_optimizer.lms.embedded.server import serve
-from po_optimizer.params import DecodingBounds, LMParams
+from po_optimizer.params.lm import DecodingBounds, LMParams
 from po_optimizer.product_owner.program import ProductOwner
 from po_optimizer.product_owner.record import ProductOwnerRecord
 

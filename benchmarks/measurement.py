@@ -30,7 +30,7 @@ from po_optimizer.evaluation.statistics import (
     seen_interval,
 )
 from po_optimizer.evaluation.wear import Judgement
-from po_optimizer.params import PromotionParams
+from po_optimizer.params.evaluate import PromotionParams
 
 SIZES = (6, 12, 20, 34, 60)
 RUNS = (1, 5, 10, 20)

@@ -17,7 +17,7 @@ from benchmarks.promotion_power import Scores, World, coarse, failing, normal
 
 from po_optimizer.evaluation.sign_flips import paired_test
 from po_optimizer.evaluation.statistics import seen_interval
-from po_optimizer.params import PromotionParams
+from po_optimizer.params.evaluate import PromotionParams
 
 
 class Verdict(NamedTuple):

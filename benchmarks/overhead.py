@@ -25,7 +25,7 @@ from tests.optimization import world
 from tests.scripted import ScriptedEngine
 
 from po_optimizer.optimization.candidates import candidate_key
-from po_optimizer.params import LMParams
+from po_optimizer.params.lm import LMParams
 
 N_TRAIN, N_VAL, THREADS = 20, 20, 4
 LATENCIES = (0.0, 0.05)

@@ -23,7 +23,7 @@ from po_optimizer.evaluation.statistics import (
     Groups,
     seen_interval,
 )
-from po_optimizer.params import PromotionParams
+from po_optimizer.params.evaluate import PromotionParams
 
 Scores = NDArray[np.float64]
 World = Callable[[np.random.Generator, int, int, float], tuple[Scores, Scores]]

@@ -44,7 +44,7 @@ from overhead import PlainEngine
 from tests.optimization import world
 
 from po_optimizer.optimization.job import NEVER_GIVE_UP
-from po_optimizer.params import LMParams
+from po_optimizer.params.lm import LMParams
 
 N_TRAIN = 60
 BASE, DIFFICULTY = -0.4, 1.2

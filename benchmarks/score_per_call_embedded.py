@@ -43,7 +43,8 @@ from po_optimizer.lms import MeteredLM, make_lm, stop_servers, use_lm
 from po_optimizer.optimization import Job, optimize
 from po_optimizer.optimization.candidates import demos_key
 from po_optimizer.optimization.job import NEVER_GIVE_UP
-from po_optimizer.params import DecodingBounds, LMParams, OptimizeParams
+from po_optimizer.params.lm import DecodingBounds, LMParams
+from po_optimizer.params.optimize import OptimizeParams
 from return_form.role import FormFiller, form_metric
 
 RECORDS = Path(__file__).parents[1] / "roles/return_form/records.jsonl"

@@ -101,7 +101,7 @@ def measure(side: str, address: str, n: int, threads: int) -> None:
 
     from po_optimizer.evaluation.predict import predict_all  # noqa: PLC0415
     from po_optimizer.lms.build import make_lm  # noqa: PLC0415
-    from po_optimizer.params import LMParams  # noqa: PLC0415
+    from po_optimizer.params.lm import LMParams  # noqa: PLC0415
 
     logging.disable(logging.INFO)
     memory: list[float] = []

@@ -32,7 +32,7 @@ from overhead import _CONSTRUCTED, PlainEngine
 from tests.optimization import world
 
 from po_optimizer.optimization.candidates import candidate_key
-from po_optimizer.params import LMParams
+from po_optimizer.params.lm import LMParams
 
 N_TRAIN, N_VAL = 60, 34
 SIZES = {

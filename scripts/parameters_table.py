@@ -13,17 +13,18 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
-from po_optimizer import params
+from po_optimizer.params.base import Params
+from po_optimizer.params.lm import LMParams
+from po_optimizer.params.project import Parameters, SweepConfiguration
 
 _GROUPS: dict[str, type[BaseModel]] = {
-    "lm": params.LMParams,
+    "lm": LMParams,
     **{
         name: field.annotation
-        for name, field in params.Parameters.model_fields.items()
-        if inspect.isclass(field.annotation)
-        and issubclass(field.annotation, params.Params)
+        for name, field in Parameters.model_fields.items()
+        if inspect.isclass(field.annotation) and issubclass(field.annotation, Params)
     },
-    "sweep.configurations": params.SweepConfiguration,
+    "sweep.configurations": SweepConfiguration,
 }
 _FILES = sorted(Path("conf/base").glob("parameters*.yml"))
 _CONF = "\n".join(path.read_text(encoding="utf-8") for path in _FILES)
@@ -43,7 +44,7 @@ def tables() -> str:
 
 def _rows(prefix: str, model: type[BaseModel]) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
-    bases = [base for base in model.__mro__ if issubclass(base, params.Params)]
+    bases = [base for base in model.__mro__ if issubclass(base, Params)]
     source = "\n".join(inspect.getsource(base) for base in bases)
     for name, field in model.model_fields.items():
         inner = _model_in(field.annotation)

@@ -12,7 +12,7 @@ from dspy.lm15 import Message, Request, Response, TextPart, Usage
 
 from po_optimizer.lms import Ledger, Meter, MeteredEngine, MeteredLM
 from po_optimizer.lms.providers import make_provider
-from po_optimizer.params import LMParams
+from po_optimizer.params.lm import LMParams
 
 Answer = Callable[[str], str]
 """The whole prompt as text -> the LM's text; it may raise."""

@@ -10,7 +10,9 @@ from kedro.io import DataCatalog
 
 from po_optimizer.config_loader import ProjectConfigLoader
 from po_optimizer.lms.selection import prompt_lm_params, task_lm_params
-from po_optimizer.params import DecodingBounds, LMParams, Parameters, Params
+from po_optimizer.params.base import Params
+from po_optimizer.params.lm import DecodingBounds, LMParams
+from po_optimizer.params.project import Parameters
 from po_optimizer.pipeline_registry import register_pipelines
 from po_optimizer.settings import CONFIG_LOADER_ARGS
 from tests.weights import SMALL

@@ -75,7 +75,7 @@ def test_ollama_and_vertex_are_asked_and_priced_without_litellm(tmp_path):
 from pathlib import Path
 from pytest import MonkeyPatch
 from po_optimizer.lms import make_lm
-from po_optimizer.params import LMParams
+from po_optimizer.params.lm import LMParams
 from tests.servers import google
 from tests.servers.wire import serving
 with serving(lambda prompt: "yes") as server, MonkeyPatch.context() as patch:

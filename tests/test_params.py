@@ -3,16 +3,28 @@
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from po_optimizer import params
 from po_optimizer.errors import PoOptimizerError
+from po_optimizer.params.base import Params, checked
+from po_optimizer.params.evaluate import FailBelow, PromotionOverride, PromotionParams
+from po_optimizer.params.lm import EmbeddedParams, LMParams
+from po_optimizer.params.optimize import OptimizeParams
+from po_optimizer.params.project import (
+    DataPrepParams,
+    FeaturesParams,
+    Parameters,
+    SplitSizes,
+)
 
-MODELS = [
-    model
-    for model in vars(params).values()
-    if isinstance(model, type)
-    and issubclass(model, params.Params)
-    and all(not field.is_required() for field in model.model_fields.values())
-]
+
+def models(base=Params):
+    """Every model of parameters that has a default for each."""
+    for model in base.__subclasses__():
+        if all(not field.is_required() for field in model.model_fields.values()):
+            yield model
+        yield from models(model)
+
+
+MODELS = [*models()]
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
@@ -39,13 +51,13 @@ def test_defaults_are_valid(model):
 @pytest.mark.parametrize("word", ["1", "true", "YES", " on ", True])
 def test_switch_is_turned_on_by_the_usual_words(word):
     """USE_DSPY_PO is written by people and scripts."""
-    assert params.FeaturesParams(use_dspy_product_owner=word).use_dspy_product_owner
+    assert FeaturesParams(use_dspy_product_owner=word).use_dspy_product_owner
 
 
 @pytest.mark.parametrize("word", ["0", "false", "No", "off", False])
 def test_switch_is_turned_off_by_the_usual_words(word):
     """Off is off in each of its spellings."""
-    features = params.FeaturesParams(use_dspy_product_owner=word)
+    features = FeaturesParams(use_dspy_product_owner=word)
     assert not features.use_dspy_product_owner
 
 
@@ -53,22 +65,22 @@ def test_switch_is_turned_off_by_the_usual_words(word):
 def test_other_words_are_no_switch(word):
     """The error lists the words."""
     with pytest.raises(ValidationError, match="1/true/yes/on or 0/false/no/off"):
-        params.FeaturesParams(use_dspy_product_owner=word)
+        FeaturesParams(use_dspy_product_owner=word)
 
 
 @pytest.mark.parametrize(
     ("model", "wrong"),
     [
-        (params.LMParams, {"temperature": 2.1}),
-        (params.LMParams, {"max_tokens": 0}),
-        (params.LMParams, {"adapter": "nosuch"}),
-        (params.SplitSizes, {"test": 0}),
-        (params.DataPrepParams, {"near_duplicate_similarity": 1.1}),
-        (params.OptimizeParams, {"floor_usable": -0.1}),
-        (params.PromotionParams, {"num_resamples": 999}),
-        (params.PromotionParams, {"confidence": 1.0}),
-        (params.FailBelow, {"uplift": -1.1}),
-        (params.EmbeddedParams, {"port": 65536}),
+        (LMParams, {"temperature": 2.1}),
+        (LMParams, {"max_tokens": 0}),
+        (LMParams, {"adapter": "nosuch"}),
+        (SplitSizes, {"test": 0}),
+        (DataPrepParams, {"near_duplicate_similarity": 1.1}),
+        (OptimizeParams, {"floor_usable": -0.1}),
+        (PromotionParams, {"num_resamples": 999}),
+        (PromotionParams, {"confidence": 1.0}),
+        (FailBelow, {"uplift": -1.1}),
+        (EmbeddedParams, {"port": 65536}),
     ],
 )
 def test_value_out_of_range_is_refused(model, wrong):
@@ -93,13 +105,13 @@ def test_value_out_of_range_is_refused(model, wrong):
 def test_root_names_the_parameter_that_is_wrong(values, told):
     """By its whole path, with the known names or the one that was meant."""
     with pytest.raises(PoOptimizerError, match=told):
-        params.checked(params.Parameters, values)
+        checked(Parameters, values)
 
 
 def test_root_leaves_the_projects_own_names():
     """A project that adds a pipeline has parameters of its own."""
     values = {"mine": {"depth": 1}, "lm": None, "concept": 42}
-    parameters = params.checked(params.Parameters, values)
+    parameters = checked(Parameters, values)
     assert parameters.model_extra == {"mine": {"depth": 1}}
     assert (parameters.lm, parameters.concept) == ({}, "42")
 
@@ -107,4 +119,4 @@ def test_root_leaves_the_projects_own_names():
 def test_override_says_who_and_why():
     """A decision by hand is recorded with both."""
     with pytest.raises(ValidationError):
-        params.PromotionOverride(decision="promote", by="", reason="because")
+        PromotionOverride(decision="promote", by="", reason="because")

@@ -3,7 +3,7 @@
 import dspy
 import pytest
 
-from po_optimizer.params import RoleParams
+from po_optimizer.params.project import RoleParams
 from po_optimizer.roles.build import load_metric, make_program
 from po_optimizer.roles.record import load_record_type
 from tests import small_role

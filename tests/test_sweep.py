@@ -14,7 +14,7 @@ from po_optimizer.errors import (
 )
 from po_optimizer.lms import Ledger, LMUnreachable, Meter, stop_requested
 from po_optimizer.lms.meter import in_use
-from po_optimizer.params import SweepParams
+from po_optimizer.params.project import SweepParams
 from po_optimizer.pipelines.sweep import nodes
 from po_optimizer.settings import CONFIG_LOADER_ARGS, CONFIG_LOADER_CLASS
 from po_optimizer.sweep import (

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from po_optimizer.lms.embedded.weights import weights_folder
-from po_optimizer.params import EmbeddedParams
+from po_optimizer.params.lm import EmbeddedParams
 
 SMALL = EmbeddedParams(
     file="SmolLM2-135M-Instruct.Q4_1.gguf",

@@ -21,7 +21,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigTypeError, OmegaConfBaseException
 
 from po_optimizer.errors import PoOptimizerError, SettingError, causes, listed, nearest
-from po_optimizer.params import Parameters, checked
+from po_optimizer.params.base import checked
+from po_optimizer.params.project import Parameters
 
 logger = logging.getLogger(__name__)
 

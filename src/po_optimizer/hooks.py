@@ -30,7 +30,7 @@ from po_optimizer.lms import (
     stop_requested,
     stop_servers,
 )
-from po_optimizer.params import RoleParams
+from po_optimizer.params.project import RoleParams
 from po_optimizer.pipeline_registry import check_program_from, shape_pipelines
 from po_optimizer.roles.build import make_program
 

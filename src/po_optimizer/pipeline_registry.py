@@ -17,7 +17,7 @@ from kedro.utils import find_kedro_project
 from po_optimizer import pipelines as stages
 from po_optimizer.config_loader import is_document
 from po_optimizer.errors import PoOptimizerError, SettingError, listed
-from po_optimizer.params import RoleParams
+from po_optimizer.params.project import RoleParams
 from po_optimizer.pipelines import (
     compare,
     data_prep,

@@ -51,7 +51,7 @@ from po_optimizer.errors import (
 from po_optimizer.lms import Interrupted, StopRun, stop_requested, stop_servers
 from po_optimizer.lms.meter import meters_in_use
 from po_optimizer.lms.selection import prompt_lm_params, task_lm_params
-from po_optimizer.params import SweepConfiguration, SweepParams
+from po_optimizer.params.project import SweepConfiguration, SweepParams
 
 logger = logging.getLogger(__name__)
 

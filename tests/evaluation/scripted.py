@@ -6,7 +6,7 @@ from typing import Any
 from po_optimizer.evaluation.paired_scores import score_pairs
 from po_optimizer.evaluation.predictions import PredictionRecord, Which
 from po_optimizer.evaluation.score_report import ScoreReport
-from po_optimizer.params import PromotionParams
+from po_optimizer.params.evaluate import PromotionParams
 
 QUICK = PromotionParams(num_resamples=1000)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from benchmarks.mlflow_agreement import mlflows, ours, passed
 
-from po_optimizer.params import PromotionParams
+from po_optimizer.params.evaluate import PromotionParams
 
 pytest.importorskip("mlflow", "3.18", reason="3.18 was the first to compare in pairs")
 

@@ -5,7 +5,7 @@ from po_optimizer.evaluation.paired_scores import score_pairs
 from po_optimizer.evaluation.promotion import check_fail_below, decide
 from po_optimizer.evaluation.wear import Judgement
 from po_optimizer.lms.usage import Usage
-from po_optimizer.params import FailAbove, FailBelow, PromotionOverride
+from po_optimizer.params.evaluate import FailAbove, FailBelow, PromotionOverride
 from tests.evaluation.scripted import QUICK, record, records, report
 
 LOW = [0.6, 0.7, 0.65, 0.72, 0.58, 0.66, 0.61, 0.69]

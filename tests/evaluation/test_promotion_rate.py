@@ -11,7 +11,7 @@ from benchmarks.promotion_power import (
     rate,
 )
 
-from po_optimizer.params import SplitSizes
+from po_optimizer.params.project import SplitSizes
 from tests.evaluation.scripted import QUICK
 
 WORLDS = pytest.mark.parametrize("world", [normal, failing, coarse])

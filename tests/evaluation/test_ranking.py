@@ -6,7 +6,7 @@ import pytest
 from po_optimizer.evaluation.promotion import decide
 from po_optimizer.evaluation.ranking import FinishedRun, rank
 from po_optimizer.evaluation.score_report import Origin
-from po_optimizer.params import PromotionParams
+from po_optimizer.params.evaluate import PromotionParams
 from tests.evaluation.scripted import report
 
 QUICK = PromotionParams(num_resamples=1000, target_rubric=0.0, num_compared=3)

@@ -22,7 +22,7 @@ from po_optimizer.evaluation.statistics import (
     share_of_groups,
     value_range,
 )
-from po_optimizer.params import PromotionParams
+from po_optimizer.params.evaluate import PromotionParams
 from tests.evaluation.scripted import QUICK
 
 PARAMS = PromotionParams()

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from po_optimizer.evaluation.wear import JudgedPrograms, Judgement
-from po_optimizer.params import PromotionParams
+from po_optimizer.params.evaluate import PromotionParams
 
 PARAMS = PromotionParams()
 

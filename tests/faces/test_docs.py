@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 
 from po_optimizer.__main__ import COMMANDS
 from po_optimizer.cli import run
-from po_optimizer.params import PriceParams
+from po_optimizer.params.lm import PriceParams
 from po_optimizer.pipeline_registry import register_pipelines
 from tests.faces.commands import (
     EXEMPT,

@@ -12,7 +12,7 @@ import dspy
 from po_optimizer.api.optimized import search as run_search
 from po_optimizer.lms.build import lm_of
 from po_optimizer.optimization import Job, forecast, preflight
-from po_optimizer.params import OptimizeParams
+from po_optimizer.params.optimize import OptimizeParams
 from po_optimizer.persistence import attach_provenance, save_program
 from po_optimizer.persistence import format as fmt
 from tests.optimization import world

@@ -14,7 +14,7 @@ from kedro.io import DataCatalog
 
 from po_optimizer import evaluate, optimize
 from po_optimizer.errors import PoOptimizerError
-from po_optimizer.params import MLflowParams
+from po_optimizer.params.project import MLflowParams
 from po_optimizer.roles.build import load_metric, make_program
 from tests.faces.project import answering, copy_project, kedro, support_desk_answer
 from tests.integrations.test_other_tools import TOOLS, tool

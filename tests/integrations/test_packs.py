@@ -30,7 +30,7 @@ from po_optimizer.optimization.inputs import (
 )
 from po_optimizer.optimization.journal import Trial, sole_run
 from po_optimizer.optimization.report import Scored
-from po_optimizer.params import RoleParams
+from po_optimizer.params.project import RoleParams
 from po_optimizer.persistence import format as fmt
 from po_optimizer.persistence import load_program, save_program
 from po_optimizer.persistence.prompts import prompt_hashes

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
 from po_optimizer.lms.engine import PreparedEngine, bound_schema
-from po_optimizer.params import DecodingBounds, LMParams
+from po_optimizer.params.lm import DecodingBounds, LMParams
 
 BOUNDS = DecodingBounds(items=3, item_characters=60, text_characters=200)
 LIMITS = st.integers(0, 500)

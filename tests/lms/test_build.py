@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from po_optimizer.errors import SettingError
 from po_optimizer.lms import LMNotReady, LMUnreachable, lm_slug, make_lm, use_lm
 from po_optimizer.lms.providers import make_provider
-from po_optimizer.params import EmbeddedParams, LMParams, PriceParams
+from po_optimizer.params.lm import EmbeddedParams, LMParams, PriceParams
 from tests.servers.wire import serving
 
 KEY = "sk-canary-0123456789"

@@ -9,7 +9,7 @@ import pytest
 from po_optimizer.lms import WriteFailed, make_lm, use_lm
 from po_optimizer.lms.answer_store import FILE, Answers
 from po_optimizer.lms.cache import EndpointCache, ResponseCache, endpoint, identifying
-from po_optimizer.params import DecodingBounds, LMParams
+from po_optimizer.params.lm import DecodingBounds, LMParams
 from tests.scripted import ScriptedEngine, fixed_fields, scripted_lm
 
 REQUEST = {"model": "m", "prompt": "p"}

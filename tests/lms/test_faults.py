@@ -18,7 +18,7 @@ from po_optimizer.lms import (
     make_lm,
     use_lm,
 )
-from po_optimizer.params import LMParams
+from po_optimizer.params.lm import LMParams
 from tests.servers import google
 from tests.servers.wire import _openai as openai_answer
 from tests.servers.wire import serving

@@ -9,7 +9,7 @@ import pytest
 
 from po_optimizer.lms import LMUnreachable, http, make_lm, use_lm
 from po_optimizer.lms.http import get_json, is_loopback
-from po_optimizer.params import LMParams
+from po_optimizer.params.lm import LMParams
 from tests.lms.hostile import chat, hostile
 from tests.servers import google
 

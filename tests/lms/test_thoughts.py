@@ -9,7 +9,7 @@ from dspy.lm15 import InvalidRequestError, request_from_openai_chat
 from po_optimizer.lms import make_lm, use_lm
 from po_optimizer.lms.answer_repair import without_thoughts
 from po_optimizer.lms.engine import PreparedEngine
-from po_optimizer.params import LMParams
+from po_optimizer.params.lm import LMParams
 from tests.scripted import ScriptedEngine
 from tests.servers.wire import serving
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from po_optimizer.optimization import Trial, read_journal
-from po_optimizer.params import OptimizeParams
+from po_optimizer.params.optimize import OptimizeParams
 from tests.optimization import world
 
 _SECONDS_PER_CALL = 0.01

@@ -2,7 +2,7 @@ from types import SimpleNamespace
 
 from po_optimizer.lms import CallRow, Ledger
 from po_optimizer.optimization.budget import Budget
-from po_optimizer.params import BudgetParams
+from po_optimizer.params.optimize import BudgetParams
 
 
 def row(run_id, started, seconds, **more):

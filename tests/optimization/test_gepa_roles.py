@@ -8,7 +8,7 @@ import dspy
 import pytest
 
 from po_optimizer.evaluation.predictions import json_ready
-from po_optimizer.params import RoleParams
+from po_optimizer.params.project import RoleParams
 from po_optimizer.persistence import load_program, save_program
 from po_optimizer.records.checking import to_examples
 from po_optimizer.roles.build import load_metric, make_program

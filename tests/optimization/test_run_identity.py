@@ -12,7 +12,7 @@ from po_optimizer.optimization.run_identity import (
     optimization_id,
     run_fingerprint,
 )
-from po_optimizer.params import RoleParams
+from po_optimizer.params.project import RoleParams
 from po_optimizer.roles.build import load_metric
 from tests.optimization import world
 
@@ -138,7 +138,7 @@ import sys
 from pathlib import Path
 from po_optimizer.optimization.run_identity import optimization_id, run_fingerprint
 from po_optimizer.optimization.job import Job
-from po_optimizer.params import RoleParams
+from po_optimizer.params.project import RoleParams
 from po_optimizer.roles.build import load_metric, make_program
 from tests.optimization import world
 from tests.product_owner.records import PRODUCT_OWNER as role

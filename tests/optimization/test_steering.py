@@ -11,7 +11,7 @@ from po_optimizer.optimization.steering import (
     SteeringRequest,
     read_request,
 )
-from po_optimizer.params import BudgetParams
+from po_optimizer.params.optimize import BudgetParams
 from tests.optimization.test_budget import budget
 
 

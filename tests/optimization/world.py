@@ -12,7 +12,7 @@ import dspy
 
 from po_optimizer.lms import MeteredLM
 from po_optimizer.optimization import Job, OptimizationResult, Trial, optimize
-from po_optimizer.params import BudgetParams, OptimizeParams
+from po_optimizer.params.optimize import BudgetParams, OptimizeParams
 from po_optimizer.persistence import extract_program_components
 from po_optimizer.roles.score import Score
 from tests.scripted import Answer, scripted_lm

@@ -19,7 +19,7 @@ from kedro.runner import SequentialRunner
 
 from po_optimizer.config_loader import ProjectConfigLoader
 from po_optimizer.lms import MeteredLM
-from po_optimizer.params import EvaluateParams, PromotionParams
+from po_optimizer.params.evaluate import EvaluateParams, PromotionParams
 from po_optimizer.pipelines.evaluate import create_pipeline
 from po_optimizer.settings import CONFIG_LOADER_ARGS
 from tests.scripted import Answer, scripted_lm

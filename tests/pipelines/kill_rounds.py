@@ -26,12 +26,9 @@ from kedro.io.core import generate_timestamp
 from kedro.runner import SequentialRunner
 
 from po_optimizer import evaluate, optimize
-from po_optimizer.params import (
-    DataPrepParams,
-    EvaluateParams,
-    OptimizeParams,
-    PromotionParams,
-)
+from po_optimizer.params.evaluate import EvaluateParams, PromotionParams
+from po_optimizer.params.optimize import OptimizeParams
+from po_optimizer.params.project import DataPrepParams
 from po_optimizer.pipeline_registry import make_pipelines
 from po_optimizer.settings import CONFIG_LOADER_ARGS, CONFIG_LOADER_CLASS
 from tests import test_api

@@ -17,7 +17,8 @@ from kedro.runner import SequentialRunner
 from po_optimizer.__main__ import group
 from po_optimizer.config_loader import ProjectConfigLoader
 from po_optimizer.errors import ArtifactError
-from po_optimizer.params import EvaluateParams, FeaturesParams, PromotionParams
+from po_optimizer.params.evaluate import EvaluateParams, PromotionParams
+from po_optimizer.params.project import FeaturesParams
 from po_optimizer.persistence.promoted import load_promoted
 from po_optimizer.pipelines.evaluate import create_pipeline
 from po_optimizer.pipelines.predict.nodes import choose_program

@@ -2,7 +2,7 @@
 
 import dspy
 
-from po_optimizer.params import DataPrepParams
+from po_optimizer.params.project import DataPrepParams
 from po_optimizer.pipelines.metric_report.nodes import check_metric
 from tests.scripted import ScriptedEngine, fixed_fields, scripted_lm
 from tests.small_role import raw_record

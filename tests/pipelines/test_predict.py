@@ -6,7 +6,7 @@ import dspy
 import pytest
 
 from po_optimizer.errors import SettingError
-from po_optimizer.params import FeaturesParams, RoleParams
+from po_optimizer.params.project import FeaturesParams, RoleParams
 from po_optimizer.persistence import attach_provenance, extract_program_components
 from po_optimizer.pipelines.predict.nodes import (
     answer_inputs,

@@ -12,12 +12,9 @@ from po_optimizer.console.summary import show_summary
 from po_optimizer.errors import BelowBoundError, PoOptimizerError
 from po_optimizer.evaluation.predictions import PredictionRecord
 from po_optimizer.optimization.journal import BEST_ANSWERS
-from po_optimizer.params import (
-    DataPrepParams,
-    EvaluateParams,
-    OptimizeParams,
-    PromotionParams,
-)
+from po_optimizer.params.evaluate import EvaluateParams, PromotionParams
+from po_optimizer.params.optimize import OptimizeParams
+from po_optimizer.params.project import DataPrepParams
 from po_optimizer.persistence import get_provenance
 from po_optimizer.pipelines.data_prep import nodes as data_prep
 from po_optimizer.pipelines.evaluate import nodes as evaluate

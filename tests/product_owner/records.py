@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from po_optimizer.params import RoleParams
+from po_optimizer.params.project import RoleParams
 from po_optimizer.product_owner.record import ProductOwnerRecord
 
 PRODUCT_OWNER = RoleParams(

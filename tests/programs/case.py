@@ -21,7 +21,9 @@ from po_optimizer.optimization import (
     optimize,
     preflight,
 )
-from po_optimizer.params import LMParams, OptimizeParams, RoleParams
+from po_optimizer.params.lm import LMParams
+from po_optimizer.params.optimize import OptimizeParams
+from po_optimizer.params.project import RoleParams
 from po_optimizer.persistence import load_program_from_components, save_program
 from po_optimizer.roles.build import load_metric, make_program
 from tests.programs import world

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from po_optimizer.params import DataPrepParams
+from po_optimizer.params.project import DataPrepParams
 from po_optimizer.records.similarity import TextVectors
 from tests.product_owner.records import records
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from po_optimizer.errors import SettingError
-from po_optimizer.params import DataPrepParams
+from po_optimizer.params.project import DataPrepParams
 from po_optimizer.records.splits import data_hash, split_records
 from po_optimizer.roles.record import Identity
 from tests.small_role import LabelRecord, raw_record

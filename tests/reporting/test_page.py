@@ -10,7 +10,7 @@ from po_optimizer.evaluation.predictions import PredictionRecord
 from po_optimizer.evaluation.promotion import decide
 from po_optimizer.evaluation.score_report import ScoreReport, Selection
 from po_optimizer.lms.usage import Usage
-from po_optimizer.params import PromotionOverride, PromotionParams
+from po_optimizer.params.evaluate import PromotionOverride, PromotionParams
 from po_optimizer.reporting.examples import choose_cases
 from po_optimizer.reporting.figures import report_figures
 from po_optimizer.reporting.page import render_report

@@ -5,7 +5,8 @@ import pytest
 
 from po_optimizer.errors import SettingError
 from po_optimizer.lms import use_lm
-from po_optimizer.params import DecodingBounds, RoleParams
+from po_optimizer.params.lm import DecodingBounds
+from po_optimizer.params.project import RoleParams
 from po_optimizer.roles.build import import_object, load_metric, make_program
 from po_optimizer.roles.record import load_record_type
 from tests.product_owner.records import PRODUCT_OWNER
@@ -172,7 +173,7 @@ def test_metric_must_be_callable():
 
 def test_record_type_must_have_its_methods():
     """The error lists what is missing."""
-    role = RoleParams(record="po_optimizer.params.RoleParams")
+    role = RoleParams(record="po_optimizer.params.project.RoleParams")
     with pytest.raises(SettingError, match="lacks to_example"):
         load_record_type(role)
 

@@ -11,7 +11,7 @@ from dspy.teleprompt.gepa.gepa_utils import ScoreWithFeedback
 from dspy.utils.exceptions import AdapterParseError
 
 from po_optimizer.errors import SettingError
-from po_optimizer.params import RoleParams
+from po_optimizer.params.project import RoleParams
 from po_optimizer.roles.build import load_metric
 from po_optimizer.roles.metric import (
     JudgeUnreadableError,

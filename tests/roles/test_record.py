@@ -5,7 +5,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from po_optimizer.errors import SettingError
-from po_optimizer.params import RoleParams
+from po_optimizer.params.project import RoleParams
 from po_optimizer.roles.record import (
     Identity,
     input_columns,

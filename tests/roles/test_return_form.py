@@ -7,7 +7,7 @@ from collections import Counter
 import dspy
 import pytest
 
-from po_optimizer.params import DataPrepParams, RoleParams
+from po_optimizer.params.project import DataPrepParams, RoleParams
 from po_optimizer.records.splits import split_records
 from po_optimizer.roles.record import load_record_type
 from return_form.role import FIELDS, FormFiller, form_metric

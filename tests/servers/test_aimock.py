@@ -13,7 +13,7 @@ import pytest
 
 from po_optimizer.lms import Ledger, LMUnreachable, make_lm, use_lm
 from po_optimizer.lms.providers import provider_class
-from po_optimizer.params import LMParams
+from po_optimizer.params.lm import LMParams
 from tests.faces.project import (
     ROOT,
     copy_project,

@@ -7,7 +7,7 @@ import yaml
 from po_optimizer.lms import Ledger, make_lm, stop_servers, use_lm
 from po_optimizer.lms.embedded.server import KEY, serve
 from po_optimizer.lms.providers import make_provider
-from po_optimizer.params import LMParams
+from po_optimizer.params.lm import LMParams
 from tests.faces.project import copy_project, kedro, store_no_snapshots
 from tests.weights import SMALL, needs_weights
 

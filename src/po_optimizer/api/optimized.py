@@ -44,7 +44,7 @@ from po_optimizer.optimization.inputs import RunInputs, write_inputs
 from po_optimizer.optimization.journal import BEST_ANSWERS, changes_since
 from po_optimizer.optimization.report import Event, Scored, Started, tell
 from po_optimizer.optimization.run_identity import run_fingerprint
-from po_optimizer.params import RoleParams
+from po_optimizer.params.project import RoleParams
 from po_optimizer.persistence import attach_provenance, save_program
 from po_optimizer.records.in_memory import Rows, make_splits, note_seen
 from po_optimizer.roles.build import Synchronous, check_metric, check_program, name_of

@@ -31,7 +31,7 @@ from po_optimizer.files import write_whole
 from po_optimizer.lms import orderly_interrupt, stop_lms_in_use
 from po_optimizer.optimization import read_journal
 from po_optimizer.optimization.report import tell
-from po_optimizer.params import PromotionParams
+from po_optimizer.params.evaluate import PromotionParams
 from po_optimizer.persistence import get_provenance
 from po_optimizer.persistence.prompts import prompt_hashes
 from po_optimizer.records.in_memory import Rows, check_unseen, examples_of

@@ -8,7 +8,7 @@ from po_optimizer.datasets.file_dataset import local_path
 from po_optimizer.errors import SettingError, listed
 from po_optimizer.lms import MeteredLM, lm_slug, make_lm
 from po_optimizer.lms.selection import prompt_lm_params, task_lm_params
-from po_optimizer.params import LMParams
+from po_optimizer.params.lm import LMParams
 
 _PARAMETERS = {"task": task_lm_params, "prompt": prompt_lm_params}
 

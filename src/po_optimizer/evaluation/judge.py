@@ -17,7 +17,7 @@ from po_optimizer.evaluation.score_report import (
     Selection,
 )
 from po_optimizer.evaluation.wear import JudgedPrograms
-from po_optimizer.params import PromotionParams
+from po_optimizer.params.evaluate import PromotionParams
 from po_optimizer.persistence.prompts import prompt_hashes
 from po_optimizer.roles.metric import Metric
 

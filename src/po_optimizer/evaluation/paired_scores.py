@@ -28,7 +28,7 @@ from po_optimizer.evaluation.statistics import (
 )
 from po_optimizer.evaluation.wear import Judgement
 from po_optimizer.lms.usage import Usage
-from po_optimizer.params import PromotionParams
+from po_optimizer.params.evaluate import PromotionParams
 
 if TYPE_CHECKING:
     import pandas as pd

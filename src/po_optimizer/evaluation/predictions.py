@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
-from po_optimizer.params import Fraction
+from po_optimizer.params.base import Fraction
 
 Status = Literal["ok", "failed", "unscored"]
 Which = Literal["baseline", "optimized", "champion", "reference"]

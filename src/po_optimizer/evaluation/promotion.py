@@ -12,7 +12,12 @@ from po_optimizer.evaluation.reasons import (
     remarks,
 )
 from po_optimizer.evaluation.score_report import ScoreReport
-from po_optimizer.params import FailAbove, FailBelow, PromotionOverride, PromotionParams
+from po_optimizer.params.evaluate import (
+    FailAbove,
+    FailBelow,
+    PromotionOverride,
+    PromotionParams,
+)
 
 
 class Promotion(Result):

@@ -20,7 +20,7 @@ from po_optimizer.evaluation.score_report import ScoreReport
 from po_optimizer.evaluation.sign_flips import noise_floor, pairwise_tests
 from po_optimizer.evaluation.statistics import value_range
 from po_optimizer.lms.usage import MeanUsage, Usage
-from po_optimizer.params import PromotionParams
+from po_optimizer.params.evaluate import PromotionParams
 
 
 class FinishedRun(Result):

@@ -22,7 +22,7 @@ from po_optimizer.evaluation.statistics import (
     draws,
     share_of_groups,
 )
-from po_optimizer.params import PromotionParams
+from po_optimizer.params.evaluate import PromotionParams
 
 
 def paired_test(

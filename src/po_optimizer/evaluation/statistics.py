@@ -20,7 +20,7 @@ import scipy  # its parts load when they are used; stats takes a second
 from numpy.typing import NDArray
 
 from po_optimizer.evaluation.estimates import Estimate, Interval, answers_to_pay
-from po_optimizer.params import PromotionParams
+from po_optimizer.params.evaluate import PromotionParams
 
 LARGE_N = 2000  # from it on resampling takes minutes and shows nothing more
 MOST_DRAWN = 2_000_000  # resamples or sign patterns: p-values down to 5e-7

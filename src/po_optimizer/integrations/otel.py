@@ -15,7 +15,7 @@ from kedro.framework.hooks import hook_impl
 
 from po_optimizer.errors import needs_extra
 from po_optimizer.lms.meter import CallScope, meter_of_run
-from po_optimizer.params import OTelParams
+from po_optimizer.params.project import OTelParams
 
 with needs_extra("otel", "tracing by OpenTelemetry"):
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter

@@ -24,7 +24,7 @@ from po_optimizer.lms.providers import (
     provider_class,
     provider_names,
 )
-from po_optimizer.params import LMParams
+from po_optimizer.params.lm import LMParams
 
 _UNKNOWN_WINDOW = 10**6
 """Tokens, of an LM that no table has; a probe shows whether it cuts prompts."""

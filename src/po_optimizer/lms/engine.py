@@ -29,7 +29,7 @@ from po_optimizer.errors import PoOptimizerError
 from po_optimizer.lms.answer_repair import repair_answer, without_thoughts
 from po_optimizer.lms.meter import Meter
 from po_optimizer.lms.stops import LMNotReady
-from po_optimizer.params import DecodingBounds, LMParams
+from po_optimizer.params.lm import DecodingBounds, LMParams
 
 logger = getLogger(__name__)
 

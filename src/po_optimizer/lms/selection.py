@@ -7,7 +7,8 @@ from typing import Any
 
 from po_optimizer.errors import SettingError
 from po_optimizer.lms.providers import provider_class
-from po_optimizer.params import DecodingBounds, LMParams, checked
+from po_optimizer.params.base import checked
+from po_optimizer.params.lm import DecodingBounds, LMParams
 
 _REASONS = re.compile(r"o[1-9](-|$)|gpt-5(?!.*-chat)")
 _DEFAULT_PROVIDER = LMParams.model_fields["provider"].default

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import model_validator
 
-from po_optimizer.params import Frozen
+from po_optimizer.params.base import Frozen
 
 Basis = Literal["ledger", "probe", "setting"]
 

@@ -9,7 +9,7 @@ from po_optimizer.lms import MeteredLM
 from po_optimizer.lms.ledger import CallFilter
 from po_optimizer.lms.stops import BudgetReached
 from po_optimizer.lms.usage import Usage
-from po_optimizer.params import BudgetParams
+from po_optimizer.params.optimize import BudgetParams
 
 
 class Budget:

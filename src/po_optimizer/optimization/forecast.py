@@ -12,7 +12,8 @@ from po_optimizer.optimization.optimizers import (
     sizes_of,
 )
 from po_optimizer.optimization.preflight import PreflightReport
-from po_optimizer.params import BudgetParams, Frozen
+from po_optimizer.params.base import Frozen
+from po_optimizer.params.optimize import BudgetParams
 
 _NO_CALLS = CallRange(lower=0, upper=0)
 

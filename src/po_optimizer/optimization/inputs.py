@@ -18,7 +18,10 @@ from po_optimizer.lms import MeteredLM
 from po_optimizer.lms.build import shown
 from po_optimizer.lms.cache import is_secret as is_key
 from po_optimizer.optimization.job import Job
-from po_optimizer.params import Frozen, LMParams, OptimizeParams, RoleParams
+from po_optimizer.params.base import Frozen
+from po_optimizer.params.lm import LMParams
+from po_optimizer.params.optimize import OptimizeParams
+from po_optimizer.params.project import RoleParams
 from po_optimizer.persistence.codec.imports import Imports, import_path
 from po_optimizer.persistence.codec.values import (
     FAILURES,

@@ -6,7 +6,7 @@ from typing import Any
 import dspy
 
 from po_optimizer.lms import MeteredLM
-from po_optimizer.params import OptimizeParams
+from po_optimizer.params.optimize import OptimizeParams
 from po_optimizer.roles.metric import Metric
 
 NEVER_GIVE_UP = 10**9

@@ -13,7 +13,7 @@ import dspy
 from po_optimizer.lms.usage import Usage
 from po_optimizer.optimization.forecast import Forecast
 from po_optimizer.optimization.journal import Trial
-from po_optimizer.params import Frozen
+from po_optimizer.params.base import Frozen
 
 EndedHow = Literal["completed", "budget", "interrupted"]
 

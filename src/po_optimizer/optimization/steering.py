@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from po_optimizer.lms.stops import Interrupted, stop_requested
 from po_optimizer.optimization.budget import Budget
-from po_optimizer.params import BudgetParams
+from po_optimizer.params.optimize import BudgetParams
 
 FILE = "steering.json"
 _STEP_SECONDS = 0.2

@@ -10,7 +10,7 @@ import dspy
 from pydantic import ValidationError
 
 from po_optimizer.errors import SettingError, field_problems
-from po_optimizer.params import Frozen
+from po_optimizer.params.base import Frozen
 from po_optimizer.records.reading import read_table
 from po_optimizer.roles.record import Identity, Record, RecordType
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from po_optimizer.errors import SettingError
-from po_optimizer.params import DataPrepParams
+from po_optimizer.params.project import DataPrepParams
 from po_optimizer.records.checking import RejectedRecord, parse_record
 from po_optimizer.records.similarity import TextVectors
 from po_optimizer.roles.record import Identity, RecordType, stratum_of

@@ -18,7 +18,7 @@ import yaml
 from pydantic import BaseModel
 
 from po_optimizer.errors import PoOptimizerError, SettingError
-from po_optimizer.params import RoleParams
+from po_optimizer.params.project import RoleParams
 from po_optimizer.roles.metric import (
     Metric,
     call_metric,

@@ -6,7 +6,7 @@ import pytest
 
 from po_optimizer.errors import SettingError
 from po_optimizer.lms.embedded.weights import find_weights
-from po_optimizer.params import EmbeddedParams
+from po_optimizer.params.lm import EmbeddedParams
 from tests.servers.hub import hub
 
 CONTENT = b"GGUF" + bytes(range(256)) * 4000

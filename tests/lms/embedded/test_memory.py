@@ -5,7 +5,7 @@ import pytest
 from po_optimizer.errors import SettingError
 from po_optimizer.lms.embedded import server
 from po_optimizer.lms.embedded.server import available_memory, check_memory
-from po_optimizer.params import EmbeddedParams
+from po_optimizer.params.lm import EmbeddedParams
 
 
 @pytest.fixture

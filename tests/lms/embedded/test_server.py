@@ -13,7 +13,7 @@ from po_optimizer.errors import SettingError
 from po_optimizer.lms import make_lm, stop_servers, use_lm
 from po_optimizer.lms.embedded import server
 from po_optimizer.lms.embedded.server import EmbeddedServer, serve
-from po_optimizer.params import EmbeddedParams, LMParams
+from po_optimizer.params.lm import EmbeddedParams, LMParams
 from tests.weights import SMALL, WEIGHTS, needs_weights
 
 

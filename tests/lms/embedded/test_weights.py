@@ -11,7 +11,7 @@ import pytest
 
 from po_optimizer.errors import PoOptimizerError, SettingError
 from po_optimizer.lms.embedded.weights import find_weights, weights_folder
-from po_optimizer.params import EmbeddedParams
+from po_optimizer.params.lm import EmbeddedParams
 
 CONTENT = b"GGUF and then some"
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

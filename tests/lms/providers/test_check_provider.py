@@ -6,7 +6,7 @@ from po_optimizer.errors import SettingError
 from po_optimizer.lms import make_lm
 from po_optimizer.lms.http import get_json
 from po_optimizer.lms.providers import make_provider, provider_names
-from po_optimizer.params import LMParams
+from po_optimizer.params.lm import LMParams
 from tests.servers.wire import serving
 
 KEY = "sk-canary-0123456789"

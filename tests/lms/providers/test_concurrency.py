@@ -10,7 +10,7 @@ from po_optimizer.lms.embedded.server import KEY, serve
 from po_optimizer.lms.providers import embedded as embedded_provider
 from po_optimizer.lms.providers import make_provider
 from po_optimizer.lms.providers.base import FEW_AT_A_TIME
-from po_optimizer.params import EmbeddedParams, LMParams
+from po_optimizer.params.lm import EmbeddedParams, LMParams
 from tests.servers.wire import serving
 from tests.weights import SMALL, needs_weights
 

@@ -9,7 +9,7 @@ import pytest
 
 from po_optimizer.lms import make_lm, use_lm
 from po_optimizer.lms.providers import make_provider
-from po_optimizer.params import LMParams
+from po_optimizer.params.lm import LMParams
 
 KEY = "sk-canary-of-a-cloud"
 TEXT = json.dumps({"answer": "42"})

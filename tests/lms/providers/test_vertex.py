@@ -10,7 +10,7 @@ from po_optimizer.errors import PoOptimizerError, SettingError
 from po_optimizer.lms import LMNotReady, LMUnreachable, make_lm, use_lm
 from po_optimizer.lms.build import lm_of
 from po_optimizer.lms.providers import make_provider
-from po_optimizer.params import LMParams
+from po_optimizer.params.lm import LMParams
 from tests.lms.hostile import chat, hostile
 from tests.servers import google
 

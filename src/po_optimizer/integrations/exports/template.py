@@ -10,7 +10,7 @@ import dspy
 from dspy.adapters.utils import format_field_value
 
 from po_optimizer.errors import ArtifactError
-from po_optimizer.params import Frozen
+from po_optimizer.params.base import Frozen
 
 AdapterName = Literal["chat", "json", "xml"]
 Message = dict[str, str]

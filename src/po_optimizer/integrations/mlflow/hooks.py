@@ -16,7 +16,7 @@ from mlflow.entities.trace_location import MlflowExperimentLocation
 from po_optimizer.integrations.mlflow.tracker import Tracker
 from po_optimizer.lms import use_lm
 from po_optimizer.optimization.report import listening
-from po_optimizer.params import MLflowParams, RoleParams
+from po_optimizer.params.project import MLflowParams, RoleParams
 from po_optimizer.records.checking import to_examples
 from po_optimizer.roles.record import load_record_type
 

@@ -20,7 +20,7 @@ from po_optimizer.api import Optimized, Verdict
 from po_optimizer.errors import SettingError
 from po_optimizer.optimization.report import Ended, Scored, Started, listening
 from po_optimizer.optimization.run_identity import optimization_id
-from po_optimizer.params import MLflowParams
+from po_optimizer.params.project import MLflowParams
 from po_optimizer.persistence import save_program
 
 logger = logging.getLogger(__name__)

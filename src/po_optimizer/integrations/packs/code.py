@@ -9,7 +9,7 @@ import dspy
 
 from po_optimizer.errors import PoOptimizerError, SettingError, needs_extra
 from po_optimizer.optimization.inputs import RunInputs
-from po_optimizer.params import RoleParams
+from po_optimizer.params.project import RoleParams
 from po_optimizer.persistence.codec.values import is_secret
 from po_optimizer.roles.build import (
     check_metric,

@@ -12,7 +12,7 @@ from rich.table import Table
 from po_optimizer.integrations.packs.code import find_code
 from po_optimizer.integrations.packs.sealing import Replayed, pack_run, replay
 from po_optimizer.lms.visible import visible
-from po_optimizer.params import RoleParams
+from po_optimizer.params.project import RoleParams
 from po_optimizer.roles.build import load_metric
 
 _PATH = click.Path(path_type=Path)

@@ -8,7 +8,7 @@ import dspy
 
 from po_optimizer.errors import PoOptimizerError
 from po_optimizer.optimization.report import Scored
-from po_optimizer.params import Frozen
+from po_optimizer.params.base import Frozen
 from po_optimizer.roles.metric import Measure, Metric, output_names
 
 

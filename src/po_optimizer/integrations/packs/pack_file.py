@@ -20,7 +20,7 @@ from po_optimizer.files import write_whole
 from po_optimizer.files.atomic import open_plain
 from po_optimizer.optimization.inputs import RunInputs
 from po_optimizer.optimization.journal import Trial
-from po_optimizer.params import Frozen
+from po_optimizer.params.base import Frozen
 from po_optimizer.persistence import format as fmt
 
 FORMAT = "po_optimizer.run"

@@ -24,7 +24,7 @@ from po_optimizer.optimization.inputs import LMInput, OwnLM, RunInputs
 from po_optimizer.optimization.optimizers import make_optimizer
 from po_optimizer.optimization.report import Event, Scored
 from po_optimizer.optimization.run_identity import run_fingerprint
-from po_optimizer.params import BudgetParams
+from po_optimizer.params.optimize import BudgetParams
 from po_optimizer.persistence import format as fmt
 from po_optimizer.persistence.codec.imports import import_path
 from po_optimizer.persistence.codec.values import Encoder

@@ -13,7 +13,7 @@ from po_optimizer.errors import needs_extra
 from po_optimizer.files import write_whole
 from po_optimizer.integrations.watch.state import WatchedRun, find_runs
 from po_optimizer.optimization.steering import FILE, SteeringRequest, read_request
-from po_optimizer.params import BudgetParams
+from po_optimizer.params.optimize import BudgetParams
 
 with needs_extra("watch", "the live page"):
     from starlette.applications import Starlette

@@ -14,7 +14,7 @@ from pydantic import PositiveFloat, TypeAdapter, ValidationError
 
 from po_optimizer.files.atomic import write_whole
 from po_optimizer.lms.embedded.weights import weights_folder
-from po_optimizer.params import Frozen
+from po_optimizer.params.base import Frozen
 
 logger = getLogger(__name__)
 

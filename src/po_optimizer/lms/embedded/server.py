@@ -22,7 +22,7 @@ from typing import Any
 from po_optimizer.errors import SettingError, needs_extra
 from po_optimizer.lms.embedded.calibration import calibrate, forget_if_unusual
 from po_optimizer.lms.embedded.weights import find_weights
-from po_optimizer.params import EmbeddedParams
+from po_optimizer.params.lm import EmbeddedParams
 
 logger = getLogger(__name__)
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from po_optimizer.errors import SettingError, needs_extra
 from po_optimizer.files.atomic import copy_whole
 from po_optimizer.lms.visible import mask
-from po_optimizer.params import EmbeddedParams
+from po_optimizer.params.lm import EmbeddedParams
 
 logger = getLogger(__name__)
 

@@ -6,7 +6,7 @@ from pkgutil import iter_modules
 
 from po_optimizer.errors import SettingError, listed, nearest
 from po_optimizer.lms.providers.base import Provider
-from po_optimizer.params import LMParams
+from po_optimizer.params.lm import LMParams
 
 __all__ = ["Provider", "make_provider", "provider_class", "provider_names"]
 

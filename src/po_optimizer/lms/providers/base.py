@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from po_optimizer.lms.check import Check
 from po_optimizer.lms.http import AnswerTransport
-from po_optimizer.params import LMParams
+from po_optimizer.params.lm import LMParams
 
 FEW_AT_A_TIME = 4  # of a server that does not say: few that many people use take less
 

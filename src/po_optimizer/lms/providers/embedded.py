@@ -7,7 +7,7 @@ from typing import Any
 from po_optimizer.errors import SettingError
 from po_optimizer.lms.providers.base import Provider
 from po_optimizer.lms.providers.openai import openai_engine
-from po_optimizer.params import DecodingBounds, EmbeddedParams, LMParams
+from po_optimizer.params.lm import DecodingBounds, EmbeddedParams, LMParams
 
 logger = getLogger(__name__)
 

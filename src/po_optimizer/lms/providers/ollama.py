@@ -17,7 +17,7 @@ from po_optimizer.lms.http import get_json
 from po_optimizer.lms.ollama_chat import OllamaTransport
 from po_optimizer.lms.providers.base import Provider, dspy_engine
 from po_optimizer.lms.providers.openai import with_v1
-from po_optimizer.params import LMParams
+from po_optimizer.params.lm import LMParams
 
 _DEFAULT_ADDRESS = "http://127.0.0.1:11434"
 _KEEP_ALIVE = "30m"

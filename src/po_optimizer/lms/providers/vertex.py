@@ -29,7 +29,7 @@ from po_optimizer.errors import SettingError, needs_extra
 from po_optimizer.lms.check import Check, check
 from po_optimizer.lms.http import JSONTransport
 from po_optimizer.lms.providers.base import Provider, dspy_engine
-from po_optimizer.params import LMParams, VertexParams
+from po_optimizer.params.lm import LMParams, VertexParams
 
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 _LOG_IN = "Log in: gcloud auth application-default login; or name a key file."

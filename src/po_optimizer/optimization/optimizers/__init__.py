@@ -14,7 +14,7 @@ from po_optimizer.optimization.optimizers.miprov2 import Miprov2
 from po_optimizer.optimization.optimizers.random_search import (
     BootstrapRandomSearch,
 )
-from po_optimizer.params import OptimizeParams
+from po_optimizer.params.optimize import OptimizeParams
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {
     "miprov2": Miprov2,

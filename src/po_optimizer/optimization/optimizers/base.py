@@ -10,7 +10,8 @@ from po_optimizer.lms.check import Check
 from po_optimizer.optimization.background import Begin, Call
 from po_optimizer.optimization.candidates import CandidateIndex
 from po_optimizer.optimization.job import Job
-from po_optimizer.params import Frozen, OptimizeParams
+from po_optimizer.params.base import Frozen
+from po_optimizer.params.optimize import OptimizeParams
 
 
 class CallRange(Frozen):

@@ -14,7 +14,7 @@ from po_optimizer.optimization.optimizers.base import (
     Search,
     Sizes,
 )
-from po_optimizer.params import GepaParams
+from po_optimizer.params.optimize import GepaParams
 
 _HERE = "optimize.gepa"
 _OF_GEPA = {"acceptance_criterion"}

@@ -28,7 +28,7 @@ from po_optimizer.optimization.optimizers.miprov2_plan import (
     task_calls,
 )
 from po_optimizer.optimization.optimizers.racing import BLOCK, Candidate, RacingEvaluate
-from po_optimizer.params import Miprov2Params
+from po_optimizer.params.optimize import Miprov2Params
 
 _DEMOS_SHOWN = 3
 _PROPOSER_TEXT = 3000

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from po_optimizer.lms.check import Check, check
 from po_optimizer.optimization.optimizers.base import CallRange, Sizes
-from po_optimizer.params import Miprov2Params
+from po_optimizer.params.optimize import Miprov2Params
 
 AUTO = {"light": (6, 100), "medium": (12, 300), "heavy": (18, 1000)}
 """Per mode of `auto`: number of candidates, largest valset; a race needs half of it."""

@@ -13,7 +13,7 @@ from po_optimizer.optimization.optimizers.base import (
     Search,
     Sizes,
 )
-from po_optimizer.params import BootstrapRandomSearchParams
+from po_optimizer.params.optimize import BootstrapRandomSearchParams
 
 _HERE = "optimize.bootstrap_random_search"
 _FIXED_CANDIDATES = 3

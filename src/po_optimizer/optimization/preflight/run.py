@@ -30,7 +30,7 @@ from po_optimizer.optimization.preflight.offline import (
 from po_optimizer.optimization.preflight.probe import Probe, Prober
 from po_optimizer.optimization.quiet import quiet_dspy
 from po_optimizer.optimization.run_identity import optimization_id, run_fingerprint
-from po_optimizer.params import Frozen
+from po_optimizer.params.base import Frozen
 from po_optimizer.roles.metric import RAISED
 
 logger = getLogger(__name__)

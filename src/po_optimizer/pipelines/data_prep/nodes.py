@@ -4,7 +4,7 @@ from logging import getLogger
 from typing import Any
 
 from po_optimizer.errors import SettingError
-from po_optimizer.params import DataPrepParams, RoleParams
+from po_optimizer.params.project import DataPrepParams, RoleParams
 from po_optimizer.records.checking import CheckedRecords, check_records
 from po_optimizer.records.reading import Table, read_table
 from po_optimizer.records.splits import split_records

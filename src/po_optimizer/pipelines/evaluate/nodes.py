@@ -18,7 +18,8 @@ from po_optimizer.evaluation.promotion import Champion, Promotion, check_fail_be
 from po_optimizer.evaluation.score_report import Origin, RunUsage, ScoreReport
 from po_optimizer.lms import MeteredLM
 from po_optimizer.lms.usage import Usage
-from po_optimizer.params import EvaluateParams, PromotionParams, RoleParams
+from po_optimizer.params.evaluate import EvaluateParams, PromotionParams
+from po_optimizer.params.project import RoleParams
 from po_optimizer.persistence import extract_program_components, get_provenance
 from po_optimizer.persistence.prompts import prompt_hashes
 from po_optimizer.records.checking import iter_examples, iter_groups

@@ -5,7 +5,7 @@ from typing import Any
 
 from po_optimizer.evaluation.metric_check import metric_report as check_up
 from po_optimizer.lms import MeteredLM, StopRun, use_lm
-from po_optimizer.params import DataPrepParams, RoleParams
+from po_optimizer.params.project import DataPrepParams, RoleParams
 from po_optimizer.records.checking import to_examples
 from po_optimizer.reporting.figures import metric_figure
 from po_optimizer.roles.build import load_metric, make_program

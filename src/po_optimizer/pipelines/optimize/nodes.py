@@ -18,12 +18,9 @@ from po_optimizer.optimization import (
     with_headroom,
 )
 from po_optimizer.optimization.forecast import seconds_per_call
-from po_optimizer.params import (
-    EvaluateParams,
-    OptimizeParams,
-    PromotionParams,
-    RoleParams,
-)
+from po_optimizer.params.evaluate import EvaluateParams, PromotionParams
+from po_optimizer.params.optimize import OptimizeParams
+from po_optimizer.params.project import RoleParams
 from po_optimizer.records.checking import to_examples
 from po_optimizer.roles.build import load_metric, make_program
 from po_optimizer.roles.record import load_record_type

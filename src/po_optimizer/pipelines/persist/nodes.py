@@ -5,7 +5,7 @@ from typing import Any
 import dspy
 
 from po_optimizer.optimization import OptimizationReport
-from po_optimizer.params import RoleParams
+from po_optimizer.params.project import RoleParams
 from po_optimizer.persistence import attach_provenance
 
 

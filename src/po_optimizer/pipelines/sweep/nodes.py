@@ -5,7 +5,7 @@ from typing import Any
 from kedro.framework.context import KedroContext
 
 from po_optimizer.errors import needs_extra
-from po_optimizer.params import SweepParams
+from po_optimizer.params.project import SweepParams
 
 
 def run_configurations(sweep: SweepParams, context: KedroContext) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Node, Pipeline
 
 from po_optimizer.datasets import DSPyProgramDataset, LMDataset, WholeJSONDataset
-from po_optimizer.errors import ExecutionStopError, InterruptedRunError, SettingError
+from po_optimizer.errors import ExecutionStopError, InterruptedRunError
 from po_optimizer.hooks import InterruptHooks, RunHooks
 from po_optimizer.lms import stop_requested
 from po_optimizer.roles.build import make_program
@@ -149,13 +149,3 @@ def test_entries_of_others_are_not_made(tmp_path):
     catalog = DataCatalog.from_config({"optimized_program": entry})
     RunHooks().after_catalog_created(catalog, {"parameters": PARAMETERS}, "run-1")
     assert "optimized_program" in str(catalog._lazy_datasets)
-
-
-def test_results_of_the_layout_before_roles_are_not_overlooked(tmp_path):
-    """The error has the command that moves them; what was moved is used."""
-    earlier, path = tmp_path / "data/m", tmp_path / "data/product_owner/m/trials.json"
-    earlier.mkdir(parents=True)
-    with pytest.raises(SettingError, match=f"mv {earlier} {path.parent.parent}"):
-        created(trials=WholeJSONDataset(filepath=str(path)))
-    path.parent.mkdir(parents=True)
-    created(trials=WholeJSONDataset(filepath=str(path)))

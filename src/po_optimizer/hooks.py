@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import dspy
@@ -22,7 +21,7 @@ from po_optimizer.console.logs import escape_logs, tolerate_log_failure, use_con
 from po_optimizer.console.next_step import Invocation
 from po_optimizer.console.summary import show_summary, warn_of_kept_outputs
 from po_optimizer.datasets import DSPyProgramDataset, LMDataset
-from po_optimizer.errors import ExecutionStopError, SettingError
+from po_optimizer.errors import ExecutionStopError
 from po_optimizer.lms import (
     Interrupted,
     orderly_interrupt,
@@ -78,7 +77,6 @@ _STORED = ("candidate_program", "optimized_program")
 _STORE_SECONDS = 5.0  # usually
 _REPORT = "optimization_report"
 _SWEEP_REPORT = "sweep_report"
-PRODUCT_OWNER = "product_owner"  # the role of all results that lie in no role's folder
 
 
 def _make_donor(role: RoleParams, catalog: CatalogProtocol[Any, Any]) -> dspy.Module:
@@ -117,14 +115,10 @@ class RunHooks:
 
         The program of the role is trusted, being run: a new one gives a stored program
         what no document holds.
-
-        Raises:
-            SettingError: Results lie where earlier versions wrote them.
         """
         chosen = parameters["parameters"]
         # Kedro hands over what it validated already: a model, or the raw mapping
         role = RoleParams.model_validate(chosen.get("role") or {})
-        _check_layout(catalog, role.name)
         run_id = f"{save_version} {chosen.get('sweep_folder', '')}".strip()
         if self._context is not None:
             catalog["context"] = MemoryDataset(self._context, copy_mode="assign")
@@ -225,24 +219,6 @@ def _ended_early(reason: str) -> ExecutionStopError:
         "is stored as candidate_program: "
         "kedro run --from-nodes=persist.release_program_node releases it."
     )
-
-
-def _check_layout(catalog: CatalogProtocol[Any, Any], role: str) -> None:
-    """Results of versions that had no folder for a role are moved, not overlooked.
-
-    Raises:
-        SettingError: An LM's folder lies where earlier versions put it.
-    """
-    for entry in ("trials", "baseline_predictions", "score_report"):
-        dataset = _own_dataset(catalog, entry)
-        folder = Path(str(getattr(dataset, "_filepath", ""))).parent
-        earlier = folder.parent.parent / folder.name
-        if role != PRODUCT_OWNER or folder.parent.name != role or folder.is_dir():
-            continue
-        if earlier.is_dir():
-            problem = f"{earlier} is of a version before roles had folders"
-            move = f"mkdir -p {folder.parent} && mv {earlier} {folder.parent}"
-            raise SettingError("role", role, problem, f"Move it, or remove it: {move}")
 
 
 def _own_dataset(catalog: Any, entry: str) -> Any:

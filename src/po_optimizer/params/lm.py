@@ -73,9 +73,7 @@ class LMParams(Params):
     num_retries: Count = 3  # further attempts when a call fails
     num_threads: Count = 0  # LM calls at a time; 0: what the server can
     seconds_per_example: PositiveFloat = 25.0  # the forecast's first guess
-    extra: dict[str, JsonValue] = Field(
-        default_factory=dict
-    )  # sent with each request as it is
+    extra: dict[str, JsonValue] = Field({})  # sent with each request as it is
     price: PriceParams | None = None
     bounds: DecodingBounds | None = None
     embedded: EmbeddedParams | None = None

@@ -32,18 +32,14 @@ class RoleParams(Params):
     # its file is conf/base/roles/<name>.yml or roles/<name>/role.yml
     name: RoleName = "product_owner"  # names its folders and its file
     program: str = ""  # dspy.Module class, a function that makes one, or a program
-    program_args: dict[str, Any] = Field(default_factory=dict)  # its arguments
+    program_args: dict[str, Any] = Field({})  # its arguments
     metric: str = ""  # function that scores an answer, 0 to 1
-    metric_args: dict[str, Any] = Field(default_factory=dict)  # its further arguments
+    metric_args: dict[str, Any] = Field({})  # its further arguments
     metric_reads: Literal["values", "yaml"] = "values"  # yaml: documents are text
     record: str = ""  # pydantic class of a record; "": any columns
-    inputs: list[str] = Field(
-        default_factory=list
-    )  # columns that are inputs; []: what forward takes
-    outputs: list[str] = Field(default_factory=list)  # columns that no record may lack
-    stratum: list[str] = Field(
-        default_factory=list
-    )  # fields that splits are balanced and results told over
+    inputs: list[str] = Field([])  # columns that are inputs; []: what forward takes
+    outputs: list[str] = Field([])  # columns that no record may lack
+    stratum: list[str] = Field([])  # fields that splits are balanced over
     group: str | None = None  # column; records of one value share a split
     integration: str | None = None  # its own last stage; null: predict
 
@@ -131,7 +127,7 @@ class SweepConfiguration(Params):
 class SweepParams(Params):
     """The configurations of a sweep, and the Dask workers that run them."""
 
-    configurations: list[SweepConfiguration] = Field(default_factory=list)
+    configurations: list[SweepConfiguration] = Field([])
     workers: PositiveInt = 1  # processes on this machine
     scheduler: str | None = None  # a Dask cluster, tcp://host:8786
 

@@ -4,6 +4,7 @@ Kedro's convention for packaged projects is kept: `po-optimizer --env=ollama` ru
 pipelines, `main(["--env", "ollama"])` does it from a scheduler.
 """
 
+import gc
 import importlib
 import os
 import sys
@@ -82,7 +83,11 @@ class _Commands(click.Group):
         module, _, name = COMMANDS[cmd_name][0].partition(":")
         if module == "po_optimizer.cli":
             _configure_project()
-        command: click.Command = getattr(importlib.import_module(module), name)
+        gc.disable()  # what imports make stays: searching it takes time
+        try:
+            command: click.Command = getattr(importlib.import_module(module), name)
+        finally:
+            gc.enable()
         return command
 
     def invoke(self, ctx: click.Context) -> object:

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from po_optimizer.evaluation.estimates import Origin
 from po_optimizer.evaluation.promotion import decide
 from po_optimizer.evaluation.ranking import FinishedRun, rank
-from po_optimizer.evaluation.score_report import Origin
 from po_optimizer.params.evaluate import PromotionParams
 from tests.evaluation.scripted import report
 

@@ -12,7 +12,8 @@ from po_optimizer import save_program
 from po_optimizer.evaluation.predictions import PredictionRecord
 from po_optimizer.integrations.watch.server import Watch
 from po_optimizer.integrations.watch.state import find_runs
-from po_optimizer.lms import CallRow, Ledger
+from po_optimizer.lms import CallRow, Ledger, MeanUsage
+from po_optimizer.optimization import Forecast
 from po_optimizer.optimization.journal import (
     BEST_ANSWERS,
     Journal,
@@ -20,6 +21,7 @@ from po_optimizer.optimization.journal import (
     open_journal,
     sole_run,
 )
+from po_optimizer.optimization.optimizers import CallRange
 from po_optimizer.optimization.run_identity import optimization_id
 from po_optimizer.optimization.steering import read_request
 
@@ -48,9 +50,22 @@ def data(tmp_path) -> Path:
     workspace.mkdir(parents=True)
     journal: Journal = open_journal(workspace / "trials.jsonl", FINGERPRINT, "stop")
     journal.add(TRIAL)
-    (models / "forecast.json").write_text(
-        json.dumps({"trials": 3, "task": {"upper": 12}, "prompt": {"upper": 5}})
+    rate = MeanUsage(basis="setting", n=0, seconds=1.0, tokens=None, cost_usd=None)
+    forecast = Forecast(
+        optimizer="miprov2",
+        task=CallRange(lower=4, upper=12),
+        prompt=CallRange(lower=5, upper=5),
+        preflight=2,
+        trials=3,
+        task_rate=rate,
+        prompt_rate=rate,
+        num_threads=1,
+        tokens=None,
+        seconds=17.0,
+        cost_usd=None,
+        over_budget=[],
     )
+    (models / "forecast.json").write_text(forecast.model_dump_json())
     program = dspy.Predict(dspy.Signature("q -> a", "Be <b>brief</b>."))
     best = workspace / "best_program_so_far.json"
     save_program(program, best, dill="off", verify="off")
@@ -85,7 +100,7 @@ def test_run_is_described_by_journal_and_ledger(data):
     assert [trial["score"] for trial in shown["trials"]] == [0.5]
     assert (shown["spent"]["paid"], shown["spent"]["tokens"]) == (1, 8)
     assert shown["spent"]["cost_usd"] is None
-    assert (shown["expected_calls"], shown["seconds_left"]) == (17, 4.0)
+    assert (shown["expected_calls"], shown["seconds_left"]) == (19, 4.0)
     assert shown["prompts"] == [
         {"path": "self", "instructions": "Be <b>brief</b>.", "n_demos": 0}
     ]

@@ -22,11 +22,11 @@ from po_optimizer.api.arguments import (
 )
 from po_optimizer.console.live import watch
 from po_optimizer.errors import needs_extra
-from po_optimizer.evaluation.estimates import Estimate
+from po_optimizer.evaluation.estimates import Estimate, Origin
 from po_optimizer.evaluation.judge import judge_programs
 from po_optimizer.evaluation.predict import predict_all
 from po_optimizer.evaluation.predictions import json_ready
-from po_optimizer.evaluation.score_report import Origin, RunUsage, ScoreReport
+from po_optimizer.evaluation.score_report import RunUsage, ScoreReport
 from po_optimizer.files import write_whole
 from po_optimizer.lms import orderly_interrupt, stop_lms_in_use
 from po_optimizer.optimization import read_journal

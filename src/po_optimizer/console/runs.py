@@ -1,6 +1,5 @@
 """`po-optimizer runs`: what was run, side by side, promoted, pruned."""
 
-import webbrowser
 from pathlib import Path
 
 import click
@@ -97,6 +96,8 @@ def prune(reporting: Path, keep: int) -> None:
 @click.option("--reporting", type=click.Path(path_type=Path), default=REPORTING)
 def open_report(run: str, reporting: Path) -> None:
     """Open the last report, or a RUN's, in the browser; its path is printed."""
+    import webbrowser  # noqa: PLC0415 -- `runs` is shown at once
+
     folders = [find_run(reporting, run).folder] if run else [reporting]
     pages = [page for folder in folders for page in folder.rglob("report.html")]
     if not pages:

@@ -7,7 +7,7 @@ import math
 from statistics import NormalDist
 from typing import Literal
 
-from po_optimizer.evaluation.predictions import Result
+from po_optimizer.params.base import Result
 
 _RULE_OF_THREE = 3.0
 
@@ -74,6 +74,20 @@ class PairedTest(Result):
 
     p_value: float
     method: Literal["exact", "permutation"]
+
+
+class Origin(Result):
+    """What a report was measured with; two reports compare only if it is the same.
+
+    Attributes:
+        testset: sha256 over the testset's records in their order.
+        metric: Import path and arguments.
+        program: Import path of the program's class.
+    """
+
+    testset: str
+    metric: str
+    program: str
 
 
 def answers_to_pay(alpha: float) -> float:

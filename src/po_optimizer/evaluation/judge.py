@@ -6,16 +6,12 @@ from typing import Any
 
 import dspy
 
+from po_optimizer.evaluation.estimates import Origin
 from po_optimizer.evaluation.paired_scores import score_pairs
 from po_optimizer.evaluation.predict import score_references
 from po_optimizer.evaluation.predictions import PredictionRecord
 from po_optimizer.evaluation.promotion import Promotion, decide
-from po_optimizer.evaluation.score_report import (
-    Origin,
-    RunUsage,
-    ScoreReport,
-    Selection,
-)
+from po_optimizer.evaluation.score_report import RunUsage, ScoreReport, Selection
 from po_optimizer.evaluation.wear import JudgedPrograms
 from po_optimizer.params.evaluate import PromotionParams
 from po_optimizer.persistence.prompts import prompt_hashes

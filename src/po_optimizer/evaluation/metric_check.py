@@ -15,7 +15,7 @@ from po_optimizer.evaluation.corruptions import (
     adversaries,
     output_types,
 )
-from po_optimizer.evaluation.predictions import Result
+from po_optimizer.params.base import Result
 from po_optimizer.roles.metric import Metric, call_metric
 from po_optimizer.roles.score import Score
 

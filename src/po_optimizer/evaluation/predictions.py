@@ -4,19 +4,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import fmean
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import Field, JsonValue
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
-from po_optimizer.params.base import Fraction
+from po_optimizer.params.base import Fraction, Result
 
 Status = Literal["ok", "failed", "unscored"]
 Which = Literal["baseline", "optimized", "champion", "reference"]
-
-
-class Result(BaseModel):
-    """Base of all result models: frozen, unknown keys refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class PredictionRecord(Result):

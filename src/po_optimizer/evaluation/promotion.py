@@ -1,9 +1,8 @@
-"""What follows from a score report: promotion, the champion, and bounds for CI."""
+"""What follows from a score report: promotion, and bounds for CI."""
 
 from typing import Literal
 
 from po_optimizer.errors import BelowBoundError
-from po_optimizer.evaluation.predictions import Result
 from po_optimizer.evaluation.reasons import (
     Decision,
     Evidence,
@@ -12,6 +11,7 @@ from po_optimizer.evaluation.reasons import (
     remarks,
 )
 from po_optimizer.evaluation.score_report import ScoreReport
+from po_optimizer.params.base import Result
 from po_optimizer.params.evaluate import (
     FailAbove,
     FailBelow,
@@ -39,37 +39,6 @@ class Promotion(Result):
     evidence: Evidence
     override: PromotionOverride | None = None
     program: dict[str, str] | None = None
-
-
-class Champion(Result):
-    """What `champion.json` holds: the promoted program of an LM.
-
-    Attributes:
-        program: Its fingerprint, per predictor; None: none is promoted, and the
-            baseline runs.
-        run: The run that promoted it; "": not known.
-        reason: Why, in a sentence.
-    """
-
-    format_version: Literal[1] = 1
-    program: dict[str, str] | None = None
-    run: str = ""
-    reason: str = ""
-
-    def after(self, promotion: Promotion, run: str) -> "Champion":
-        """The champion after this decision.
-
-        A promoted program stays until another one is promoted, or a person decides
-        against it (`promotion.override`).
-        """
-        own = promotion.program is not None and promotion.program == self.program
-        reason = next(iter(promotion.reasons), "")
-        if promotion.decision == "promote" and not own:
-            return Champion(program=promotion.program, run=run, reason=reason)
-        by_hand = promotion.override is not None
-        if own and by_hand and promotion.decision == "keep_baseline":
-            return Champion(run=run, reason=reason)
-        return self
 
 
 def decide(report: ScoreReport, params: PromotionParams) -> Promotion:

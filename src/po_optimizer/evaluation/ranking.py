@@ -14,12 +14,12 @@ import numpy as np
 from pydantic import Field
 
 from po_optimizer.evaluation.estimates import Estimate, answers_to_pay
-from po_optimizer.evaluation.predictions import Result
 from po_optimizer.evaluation.reasons import Decision
 from po_optimizer.evaluation.score_report import ScoreReport
 from po_optimizer.evaluation.sign_flips import noise_floor, pairwise_tests
 from po_optimizer.evaluation.statistics import value_range
 from po_optimizer.lms.usage import MeanUsage, Usage
+from po_optimizer.params.base import Result
 from po_optimizer.params.evaluate import PromotionParams
 
 

@@ -10,8 +10,8 @@ from po_optimizer.evaluation.estimates import (
     answers_to_pay,
     examples_needed,
 )
-from po_optimizer.evaluation.predictions import Result
 from po_optimizer.evaluation.score_report import ScoreReport
+from po_optimizer.params.base import Result
 
 Condition = Literal["interval", "test", "losses"]
 Decision = Literal[

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from po_optimizer.evaluation.estimates import Estimate, Interval, PairedTest
-from po_optimizer.evaluation.predictions import Result, Which
+from po_optimizer.evaluation.estimates import Estimate, Interval, Origin, PairedTest
+from po_optimizer.evaluation.predictions import Which
 from po_optimizer.evaluation.wear import Judgement
 from po_optimizer.lms.usage import Usage
+from po_optimizer.params.base import Result
 
 if TYPE_CHECKING:
     from po_optimizer.lms.lm import MeteredLM
@@ -120,20 +121,6 @@ class Selection(Result):
     n_minibatch: int = 0
     baseline_score: float | None = None
     best_score: float | None = None
-
-
-class Origin(Result):
-    """What a report was measured with; two reports compare only if it is the same.
-
-    Attributes:
-        testset: sha256 over the testset's records in their order.
-        metric: Import path and arguments.
-        program: Import path of the program's class.
-    """
-
-    testset: str
-    metric: str
-    program: str
 
 
 class ScoreReport(Result):

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pydantic import ConfigDict, Field, ValidationError
 
-from po_optimizer.evaluation.predictions import Result
+from po_optimizer.params.base import Result
 from po_optimizer.params.evaluate import PromotionParams
 
 

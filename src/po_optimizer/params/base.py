@@ -1,4 +1,4 @@
-"""What all models of parameters have in common."""
+"""What all models of parameters, and of results, have in common."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar
@@ -15,15 +15,19 @@ Count = Annotated[int, Field(ge=0)]
 
 
 class Frozen(BaseModel):
-    """Base of results: read-only."""
+    """Base of all models: read-only."""
 
     model_config = ConfigDict(frozen=True)
 
 
-class Params(BaseModel):
-    """Base of all parameter models: frozen, unknown keys refused."""
+class Result(Frozen):
+    """Base of results that are stored: unknown keys are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid")
+
+
+class Params(Result):
+    """Base of all parameter models: an unknown key is told with the one meant."""
 
     @model_validator(mode="before")
     @classmethod

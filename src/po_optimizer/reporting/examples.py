@@ -6,7 +6,8 @@ from heapq import nlargest, nsmallest
 from pydantic import JsonValue
 
 from po_optimizer.evaluation.paired_scores import side_by_side
-from po_optimizer.evaluation.predictions import PredictionRecord, Result
+from po_optimizer.evaluation.predictions import PredictionRecord
+from po_optimizer.params.base import Result
 
 LOSSES, GAINS, NOT_OK = 80, 60, 60
 MOST_SHOWN = LOSSES + GAINS + NOT_OK  # a page of more is slow to open

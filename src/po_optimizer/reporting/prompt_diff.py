@@ -15,8 +15,9 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from po_optimizer.evaluation.predictions import Result, json_ready
+from po_optimizer.evaluation.predictions import json_ready
 from po_optimizer.lms.visible import visible
+from po_optimizer.params.base import Result
 
 _SHOWN = 70  # characters of a text
 ALIKE = 0.5  # below it a word-by-word diff is confetti: both texts are shown whole

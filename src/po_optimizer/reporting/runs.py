@@ -3,18 +3,21 @@
 import shutil
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ValidationError
+from pydantic_core import from_json
 
 from po_optimizer.errors import PoOptimizerError, SettingError, listed
-from po_optimizer.evaluation.estimates import Estimate
-from po_optimizer.evaluation.predictions import Result
-from po_optimizer.evaluation.promotion import Champion, Promotion
-from po_optimizer.evaluation.score_report import Origin, RunUsage, ScoreReport
+from po_optimizer.evaluation.estimates import Estimate, Origin
 from po_optimizer.files import write_whole
 from po_optimizer.lms.usage import Usage
+from po_optimizer.params.base import Result
 from po_optimizer.persistence.format import CHAMPION
+
+if TYPE_CHECKING:  # a list of runs is shown at once
+    from po_optimizer.evaluation.promotion import Promotion
+    from po_optimizer.evaluation.score_report import RunUsage, ScoreReport
 
 RUNS, SUMMARY = "runs", "run.json"
 BASELINE = "baseline"
@@ -54,9 +57,9 @@ class RunSummary(Result):
     @classmethod
     def of(
         cls,
-        report: ScoreReport,
-        promotion: Promotion,
-        usage: RunUsage,
+        report: "ScoreReport",
+        promotion: "Promotion",
+        usage: "RunUsage",
         provenance: dict[str, Any],
         spent: Usage,
     ) -> "RunSummary":
@@ -85,6 +88,37 @@ class RunSummary(Result):
             origin=report.origin,
             usage=sum(judging, spent),
         )
+
+
+class Champion(Result):
+    """What `champion.json` holds: the promoted program of an LM.
+
+    Attributes:
+        program: Its fingerprint, per predictor; None: none is promoted, and the
+            baseline runs.
+        run: The run that promoted it; "": not known.
+        reason: Why, in a sentence.
+    """
+
+    format_version: Literal[1] = 1
+    program: dict[str, str] | None = None
+    run: str = ""
+    reason: str = ""
+
+    def after(self, promotion: "Promotion", run: str) -> "Champion":
+        """The champion after this decision.
+
+        A promoted program stays until another one is promoted, or a person decides
+        against it (`promotion.override`).
+        """
+        own = promotion.program is not None and promotion.program == self.program
+        reason = next(iter(promotion.reasons), "")
+        if promotion.decision == "promote" and not own:
+            return Champion(program=promotion.program, run=run, reason=reason)
+        by_hand = promotion.override is not None
+        if own and by_hand and promotion.decision == "keep_baseline":
+            return Champion(run=run, reason=reason)
+        return self
 
 
 class KeptRun:
@@ -166,10 +200,8 @@ def promote_run(kept: KeptRun, *, by: str | None = None) -> Champion:
         PoOptimizerError: It was not promoted, or judged on other examples.
     """
     summary = kept.summary
-    last = ScoreReport.model_validate_json(
-        (kept.reporting / "score_report.json").read_bytes()
-    )
-    if by is None and summary.origin != last.origin:
+    last = from_json((kept.reporting / "score_report.json").read_bytes())["origin"]
+    if by is None and summary.origin != (last and Origin.model_validate(last)):
         raise PoOptimizerError(
             f"the run {summary.run} was judged on another testset or by another metric "
             "than the last one, so its scores do not compare. Judge its program again: "

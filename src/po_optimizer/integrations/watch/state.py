@@ -17,6 +17,7 @@ from po_optimizer.errors import PoOptimizerError
 from po_optimizer.evaluation.predictions import PredictionRecord
 from po_optimizer.lms.ledger import Ledger
 from po_optimizer.lms.usage import Usage
+from po_optimizer.optimization.forecast import Forecast
 from po_optimizer.optimization.journal import BEST_ANSWERS, Trial, read_journal
 from po_optimizer.optimization.run_identity import optimization_id
 from po_optimizer.optimization.steering import read_request
@@ -52,6 +53,7 @@ class WatchedRun:
         """What the page shows, JSON-ready."""
         trials = read_journal(self.workspace / _JOURNAL)
         forecast, spent = self._forecast(), self._spent()
+        planned = forecast.trials if forecast else None
         request = read_request(self.workspace)
         return {
             "id": self.id,
@@ -62,10 +64,10 @@ class WatchedRun:
             "stopping": request.stop,
             "budget": request.budget.model_dump() if request.budget else None,
             "trials": [trial.model_dump(mode="json") for trial in trials],
-            "planned": forecast.get("trials"),
+            "planned": planned,
             "spent": {**spent.model_dump(), "tokens": spent.tokens},
-            "expected_calls": self._most_calls(forecast),
-            "seconds_left": _seconds_left(trials, forecast.get("trials")),
+            "expected_calls": forecast.calls.upper if forecast else None,
+            "seconds_left": _seconds_left(trials, planned),
             "prompts": self._prompts(),
             "worst": self._worst(),
         }
@@ -84,20 +86,13 @@ class WatchedRun:
             return False
         return False
 
-    def _forecast(self) -> dict[str, Any]:
+    def _forecast(self) -> Forecast | None:
         """In a project it lies beside the workspace, of Python's `optimize` in it."""
         for folder in (self.workspace, self.workspace.parent):
             with suppress(OSError, ValueError):
-                forecast: dict[str, Any] = json.loads(
-                    (folder / "forecast.json").read_bytes()
-                )
-                return forecast
-        return {}
-
-    def _most_calls(self, forecast: dict[str, Any]) -> int | None:
-        parts = [(forecast.get(name) or {}).get("upper") for name in ("task", "prompt")]
-        known = [part for part in parts if part is not None]
-        return sum(known) if known else None
+                text = (folder / "forecast.json").read_bytes()
+                return Forecast.model_validate_json(text)
+        return None
 
     def _spent(self) -> Usage:
         usages = (

@@ -11,11 +11,12 @@ import dspy
 from po_optimizer.console.live import watch
 from po_optimizer.datasets.record_stream import RecordStream
 from po_optimizer.errors import PoOptimizerError
+from po_optimizer.evaluation.estimates import Origin
 from po_optimizer.evaluation.judge import judge_programs
 from po_optimizer.evaluation.predict import predict_all
 from po_optimizer.evaluation.predictions import Predictions, Which
-from po_optimizer.evaluation.promotion import Champion, Promotion, check_fail_below
-from po_optimizer.evaluation.score_report import Origin, RunUsage, ScoreReport
+from po_optimizer.evaluation.promotion import Promotion, check_fail_below
+from po_optimizer.evaluation.score_report import RunUsage, ScoreReport
 from po_optimizer.lms import MeteredLM
 from po_optimizer.lms.usage import Usage
 from po_optimizer.params.evaluate import EvaluateParams, PromotionParams
@@ -32,7 +33,7 @@ from po_optimizer.reporting.prompt_diff import (
     prompt_changes,
     prompt_diff_html,
 )
-from po_optimizer.reporting.runs import RunSummary
+from po_optimizer.reporting.runs import Champion, RunSummary
 from po_optimizer.roles.build import load_metric, make_program
 from po_optimizer.roles.record import load_record_type
 

@@ -47,11 +47,11 @@ class Desk(dspy.Module):
     """Two predictors, a list, and code between them."""
 
     def __init__(self) -> None:
-        self.plan = dspy.ChainOfThought(
+        self.generate = dspy.ChainOfThought(
             "text: str, n: int, sure: bool -> query: list[str]"
         )
-        self.steps = [dspy.Predict(Order)]
-        self.plan.predict.demos = [
+        self.steps = [dspy.Predict(Order, temperature=0.5, stop=["##"])]
+        self.generate.predict.demos = [
             dspy.Example(text="t", n=3, sure=True, reasoning="as {", query=["a{{x}}"]),
             dspy.Example(text="no query {\r\n", n=1, reasoning="{{ text }}"),
         ]
@@ -69,7 +69,7 @@ class Desk(dspy.Module):
 
     def forward(self, text: str) -> dspy.Prediction:
         """Calls one after the other."""
-        plan = self.plan(text=text, n=1, sure=False)
+        plan = self.generate(text=text, n=1, sure=False)
         return self.steps[0](question=text, context=plan.query, item=None)
 
 

@@ -1,6 +1,7 @@
 """`po-optimizer export`: what is written is what DSPy sends, or a sentence why not."""
 
 import json
+import re
 
 import dspy
 import jinja2
@@ -17,7 +18,7 @@ from po_optimizer.integrations.exports.template import (
     sent_by_dspy,
     text_of,
 )
-from tests.integrations.exported import ADAPTERS, Desk, Order, exported, stored
+from tests.integrations.exported import ADAPTERS, Desk, Item, Order, exported, stored
 
 
 @pytest.fixture(scope="module")
@@ -41,17 +42,19 @@ def test_every_target_renders_what_dspy_sends(document, target, adapter):
     _, output = exported(document, target, adapter)
     assert output.count("20 of 20 inputs render as DSPy's") == 2
     assert "not exported: the code of tests.integrations.exported:Desk" in output
+    lost = "not exported: the settings of steps_0: {'temperature': 0.5" in output
+    assert lost is (target in ("jinja", "mlflow-prompt"))
 
 
 def test_messages_are_read_without_a_library(document):
     """A content is a list: a text stands for itself, a mapping for an input."""
     folder, _ = exported(document, "messages", "chat")
-    template = json.loads((folder / "plan.json").read_text("utf-8"))
+    template = json.loads((folder / "generate.json").read_text("utf-8"))
     inputs = {"text": "{{ n }}", "n": "1", "sure": "False"}
     last = template["messages"][-1]["content"]
     text = "".join(p if isinstance(p, str) else inputs[p["input"]] for p in last)
     values = {"text": "{{ n }}", "n": 1, "sure": False}
-    assert text == sent_by_dspy(Desk().plan.predict, "chat", values)[-1]["content"]
+    assert text == sent_by_dspy(Desk().generate.predict, "chat", values)[-1]["content"]
 
 
 def test_jinja_needs_no_setting(document):
@@ -72,7 +75,7 @@ def test_state_is_dspys_own(document):
     """Another process's program of the class has the same prompts after `load`."""
     folder, output = exported(document, "dspy", "json")
     program, blank = Desk(), Desk()
-    blank.steps[0].demos = blank.plan.predict.demos = []
+    blank.steps[0].demos = blank.generate.predict.demos = []
     blank.load(str(folder / "state.json"))
     for predictor, loaded in zip(program.predictors(), blank.predictors(), strict=True):
         inputs = probe_inputs(predictor)[-1]
@@ -84,9 +87,38 @@ def test_state_is_dspys_own(document):
 def test_state_names_what_dspy_leaves_out(tmp_path):
     """A frozen module's predictors are not in DSPy's state."""
     program = Desk()
-    program.plan._compiled = True
+    program.generate._compiled = True
     _, output = exported(stored(tmp_path, program), "dspy", "json")
-    assert "not exported: plan, in a frozen module" in output
+    assert "not exported: generate, in a frozen module" in output
+
+
+def test_an_lm_of_a_predictor_stays_behind(tmp_path):
+    """It is named, not written: addresses and keys are no part of an export."""
+    program = Desk()
+    program.steps[0].lm = dspy.LM("openai/x", api_key="k-1", api_base="http://host")
+    folder, output = exported(stored(tmp_path, program), "dspy", "json")
+    assert "not exported: the LM that steps_0 holds" in output
+    Desk().load(str(folder / "state.json"))
+
+
+def test_settings_that_are_no_data_are_named(tmp_path):
+    """So is what DSPy tells apart its own answers by."""
+    program = dspy.Predict("question -> answer", response_format=Item, rollout_id=3)
+    folder, output = exported(stored(tmp_path, program), "inspect", "json")
+    assert "not exported: settings of predict: response_format, rollout_id" in output
+    assert json.loads((folder / "predict.json").read_text("utf-8"))["config"] == {}
+
+
+def test_names_of_inputs_and_predictors_are_free(tmp_path):
+    """Also those that a file of the export uses itself, or that differ by case."""
+    program = dspy.Module()
+    program.task, program.Task = (dspy.Predict("inputs -> answer") for _ in range(2))
+    path = stored(tmp_path, program)
+    for target in ("jinja", "promptfoo", "inspect"):
+        folder, output = exported(path, target, "chat")
+        assert output.count("20 of 20 inputs") == 2
+    names = re.findall(r"^def (\w+)", (folder / "tasks.py").read_text(), re.MULTILINE)
+    assert names == ["message", "make_task", "predictor_task", "predictor_Task_"]
 
 
 @pytest.mark.parametrize(
@@ -142,7 +174,7 @@ def test_inputs_of_a_table_become_tests(document, tmp_path):
     table = tmp_path / "rows.csv"
     table.write_text("text,n,sure\nfirst,1,True\nsecond,2,False\n")
     folder, _ = exported(document, "promptfoo", "json", "--inputs", str(table))
-    config = json.loads((folder / "plan.promptfooconfig.json").read_text("utf-8"))
+    config = json.loads((folder / "generate.promptfooconfig.json").read_text("utf-8"))
     assert [t["vars"]["inputs"]["text"] for t in config["tests"]] == ["first", "second"]
     table.write_text("other\n1\n")
     arguments = [str(document), "--to", "promptfoo", "--inputs", str(table)]

@@ -28,7 +28,7 @@ def tool(path: Path) -> str:
 
 
 def asked_by(command: list[str], folder: Path, **variables: str) -> list[object]:
-    """The messages of every request that a command made."""
+    """The messages of every request that a command made, with the settings of Desk."""
     bodies: list[dict[str, object]] = []
     own = {name: v for name, v in os.environ.items() if name != "PYTHONPATH"}
     with answering(lambda _: "ok", model="gpt-4o-mini", bodies=bodies) as url:
@@ -42,6 +42,7 @@ def asked_by(command: list[str], folder: Path, **variables: str) -> list[object]
             check=False,
         )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    assert {(b["temperature"], *b["stop"]) for b in bodies} == {(0.5, "##")}
     return [body["messages"] for body in bodies]
 
 

@@ -101,6 +101,104 @@ def test_only_what_a_person_approves_is_a_reference(tmp_path):
     assert csv.DictReader(table.open()).fieldnames == list(rows[0])
 
 
+def test_later_traces_come_into_the_same_table(tmp_path):
+    """What was approved stays, also if the same inputs have another trace now."""
+    imported(tmp_path, LANGFUSE, "langfuse")
+    table = tmp_path / "r.csv"
+    lines = table.read_text().splitlines()
+    table.write_text("\n".join([lines[0], "yes" + lines[1], *lines[2:]]))
+    later = [
+        {"id": "t9", "input": {"question": "Q1"}, "output": "another"},
+        {"id": "t9", "input": {"question": "Q4"}, "output": "\ud800"},
+    ]
+    text = json.dumps([*later, *json.loads(LANGFUSE)])
+    records, _ = imported(tmp_path, text, "langfuse")
+    assert [(r["question"], r["answer"]) for r in records] == [
+        *(("Q1", "A1"), ("Q4", None), ("Q3", None))
+    ]
+    assert [row["question"] for row in csv.DictReader(table.open())] == [
+        *("Q1", "Q3", "Q4")
+    ]
+
+
+def told(folder, text, origin, *more, review=None):
+    """The one sentence that the command ends with."""
+    source, table = folder / "export.json", folder / "r.csv"
+    source.write_text(text)
+    if review is not None:
+        table.write_text(review)
+    options = ["--to", str(folder / "r.jsonl"), "--review", str(table), *more]
+    names = [] if more else ["--inputs", "question", "--outputs", "answer"]
+    arguments = ["import-traces", str(source), "--from", origin, *options, *names]
+    done = CliRunner().invoke(group, arguments)
+    assert isinstance(done.exception, SystemExit), done.exception
+    assert (done.exit_code, done.output.count("\n")) == (1, 1), done.output
+    return done.output
+
+
+ATTRIBUTES = [None, "x", [{}], [{"key": "input.value", "value": None}]]
+
+
+@pytest.mark.parametrize(
+    ("origin", "document"),
+    [
+        *(("langfuse", [1, "x", None, {"data": part}]) for part in (None, {}, ["x"])),
+        *(("otlp", {"resourceSpans": part}) for part in (None, {}, ["x"])),
+        *(
+            (
+                "otlp",
+                {"resourceSpans": [{"scopeSpans": [{"spans": [{**SPANS[0], **p}]}]}]},
+            )
+            for p in [
+                {"startTimeUnixNano": "soon"},
+                *({"attributes": a} for a in ATTRIBUTES),
+            ]
+        ),
+        ("otlp", json.loads(LANGFUSE)),
+    ],
+)
+def test_what_holds_no_such_trace_is_one_sentence(tmp_path, origin, document):
+    """Whatever is missing in it, or of another form."""
+    said = told(
+        tmp_path, json.dumps(document), origin, "--inputs", "q,r", "--outputs", "a"
+    )
+    assert "none has the inputs q, r" in said
+    assert not (tmp_path / "r.jsonl").exists()
+
+
+def test_values_of_otlp_may_be_nested(tmp_path):
+    """A list of keys and values is a mapping, an array a list."""
+    texts = {"arrayValue": {"values": [{"stringValue": "Q1"}]}}
+    pair = {"key": "question", "value": texts}
+    given = {"key": "input.value", "value": {"kvlistValue": {"values": [pair]}}}
+    span = {**SPANS[1], "attributes": [given, SPANS[1]["attributes"][1]]}
+    document = {"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}
+    (record,), _ = imported(tmp_path, json.dumps(document), "otlp")
+    assert record["question"] == ["Q1"]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs"), [("", "a"), ("q", " ,"), ("q,q", "a"), ("origin", "a")]
+)
+def test_names_are_checked_before_anything_is_read(tmp_path, inputs, outputs):
+    """Each once, and none that a record has anyway."""
+    said = told(tmp_path, LANGFUSE, "otlp", "--inputs", inputs, "--outputs", outputs)
+    assert "every name once, none of answered, approved, origin, record" in said
+
+
+@pytest.mark.parametrize(
+    ("review", "problem"),
+    [
+        ("x,y\n1,2\n", "no column approved, record, answer; there are x, y"),
+        ("approved,record,answer\nyes\n", "line 2: it has fewer cells"),
+        ("approved;record;answer\n", "separated by ';'"),
+    ],
+)
+def test_a_table_of_another_form_is_refused(tmp_path, review, problem):
+    """No yes is passed over in silence."""
+    assert problem in told(tmp_path, LANGFUSE, "langfuse", review=review)
+
+
 @pytest.mark.parametrize("text", ["{", '{"id": 1}\n{'])
 def test_broken_export_is_one_sentence(tmp_path, text):
     """File and line are named."""

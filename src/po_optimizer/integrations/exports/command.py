@@ -16,6 +16,7 @@ from po_optimizer.integrations.exports.program import StoredProgram, read_progra
 from po_optimizer.integrations.exports.targets import TARGETS
 from po_optimizer.integrations.exports.template import (
     AdapterName,
+    Template,
     make_template,
     text_of,
 )
@@ -25,8 +26,8 @@ from po_optimizer.records.reading import parse_file
 _STATE = "dspy"
 _INSPECT_TASK = """
 
-@task
-def {function}(inputs: str = {inputs!r}):
+@task(name={name!r})
+def predictor_{function}(inputs: str = {inputs!r}):
     \"""The predictor {name}.\"""
     return make_task({name!r}, inputs)
 """
@@ -77,26 +78,34 @@ def export_program(
     if target == _STATE:
         yield from _export_state(stored, folder)
         return
-    to, contents = TARGETS[target], {}
+    to, contents = TARGETS[target], dict[str, str]()
+    templates = dict[str, Template]()
     for name, predictor in stored.predictors.items():
-        template = make_template(name, predictor, adapter)
+        template = templates[name] = make_template(name, predictor, adapter)
         content = contents[f"{name}.json"] = _json(to.write(name, template))
         n = check_export(name, predictor, adapter, to.read(json.loads(content)))
         yield f"{name}: {n} of {n} inputs render as DSPy's {adapter} adapter sends them"
     if inputs is not None or target in ("promptfoo", "inspect"):
-        contents |= _with_rows(target, _texts(stored, inputs))
+        contents |= _with_rows(target, templates, _texts(stored, inputs))
     for name, content in contents.items():
         write_whole(folder / name, content)
         yield str(folder / name)
     for part in stored.left_out:
         yield f"not exported: {part}"
+    for name, template in templates.items():
+        if template.config and not to.has_settings:
+            yield f"not exported: the settings of {name}: {template.config}"
 
 
 def _json(value: Any) -> str:
     return json.dumps(value, indent=1, ensure_ascii=False) + "\n"
 
 
-def _with_rows(target: str, rows: Mapping[str, list[dict[str, str]]]) -> dict[str, str]:
+def _with_rows(
+    target: str,
+    templates: Mapping[str, Template],
+    rows: Mapping[str, list[dict[str, str]]],
+) -> dict[str, str]:
     """What makes tests or samples of each predictor's rows, in the target's form."""
     if target == "promptfoo":
         return {
@@ -104,7 +113,12 @@ def _with_rows(target: str, rows: Mapping[str, list[dict[str, str]]]) -> dict[st
                 {
                     "description": f"{name}, exported from DSPy",
                     "prompts": [f"file://{name}.json"],
-                    "providers": ["openai:chat:{{ env.PROMPTFOO_MODEL }}"],
+                    "providers": [
+                        {
+                            "id": "openai:chat:{{ env.PROMPTFOO_MODEL }}",
+                            "config": {"passthrough": templates[name].config},
+                        }
+                    ],
                     "tests": [{"vars": {"inputs": row}} for row in texts],
                 }
             )
@@ -169,12 +183,15 @@ def _texts(
 def _export_state(stored: StoredProgram, folder: Path) -> Iterator[str]:
     """DSPy's own state JSON, which `Module.load` of the same class reads."""
     target = folder / "state.json"
+    kept = {id(predictor) for _, predictor in stored.program.named_parameters()}
+    for name, predictor in stored.predictors.items():
+        if predictor.lm is not None:
+            predictor.lm = None
+            yield f"not exported: the LM that {name} holds"
+        if id(predictor) not in kept:
+            yield f"not exported: {name}, in a frozen module, which DSPy leaves out"
     folder.mkdir(parents=True, exist_ok=True)
     stored.program.save(str(target))
     yield str(target)
     yield f"load it: program = YourClass(); program.load({str(target)!r})"
-    kept = {id(predictor) for _, predictor in stored.program.named_parameters()}
-    for name, predictor in stored.predictors.items():
-        if id(predictor) not in kept:
-            yield f"not exported: {name}, in a frozen module, which DSPy leaves out"
     yield "not exported: the types of fields and demos, which DSPy's state has not"

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import dspy
 
+from po_optimizer.integrations.exports.template import is_setting
 from po_optimizer.persistence import format as fmt
 from po_optimizer.persistence.codec.modules import predictors
 from po_optimizer.persistence.components import inspect_program
@@ -45,7 +46,7 @@ def read_program(path: Path) -> StoredProgram:
     for place, predictor in predictors(program).items():
         name = re.sub(r"\W+", "_", place.removeprefix("self.")).strip("_")
         name = name.removesuffix("_predict") if name != "self" else "predict"
-        while name in named:
+        while name.casefold() in map(str.casefold, named):  # both are files' names
             name += "_"
         named[name] = predictor
     return StoredProgram(program, named, [*_left_out(document, named)])
@@ -58,6 +59,8 @@ def _left_out(document: fmt.Document, named: dict[str, dspy.Predict]) -> Iterato
     for name, predictor in named.items():
         if predictor.lm is not None:
             yield f"the LM that {name} holds"
+        if odd := [k for k, v in predictor.config.items() if not is_setting(k, v)]:
+            yield f"settings of {name}: {', '.join(odd)}"
         kinds = {field.annotation for field in predictor.signature.fields.values()}
         if dspy.ToolCalls in kinds:
             yield f"the native tool calls of {name}"

@@ -16,10 +16,12 @@ class Target(NamedTuple):
     Args:
         write: The JSON of a template, by the predictor's name.
         read: How the tool makes messages of that JSON and the inputs' texts.
+        has_settings: What is written holds what the predictor asks of every call.
     """
 
     write: Callable[[str, Template], Any]
     read: Callable[[Any], Render]
+    has_settings: bool
 
 
 def _parts(_name: str, template: Template) -> Any:
@@ -40,13 +42,14 @@ def _joined(content: Any) -> Render:
 _SPECIAL = re.compile(r"\{[{%#]+|\{(?=\r|\n?\Z)|\r\n?|#\}")
 
 
-def _jinja(slot: str = "{{ %s }}", prefix: str = "") -> Target:
+def _jinja(below: str = "", prefix: str = "") -> Target:
     """Messages whose contents are Jinja (or Nunjucks) templates.
 
     Args:
-        slot: How an input's place is written.
+        below: The name that inputs stand below; "": they stand at the top.
         prefix: Stands before the first message and renders nothing.
     """
+    slot = f"{{{{ {below}.%s }}}}" if below else "{{ %s }}"
 
     def write(_name: str, template: Template) -> list[Message]:
         messages = [
@@ -61,11 +64,11 @@ def _jinja(slot: str = "{{ %s }}", prefix: str = "") -> Target:
         """As Jinja does, with its own defaults."""
         compiled = [(m["role"], jinja2.Template(m["content"])) for m in content]
         return lambda texts: [
-            {"role": role, "content": text.render({**texts, "inputs": texts})}
+            {"role": role, "content": text.render({below: texts} if below else texts)}
             for role, text in compiled
         ]
 
-    return Target(write, read)
+    return Target(write, read, has_settings=bool(below))
 
 
 def _in_jinja(text: str) -> str:
@@ -103,12 +106,12 @@ def _as_langfuse(content: Any) -> Render:
 
 
 TARGETS = {
-    "messages": Target(_parts, _joined),
-    "inspect": Target(_parts, _joined),
+    "messages": Target(_parts, _joined, has_settings=True),
+    "inspect": Target(_parts, _joined, has_settings=True),
     "jinja": _jinja(),
     # promptfoo looks for variables and files in texts, not below a name
-    "promptfoo": _jinja(slot="{{ inputs.%s }}"),
-    "langfuse": Target(_langfuse, _as_langfuse),
+    "promptfoo": _jinja(below="inputs"),
+    "langfuse": Target(_langfuse, _as_langfuse, has_settings=True),
     # else MLflow replaces inputs in inputs
     "mlflow-prompt": _jinja(prefix="{% raw %}{% endraw %}"),
 }

@@ -1,5 +1,6 @@
 """A predictor's messages as literal text with slots for its inputs."""
 
+import json
 import re
 import typing
 import uuid
@@ -127,8 +128,17 @@ def make_template(name: str, predictor: dspy.Predict, adapter: AdapterName) -> T
         )
         for message in sent
     ]
-    config = dict(predictor.config)
+    config = {k: v for k, v in predictor.config.items() if is_setting(k, v)}
     return Template(inputs=list(fields), config=config, messages=messages)
+
+
+def is_setting(name: str, value: Any) -> bool:
+    """Whether a predictor's setting is sent as it is: data, and not DSPy's own."""
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError):
+        return False
+    return name != "rollout_id"
 
 
 def _no_text(name: str, why: str) -> ArtifactError:

@@ -10,10 +10,10 @@ from pydantic import BaseModel
 from po_optimizer.evaluation.corruptions import (
     CORRUPTIONS,
     flipped,
-    output_types,
     truncated,
     without_ids,
 )
+from po_optimizer.roles.metric import output_types
 
 
 class Color(enum.Enum):

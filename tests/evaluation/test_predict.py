@@ -301,3 +301,13 @@ def test_references_are_scored_without_a_program() -> None:
     records = list(score_references(_examples(2), _metric))
     assert [record.score for record in records] == [1.0, 1.0]
     assert {record.which for record in records} == {"reference"}
+
+
+def test_a_reference_that_the_metric_cannot_read_is_unscored() -> None:
+    """The ceiling is left out; the answers, which are paid for, keep their scores."""
+
+    def reads_a_model(example: Any, prediction: Any, trace: Any = None) -> float:
+        return float(prediction.answer.value)
+
+    records = list(score_references(_examples(2), reads_a_model))
+    assert [record.status for record in records] == ["unscored"] * 2

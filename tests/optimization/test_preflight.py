@@ -218,6 +218,22 @@ def test_labels_need_not_be_named_like_outputs(tmp_path):
     assert "(digit)" in told["metric_on_references"]
 
 
+def test_labels_as_a_data_file_has_them_are_references(tmp_path):
+    """A list of right answers is no reference; a number is the text of it."""
+    listed = [e.copy(answer=[e.answer]) for e in world.examples("v", 8)]
+    numbers = [e.copy(answer=int(e.answer)) for e in world.examples("v", 8)]
+
+    def one_of(example, prediction, trace=None):
+        return float(prediction.answer in example.answer)
+
+    def same(example, prediction, trace=None):
+        return float(prediction.answer == str(example.answer))
+
+    for valset, metric in ((listed, one_of), (numbers, same)):
+        report = check(world.lm(tmp_path), metric=metric, valset=valset)
+        assert report.passed
+
+
 def test_real_outputs_decide_what_a_reference_is(tmp_path):
     """A module's outputs are known after it ran: then a blind metric is refused."""
 
@@ -501,7 +517,7 @@ def test_bound_that_would_never_be_reached_is_refused(tmp_path):
 def test_shared_examples_are_counted(tmp_path):
     """An example in two splits is refused, in the testset too."""
     shared = world.examples("v", 2)
-    with pytest.raises(PreflightError, match="data_prep=2") as raised:
+    with pytest.raises(PreflightError, match="valset, testset=2") as raised:
         check(world.lm(tmp_path), testset=shared)
     assert failed(raised) == ["splits_disjoint"]
 

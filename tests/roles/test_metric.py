@@ -1,5 +1,7 @@
 """Metrics of any shape that DSPy's optimizers take, and what their errors mean."""
 
+import datetime
+import enum
 import functools
 from types import SimpleNamespace
 
@@ -9,6 +11,7 @@ import pytest
 from dspy.evaluate import SemanticF1, answer_exact_match
 from dspy.teleprompt.gepa.gepa_utils import ScoreWithFeedback
 from dspy.utils.exceptions import AdapterParseError
+from pydantic import BaseModel
 
 from po_optimizer.errors import SettingError
 from po_optimizer.params.project import RoleParams
@@ -18,6 +21,8 @@ from po_optimizer.roles.metric import (
     Measure,
     call_metric,
     metric_problem,
+    references,
+    score_reference,
 )
 
 GIVEN = ("example", "prediction", "trace", "pred_name", "pred_trace")
@@ -230,3 +235,66 @@ def test_an_async_metric_is_refused_by_its_path():
     """The sentence says what to make of it."""
     with pytest.raises(SettingError, match="make it a plain function"):
         load_metric(RoleParams(metric="tests.roles.test_metric:awaited"))
+
+
+class Color(enum.Enum):
+    """A closed set."""
+
+    RED = "red"
+
+
+class Point(BaseModel):
+    """A model."""
+
+    x: int
+
+
+@pytest.mark.parametrize(
+    ("label", "annotation", "answer"),
+    [
+        ("red", Color, Color.RED),
+        ("2026-03-04", datetime.date, datetime.date(2026, 3, 4)),
+        ({"x": 1}, Point, Point(x=1)),
+        ([{"x": 1}], list[Point], [Point(x=1)]),
+        (7, str, "7"),
+        ("7", int, 7),
+        (None, str | None, None),
+    ],
+)
+def test_labels_become_what_a_program_gives(label, annotation, answer):
+    """Data files hold texts, numbers, dicts; the labels as they stand come second."""
+    example = dspy.Example(question="q", out=label).with_inputs("question")
+    forms = references(example, ["out", "reasoning"], {"out": annotation})
+    assert [form.out for form in forms] == [answer, label][: 1 + (answer != label)]
+
+
+@pytest.mark.parametrize(
+    ("label", "annotation"),
+    [(["Paris", "paris"], str), (None, str), ("blue", Color), ({"y": 1}, Point)],
+)
+def test_a_label_of_another_type_is_no_reference(label, annotation):
+    """Several right answers where the program gives one, or none at all."""
+    example = dspy.Example(question="q", out=label).with_inputs("question")
+    assert references(example, ["out"], {"out": annotation}) == []
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [
+        lambda e, p, trace=None: p.out.x == e.out["x"],
+        lambda e, p, trace=None: p.out["x"] == e.out["x"],
+    ],
+)
+def test_the_metric_shows_which_form_it_reads(metric):
+    """It may read the model that the signature names, or the dict of the data."""
+    example = dspy.Example(question="q", out={"x": 1}).with_inputs("question")
+    forms = references(example, ["out"], {"out": Point})
+    assert score_reference(Measure(metric), example, forms) == 1.0
+
+
+def test_a_bad_first_output_is_no_defect_of_the_metric():
+    """The labels have the output's type in its place, although the data has dicts."""
+    example = dspy.Example(question="q", out={"x": 1}).with_inputs("question")
+    measure = Measure(lambda e, p, trace=None: float(p.out.x > p.more.x))
+    bad = dspy.Prediction(out=Point.model_construct(x=None), more=Point(x=0))
+    assert measure(example, bad).unusable is not None

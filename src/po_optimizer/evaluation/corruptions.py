@@ -52,16 +52,6 @@ CORRUPTIONS: dict[str, Callable[[Outputs, Types], Outputs]] = {
 }
 
 
-def output_types(program: dspy.Module | None) -> dict[str, Any]:
-    """The annotations of a program's output fields; {} without a program."""
-    predictors = [] if program is None else program.predictors()
-    return {
-        name: field.annotation
-        for predictor in predictors
-        for name, field in predictor.signature.output_fields.items()
-    }
-
-
 def change_outputs(outputs: Outputs, types: Types, change: Change) -> Outputs:
     """The same outputs with each value changed; models keep their class."""
     return {

@@ -15,7 +15,7 @@ from po_optimizer.evaluation.score_report import RunUsage, ScoreReport, Selectio
 from po_optimizer.evaluation.wear import JudgedPrograms
 from po_optimizer.params.evaluate import PromotionParams
 from po_optimizer.persistence.prompts import prompt_hashes
-from po_optimizer.roles.metric import Metric
+from po_optimizer.roles.metric import Metric, output_types
 
 
 def judge_programs(
@@ -65,7 +65,7 @@ def judge_programs(
         optimized,
         promotion,
         champion=champion,
-        reference=score_references(examples, metric, outputs),
+        reference=score_references(examples, metric, outputs, output_types(program)),
         selection=_selection(trials) if trials else None,
         usage={
             which: stages[f"evaluate {which}"]

@@ -13,10 +13,9 @@ from po_optimizer.evaluation.corruptions import (
     Outputs,
     Types,
     adversaries,
-    output_types,
 )
 from po_optimizer.params.base import Result
-from po_optimizer.roles.metric import Metric, call_metric
+from po_optimizer.roles.metric import Metric, call_metric, output_types, references
 from po_optimizer.roles.score import Score
 
 SHUFFLED = "references of other records"
@@ -103,7 +102,7 @@ def metric_report(
         seed: Of the shuffling.
     """
     types = output_types(program)
-    outputs = [_outputs(example, types) for example in examples]
+    outputs = [_outputs(metric, example, types) for example in examples]
     played = adversaries(examples, outputs, types, seed) if examples else {}
     altered = {
         SHUFFLED: _shuffled(outputs, seed),
@@ -142,9 +141,17 @@ def _above_honest(played: Sequence[Family]) -> list[str]:
     return [name for name, mean in means.items() if mean is not None and mean > honest]
 
 
-def _outputs(example: dspy.Example, types: Types) -> Outputs:
+def _outputs(metric: Metric, example: dspy.Example, types: Types) -> Outputs:
+    """The example's labels in the form that the metric reads better."""
     labels = dict(example.labels().items())
-    return {name: labels[name] for name in types if name in labels} or labels
+    names = [name for name in types if name in labels] or list(labels)
+    forms = [answer.toDict() for answer in references(example, names, types)]
+
+    def score(outputs: Outputs) -> float:
+        result = _score(metric, example, outputs)
+        return result if isinstance(result, Score) else -1.0
+
+    return max(forms, key=score) if len(forms) > 1 else {n: labels[n] for n in names}
 
 
 def _shuffled(outputs: Sequence[Outputs], seed: int) -> list[Outputs]:

@@ -39,7 +39,12 @@ from po_optimizer.evaluation.predictions import (
 )
 from po_optimizer.lms.lm import LMAsked, no_lm_calls, use_lm
 from po_optimizer.lms.stops import StopRun
-from po_optimizer.roles.metric import JudgeUnreadableError, Measure, Metric, reference
+from po_optimizer.roles.metric import (
+    JudgeUnreadableError,
+    Measure,
+    Metric,
+    references,
+)
 
 ID_FIELDS = ("example_id", "record_id", "concept_id", "id")
 
@@ -136,30 +141,34 @@ def score_references(
     examples: Iterable[dspy.Example],
     metric: Metric,
     outputs: Collection[str] | None = None,
+    types: Mapping[str, Any] | None = None,
 ) -> Iterator[PredictionRecord]:
     """The metric on the examples' own reference outputs: the ceiling, no program.
 
-    Unscored is an example that has none, or whose metric asks an LM: that would cost
-    a call for each.
+    Unscored is an example that has none, or that the metric cannot read, or whose
+    metric asks an LM: that would cost a call for each.
 
     Args:
         examples: With reference outputs or without.
         metric: Any callable that DSPy's optimizers take.
         outputs: The names of what the program gives; None: of all labels.
+        types: Annotations of the outputs.
     """
     measure = Measure(metric)
     for index, example in enumerate(examples):
         record = blank(example, index, "reference")
         names = example.labels().keys() if outputs is None else outputs
-        prediction = reference(example, names)
-        if prediction is None:
-            yield _unscored(record, "the example has no reference outputs")
-            continue
-        try:
-            with no_lm_calls():
-                yield _scored(record, example, prediction, measure)
-        except LMAsked:
-            yield _unscored(record, "the metric asks an LM")
+        scored = [_unscored(record, "the example has no reference outputs")]
+        for answer in references(example, names, types or {}):
+            try:
+                with no_lm_calls():
+                    scored.append(_scored(record, example, answer, measure))
+            except LMAsked:
+                scored.append(_unscored(record, "the metric asks an LM"))
+            except MetricError as error:
+                scored.append(_unscored(record, str(error)))
+        best = max(scored, key=lambda r: -1.0 if r.score is None else r.score)
+        yield best if best.scored else scored[-1]
 
 
 def _another(lm: Any, number: int) -> Any:

@@ -2,11 +2,14 @@
 
 import functools
 import inspect
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import dspy
-from dspy.utils.exceptions import AdapterParseError, LMInvalidRequestError
+from dspy.adapters.utils import parse_value
+from dspy.utils.exceptions import AdapterParseError, LMError, LMInvalidRequestError
+from pydantic import ConfigDict, TypeAdapter
+from pydantic.errors import PydanticUserError
 
 from po_optimizer.errors import PoOptimizerError
 from po_optimizer.roles.score import Score
@@ -20,6 +23,7 @@ OPTIONAL = ("trace", "pred_name", "pred_trace")
 RAISED = "the metric raised"
 """Begins the reason why an output is unusable that the metric raised at."""
 
+_TEXT = TypeAdapter(str, config=ConfigDict(coerce_numbers_to_str=True))
 _NAMED = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
@@ -72,7 +76,10 @@ class Measure:
     def _is_outputs_fault(self, example: dspy.Example, prediction: Any) -> bool:
         outputs = {name: prediction[name] for name in output_names(prediction)}
         labels = {name: example[name] for name in outputs if name in example}
-        usable = [dspy.Prediction(**{**outputs, **labels})] if labels else []
+        types = {name: type(outputs[name]) for name in labels}
+        answers = references(example, labels, types) or [dspy.Prediction(**labels)]
+        usable = [dspy.Prediction(**{**outputs, **dict(a.items())}) for a in answers]
+        usable = usable if labels else []
         usable += [self._scored] if self._scored is not None else []
         return not usable or any(self._scores(example, output) for output in usable)
 
@@ -156,12 +163,71 @@ def output_names(prediction: Any) -> list[str]:
     return list(prediction.keys()) if isinstance(prediction, dspy.Example) else []
 
 
-def reference(example: dspy.Example, outputs: Collection[str]) -> Any:
-    """The example's own fields as a prediction; None if one of the outputs is missing.
+def output_types(program: dspy.Module | None) -> dict[str, Any]:
+    """The annotations of a program's output fields; {} without a program."""
+    predictors = [] if program is None else program.predictors()
+    return {
+        name: field.annotation
+        for predictor in predictors
+        for name, field in predictor.signature.output_fields.items()
+    }
 
-    Nobody labels the reasoning of a ChainOfThought.
+
+def references(
+    example: dspy.Example, outputs: Collection[str], types: Mapping[str, Any]
+) -> list[dspy.Prediction]:
+    """The example's labels as predictions: as a program gives them, and as they stand.
+
+    A data file holds a text or a dict where the program gives a date, an Enum or a
+    model, and only the metric knows which of them it reads. [] if an output has no
+    label, or one that is no value of its type, as a list of right answers where the
+    program gives one. Nobody labels the reasoning of a ChainOfThought.
+
+    Args:
+        example: With labels or without.
+        outputs: The names of what the program gives.
+        types: Their annotations, as far as they are known.
     """
-    names = [name for name in outputs if name in example]
-    if not names or set(outputs) - {*names, "reasoning"}:
-        return None
-    return dspy.Prediction(**{name: example[name] for name in names})
+    labels = {name: example[name] for name in outputs if name in example}
+    if not labels or set(outputs) - {*labels, "reasoning"}:
+        return []
+    try:
+        typed = {
+            name: as_output(label, types[name]) if name in types else label
+            for name, label in labels.items()
+        }
+    except (TypeError, ValueError, PydanticUserError):
+        return []
+    differ = repr(typed) != repr(labels)
+    return [dspy.Prediction(**typed), *([dspy.Prediction(**labels)] if differ else [])]
+
+
+def as_output(label: Any, annotation: Any) -> Any:
+    """A label as a program would give it.
+
+    Raises:
+        ValueError: It is no value of the output's type.
+    """
+    if annotation is str:  # DSPy would make a text of anything
+        return _TEXT.validate_python(label)
+    return parse_value(label, annotation)
+
+
+def score_reference(
+    measure: Measure, example: dspy.Example, answers: Sequence[dspy.Prediction]
+) -> Score:
+    """The best score of the forms in which an example's labels are `references`.
+
+    Raises:
+        Exception: What the metric raised, if it gave none of them a score.
+    """
+    scores: list[Score] = []
+    for number, answer in enumerate(answers, start=1):
+        try:
+            scores.append(measure(example, answer))
+        except (LMError, PoOptimizerError, JudgeUnreadableError):
+            raise
+        except Exception:  # whatever a metric raises at the one, the other may have
+            if number == len(answers) and not scores:
+                raise
+    return max(scores)

@@ -14,7 +14,14 @@ from po_optimizer.lms.lm import LMAsked, no_lm_calls
 from po_optimizer.optimization.guarded_metric import empty_scores
 from po_optimizer.optimization.job import Job
 from po_optimizer.optimization.preflight.probe import Probe
-from po_optimizer.roles.metric import Measure, metric_problem, output_names, reference
+from po_optimizer.roles.metric import (
+    Measure,
+    metric_problem,
+    output_names,
+    output_types,
+    references,
+    score_reference,
+)
 from po_optimizer.roles.score import Score
 
 logger = getLogger(__name__)
@@ -36,11 +43,7 @@ def check_before_probe(job: Job, target: float | None) -> list[Check]:
         value = repr(job.metric)[:80]
         allowed = "a callable that takes (example, prediction, ...)"
         return [_failed("metric_callable", value, allowed, problem)]
-    outputs = [
-        name
-        for predictor in job.student.predictors()
-        for name in predictor.signature.output_fields
-    ]
+    outputs = list(output_types(job.student))
     try:
         with use_lm(job.task_lm, stage="preflight"), no_lm_calls():
             checks = MetricChecks(job, outputs, _examples(job), [], target).make()
@@ -110,22 +113,22 @@ class MetricChecks:
 
     def make(self) -> list[Check]:
         """The checks; empty outputs are compared with the references' scores."""
-        pairs = [
-            (example, reference(example, self.outputs)) for example in self.examples
-        ]
-        pairs = [pair for pair in pairs if pair[1] is not None][:_MOST_REFERENCES]
+        types = output_types(self.job.student)
+        answers = (references(e, self.outputs, types) for e in self.examples)
+        pairs = [p for p in zip(self.examples, answers, strict=True) if p[1]]
+        pairs = pairs[:_MOST_REFERENCES]
         problem, scores = "", list[Score]()
         try:
             measure = Measure(self.job.metric)
-            scores = [measure(*pair) for pair in pairs]
+            scores = [score_reference(measure, *pair) for pair in pairs]
         except (LMError, StopRun):
             raise
         except Exception as error:  # noqa: BLE001 -- what it raises is the finding
             problem = f"The metric raised {type(error).__name__}: {error}."
         of_references = [(e, s) for (e, _), s in zip(pairs, scores, strict=False)]
         comparable = [*self.scored, *of_references]
-        references = self._on_references(len(pairs), scores, problem)
-        checks = [references, self._on_empty(comparable if pairs else None)]
+        of_labels = self._on_references(len(pairs), scores, problem)
+        checks = [of_labels, self._on_empty(comparable if pairs else None)]
         if self.target is not None and all(check.passed for check in checks):
             checks += _check_target(scores, self.target)
         return checks
@@ -141,11 +144,13 @@ class MetricChecks:
             f"a mean of {least} or more on the reference outputs "
             f"(optimize.preflight.min_reference_score, n={n})",
             passed=not n or (mean is not None and mean >= least),
-            remedy=problem or "The metric cannot read the references.",
+            remedy=problem
+            or "The metric does not take the labels for good answers: correct one of "
+            "them, or lower this bound.",
             note=""
             if n
-            else "not checked: no example has a field for every output of the program "
-            f"({named})",
+            else "not checked: no example has a field for every output of the program, "
+            f"of its type ({named})",
         )
 
     def _on_empty(self, comparable: Scored | None) -> Check:

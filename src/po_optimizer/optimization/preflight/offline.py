@@ -46,7 +46,8 @@ def check_splits(splits: dict[str, list[dspy.Example]]) -> list[Check]:
         for example in examples:
             identity = canonical(dict(example.inputs().items()))
             homes.setdefault(identity, set()).add(name)
-    shared = sum(len(names) > 1 for names in homes.values())
+    shared = [names for names in homes.values() if len(names) > 1]
+    overlapping = [name for name in splits if any(name in names for names in shared)]
     return [
         check(
             "splits_filled",
@@ -59,8 +60,8 @@ def check_splits(splits: dict[str, list[dspy.Example]]) -> list[Check]:
         marked,
         check(
             "splits_disjoint",
-            "data_prep",
-            shared,
+            ", ".join(overlapping or splits),
+            len(shared),
             "0 examples with the same inputs in two splits",
             passed=not shared,
             remedy="Remove the duplicates from the records.",

@@ -106,6 +106,18 @@ class TestDSPyProgramDataset:
         catalog.save(next(iter(entry)), program)
         assert same(catalog.load(next(iter(entry))), program)
 
+    def test_partitions_of_the_docs(self, tmp_path: Path, program: Any) -> None:
+        """A partitioned dataset keeps one program per partition."""
+        page = Path("docs/how-to/elsewhere.md").read_text(encoding="utf-8")
+        text = page.partition("```yaml\n")[2].partition("```")[0]
+        text = text.replace("data/", f"{tmp_path.as_posix()}/data/")
+        text = text.replace("my_package", "tests")
+        catalog = DataCatalog.from_config(yaml.safe_load(text))
+        catalog.save("programs", {"a": program, "b/c": program})
+        partitions = catalog.load("programs")
+        assert sorted(partitions) == ["a", "b/c"]
+        assert same(partitions["b/c"](), program)
+
     def test_program_of_another_package_is_rebuilt(
         self, filepath: str, program: Any
     ) -> None:

@@ -203,14 +203,25 @@ class ResponseCache:
     """Routes each request to the cache of the endpoint that it is meant for.
 
     Stands in `dspy.cache`. Requests outside of a metered call go to the cache that
-    stood there before.
+    stood there before; DSPy's own is opened for the first of them, which takes time.
+
+    Args:
+        other: What stood there; None: DSPy has not opened its own.
     """
 
-    def __init__(self, other: Any) -> None:
-        self.other = other
+    def __init__(self, other: Any = None) -> None:
+        self._other = other
         self.make: Callable[[Path], EndpointCache] = EndpointCache
         self.caches: dict[Path, EndpointCache] = {}
         self._lock = threading.Lock()
+
+    @property
+    def other(self) -> Any:
+        """The cache of requests outside of a metered call."""
+        with self._lock:
+            if self._other is None:
+                self._other = dspy.clients._get_dspy_cache()
+            return self._other
 
     def _current(self) -> Any:
         call = _current_call.get()
@@ -270,9 +281,9 @@ def _unwritten(folder: Path, problem: str) -> WriteFailed:
 def _installed() -> ResponseCache:
     """The router in `dspy.cache`, put there once per process."""
     with _install_lock:
-        if not isinstance(dspy.cache, ResponseCache):
-            dspy.cache = ResponseCache(dspy.cache)
-        router: ResponseCache = dspy.cache
+        router = vars(dspy).get("cache")  # asking DSPy for it would open it
+        if not isinstance(router, ResponseCache):
+            router = dspy.cache = ResponseCache(router)
         return router
 
 

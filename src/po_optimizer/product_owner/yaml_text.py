@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 from pydantic import BaseModel
+from yaml.constructor import SafeConstructor
 
 from po_optimizer.errors import DocumentError
 
@@ -20,87 +21,27 @@ LINE_WIDTH = 100  # characters
 
 _FENCED = re.compile(r"^```[^\n]*\n(.*?)(?:^```|\Z)", re.MULTILINE | re.DOTALL)
 _UNUSUAL_BREAK = re.compile("[\x85\u2028\u2029]")
-_NULL_OR_TIMESTAMP = ("tag:yaml.org,2002:null", "tag:yaml.org,2002:timestamp")
+_NULL, _TIMESTAMP = "tag:yaml.org,2002:null", "tag:yaml.org,2002:timestamp"
+_TAGS = {
+    yaml.ScalarEvent: (_NULL, _TIMESTAMP, "tag:yaml.org,2002:str"),
+    yaml.SequenceStartEvent: ("tag:yaml.org,2002:seq",),
+    yaml.MappingStartEvent: ("tag:yaml.org,2002:map",),
+}
+"""What a node may be declared as; `!!int`, `!!binary` and `!!python` are errors."""
+_PLAIN = {
+    first: pairs
+    for first, every in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    if (pairs := [pair for pair in every if pair[0] in (_NULL, _TIMESTAMP)])
+}
 
 
-class _TextLoader(yaml.SafeLoader):
-    """A loader that counts what it composes and makes text of every scalar."""
-
-    # Only these tags have a constructor: `!!int`, `!!binary` and `!!python` are errors.
-    yaml_constructors = {  # noqa: RUF012 - PyYAML's own class attribute
-        tag: yaml.SafeLoader.yaml_constructors[tag]
-        for tag in (
-            None,
-            "tag:yaml.org,2002:null",
-            "tag:yaml.org,2002:str",
-            "tag:yaml.org,2002:seq",
-            "tag:yaml.org,2002:map",
-        )
-    }
-    yaml_implicit_resolvers = {  # noqa: RUF012
-        first: [pair for pair in pairs if pair[0] in _NULL_OR_TIMESTAMP]
-        for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-
-    def __init__(self, text: str) -> None:
-        super().__init__(text)
-        self._depth = 0
-        self._n_nodes = 0
-        self._sizes: dict[int, int] = {}  # nodes under a node, by its identity
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        """The next node, unless it is too deep or expands to too many nodes."""
-        event = self.peek_event()  # type: ignore[no-untyped-call]
-        before = self._n_nodes
-        self._depth += 1
-        if self._depth > MAX_DEPTH and isinstance(event, yaml.CollectionStartEvent):
-            raise _refusal(f"it is nested deeper than {MAX_DEPTH} levels", event)
-        node = super().compose_node(parent, index)
-        self._depth -= 1
-        if isinstance(event, yaml.AliasEvent):
-            if id(node) not in self._sizes:
-                raise _refusal("an alias refers to the node that it stands in", event)
-            self._n_nodes += self._sizes[id(node)]
-        else:
-            self._n_nodes += 1
-            self._sizes[id(node)] = self._n_nodes - before
-        if self._n_nodes > MAX_NODES:
-            raise _refusal(f"it expands to more than {MAX_NODES} nodes", event)
-        return node
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        """A mapping whose keys are all different."""
-        seen = set()
-        for key_node, _ in node.value:
-            key = str(key_node.value)
-            if key in seen:
-                raise _refusal(f"the key {key!r} stands twice", key_node)
-            seen.add(key)
-        return super().construct_mapping(node, deep=deep)
-
-    def construct_iso_timestamp(self, node: Any) -> str:
-        """A timestamp as ISO 8601 text; what only looks like one stays as written."""
-        try:
-            return str(self.construct_yaml_timestamp(node).isoformat())
-        except (AttributeError, ValueError):  # AttributeError: `!!timestamp` on text
-            return str(node.value)
-
-
-_TextLoader.add_constructor(
-    "tag:yaml.org,2002:timestamp", _TextLoader.construct_iso_timestamp
-)
-
-
-class _Events:
-    """What a plain text holds, from the events of libyaml: no tree in between.
-
-    A text with anything else in it is a ValueError: tags, anchors, a key twice, too
-    many nodes or levels.
-    """
+class _Reader:
+    """Reads a text by the events of libyaml, without a tree in between."""
 
     def __init__(self, text: str) -> None:
         self._loader = yaml.CSafeLoader(text)
         self._n_nodes = 0
+        self._anchors: dict[str, tuple[Any, int] | None] = {}
 
     def read(self) -> Any:
         """The one document of the text; None if there is none."""
@@ -110,8 +51,8 @@ class _Events:
                 return None
             content = self._value(self._next(), 1)
             self._next()
-            if type(self._next()) is not yaml.StreamEndEvent:
-                raise ValueError
+            if type(event := self._next()) is not yaml.StreamEndEvent:
+                raise _refusal("a second document begins", event)
         finally:
             self._loader.dispose()
         return content
@@ -120,22 +61,34 @@ class _Events:
         return self._loader.get_event()
 
     def _value(self, event: Any, depth: int) -> Any:
-        self._n_nodes += 1
-        kind, is_plain = type(event), event.anchor is None and event.tag is None
-        if not is_plain or depth > MAX_DEPTH or self._n_nodes > MAX_NODES:
-            raise ValueError
+        if event.anchor is not None:
+            return self._anchored(event, depth)
+        self._count(1, event)
+        kind, tag = type(event), event.tag
+        if tag is not None and tag != "!" and tag not in _TAGS[kind]:
+            problem = f"could not determine a constructor for the tag {tag!r}"
+            raise _refusal(problem, event)
         if kind is yaml.ScalarEvent:
-            return _scalar(event.value) if event.implicit[0] else event.value
-        if kind is yaml.SequenceStartEvent:
-            items = []
-            while type(item := self._next()) is not yaml.SequenceEndEvent:
-                items.append(self._value(item, depth + 1))
-            return items
+            return _scalar(event)
+        if depth > MAX_DEPTH:
+            problem = f"it is nested deeper than {MAX_DEPTH} levels"
+            raise _refusal(problem, event)
+        if kind is yaml.MappingStartEvent:
+            return self._mapping(depth)
+        items = []
+        while type(item := self._next()) is not yaml.SequenceEndEvent:
+            items.append(self._value(item, depth + 1))
+        return items
+
+    def _mapping(self, depth: int) -> dict[Any, Any]:
+        """A mapping whose keys are all different as they are written."""
         mapping: dict[Any, Any] = {}
         others = {}  # keys that are not as they are written: null, a timestamp
         while type(key := self._next()) is not yaml.MappingEndEvent:
-            if type(key) is not yaml.ScalarEvent or key.value in mapping:
-                raise ValueError
+            if type(key) is not yaml.ScalarEvent:
+                raise _refusal("a key is no text", key)
+            if key.value in mapping:
+                raise _refusal(f"the key {key.value!r} stands twice", key)
             if (name := self._value(key, depth)) != key.value:
                 others[key.value] = name
             mapping[key.value] = self._value(self._next(), depth + 1)
@@ -143,19 +96,47 @@ class _Events:
             return {others.get(key, key): value for key, value in mapping.items()}
         return mapping
 
+    def _anchored(self, event: Any, depth: int) -> Any:
+        """What an alias stands for, or what aliases will stand for."""
+        name, before = event.anchor, self._n_nodes
+        if type(event) is not yaml.AliasEvent:
+            event.anchor = self._anchors[name] = None
+            value = self._value(event, depth)
+            self._anchors[name] = value, self._n_nodes - before
+            return value
+        if name not in self._anchors:
+            raise _refusal(f"found undefined alias {name!r}", event)
+        target = self._anchors[name]
+        if target is None:
+            raise _refusal("an alias refers to the node that it stands in", event)
+        self._count(target[1], event)
+        return target[0]
 
-def _scalar(text: str) -> str | None:
-    """What a scalar without quotes is: None, ISO 8601, or as it is written."""
-    for tag, pattern in _TextLoader.yaml_implicit_resolvers.get(text[:1], ()):
-        if pattern.match(text):
-            if tag.endswith("null"):
-                return None
-            return _TextLoader("").construct_iso_timestamp(yaml.ScalarNode(tag, text))
-    return text
+    def _count(self, n_nodes: int, event: Any) -> None:
+        self._n_nodes += n_nodes
+        if self._n_nodes > MAX_NODES:
+            raise _refusal(f"it expands to more than {MAX_NODES} nodes", event)
 
 
-def _refusal(problem: str, place: Any) -> yaml.MarkedYAMLError:
-    return yaml.MarkedYAMLError(problem=problem, problem_mark=place.start_mark)
+def _scalar(event: Any) -> str | None:
+    """What a scalar is: None, ISO 8601, or as it is written."""
+    text, tag = event.value, event.tag
+    if event.implicit[0]:
+        pairs = _PLAIN.get(text[:1], ())
+        tag = next((tag for tag, pattern in pairs if pattern.match(text)), None)
+    if tag == _NULL:
+        return None
+    if tag == _TIMESTAMP:
+        node = yaml.ScalarNode(tag, text)
+        try:
+            return str(SafeConstructor().construct_yaml_timestamp(node).isoformat())
+        except (AttributeError, ValueError):  # AttributeError: `!!timestamp` on text
+            pass
+    return str(text)
+
+
+def _refusal(problem: str, event: Any) -> yaml.MarkedYAMLError:
+    return yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
 
 
 def read_yaml(text: str, document: str = "the document") -> dict[str, Any]:
@@ -173,21 +154,20 @@ def read_yaml(text: str, document: str = "the document") -> dict[str, Any]:
         problem = f"{len(text)} characters, at most {MAX_CHARACTERS} are read"
         raise DocumentError(document, problem)
     text = _without_fences(text)
+    if unprintable := yaml.reader.Reader.NON_PRINTABLE.search(text):
+        problem = f"the character {unprintable[0]!r} is not allowed"
+        raise _unreadable(document, problem, text, unprintable.start())
     try:
-        content = _load(text)
+        content = _Reader(text).read()
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        place = (mark.line + 1, mark.column + 1) if mark else (None, None)
         problem = error.problem or "no YAML"
-        if "'\\t'" in problem:
-            problem = f"{problem}; indent with spaces"
-        raise DocumentError(document, problem, *place) from error
-    except yaml.reader.ReaderError as error:
-        before = text[: error.position]
-        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
-        problem = f"the character {text[error.position]!r} is not allowed"
-        raise DocumentError(document, problem, line, column) from error
-    except (ValueError, OverflowError) as error:  # an escape beyond Unicode
+        position = error.problem_mark.index if error.problem_mark else 0
+        if "cannot start any token" in problem:
+            character = text[position : position + 1]
+            remedy = "indent with spaces" if character == "\t" else "put it in quotes"
+            problem = f"{problem}, {character!r}: {remedy}"
+        raise _unreadable(document, problem, text, position) from error
+    except (yaml.YAMLError, ValueError) as error:
         raise DocumentError(document, str(error)) from error
     if not isinstance(content, dict):
         kind = "nothing" if content is None else type(content).__name__
@@ -203,10 +183,7 @@ def place_of(text: str, path: Iterable[int | str]) -> tuple[int, int] | None:
         text: As `read_yaml` has read it without an error.
         path: Keys and positions from the document's root, as pydantic's `loc`.
     """
-    try:
-        node = yaml.compose(_without_fences(text), Loader=_TextLoader)
-    except yaml.YAMLError:  # libyaml read it, and is the more lenient one
-        return None
+    node = yaml.compose(_without_fences(text), Loader=yaml.CSafeLoader)
     place = None
     for step in path:
         inside = list(node.value) if isinstance(node, yaml.CollectionNode) else []
@@ -220,12 +197,10 @@ def place_of(text: str, path: Iterable[int | str]) -> tuple[int, int] | None:
     return place and (place.start_mark.line + 1, place.start_mark.column + 1)
 
 
-def _load(text: str) -> Any:
-    try:
-        return _Events(text).read()
-    except (yaml.YAMLError, ValueError, OverflowError):
-        # libyaml counts bytes, and its words differ: PyYAML says what is wrong
-        return yaml.load(text, Loader=_TextLoader)  # noqa: S506 -- texts only
+def _unreadable(name: str, problem: str, text: str, position: int) -> DocumentError:
+    before = text[:position]
+    line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+    return DocumentError(name, problem, line, column)
 
 
 def _without_fences(text: str) -> str:

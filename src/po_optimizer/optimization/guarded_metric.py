@@ -5,6 +5,7 @@ A baseline of which hardly an output is usable stops the run, too.
 
 import threading
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +27,7 @@ from po_optimizer.roles.metric import (
 )
 from po_optimizer.roles.score import Score
 
+_SHOWN, _SHOWN_INPUTS = 600, 120  # characters
 Stop = Callable[[], None]
 """Raises the StopRun that was set, if one was; in any thread."""
 
@@ -70,7 +72,7 @@ class GuardedMetric:
         except Exception as error:  # noqa: BLE001 -- whatever it is stops the run
             stop = MetricBroken(
                 f"the metric gave no score ({type(error).__name__}: {error}) for the "
-                f"example {_brief(example)}"
+                f"example {_cut(str(dict(example.inputs().items())), _SHOWN_INPUTS)}"
             )
             cause = error
         self._stop(stop)
@@ -119,18 +121,6 @@ def empty_scores(
     return [Score.of(result).value for result in results]
 
 
-def scores_when_empty(
-    metric: Metric, example: dspy.Example, prediction: Any
-) -> list[float]:
-    """Scores of an empty output in place of this one; [] if there are none."""
-    if isinstance(metric, GuardedMetric):
-        metric = metric.unguarded
-    try:
-        return empty_scores(metric, example, output_names(prediction))
-    except (TypeError, ValueError):
-        return []
-
-
 def is_failed(result: Any) -> bool:
     """True if an evaluation's score is that of an unusable output.
 
@@ -142,14 +132,6 @@ def is_failed(result: Any) -> bool:
     if isinstance(result, ScoreWithFeedback):
         return result.get("unusable") is not None
     return True
-
-
-def _brief(example: dspy.Example, limit: int = 120) -> str:
-    text = str(dict(example.inputs().items()))
-    return text if len(text) <= limit else text[:limit] + " ..."
-
-
-_SHOWN = 600
 
 
 def stop_at_floor(job: Job, baseline: Trial, results: list[Any]) -> None:
@@ -168,7 +150,11 @@ def stop_at_floor(job: Job, baseline: Trial, results: list[Any]) -> None:
     floor = params.preflight.max_empty_score
     scores = {float(score) for *_, score in results}
     if len(scores) == 1:
-        floor = max([floor, *scores_when_empty(job.metric, *results[0][:2])])
+        example, prediction, _ = results[0]
+        metric = getattr(job.metric, "unguarded", job.metric)
+        with suppress(TypeError, ValueError):
+            empty = empty_scores(metric, example, output_names(prediction))
+            floor = max([floor, *empty])
     above = max(scores) > floor
     if not params.floor_stop or (usable >= params.floor_usable and above):
         return
@@ -259,5 +245,5 @@ def attempt(
     return Attempt(score, score.unusable, raw, prediction)
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= _SHOWN else text[:_SHOWN] + " ..."
+def _cut(text: str, limit: int = _SHOWN) -> str:
+    return text if len(text) <= limit else text[:limit] + " ..."

@@ -4,7 +4,7 @@ Of an LM it says how it was asked, never where it answers nor with which key.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -44,12 +44,6 @@ def without_secrets(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in plain if k not in _ADDRESSES and not is_key(k, v)}
 
 
-def _placeholders(settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    for name, value in settings.items():
-        if value and (name in _ADDRESSES or is_key(name, value)):
-            yield name, {"none": "none"} if isinstance(value, Mapping) else NOWHERE
-
-
 class OwnLM(Frozen):
     """An LM of the user's own.
 
@@ -71,7 +65,10 @@ class OwnLM(Frozen):
     def of(cls, lm: Any) -> "OwnLM":
         """Describes an LM that a run has adopted."""
         settings = without_secrets(lm.kwargs)
-        settings |= dict(_placeholders(lm.kwargs))
+        for name, value in lm.kwargs.items():
+            if value and (name in _ADDRESSES or is_key(name, value)):
+                mapping = isinstance(value, Mapping)
+                settings[name] = {"none": "none"} if mapping else NOWHERE
         switches = {k: v for k, v in vars(lm.adapter).items() if isinstance(v, bool)}
         return cls(
             model_type=getattr(lm, "model_type", "chat"),

@@ -164,8 +164,12 @@ def _search(job: Job, recorder: Recorder, progress: Progress) -> tuple[str, Ende
                 stop_at_floor(job, recorder.journal.trials[0], results)
                 search = Search(recorder.candidates, announce, begin, results)
                 return optimizer.compile(job, search), "completed"
+        except BudgetReached as stop:
+            return str(stop), "budget"
+        except Interrupted as stop:
+            return str(stop), "interrupted"
         except StopRun as stop:
-            return _stopped(stop)
+            raise stop.as_error() from stop
         except PoOptimizerError:
             raise
         except Exception as error:
@@ -194,14 +198,6 @@ def _evaluate_baseline(
 
     watched = replace(job, metric=FloorWatch(job, begin_outside))
     return watched.evaluate(job.student)
-
-
-def _stopped(stop: StopRun) -> tuple[str, EndedHow]:
-    if isinstance(stop, BudgetReached):
-        return str(stop), "budget"
-    if isinstance(stop, Interrupted):
-        return str(stop), "interrupted"
-    raise stop.as_error() from stop
 
 
 def _result(

@@ -1,7 +1,6 @@
 """Whether the metric tells output that can be used from output that cannot."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from logging import getLogger
 from statistics import fmean
 
@@ -46,7 +45,7 @@ def check_before_probe(job: Job, target: float | None) -> list[Check]:
     outputs = list(output_types(job.student))
     try:
         with use_lm(job.task_lm, stage="preflight"), no_lm_calls():
-            checks = MetricChecks(job, outputs, _examples(job), [], target).make()
+            checks = _checks(job, outputs, _examples(job), [], target)
     except LMAsked:
         return []
     judged = all(check.passed and check.value is not None for check in checks)
@@ -74,12 +73,11 @@ def check_on_probe(
     with use_lm(job.task_lm, stage="preflight", optimization_id=identity):
         try:
             with no_lm_calls():
-                every = _examples(job)
-                return MetricChecks(job, outputs, every, scored, target).make()
+                return _checks(job, outputs, _examples(job), scored, target)
         except LMAsked:
             pass
         try:
-            return MetricChecks(job, outputs, [usable[0][0]], scored, None).make()
+            return _checks(job, outputs, [usable[0][0]], scored, None)
         except (LMError, StopRun) as error:
             allowed = "an answer of the LM that the metric asks"
             return [_failed("metric_lm_answers", None, allowed, str(error))]
@@ -93,8 +91,13 @@ def _failed(name: str, value: str | None, allowed: str, problem: str) -> Check:
     return check(name, _SETTING, value, allowed, passed=False, remedy=problem)
 
 
-@dataclass(frozen=True)
-class MetricChecks:
+def _checks(
+    job: Job,
+    outputs: Sequence[str],
+    examples: list[dspy.Example],
+    scored: Scored,
+    target: float | None,
+) -> list[Check]:
     """Checks the metric on reference outputs and on empty outputs.
 
     Args:
@@ -104,92 +107,94 @@ class MetricChecks:
         scored: Examples with the scores of other outputs than the references.
         target: What the references' rubric is compared with; None: with nothing.
     """
+    types = output_types(job.student)
+    answers = (references(e, outputs, types) for e in examples)
+    pairs = [p for p in zip(examples, answers, strict=True) if p[1]]
+    pairs = pairs[:_MOST_REFERENCES]
+    problem, scores = "", list[Score]()
+    try:
+        measure = Measure(job.metric)
+        scores = [score_reference(measure, *pair) for pair in pairs]
+    except (LMError, StopRun):
+        raise
+    except Exception as error:  # noqa: BLE001 -- what it raises is the finding
+        problem = f"The metric raised {type(error).__name__}: {error}."
+    of_references = [(e, s) for (e, _), s in zip(pairs, scores, strict=False)]
+    comparable = [*scored, *of_references] if pairs else None
+    of_labels = _on_references(job, outputs, scores, problem, n=len(pairs))
+    checks = [
+        of_labels,
+        _on_empty(job, outputs, examples, comparable),
+    ]
+    if target is not None and all(check.passed for check in checks):
+        checks += _check_target(scores, target)
+    return checks
 
-    job: Job
-    outputs: Sequence[str]
-    examples: list[dspy.Example]
-    scored: Scored
-    target: float | None
 
-    def make(self) -> list[Check]:
-        """The checks; empty outputs are compared with the references' scores."""
-        types = output_types(self.job.student)
-        answers = (references(e, self.outputs, types) for e in self.examples)
-        pairs = [p for p in zip(self.examples, answers, strict=True) if p[1]]
-        pairs = pairs[:_MOST_REFERENCES]
-        problem, scores = "", list[Score]()
-        try:
-            measure = Measure(self.job.metric)
-            scores = [score_reference(measure, *pair) for pair in pairs]
-        except (LMError, StopRun):
-            raise
-        except Exception as error:  # noqa: BLE001 -- what it raises is the finding
-            problem = f"The metric raised {type(error).__name__}: {error}."
-        of_references = [(e, s) for (e, _), s in zip(pairs, scores, strict=False)]
-        comparable = [*self.scored, *of_references]
-        of_labels = self._on_references(len(pairs), scores, problem)
-        checks = [of_labels, self._on_empty(comparable if pairs else None)]
-        if self.target is not None and all(check.passed for check in checks):
-            checks += _check_target(scores, self.target)
-        return checks
+def _on_references(
+    job: Job, outputs: Sequence[str], scores: list[Score], problem: str, *, n: int
+) -> Check:
+    least = job.params.preflight.min_reference_score
+    mean = fmean(scores) if scores else None
+    named = ", ".join(outputs) or "it gives no named ones"
+    return check(
+        "metric_on_references",
+        _SETTING,
+        None if mean is None else round(mean, 4),
+        f"a mean of {least} or more on the reference outputs "
+        f"(optimize.preflight.min_reference_score, n={n})",
+        passed=not n or (mean is not None and mean >= least),
+        remedy=problem
+        or "The metric does not take the labels for good answers: correct one of "
+        "them, or lower this bound.",
+        note=""
+        if n
+        else "not checked: no example has a field for every output of the program, "
+        f"of its type ({named})",
+    )
 
-    def _on_references(self, n: int, scores: list[Score], problem: str) -> Check:
-        least = self.job.params.preflight.min_reference_score
-        mean = fmean(scores) if scores else None
-        named = ", ".join(self.outputs) or "it gives no named ones"
-        return check(
-            "metric_on_references",
-            _SETTING,
-            None if mean is None else round(mean, 4),
-            f"a mean of {least} or more on the reference outputs "
-            f"(optimize.preflight.min_reference_score, n={n})",
-            passed=not n or (mean is not None and mean >= least),
-            remedy=problem
-            or "The metric does not take the labels for good answers: correct one of "
-            "them, or lower this bound.",
-            note=""
-            if n
-            else "not checked: no example has a field for every output of the program, "
-            f"of its type ({named})",
-        )
 
-    def _on_empty(self, comparable: Scored | None) -> Check:
-        """Whether empty output scores less than other output."""
-        name, most = "metric_on_empty", self.job.params.preflight.max_empty_score
-        allowed = (
-            f"at most {most} on an empty output (optimize.preflight.max_empty_score), "
-            "or less than on others"
-        )
-        metric, outputs = self.job.metric, self.outputs
-        try:
-            empty = {
-                id(example): max(empty_scores(metric, example, outputs), default=0.0)
-                for example in self.examples[:_MOST_EMPTY]
-            }
-        except (TypeError, ValueError) as error:
-            return _failed(name, None, allowed, f"Of an empty output: {error}.")
-        # what sums leave over is no credit
-        highest = round(max(empty.values(), default=0.0), 6)
-        if highest <= most:
-            return check(name, _SETTING, round(highest, 4), allowed)
-        tells = comparable is None or any(
-            score > empty.get(id(example), highest) for example, score in comparable
-        )
-        note = (
-            f"warning: an empty output scores {highest:.4g}; a program whose outputs "
-            "are all empty would not score 0.0"
-        )
-        if tells:
-            logger.warning("preflight: role.metric: %s", note)
-        return check(
-            name,
-            _SETTING,
-            round(highest, 4),
-            allowed,
-            passed=tells,
-            remedy="Give output that cannot be used a score of 0.0.",
-            note=note,
-        )
+def _on_empty(
+    job: Job,
+    outputs: Sequence[str],
+    examples: list[dspy.Example],
+    comparable: Scored | None,
+) -> Check:
+    """Whether empty output scores less than other output."""
+    name, most = "metric_on_empty", job.params.preflight.max_empty_score
+    allowed = (
+        f"at most {most} on an empty output (optimize.preflight.max_empty_score), "
+        "or less than on others"
+    )
+    try:
+        empty = {
+            id(example): max(empty_scores(job.metric, example, outputs), default=0.0)
+            for example in examples[:_MOST_EMPTY]
+        }
+    except (TypeError, ValueError) as error:
+        return _failed(name, None, allowed, f"Of an empty output: {error}.")
+    # what sums leave over is no credit
+    highest = round(max(empty.values(), default=0.0), 6)
+    if highest <= most:
+        return check(name, _SETTING, round(highest, 4), allowed)
+    tells = comparable is None or any(
+        score > empty.get(id(example), highest) for example, score in comparable
+    )
+    note = (
+        f"warning: an empty output scores {highest:.4g}; a program whose outputs "
+        "are all empty would not score 0.0"
+    )
+    if tells:
+        logger.warning("preflight: role.metric: %s", note)
+    return check(
+        name,
+        _SETTING,
+        round(highest, 4),
+        allowed,
+        passed=tells,
+        remedy="Give output that cannot be used a score of 0.0.",
+        note=note,
+    )
 
 
 def _check_target(scores: list[Score], target: float) -> list[Check]:

@@ -85,7 +85,7 @@ def optimize_program(
     prompt_lm: MeteredLM,
     role: RoleParams,
     optimize_params: OptimizeParams,
-    forecast_made: dict[str, Any],
+    expected: dict[str, Any],
     workspace: Path,
 ) -> dict[str, Any]:
     """The best program on the valset, its trials and the report on the search.
@@ -93,8 +93,7 @@ def optimize_program(
     The workspace keeps the journal and the best program so far while the node runs.
     """
     job = _job(trainset, valset, task_lm, prompt_lm, role, optimize_params)
-    expected = Forecast.model_validate(forecast_made)
-    result = search(job, workspace, expected, role)
+    result = search(job, workspace, Forecast.model_validate(expected), role)
     return {
         "candidate_program": result.program,
         "trials": [trial.model_dump(mode="json") for trial in result.trials],

@@ -10,13 +10,18 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from dspy.clients.call_result import CallResult
+from dspy.lm15 import Message, Response, TextPart, Usage
 
 from po_optimizer.lms.answer_store import FILE, Answers
 from po_optimizer.lms.cache import EndpointCache
-from tests.lms.test_earlier_cache import RECORD
 
 KEY = "a" * 64
 REQUEST = {"model": "m"}
+MESSAGE = Message(role="assistant", parts=(TextPart(text="forty-two"),))
+RECORD = CallResult.native(
+    Response(id=None, model="m", message=MESSAGE, finish_reason="stop", usage=Usage())
+).dump()
 
 needs_modes = pytest.mark.skipif(sys.platform == "win32", reason="has no such modes")
 

@@ -25,10 +25,8 @@ from po_optimizer.lms import (
     MeteredEngine,
     StopRun,
     WriteFailed,
-    other_lms,
     use_lm,
 )
-from po_optimizer.lms.answer_store import Answers
 from tests.scripted import fixed_fields, scripted_lm
 
 QA = "question -> answer"
@@ -371,18 +369,6 @@ def test_one_request_has_one_answer_whichever_way_it_is_asked(tmp_path):
         awaited = asyncio.run(execution.aexecute(lm, call))
     assert result.responses == awaited.responses
     assert [row.paid for row in lm.meter.ledger.rows()] == [True, False, False]
-
-
-def test_answers_that_dspy_kept_under_its_own_key_are_read(tmp_path):
-    """A cache of an earlier version of this project."""
-    lm = scripted_lm(ANSWER, tmp_path)
-    Answers(lm.cache_folder)._connection.execute("PRAGMA user_version=0")
-    with use_lm(lm, stage="test"), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(other_lms, "_sent", lambda lm, call: None)
-        lm("hello")
-    with use_lm(lm, stage="test"):
-        lm("hello")
-    assert len(lm.scripted.prompts) == 1
 
 
 def test_schema_of_a_signature_is_made_once_and_follows_its_fields(tmp_path):

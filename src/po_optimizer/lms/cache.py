@@ -153,8 +153,6 @@ class EndpointCache:
         key = self._key(request, ignored)
         claimed = self.flight.take(key)
         answer = self._read(key)
-        if answer is None and self.answers.has_earlier:
-            answer = self._read(self.cache_key(request, ignored))
         if claimed and answer is not None:
             self.flight.release(key)
         return answer

@@ -67,8 +67,8 @@ class GivenAnswers(EndpointCache):
         text, problem = request_of(identity), "there is no answer to"
         answer = self._given.get(text)
         if self._stores:
-            keys = (self.cache_key(identity), self.cache_key(request, ignored))
-            kept = (store.get(str(key)) for store in self._stores for key in keys)
+            key = self.cache_key(identity)
+            kept = (store.get(key) for store in self._stores)
             stored = next((value for value in kept if value is not None), None)
             answer = None if stored is None else orjson.dumps(stored)
         if answer is not None and self._given.setdefault(text, answer) != answer:

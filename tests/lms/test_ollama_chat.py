@@ -56,7 +56,7 @@ def test_calls_of_tools_are_mappings_there_and_texts_here(server):
     assert made == [{"function": {"name": "add", "arguments": {"a": 1}}}]
     message = {"content": "", "thinking": "hm", "tool_calls": made}
     answer = {"message": message, "done_reason": "length"}
-    choice = json.loads(_from_ollama(json.dumps(answer).encode()))["choices"][0]
+    choice = _from_ollama(answer)["choices"][0]
     assert choice["finish_reason"] == "length"
     assert choice["message"]["reasoning_content"] == "hm"
     arguments = choice["message"]["tool_calls"][0]["function"]["arguments"]

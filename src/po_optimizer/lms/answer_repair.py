@@ -42,15 +42,18 @@ def repair_answer(value: Any) -> Any:
     return value
 
 
-def repair_body(body: bytes) -> bytes:
-    """The same bytes if nothing is odd, or if they are no JSON object."""
+def parse_answer(body: bytes) -> tuple[bytes, Any]:
+    """The body repaired, and the JSON in it; None: it is none.
+
+    The bytes stay the same if nothing is odd.
+    """
     try:
         answer = json.loads(body)
         # without these bytes no text of it has half a character
         repaired = _repair(answer, texts=b"\\u" in body or b"\xed" in body)
     except (ValueError, RecursionError):
-        return body
-    return body if repaired == answer else json.dumps(repaired).encode()
+        return body, None
+    return body if repaired == answer else json.dumps(repaired).encode(), repaired
 
 
 def _repair(answer: Any, *, texts: bool) -> Any:

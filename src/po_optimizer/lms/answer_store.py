@@ -85,7 +85,7 @@ class Answers:
             sqlite3.Error: The disk refused it.
             TypeError: It is no plain data.
         """
-        text = json.dumps(answer, ensure_ascii=False, default=_fields)
+        text = _ENCODER.encode(answer)
         insert = "INSERT OR REPLACE INTO answers (key, answer) VALUES (?, ?)"
         with self._lock:
             self._connection.execute(insert, (key, repair(text).encode()))
@@ -97,3 +97,6 @@ def _fields(value: Any) -> Any:
         return dict(value)
     msg = f"{type(value).__name__} is no data"
     raise TypeError(msg)
+
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, default=_fields)

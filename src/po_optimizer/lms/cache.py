@@ -9,6 +9,7 @@ new answer to each call, equal ones too. In an optimization it is kept as the an
 the n-th call of its kind, so that a resumed run finds it.
 """
 
+import hashlib
 import json
 import re
 import sqlite3
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import dspy
+import orjson
 from dspy.clients.cache import Cache
 from dspy.clients.call_result import CACHE_FORMAT, CallResult
 from dspy.clients.execution import IGNORED_CACHE_KEYS
@@ -178,7 +180,9 @@ class EndpointCache:
         if call is None or call.sent is None:
             return str(self.cache_key(identifying(request, ignored)))
         if call.key is None:
-            call.key = str(self.cache_key(call.sent))
+            # plain data: DSPy's key of it, without looking at each value
+            text = orjson.dumps(call.sent, option=orjson.OPT_SORT_KEYS)
+            call.key = hashlib.sha256(text).hexdigest()
         return call.key
 
     def _read(self, key: str) -> Any:

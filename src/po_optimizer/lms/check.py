@@ -1,5 +1,7 @@
 """What must hold before anything is paid for: of providers and the preflight."""
 
+from collections.abc import Iterable
+
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from po_optimizer.errors import SettingError
@@ -72,3 +74,14 @@ def check(
         passed=passed,
         message=note if passed else f"{sentence}{remedy}".strip(),
     )
+
+
+def require(checks: Iterable[Check]) -> None:
+    """Raises what the first failed check says.
+
+    Raises:
+        SettingError: A check did not pass.
+    """
+    for finding in checks:
+        if not finding.passed:
+            raise finding.as_error()

@@ -16,6 +16,7 @@ from logging import getLogger
 from typing import Any
 
 from dspy.lm15 import (
+    Config,
     InvalidRequestError,
     Message,
     Request,
@@ -157,6 +158,7 @@ class PreparedEngine:
         self, engine: Any, params: LMParams, arguments: Mapping[str, Any]
     ) -> None:
         self._engine = engine
+        self._prepared: tuple[Config, Config] | None = None
         self._bounds = params.bounds
         self._sends_temperature = params.temperature is not None
         self._arguments = dict(arguments)
@@ -180,7 +182,13 @@ class PreparedEngine:
         return replace(answer, message=message)
 
     def _prepare(self, request: Request) -> Request:
-        config = request.config
+        """The request as it is sent; the config of the last one, if it is the same."""
+        config, last = request.config, self._prepared
+        if last is None or last[0] != config:
+            last = self._prepared = config, self._complete_config(config)
+        return replace(request, config=last[1])
+
+    def _complete_config(self, config: Config) -> Config:
         extensions = {**(config.extensions or {}), **self._arguments}
         config = replace(config, extensions=extensions or None)
         if not self._sends_temperature:
@@ -189,7 +197,7 @@ class PreparedEngine:
         if self._bounds and form is not None and "schema" in form:
             schema = bound_schema(form["schema"], self._bounds)
             config = replace(config, response_format={**form, "schema": schema})
-        return replace(request, config=config)
+        return config
 
 
 def _empty(request: Request) -> Response:
@@ -215,7 +223,8 @@ def _spaced(name: str) -> str:
 def _clean(parts: tuple[Any, ...]) -> Iterator[Any]:
     for part in parts:
         if isinstance(part, TextPart):
-            yield replace(part, text=without_thoughts(repair_answer(part.text)))
+            text = without_thoughts(repair_answer(part.text))
+            yield part if text == part.text else replace(part, text=text)
         elif not isinstance(part, ThinkingPart):
             yield part
 

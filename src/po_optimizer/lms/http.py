@@ -24,7 +24,7 @@ from dspy._vendor.lm15.transports import (
     TransportResponse,
 )
 
-from po_optimizer.lms.answer_repair import repair_body
+from po_optimizer.lms.answer_repair import parse_answer
 from po_optimizer.lms.visible import mask
 
 LARGEST_BYTES = 2**25  # of one answer; a million tokens of text take some 5 MB
@@ -33,7 +33,7 @@ _REDIRECTS = range(300, 400)
 # a connection waits for its slot no longer than an answer for its first byte
 _CONNECTIONS = 100
 _PATIENCE_SECONDS = 10
-_REFUSED = 400  # and above: the body is an error's
+REFUSED = 400  # and above: the body is an error's
 
 
 class AnswerTransport:
@@ -57,7 +57,19 @@ class AnswerTransport:
         }
 
     def stream(self, request: TransportRequest) -> TransportResponse:
-        """The response, its body read.
+        """The response, its body read; it is JSON unless it is an error.
+
+        Raises:
+            dspy.lm15.TransportError: There is none, or none that can be taken; an
+                answer that was cut on its way is none.
+        """
+        response, document = self.read(request)
+        if document is None and response.status < REFUSED:
+            raise ProtocolError("the answer is not JSON")
+        return response
+
+    def read(self, request: TransportRequest) -> tuple[TransportResponse, Any]:
+        """The response, its body read, and the JSON in it; None: there is none.
 
         Raises:
             dspy.lm15.TransportError: There is none, or none that can be taken.
@@ -66,36 +78,17 @@ class AnswerTransport:
         with self._clients[trust_env].stream(request) as response:
             try:
                 check_head(response.status, response.headers_all("content-encoding"))
-                body = read_answer(response, self._seconds)
+                body, document = read_answer(response, self._seconds)
             except AnswerError as error:
                 raise ProtocolError(str(error)) from error
             except TimeoutError as error:
                 raise ReadTimeout(str(error)) from error
-            return with_body(response, body)
+            return with_body(response, body), document
 
     def close(self) -> None:
         """Closes idle connections."""
         for client in self._clients.values():
             client.close()
-
-
-class JSONTransport(AnswerTransport):
-    """The same for answers in JSON: a cut one is no answer, and DSPy asks again."""
-
-    def stream(self, request: TransportRequest) -> TransportResponse:
-        """The response, which is JSON unless it is an error.
-
-        Raises:
-            dspy.lm15.TransportError: There is none, or none that can be read.
-        """
-        response = super().stream(request)
-        body = response.read()
-        if response.status < _REFUSED:
-            try:
-                json.loads(body)
-            except (ValueError, RecursionError) as error:
-                raise ProtocolError(f"the answer is not JSON: {error}") from error
-        return with_body(response, body)
 
 
 def with_body(response: TransportResponse, body: bytes) -> TransportResponse:
@@ -131,14 +124,14 @@ def check_head(status: int, codings: Iterable[str]) -> None:
         raise AnswerError(f"the answer is compressed as {', '.join(applied)!r}")
 
 
-def read_answer(chunks: Iterable[bytes], seconds: float) -> bytes:
-    """The whole body, repaired.
+def read_answer(chunks: Iterable[bytes], seconds: float) -> tuple[bytes, Any]:
+    """The whole body, repaired, and the JSON in it; None: it is none.
 
     Raises:
         AnswerError: It is larger than any answer.
         TimeoutError: It did not end in time, though it never fell silent.
     """
-    return repair_body(b"".join(_bounded(chunks, seconds)))
+    return parse_answer(b"".join(_bounded(chunks, seconds)))
 
 
 def _bounded(chunks: Iterable[bytes], seconds: float) -> Iterator[bytes]:
@@ -201,17 +194,9 @@ def get_json(address: str, api_key: str | None = None, *, body: Any = None) -> R
         request = TransportRequest("POST", address, headers, json.dumps(body).encode())
     transport = AnswerTransport(_PATIENCE_SECONDS)
     try:
-        with transport.stream(request) as response:
-            document = _parsed(response.read()) if response.status < _REFUSED else None
-            return Reply(response.status, document)
+        response, document = transport.read(request)
+        return Reply(response.status, document if response.status < REFUSED else None)
     except (TransportError, OSError, ValueError) as error:
         return Reply(None, problem=mask(str(error), api_key))
     finally:
         transport.close()
-
-
-def _parsed(body: bytes) -> Any:
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        return None

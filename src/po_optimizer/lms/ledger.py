@@ -3,9 +3,8 @@
 import sqlite3
 import threading
 from pathlib import Path
-from typing import TypedDict, cast
+from typing import NamedTuple, TypedDict, cast
 
-from pydantic import BaseModel, ConfigDict
 from typing_extensions import Unpack
 
 from po_optimizer.errors import refusal
@@ -33,42 +32,40 @@ CREATE INDEX IF NOT EXISTS calls_by_optimization ON calls (optimization_id, paid
 """
 
 
-class CallRow(BaseModel):
+class CallRow(NamedTuple):
     """One LM call.
 
     Args:
         started: ISO 8601, UTC.
         stage: The pipeline stage that made the call.
+        lm: Slug of the LM.
+        paid: True if the LM was asked, False if the answer came from the cache.
+        seconds: Wall time of the call.
         trial: The optimizer's trial, from 1; negative if it was asked ahead, before
             that trial began; None outside trials.
         optimization_id: What all restarts of one optimization share.
-        lm: Slug of the LM.
-        paid: True if the LM was asked, False if the answer came from the cache.
         prompt_tokens: As the LM reported them; None: not reported.
         completion_tokens: Likewise.
         cost_usd: US dollars; None: unknown, which is not zero.
-        seconds: Wall time of the call.
         error: Class and message if the call failed, else None.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     started: str
     run_id: str
     stage: str
-    trial: int | None = None
-    optimization_id: str | None = None
     lm: str
     paid: bool
+    seconds: float
+    trial: int | None = None
+    optimization_id: str | None = None
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     cost_usd: float | None = None
-    seconds: float
     error: str | None = None
 
 
-_NAMES = ", ".join(CallRow.model_fields)
-_MARKS = ", ".join(f":{name}" for name in CallRow.model_fields)
+_NAMES = ", ".join(CallRow._fields)
+_MARKS = ", ".join("?" for _ in CallRow._fields)
 _INSERT = f"INSERT INTO calls ({_NAMES}) VALUES ({_MARKS})"  # noqa: S608 -- our names
 
 _TOTALS = """
@@ -144,7 +141,7 @@ class Ledger:
 
     def record(self, row: CallRow) -> None:
         """Adds one call."""
-        self._connection.execute(_INSERT, dict(row))
+        self._connection.execute(_INSERT, row)
 
     def totals(self, **of: Unpack[CallFilter]) -> Usage:
         """Sums over the calls that match every given value.
@@ -162,9 +159,8 @@ class Ledger:
         """The calls that match every given value, as for `totals`, oldest first."""
         where, values = _where(of)
         select = f"SELECT {_NAMES} FROM calls {where} ORDER BY id"  # noqa: S608
-        rows = self._connection.execute(select, values)
-        keys = list(CallRow.model_fields)
-        return [CallRow(**dict(zip(keys, row, strict=True))) for row in rows]
+        rows = map(CallRow._make, self._connection.execute(select, values))
+        return [row._replace(paid=bool(row.paid)) for row in rows]
 
     def stages(self, run_id: str) -> dict[str, Usage]:
         """Usage per stage of one run, in the order in which the stages began."""

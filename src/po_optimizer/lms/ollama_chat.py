@@ -13,7 +13,7 @@ from typing import Any
 
 from dspy._vendor.lm15.transports import TransportRequest, TransportResponse
 
-from po_optimizer.lms.http import JSONTransport, with_body
+from po_optimizer.lms.http import REFUSED, AnswerTransport, with_body
 
 _OF_THE_REQUEST = ("model", "tools", "keep_alive", "think")
 _NEEDLESS = ("stream", "stream_options", "n", "tool_choice", "messages")
@@ -22,10 +22,9 @@ _OPTIONS = {
     "max_completion_tokens": "num_predict",
 }
 """Ollama's words for options; all others are called the same."""
-_FAILED = 400
 
 
-class OllamaTransport(JSONTransport):
+class OllamaTransport(AnswerTransport):
     """An HTTP client to which Ollama looks like a server of OpenAI's protocol.
 
     Args:
@@ -39,11 +38,11 @@ class OllamaTransport(JSONTransport):
         self._address = f"{base}/api/chat"
         self._sends_key = sends_key
 
-    def stream(self, request: TransportRequest) -> TransportResponse:
+    def read(self, request: TransportRequest) -> tuple[TransportResponse, Any]:
         """The answer, as OpenAI's protocol has it; an error as Ollama sent it.
 
         Raises:
-            dspy.lm15.TransportError: There is none, or it was cut on its way.
+            dspy.lm15.TransportError: There is none, or none that can be taken.
         """
         headers = [
             (name, value)
@@ -52,11 +51,10 @@ class OllamaTransport(JSONTransport):
         ]
         body = json.dumps(_to_ollama(json.loads(request.body))).encode()
         asked = TransportRequest("POST", self._address, headers, body)
-        with super().stream(asked) as response:
-            answer = response.read()
-        if response.status < _FAILED:
-            answer = _from_ollama(answer)
-        return with_body(response, answer)
+        response, document = super().read(asked)
+        if response.status < REFUSED and (chat := _from_ollama(document)) is not None:
+            response = with_body(response, json.dumps(chat).encode())
+        return response, document
 
 
 def _to_ollama(body: dict[str, Any]) -> dict[str, Any]:
@@ -100,12 +98,11 @@ def _message(message: dict[str, Any]) -> dict[str, Any]:
     return message
 
 
-def _from_ollama(answer: bytes) -> bytes:
-    """OpenAI's form; what is no answer of Ollama's stays, for DSPy to refuse."""
-    document = json.loads(answer)
+def _from_ollama(document: Any) -> dict[str, Any] | None:
+    """OpenAI's form; None: it is no answer of Ollama's."""
     message = document.get("message") if isinstance(document, dict) else None
     if not isinstance(message, dict):
-        return answer
+        return None
     message = {"role": "assistant", **message}
     if thinking := message.pop("thinking", None):
         message["reasoning_content"] = thinking
@@ -116,7 +113,7 @@ def _from_ollama(answer: bytes) -> bytes:
         document.get(name) or 0 for name in ("prompt_eval_count", "eval_count")
     )
     cut = document.get("done_reason") == "length"
-    chat = {
+    return {
         "id": "ollama",
         "object": "chat.completion",
         "model": document.get("model", ""),
@@ -133,4 +130,3 @@ def _from_ollama(answer: bytes) -> bytes:
             "total_tokens": prompt + completion,
         },
     }
-    return json.dumps(chat).encode()

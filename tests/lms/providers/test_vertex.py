@@ -4,6 +4,7 @@ import json
 import sys
 
 import dspy
+import google.auth as google_auth
 import pytest
 
 from po_optimizer.errors import PoOptimizerError, SettingError
@@ -269,6 +270,20 @@ def test_unusable_credentials_say_how_to_log_in(tmp_path, monkeypatch, content):
     sentence = problem("vertex_credentials")
     assert "gcloud auth application-default login" in sentence
     assert "sk-canary" not in sentence
+
+
+def test_google_is_asked_once_who_we_are(vertex, monkeypatch):
+    """Without a key file that is a request to a server of Google's."""
+    lm, _ = vertex()
+    default, asked = google_auth.default, []
+
+    def counted(**arguments):
+        asked.append(arguments)
+        return default(**arguments)
+
+    monkeypatch.setattr(google_auth, "default", counted)
+    lm.provider.connect()
+    assert len(asked) == 1
 
 
 def test_missing_project_names_the_variable(monkeypatch):

@@ -63,16 +63,6 @@ class Provider:
         """Checks that it can answer, without paying for a token."""
         yield from ()
 
-    def require_ready(self) -> None:
-        """Raises what the first failed check says.
-
-        Raises:
-            SettingError: A check did not pass.
-        """
-        for finding in self.check_provider():
-            if not finding.passed:
-                raise finding.as_error()
-
     def request_arguments(self) -> dict[str, Any]:
         """What each request carries beside the chat, by the server's own names."""
         return self.params.extra

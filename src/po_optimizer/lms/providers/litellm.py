@@ -20,7 +20,7 @@ from dspy.lm15 import (
 )
 
 from po_optimizer.errors import causes
-from po_optimizer.lms.check import Check, check
+from po_optimizer.lms.check import Check, check, require
 from po_optimizer.lms.http import (
     AnswerError,
     check_head,
@@ -90,7 +90,7 @@ class _WholeAnswers(httpx.BaseTransport):
             codings = response.headers.get_list("content-encoding")
             check_head(response.status_code, codings)
             seconds = request.extensions["timeout"]["read"]
-            body = read_answer(response.iter_bytes(), seconds)
+            body, _ = read_answer(response.iter_bytes(), seconds)
         except AnswerError as error:
             raise httpx.RemoteProtocolError(str(error), request=request) from error
         except TimeoutError as error:
@@ -144,8 +144,7 @@ class LiteLLM(Provider):
             LiteLLMEngine,
         )
 
-        _litellm()
-        self.require_ready()
+        require(self.check_provider())
         params = self.params
         options: dict[str, Any] = {"timeout": params.timeout_seconds}
         if params.api_base is not None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from po_optimizer.errors import SettingError
 from po_optimizer.files import write_whole
-from po_optimizer.lms.check import Check, check
+from po_optimizer.lms.check import Check, check, require
 from po_optimizer.lms.http import get_json
 from po_optimizer.lms.ollama_chat import OllamaTransport
 from po_optimizer.lms.providers.base import Provider, dspy_engine
@@ -54,7 +54,7 @@ class Ollama(Provider):
         Raises:
             SettingError: A check did not pass.
         """
-        self.require_ready()
+        require(self.check_provider())
         seconds, key = self.params.timeout_seconds, self._api_key
         transport = OllamaTransport(self._base, seconds, sends_key=bool(key))
         return dspy_engine("ollama", with_v1(self._base), key or "none", transport)

@@ -5,7 +5,7 @@ from typing import Any
 
 from po_optimizer.errors import SettingError
 from po_optimizer.lms.check import Check, check
-from po_optimizer.lms.http import JSONTransport, get_json
+from po_optimizer.lms.http import AnswerTransport, get_json
 from po_optimizer.lms.providers.base import Provider, dspy_engine
 
 _REFUSED = {401, 403}
@@ -78,7 +78,7 @@ def openai_engine(address: str, api_key: str | None, seconds: float) -> Any:
         api_key: Sent as a bearer token.
         seconds: For the whole of an answer, and for each silence in it.
     """
-    key, transport = api_key or "none", JSONTransport(seconds)
+    key, transport = api_key or "none", AnswerTransport(seconds)
     return dspy_engine("openai-chat", with_v1(address), key, transport)
 
 

@@ -4,6 +4,7 @@ References:
     Requests: https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference
 """
 
+import functools
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -26,8 +27,8 @@ from dspy.lm15 import (
 )
 
 from po_optimizer.errors import SettingError, needs_extra
-from po_optimizer.lms.check import Check, check
-from po_optimizer.lms.http import JSONTransport
+from po_optimizer.lms.check import Check, check, require
+from po_optimizer.lms.http import AnswerTransport
 from po_optimizer.lms.providers.base import Provider, dspy_engine
 from po_optimizer.params.lm import LMParams, VertexParams
 
@@ -76,8 +77,10 @@ class Vertex(Provider):
         Raises:
             SettingError: A check did not pass.
         """
-        self.require_ready()
-        credentials, own_project = _log_in()
+        # without a key file a server of Google's is asked: once is enough
+        log_in = functools.cache(_log_in)
+        require(self._checks(log_in))
+        credentials, own_project = log_in()
         place, door = self.params.vertex, _door(self.params.model)
         address, project = self.params.api_base, str(place.project or own_project)
         settings = {"project": project, "location": place.location}
@@ -85,7 +88,7 @@ class Vertex(Provider):
             root = address or f"https://{location_host(place.location)}"
             path = f"v1/projects/{project}/locations/{place.location}/endpoints/openapi"
             address, settings = join_endpoint(root, path), {}
-        transport = JSONTransport(self.params.timeout_seconds)
+        transport = AnswerTransport(self.params.timeout_seconds)
         engine = dspy_engine(door, address, _tokens(credentials), transport, **settings)
         return VertexEngine(engine, f"{door}:{self.params.model}", self._options())
 
@@ -120,11 +123,14 @@ class Vertex(Provider):
         Raises:
             PoOptimizerError: The package for Google's credentials is not installed.
         """
+        return self._checks(_log_in)
+
+    def _checks(self, log_in: Callable[[], tuple[Any, str | None]]) -> Iterator[Check]:
         with needs_extra("vertex", "lm.provider=vertex"):
             from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415
         project, problem = None, ""
         try:
-            _, project = _log_in()
+            _, project = log_in()
         except (GoogleAuthError, OSError, ValueError) as error:
             # the error of a malformed file may repeat what stands in it
             problem = f"there are none that can be used ({type(error).__name__})"

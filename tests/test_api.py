@@ -113,6 +113,7 @@ def test_program_is_optimized_and_stored(finished, tmp_path):
     given, run = finished
     assert (run.report.baseline.score, run.report.best.score) == (0.25, 1.0)
     assert run.trials[0] == run.report.baseline
+    assert repr(run).startswith("Optimized(completed, 0.250 -> 1.000 on the valset, ")
     save_program(run.program, tmp_path / "program.json")
     for path in (given["folder"] / "program.json", tmp_path / "program.json"):
         loaded = load_program(path, program=Answering())
@@ -125,6 +126,7 @@ def test_program_is_measured_on_a_testset(finished):
     given, run = finished
     verdict = evaluate(Answering(), run.program, **measured(given, ROWS[16:]))
     assert (verdict.decision, verdict.uplift.mean) == ("promote", 1.0)
+    assert repr(verdict).startswith(f"Verdict(promote: {verdict.reasons[0]}")
     assert "city" in verdict.report_html.read_text("utf-8")
     asked = len(given["lm"].engine.prompts)
     assert optimize(Answering(), **given).report.best == run.report.best

@@ -191,7 +191,6 @@ def test_names_are_checked_before_anything_is_read(tmp_path, inputs, outputs):
     [
         ("x,y\n1,2\n", "no column approved, record, answer; there are x, y"),
         ("approved,record,answer\nyes\n", "line 2: it has fewer cells"),
-        ("approved;record;answer\n", "separated by ';'"),
     ],
 )
 def test_a_table_of_another_form_is_refused(tmp_path, review, problem):

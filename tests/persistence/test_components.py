@@ -198,6 +198,7 @@ def test_one_predictor_without_its_class_is_callable(
         loaded = load_program_from_components(document("plain"), allowed_packages=())
     assert type(loaded) is dspy.Predict
     assert "zoo:Plain was rebuilt without its code" in caplog.text
+    assert "its one predictor answers alone" in caplog.text
 
 
 def test_several_predictors_without_their_class_refuse_calls() -> None:

@@ -101,8 +101,8 @@ def test_scripts_without_spaces_are_compared_too():
 
 
 def test_texts_without_words_are_equal_to_themselves_only():
-    """Signs are compared as they stand; a record without a text is like no other."""
-    assert alike([["?!"], ["?!"], ["?"], [], [], [""]]) == {1: 0}
+    """Signs as they stand, empty ones too; a record without a text is like no other."""
+    assert alike([["?!"], ["?!"], ["?"], [], [], [""], [" "]]) == {1: 0, 6: 5}
 
 
 def plainly(texts):

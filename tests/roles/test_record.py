@@ -13,6 +13,7 @@ from po_optimizer.roles.record import (
     stratum_of,
 )
 
+typed = dspy.Predict("text, k: int -> count: int, urgent: bool | None, code: str")
 ready_made = dspy.ChainOfThought("question, context -> answer")
 
 
@@ -109,3 +110,28 @@ def test_record_class_needs_neither_stratum_nor_identity():
     record = Note(text="hello")
     assert stratum_of(record) == ()
     assert Identity.of(record) == Identity(("hello",))
+
+
+def test_numbers_of_a_table_of_texts_are_numbers():
+    """A metric compares them with what the program gives; what is none stays a text."""
+    row = {"text": "7", "k": "3", "count": "07", "urgent": "False", "code": "08"}
+    example = load_record_type(role("typed")).model_validate(row).to_example()
+    numbers = {"k": 3, "count": 7, "urgent": False}
+    assert example.toDict() == row | numbers
+    odd = load_record_type(role("typed")).model_validate(row | {"count": "many"})
+    assert odd.to_example().count == "many"
+
+
+def test_texts_of_other_tables_stay_as_they_are():
+    """Whoever writes JSON has written a number where it is one."""
+    row = {"text": "x", "k": 3, "count": "7"}
+    record = load_record_type(role("typed")).model_validate(row)
+    assert record.to_example().count == "7"
+
+
+@pytest.mark.parametrize("name", ["self", "base", "inputs", "items"])
+def test_columns_may_have_any_name(name):
+    """Also one that dspy.Example's own methods have."""
+    row = {"question": "q", name: "x"}
+    example = load_record_type(role("Search")).model_validate(row).to_example()
+    assert example.toDict() == row

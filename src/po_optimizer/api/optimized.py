@@ -71,6 +71,13 @@ class Optimized:
     trials: list[Trial]
     folder: Path
 
+    def __repr__(self) -> str:
+        """In a line, for a notebook's cell."""
+        best, first = self.report.best, self.report.baseline
+        scores = [f"{trial.score:.3f}" for trial in (first, best) if trial is not None]
+        valset = f"{' -> '.join(scores)} on the valset"
+        return f"Optimized({self.report.ended}, {valset}, folder='{self.folder}')"
+
 
 @names_of_arguments()
 def optimize(

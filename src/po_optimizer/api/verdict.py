@@ -60,6 +60,11 @@ class Verdict:
     folder: Path
     _page: Callable[[], str] = field(repr=False)
 
+    def __repr__(self) -> str:
+        """The decision and why, for a notebook's cell."""
+        why = " ".join(self.reasons)
+        return f"Verdict({self.decision}: {why} folder='{self.folder}')"
+
     @cached_property
     def report_html(self) -> Path:
         """The whole result as one self-contained page, written when it is asked for.

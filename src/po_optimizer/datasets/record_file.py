@@ -68,7 +68,8 @@ class RecordFileDataset(AbstractDataset[None, Table | None]):
         except ValueError as error:  # pyarrow's and Unicode's, too
             problem = str(error).partition("\n")[0]
             msg = f"{shown} cannot be read as its ending says: {problem}. Give JSON "
-            raise DatasetError(f"{msg}Lines, JSON, CSV, TSV or Parquet.") from error
+            msg += "Lines, JSON, CSV or TSV, saved as UTF-8, or Parquet."
+            raise DatasetError(msg) from error
 
     def _folder(self, fs: Any, path: str, shown: str) -> Table:
         if fs.exists(f"{path}/{_SEVERAL}"):

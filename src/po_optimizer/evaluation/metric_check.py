@@ -165,7 +165,7 @@ def _shuffled(outputs: Sequence[Outputs], seed: int) -> list[Outputs]:
 def _score(metric: Metric, example: dspy.Example, outputs: Outputs) -> Score | str:
     """The score, or why there is none."""
     try:
-        return Score.of(call_metric(metric, example, dspy.Prediction(**outputs)))
+        return Score.of(call_metric(metric, example, dspy.Prediction(dict(outputs))))
     except Exception as error:  # noqa: BLE001 -- whatever a metric raises is shown
         return f"{type(error).__name__}: {error}"
 

@@ -262,6 +262,7 @@ def program_of(
     inner = list(predictors(loaded).values())
     if isinstance(loaded, RebuiltProgram) and len(inner) == 1:
         loaded = inner[0]
+        logger.warning("%s: its one predictor answers alone, without that code", where)
     if document.get("provenance"):
         vars(loaded)[PROVENANCE] = document["provenance"]
     return loaded

@@ -119,7 +119,7 @@ def _demo(where: str, given: Any, signature: Any) -> dspy.Example:
         for name, field in signature.fields.items()
         if name in values
     }
-    return dspy.Example(**typed).with_inputs(*signature.input_fields)
+    return dspy.Example(typed).with_inputs(*signature.input_fields)
 
 
 def _typed(where: str, value: Any, annotation: Any) -> Any:

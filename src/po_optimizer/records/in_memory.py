@@ -97,7 +97,7 @@ def _example(row: Any, number: int, program: dspy.Module, name: str) -> dspy.Exa
             "names of fields are texts",
             "Name the fields, or the columns of the DataFrame.",
         )
-    example = dspy.Example(**fields)
+    example = dspy.Example(fields)
     names = [field for field in input_names(program) if field in example]
     if not names:
         inputs = listed(input_names(program)) or "any, so that it cannot tell"

@@ -93,7 +93,10 @@ def parse_file(name: str, data: bytes) -> list[Row]:
     ending = name.lower().rpartition(".")[2]
     if ending == "parquet":
         return rows_of(_pyarrow().parquet.read_table(io.BytesIO(data)).to_pylist())
-    text = data.decode("utf-8-sig")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"it is not UTF-8 at byte {error.start}") from error
     if ending in ("csv", "tsv"):
         return list(_cells(text, "," if ending == "csv" else "\t"))
     if ending == "json":
@@ -145,15 +148,14 @@ def _array(text: str) -> list[Row]:
 
 
 def _cells(text: str, delimiter: str) -> Iterator[Row]:
-    """A table with a header; every cell is text, as it stands."""
+    """A table with a header; every cell is text, as it stands.
+
+    A header without the delimiter has that of a spreadsheet of another country.
+    """
     csv.field_size_limit(_MAX_CELL)
+    marks = [delimiter, *";\t|,"]
     header = text.partition("\n")[0]
-    other = next((mark for mark in ";\t|," if mark in header), delimiter)
-    if delimiter not in header and other != delimiter:
-        raise ValueError(
-            f"its columns are separated by {other!r}, not by {delimiter!r} "
-            f"(header: {header.strip()[:80]})"
-        )
+    delimiter = next((mark for mark in marks if mark in header), delimiter)
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
     for cells in reader:
         if None in cells or None in cells.values():

@@ -35,7 +35,8 @@ class TextVectors:
     many records have, such as a form's fixed words, counts little.
 
     Args:
-        texts: Of each record; a record without a word is like no other.
+        texts: Of each record. One without a text is like no other, one without a word
+            like others without.
 
     References:
         Salton, G. & Buckley, C. (1988). Term-weighting approaches in automatic text
@@ -136,8 +137,8 @@ def _pair_shares(
     owners: list[int] = []  # the record of each text
     sizes: list[int] = []
     for row, record in enumerate(texts):
-        for text in record:
-            words = _WORD.findall(text.casefold()) or text.split()
+        words_of = [_WORD.findall(t.casefold()) or t.split() for t in record]
+        for words in words_of if any(words_of) or not record else [[""]]:
             code = [numbers.setdefault(word, len(numbers) + 1) for word in words]
             own = {a << 32 | b for a, b in itertools.pairwise(code)} or set(code)
             pairs.extend(own)

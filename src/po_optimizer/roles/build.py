@@ -27,7 +27,8 @@ from po_optimizer.roles.metric import (
 )
 
 IMPORTABLE = (
-    "Give the dotted path of something that Python can import, as package.module.Name."
+    "Give the dotted path of something that Python can import, as package.module.Name; "
+    "of roles/faq/role.py it is faq.role.Name."
 )
 
 

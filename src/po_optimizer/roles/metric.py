@@ -77,8 +77,8 @@ class Measure:
         outputs = {name: prediction[name] for name in output_names(prediction)}
         labels = {name: example[name] for name in outputs if name in example}
         types = {name: type(outputs[name]) for name in labels}
-        answers = references(example, labels, types) or [dspy.Prediction(**labels)]
-        usable = [dspy.Prediction(**{**outputs, **dict(a.items())}) for a in answers]
+        answers = references(example, labels, types) or [dspy.Prediction(labels)]
+        usable = [dspy.Prediction({**outputs, **dict(a.items())}) for a in answers]
         usable = usable if labels else []
         usable += [self._scored] if self._scored is not None else []
         return not usable or any(self._scores(example, output) for output in usable)
@@ -199,7 +199,7 @@ def references(
     except (TypeError, ValueError, PydanticUserError):
         return []
     differ = repr(typed) != repr(labels)
-    return [dspy.Prediction(**typed), *([dspy.Prediction(**labels)] if differ else [])]
+    return [dspy.Prediction(typed), *([dspy.Prediction(labels)] if differ else [])]
 
 
 def as_output(label: Any, annotation: Any) -> Any:

@@ -1,13 +1,15 @@
 """What a record is: a class of the role's own, or the columns of a table."""
 
+import functools
 import inspect
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 import dspy
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from po_optimizer.errors import SettingError
@@ -18,6 +20,8 @@ from po_optimizer.roles.build import (
     import_object,
     make_program,
 )
+
+_NUMBERS = [kind for number in (int, float, bool) for kind in (number, number | None)]
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,7 @@ class ColumnRecord:
     def to_example(self) -> dspy.Example:
         """The row with the columns that are inputs marked."""
         inputs = [name for name in self.columns.inputs if name in self.values]
-        return dspy.Example(**self.values).with_inputs(*inputs)
+        return dspy.Example(dict(self.values)).with_inputs(*inputs)
 
     def stratum(self) -> tuple[str, ...]:
         """The values of the columns that the splits are balanced over."""
@@ -107,12 +111,14 @@ class Columns:
         required: Columns without which a row cannot be used.
         stratum: Columns that the splits are balanced over.
         group: Column whose equal values come into one split; None: there is none.
+        role: As JSON; its program says which cells of a table of texts are numbers.
     """
 
     inputs: tuple[str, ...]
     required: tuple[str, ...]
     stratum: tuple[str, ...] = ()
     group: str | None = None
+    role: str = ""
     __name__ = "Columns"
 
     def model_validate(self, obj: Any) -> ColumnRecord:
@@ -128,7 +134,40 @@ class Columns:
             columns = ", ".join(map(str, obj)) or "none"
             reason = f"there is no value (columns: {columns})"
             raise _refused({(name,): reason for name in missing})
-        return ColumnRecord(dict(obj), self)
+        values = dict(obj)
+        if self.role and all(isinstance(value, str) for value in values.values()):
+            values |= _numbers_in(values, _number_fields(self.role))
+        return ColumnRecord(values, self)
+
+
+@functools.cache
+def _number_fields(role: str) -> Mapping[str, Any]:
+    """Fields of the program's signatures that are numbers or bools, with annotations.
+
+    {} if the program cannot be made without the run's LM.
+    """
+    try:
+        program = make_program(RoleParams.model_validate_json(role))
+    except SettingError:
+        return {}
+    annotations: dict[str, list[Any]] = {}
+    for predictor in program.predictors():
+        for name, field in predictor.signature.fields.items():
+            annotations.setdefault(name, []).append(field.annotation)
+    return {
+        name: kinds[0]
+        for name, kinds in annotations.items()
+        if kinds[0] in _NUMBERS and all(kind == kinds[0] for kind in kinds)
+    }
+
+
+def _numbers_in(values: Mapping[str, str], fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The numbers that stand as texts, as in a CSV file; what is none stays a text."""
+    numbers = {}
+    for name in fields.keys() & values.keys():
+        with suppress(ValueError):
+            numbers[name] = TypeAdapter(fields[name]).validate_python(values[name])
+    return numbers
 
 
 def _refused(problems: Mapping[tuple[str, ...], str]) -> ValidationError:
@@ -154,7 +193,13 @@ def load_record_type(role: RoleParams) -> RecordType:
         inputs = input_columns(role)
         required = [name for name, is_required in inputs.items() if is_required]
         needed = (*required, *role.outputs)
-        return Columns(tuple(inputs), needed, tuple(role.stratum), role.group)
+        return Columns(
+            tuple(inputs),
+            needed,
+            tuple(role.stratum),
+            role.group,
+            role.model_dump_json(include={"program", "program_args"}),
+        )
     cls = import_object("role.record", role.record)
     missing = [n for n in ("model_validate", "to_example") if not hasattr(cls, n)]
     if missing:

@@ -181,7 +181,7 @@ def _on_empty(
         score > empty.get(id(example), highest) for example, score in comparable
     )
     note = (
-        f"warning: an empty output scores {highest:.4g}; a program whose outputs "
+        f"an empty output scores {highest:.4g}; a program whose outputs "
         "are all empty would not score 0.0"
     )
     if tells:

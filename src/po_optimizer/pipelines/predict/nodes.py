@@ -130,7 +130,9 @@ def _check_columns(
 
 
 def _example(row: Mapping[str, Any], columns: Iterable[str]) -> dspy.Example:
-    return dspy.Example(**row).with_inputs(*(name for name in columns if name in row))
+    return dspy.Example(dict(row)).with_inputs(
+        *(name for name in columns if name in row)
+    )
 
 
 def _reason_for_the_baseline(

@@ -1,17 +1,18 @@
 """A running optimization does what the file in its workspace asks."""
 
 import threading
+from functools import partial
 
 import pytest
 
 from po_optimizer.lms import Interrupted, Ledger
 from po_optimizer.optimization.steering import (
     FILE,
-    Steering,
     SteeringRequest,
-    read_request,
+    follow_requests,
 )
 from po_optimizer.params.optimize import BudgetParams
+from tests.optimization import world
 from tests.optimization.test_budget import budget
 
 
@@ -19,7 +20,7 @@ from tests.optimization.test_budget import budget
 def steered(tmp_path):
     """A guard on a workspace, and its budget."""
     own = budget(Ledger(tmp_path / "ledger.sqlite"), max_calls=1)
-    return Steering(tmp_path, own, lambda: None), own
+    return partial(follow_requests, tmp_path, own, lambda: None), own
 
 
 def ask(folder, **wanted):
@@ -30,9 +31,9 @@ def ask(folder, **wanted):
 def test_nothing_asked_lets_every_call_pass(steered, tmp_path):
     """No file, or one that is no request, changes nothing."""
     steering, own = steered
-    steering.check()
+    steering()
     (tmp_path / FILE).write_text("{")
-    steering.check()
+    steering()
     assert own.params.max_calls == 1
 
 
@@ -40,14 +41,14 @@ def test_stop_ends_the_run_in_order(steered, tmp_path):
     """The next paid call is refused as by a first Ctrl-C."""
     ask(tmp_path, stop=True)
     with pytest.raises(Interrupted, match="stopped from the page"):
-        steered[0].check()
+        steered[0]()
 
 
 def test_budget_is_replaced(steered, tmp_path):
     """New bounds hold from the next paid call on."""
     steering, own = steered
     ask(tmp_path, budget=BudgetParams(max_calls=9))
-    steering.check()
+    steering()
     assert own.params.max_calls == 9
 
 
@@ -57,7 +58,7 @@ def test_pause_holds_a_call_until_it_is_lifted(steered, tmp_path):
     passed = threading.Event()
 
     def call():
-        steered[0].check()
+        steered[0]()
         passed.set()
 
     thread = threading.Thread(target=call)
@@ -74,14 +75,13 @@ def test_ctrl_c_is_heard_in_a_pause(tmp_path):
     def stopped():
         raise Interrupted
 
-    steering = Steering(tmp_path, None, stopped)
+    steering = partial(follow_requests, tmp_path, None, stopped)
     ask(tmp_path, pause=True)
     with pytest.raises(Interrupted, match="by the user"):
-        steering.check()
+        steering()
 
 
 def test_what_an_earlier_run_was_asked_is_forgotten(tmp_path):
     """A run that was stopped from the page can be continued."""
     ask(tmp_path, stop=True)
-    Steering(tmp_path, None, lambda: None).check()
-    assert read_request(tmp_path) == SteeringRequest()
+    assert world.run(tmp_path, world.lm(tmp_path)).report.ended == "completed"

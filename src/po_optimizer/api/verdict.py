@@ -170,16 +170,30 @@ def evaluate(
     write_result(place / "promotion.json", decision)
 
     def page() -> str:
-        return _page(
+        with needs_extra("report", "the page of a report"):
+            from po_optimizer.reporting.examples import choose_cases  # noqa: PLC0415
+            from po_optimizer.reporting.figures import report_figures  # noqa: PLC0415
+            from po_optimizer.reporting.page import render_report  # noqa: PLC0415
+            from po_optimizer.reporting.prompt_diff import (  # noqa: PLC0415
+                prompt_changes,
+                prompt_diff_html,
+            )
+        checks = place / "preflight_report.json"
+        cases = choose_cases(records["baseline"], records["optimized"])
+        changes = prompt_changes(programs["baseline"], programs["optimized"])
+        return render_report(
             report,
             decision,
-            records["baseline"],
-            records["optimized"],
+            cases,
+            report_figures(report, cases, trial_rows, usage.stages),
             title=f"{type(programs['optimized']).__qualname__} on {task_lm.slug}",
             trials=trial_rows,
             stages=usage.stages,
-            programs=(programs["baseline"], programs["optimized"]),
-            folder=place,
+            prompt_diff=prompt_diff_html(changes),
+            preflight=json.loads(checks.read_text("utf-8"))["checks"]
+            if checks.exists()
+            else [],
+            settings=get_provenance(programs["optimized"]),
         )
 
     verdict = Verdict(
@@ -192,32 +206,3 @@ def evaluate(
     )
     tell(verdict)
     return verdict
-
-
-def _page(
-    report: ScoreReport,
-    decision: Any,
-    *answers: Any,
-    programs: tuple[dspy.Module, dspy.Module],
-    folder: Path,
-    **more: Any,
-) -> str:
-    with needs_extra("report", "the page of a report"):
-        from po_optimizer.reporting.examples import choose_cases  # noqa: PLC0415
-        from po_optimizer.reporting.figures import report_figures  # noqa: PLC0415
-        from po_optimizer.reporting.page import render_report  # noqa: PLC0415
-        from po_optimizer.reporting.prompt_diff import prompt_changes, prompt_diff_html  # noqa: PLC0415
-    checks = folder / "preflight_report.json"
-    cases = choose_cases(*answers)
-    return render_report(
-        report,
-        decision,
-        cases,
-        report_figures(report, cases, more["trials"], more["stages"]),
-        prompt_diff=prompt_diff_html(prompt_changes(*programs)),
-        preflight=json.loads(checks.read_text("utf-8"))["checks"]
-        if checks.exists()
-        else [],
-        settings=get_provenance(programs[1]),
-        **more,
-    )

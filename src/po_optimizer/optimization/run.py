@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import dspy
@@ -20,6 +21,7 @@ from po_optimizer.lms import (
 from po_optimizer.lms.interrupt import Control
 from po_optimizer.lms.meter import OUTSIDE_TRIALS
 from po_optimizer.lms.stops import BudgetReached
+from po_optimizer.optimization import steering
 from po_optimizer.optimization.background import Begin, in_background
 from po_optimizer.optimization.budget import Budget
 from po_optimizer.optimization.forecast import Forecast
@@ -52,7 +54,6 @@ from po_optimizer.optimization.report import (
     tell,
 )
 from po_optimizer.optimization.run_identity import optimization_id, run_fingerprint
-from po_optimizer.optimization.steering import Steering
 
 
 def optimize(
@@ -143,7 +144,8 @@ def _search(job: Job, recorder: Recorder, progress: Progress) -> tuple[str, Ende
 
     optimizer, control = make_optimizer(job.params), recorder.control
     workspace = recorder.journal.path.parent
-    steering = Steering(workspace, recorder.budget, control.check)
+    (workspace / steering.FILE).unlink(missing_ok=True)  # of an earlier run
+    steer = partial(steering.follow_requests, workspace, recorder.budget, control.check)
     with (
         quiet_dspy(),
         use_lm(
@@ -152,7 +154,7 @@ def _search(job: Job, recorder: Recorder, progress: Progress) -> tuple[str, Ende
             optimization_id=recorder.budget.optimization_id,
             callbacks=[recorder],
         ),
-        control.guarded(steering.check),
+        control.guarded(steer),
         control.guarded(recorder.budget.check),
         orderly_interrupt(control.stop),
     ):

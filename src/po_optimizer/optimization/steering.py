@@ -41,36 +41,26 @@ def read_request(workspace: Path) -> SteeringRequest:
         return SteeringRequest()
 
 
-class Steering:
-    """A guard for `Meter.guards` that does what is asked before each paid call.
+def follow_requests(
+    workspace: Path, budget: Budget, check_stopped: Callable[[], None]
+) -> None:
+    """Lets a paid call pass, at once or after a pause; one of `Meter.guards`.
 
     Args:
-        workspace: Where the file lies; one of an earlier run is removed.
+        workspace: Where the file lies.
         budget: Takes new bounds.
         check_stopped: Raises once the run was stopped otherwise.
+
+    Raises:
+        Interrupted: The run is to end.
     """
-
-    def __init__(
-        self, workspace: Path, budget: Budget, check_stopped: Callable[[], None]
-    ) -> None:
-        self._path = workspace / FILE
-        self._path.unlink(missing_ok=True)
-        self._budget = budget
-        self._check_stopped = check_stopped
-
-    def check(self) -> None:
-        """Lets a paid call pass, at once or after a pause.
-
-        Raises:
-            Interrupted: The run is to end.
-        """
-        while self._path.exists():
-            request = read_request(self._path.parent)
-            if request.stop:
-                raise Interrupted("stopped from the page")
-            if request.budget is not None:
-                self._budget.params = request.budget
-            if not request.pause or stop_requested.is_set():
-                return
-            self._check_stopped()
-            time.sleep(_STEP_SECONDS)
+    while (workspace / FILE).exists():
+        request = read_request(workspace)
+        if request.stop:
+            raise Interrupted("stopped from the page")
+        if request.budget is not None:
+            budget.params = request.budget
+        if not request.pause or stop_requested.is_set():
+            return
+        check_stopped()
+        time.sleep(_STEP_SECONDS)

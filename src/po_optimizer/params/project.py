@@ -1,6 +1,5 @@
 """The project: role, data, switches, sweeps, tracking; all parameters together."""
 
-import os
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -18,7 +17,6 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from po_optimizer.errors import SettingError
 from po_optimizer.params.base import Count, Params
 from po_optimizer.params.evaluate import EvaluateParams, PromotionParams
 from po_optimizer.params.optimize import OptimizeParams
@@ -87,9 +85,6 @@ class DataPrepParams(Params):
     near_duplicate_similarity: Annotated[float, Field(gt=0.0, le=1.0)] = 0.4
 
 
-_VARIABLE = "USE_DSPY_PO"
-
-
 _TRUE = ("1", "true", "yes", "on")
 
 
@@ -102,10 +97,7 @@ def _switch(value: object) -> bool:
     if word in _TRUE or word in _FALSE:
         return word in _TRUE
     allowed = f"{'/'.join(_TRUE)} or {'/'.join(_FALSE)}"
-    if value is not None and value == os.environ.get(_VARIABLE):  # so the user wrote it
-        remedy = f"Set it to {allowed}, or unset it."
-        raise SettingError(_VARIABLE, value, "it is no switch", remedy)
-    raise ValueError(f"{value!r} is no switch: {allowed}")
+    raise ValueError(f"{value!r} is no switch: {allowed} (USE_DSPY_PO sets it, too)")
 
 
 class FeaturesParams(Params):

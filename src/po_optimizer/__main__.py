@@ -105,6 +105,11 @@ class _Commands(click.Group):
             failed = click.ClickException(visible(str(error)))
             failed.exit_code = error.exit_code  # type: ignore[misc]  # as click reads it
             raise failed from error
+        except OSError as error:
+            if error.filename is None:
+                raise
+            msg = f"{error.filename}: {error.strerror}"
+            raise click.ClickException(visible(msg)) from error
 
     def format_commands(
         self, ctx: click.Context, formatter: click.HelpFormatter

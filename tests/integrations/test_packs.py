@@ -139,6 +139,16 @@ def test_the_search_is_ranked_by_another_metric(packed, tmp_path):
     assert f"by {OTHER} the best is trial {whole[0]['trials'][0]}" in text
 
 
+def test_a_place_that_cannot_be_written_is_a_sentence(packed, tmp_path):
+    """Of any command: the file, and what the system says."""
+    (tmp_path / "file").touch()
+    code, text = typed(
+        "replay", packed / "run.zip", "--output", tmp_path / "file/x", *NAMES
+    )
+    assert (code, text.count("\n")) == (1, 1), text
+    assert "file/x" in text
+
+
 def test_a_metric_that_asks_an_lm_is_refused(packed, tmp_path):
     """Its answers are not in the pack, and no LM is asked for them."""
 
@@ -500,6 +510,8 @@ def test_candidates_are_ranked_by_the_answers_that_are_known():
     assert rows[0].other_score == pytest.approx((6 / 9 + 2 / 9) / 3, abs=1e-4)
     with pytest.raises(PoOptimizerError, match="gave no score"):
         rank_again(scored, valset, lambda example, prediction: 7)
+    with pytest.raises(PoOptimizerError, match="a score for no answer of the search"):
+        rank_again(scored, valset, lambda e, p: 1 if p.answer == e.answer else p.other)
 
 
 def test_the_valset_is_the_part_that_candidates_were_chosen_on(tmp_path):

@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 
 from po_optimizer import save_program
 from po_optimizer.evaluation.predictions import PredictionRecord
-from po_optimizer.integrations.watch.server import Watch
+from po_optimizer.integrations.watch.server import make_app
 from po_optimizer.integrations.watch.state import find_runs
 from po_optimizer.lms import CallRow, Ledger, MeanUsage
 from po_optimizer.optimization import Forecast
@@ -88,7 +88,7 @@ def data(tmp_path) -> Path:
 @pytest.fixture
 def client(data):
     """A browser on this machine."""
-    return TestClient(Watch(data, TOKEN).app(), base_url="http://127.0.0.1")
+    return TestClient(make_app(data, TOKEN), base_url="http://127.0.0.1")
 
 
 def test_run_is_described_by_journal_and_ledger(data):
@@ -147,7 +147,8 @@ def _record(index: int, score: float | None) -> PredictionRecord:
 def test_page_needs_token_and_this_machine(client):
     """Neither another token nor another host's name is answered."""
     assert "<title>po_optimizer" in client.get(f"/{TOKEN}/").text
-    assert client.get("/another/").status_code == 404
+    for other in ("another", "%C3%A9", "%00"):
+        assert client.get(f"/{other}/").status_code == 404
     assert client.post(f"/another/{'0' * 16}/stop").status_code == 404
     other = {"host": "evil.example"}
     assert client.get(f"/{TOKEN}/", headers=other).status_code == 400
@@ -166,9 +167,21 @@ def test_running_optimization_is_asked(data, client):
         request = read_request(run.workspace)
         assert request.budget is not None
         assert (request.pause, request.budget.max_calls) == (True, 40)
+        client.post(f"{place}/budget", json={"max_cost_usd": "2.5"})
+        bounds = {"max_calls": 40, "max_cost_usd": 2.5}
+        budget = read_request(run.workspace).budget
+        assert budget.model_dump(exclude_unset=True) == bounds
+        for body in (
+            b"",
+            b"[]",
+            b"{",
+            b"[" * 100_000,
+            b'{"max_calls": 0}',
+            b'{"x": 1}',
+        ):
+            assert client.post(f"{place}/budget", content=body).status_code == 400
         client.post(f"{place}/resume")
         client.post(f"{place}/stop")
         assert read_request(run.workspace).stop
-        assert client.post(f"{place}/budget", json={"max_calls": 0}).status_code == 400
         assert client.post(f"{place}/explode").status_code == 400
         assert client.post(f"/{TOKEN}/other/stop").status_code == 409

@@ -25,7 +25,8 @@ def steered(tmp_path):
 
 def ask(folder, **wanted):
     """Writes the file."""
-    (folder / FILE).write_text(SteeringRequest(**wanted).model_dump_json())
+    text = SteeringRequest(**wanted).model_dump_json(exclude_unset=True)
+    (folder / FILE).write_text(text)
 
 
 def test_nothing_asked_lets_every_call_pass(steered, tmp_path):
@@ -44,12 +45,12 @@ def test_stop_ends_the_run_in_order(steered, tmp_path):
         steered[0]()
 
 
-def test_budget_is_replaced(steered, tmp_path):
-    """New bounds hold from the next paid call on."""
+def test_bounds_that_are_named_are_replaced(steered, tmp_path):
+    """They hold from the next paid call on; the others stay."""
     steering, own = steered
-    ask(tmp_path, budget=BudgetParams(max_calls=9))
+    ask(tmp_path, budget=BudgetParams(max_minutes=9))
     steering()
-    assert own.params.max_calls == 9
+    assert (own.params.max_calls, own.params.max_minutes) == (1, 9)
 
 
 def test_pause_holds_a_call_until_it_is_lifted(steered, tmp_path):

@@ -22,7 +22,7 @@ class SteeringRequest(BaseModel):
     Args:
         pause: No paid call begins until this is false again; wall time goes on.
         stop: End in order, with the best program so far.
-        budget: Bounds that replace the run's own.
+        budget: Bounds that replace the run's own; those that are not named stay.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -59,7 +59,8 @@ def follow_requests(
         if request.stop:
             raise Interrupted("stopped from the page")
         if request.budget is not None:
-            budget.params = request.budget
+            bounds = request.budget.model_dump(exclude_unset=True)
+            budget.params = budget.params.model_copy(update=bounds)
         if not request.pause or stop_requested.is_set():
             return
         check_stopped()

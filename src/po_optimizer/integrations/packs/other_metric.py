@@ -62,7 +62,7 @@ def rank_again(
         metric: The other one.
 
     Raises:
-        PoOptimizerError: It gave no score in [0, 1].
+        PoOptimizerError: It gave something else than a score in [0, 1], or none at all.
     """
     places = {id(example): place for place, example in enumerate(valset)}
     trials: dict[str, list[Scored]] = {}
@@ -72,6 +72,11 @@ def rank_again(
             trials.setdefault(key, []).append(event)
     measure = Measure(metric)
     rows = [_row(events, places, measure) for events in trials.values()]
+    if all(row.n_failed == row.n for row in rows):
+        raise PoOptimizerError(
+            "--metric gave a score for no answer of the search. Name one that takes "
+            "the run's examples and gives a number in [0, 1]."
+        )
     whole = [row for row in rows if row.n == len(valset)]
     ranks, others = (
         {id(row): rank for rank, row in enumerate(order, start=1)}

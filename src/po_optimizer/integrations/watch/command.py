@@ -23,13 +23,13 @@ def watch(folder: Path, port: int) -> None:
     with needs_extra("watch", "the live page"):
         import uvicorn  # noqa: PLC0415
 
-        from po_optimizer.integrations.watch.server import Watch  # noqa: PLC0415
+        from po_optimizer.integrations.watch.server import make_app  # noqa: PLC0415
     token = secrets.token_urlsafe(16)
     with socket.socket() as place:
         place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         place.bind(("127.0.0.1", port))
         address = f"http://127.0.0.1:{place.getsockname()[1]}/{token}/"
         click.echo(f"{address} (Ctrl-C ends the page, not the runs)")
-        app = Watch(folder.absolute(), token).app()
+        app = make_app(folder.absolute(), token)
         config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)
         uvicorn.Server(config).run(sockets=[place])

@@ -2,14 +2,13 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from secrets import compare_digest
-from typing import Any
 
 from pydantic import ValidationError
 
-from po_optimizer.errors import needs_extra
+from po_optimizer.errors import field_problems, needs_extra
 from po_optimizer.files import write_whole
 from po_optimizer.integrations.watch.state import WatchedRun, find_runs
 from po_optimizer.optimization.steering import FILE, SteeringRequest, read_request
@@ -19,7 +18,7 @@ with needs_extra("watch", "the live page"):
     from starlette.applications import Starlette
     from starlette.middleware import Middleware
     from starlette.middleware.trustedhost import TrustedHostMiddleware
-    from starlette.requests import Request as HTTPRequest
+    from starlette.requests import Request
     from starlette.responses import (
         HTMLResponse,
         PlainTextResponse,
@@ -37,8 +36,8 @@ _HEADERS = {
 }
 
 
-class Watch:
-    """The routes of the page.
+def make_app(folder: Path, token: str, seconds: float = 1.0) -> Starlette:
+    """The application; it answers to names of this machine only.
 
     Args:
         folder: Below which optimizations are looked for.
@@ -46,83 +45,86 @@ class Watch:
         seconds: Between two looks.
     """
 
-    def __init__(self, folder: Path, token: str, seconds: float = 1.0) -> None:
-        self._folder = folder
-        self._token = token
-        self._seconds = seconds
+    def route(
+        path: str, answer: Callable[[Request], Awaitable[Response]], method: str = "GET"
+    ) -> Route:
+        async def checked(request: Request) -> Response:
+            given = request.path_params["token"].encode("utf-8", "replace")
+            if compare_digest(given, token.encode()):
+                return await answer(request)
+            return PlainTextResponse("The address is that which was printed.", 404)
 
-    def app(self) -> Starlette:
-        """The application; it answers to names of this machine only."""
-        hosts = Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1"])
-        return Starlette(
-            routes=[
-                Route("/{token}/", self.page),
-                Route("/{token}/events", self.events),
-                Route("/{token}/{run}/{action}", self.steer, methods=["POST"]),
-            ],
-            middleware=[hosts],
-        )
+        return Route(f"/{{token}}{path}", checked, methods=[method])
 
-    def _refused(self, request: HTTPRequest) -> Response | None:
-        if compare_digest(request.path_params["token"], self._token):
-            return None
-        return PlainTextResponse("The address is that which was printed.", 404)
+    async def page(_: Request) -> Response:
+        return HTMLResponse(_PAGE.read_text("utf-8"), headers=_HEADERS)
 
-    async def page(self, request: HTTPRequest) -> Response:
-        """The page."""
-        page = HTMLResponse(_PAGE.read_text("utf-8"), headers=_HEADERS)
-        return self._refused(request) or page
+    async def events(_: Request) -> Response:
+        stream = _changes(folder, seconds)
+        return StreamingResponse(stream, 200, _HEADERS, "text/event-stream")
 
-    async def events(self, request: HTTPRequest) -> Response:
-        """A server-sent event whenever something changed."""
-        stream = StreamingResponse(
-            self._changes(), media_type="text/event-stream", headers=_HEADERS
-        )
-        return self._refused(request) or stream
-
-    async def _changes(self) -> AsyncIterator[str]:
-        earlier = ""
-        while True:
-            text = await asyncio.to_thread(self._state)
-            yield ": nothing new\n\n" if text == earlier else f"data: {text}\n\n"
-            earlier = text
-            await asyncio.sleep(self._seconds)
-
-    def _state(self) -> str:
-        return json.dumps([run.describe() for run in find_runs(self._folder)])
-
-    async def steer(self, request: HTTPRequest) -> Response:
-        """Pauses, resumes or stops a run, or replaces bounds of its budget."""
-        if refused := self._refused(request):
-            return refused
-        identity, action = request.path_params["run"], request.path_params["action"]
-        run = next((r for r in find_runs(self._folder) if r.id == identity), None)
+    async def steer(request: Request) -> Response:
+        name, action = request.path_params["run"], request.path_params["action"]
+        run = next((r for r in find_runs(folder) if r.id == name), None)
         if run is None or not run.is_running():
             return PlainTextResponse("This optimization does not run.", 409)
         try:
-            values = json.loads(await request.body() or b"{}")
-            wanted = _wanted(run, action, values)
-        except (ValueError, ValidationError) as error:
+            request_now = _changed(run, action, await request.body())
+        except ValidationError as error:
+            return PlainTextResponse("; ".join(field_problems(error)), 400)
+        except ValueError as error:
             return PlainTextResponse(str(error), 400)
-        write_whole(run.workspace / FILE, wanted.model_dump_json())
+        text = request_now.model_dump_json(exclude_unset=True)
+        write_whole(run.workspace / FILE, text)
         return PlainTextResponse("asked")
 
+    return Starlette(
+        routes=[
+            route("/", page),
+            route("/events", events),
+            route("/{run}/{action}", steer, "POST"),
+        ],
+        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1"])],
+    )
 
-def _wanted(run: WatchedRun, action: str, values: Any) -> SteeringRequest:
+
+async def _changes(folder: Path, seconds: float) -> AsyncIterator[str]:
+    """A server-sent event whenever something changed."""
+
+    def look() -> str:
+        return json.dumps([run.describe() for run in find_runs(folder)])
+
+    earlier = ""
+    while True:
+        text = await asyncio.to_thread(look)
+        yield ": nothing new\n\n" if text == earlier else f"data: {text}\n\n"
+        earlier = text
+        await asyncio.sleep(seconds)
+
+
+def _changed(run: WatchedRun, action: str, body: bytes) -> SteeringRequest:
     """What the run is asked from now on.
 
+    Args:
+        run: The one that is asked.
+        action: A button of the page.
+        body: Of `budget` the bounds that are replaced, as JSON.
+
     Raises:
+        ValidationError: The body is no budget.
         ValueError: There is no such action.
     """
-    changes: dict[str, dict[str, Any]] = {
+    changes = {
         "pause": {"pause": True},
         "resume": {"pause": False},
         "stop": {"stop": True, "pause": False},
     }
     request = read_request(run.workspace)
     if action == "budget":
-        budget = BudgetParams.model_validate(values)
-        return request.model_copy(update={"budget": budget})
+        bounds = BudgetParams.model_validate_json(body)
+        earlier = request.budget or bounds
+        new = bounds.model_dump(exclude_unset=True)
+        return request.model_copy(update={"budget": earlier.model_copy(update=new)})
     if action not in changes:
         raise ValueError(f"There is no {action!r}: pause, resume, stop or budget.")
     return request.model_copy(update=changes[action])

@@ -7,6 +7,9 @@ the status `needs_adjustment`, conflicts in half of the requirements `misaligned
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
+from importlib.resources import files
+
+import yaml
 
 from po_optimizer.product_owner.language import is_small, language_of
 from po_optimizer.product_owner.metric.outputs import Fields, entries_of, text_of
@@ -25,7 +28,6 @@ from po_optimizer.product_owner.schema import (
     RequirementsAlignment,
     Status,
 )
-from po_optimizer.product_owner.wording import Wording, wording_of
 
 Draft = Mapping[str, Sequence[str]]
 """The sections that the LM wrote, by the vision's field."""
@@ -37,6 +39,7 @@ NAME = 40
 ENTRY = 40  # characters that the role's `lm.bounds` leave a small LM
 REASON = 60
 MISALIGNED = 0.5  # share of the requirements that contradict the idea
+_WORDINGS = files(__package__) / "wording.yml"
 _RANKS = {
     name: rank
     for rank, names in enumerate(
@@ -73,7 +76,9 @@ def assemble(
         draft: Sections of the vision that the LM wrote.
         findings: One for each requirement that is no constraint, in their order.
     """
-    words = wording_of(language_of([concept]) or language_of(requirements.texts))
+    wordings = yaml.safe_load(_WORDINGS.read_text("utf-8"))
+    language = language_of([concept]) or language_of(requirements.texts)
+    words = wordings.get(language, wordings["English"])
     contradicting = {f.requirement.id for f in findings if f.standing == "conflict"}
     vision = _vision(concept, requirements, earlier, draft, contradicting)
     findings = list(_explained(findings, concept))
@@ -146,7 +151,7 @@ def _explained(findings: Iterable[Finding], concept: str) -> Iterator[Finding]:
 
 
 def _review(
-    name: str, findings: Sequence[Finding], given: str, words: Wording
+    name: str, findings: Sequence[Finding], given: str, words: Mapping[str, str]
 ) -> ProductOwnerReview:
     """The review of what was found.
 
@@ -164,46 +169,46 @@ def _review(
     status = _status(len(of["conflict"]), len(findings))
     gaps, conflicts = _ids(of["gap"]), _ids(of["conflict"])
     counts = {"n": len(of["aligned"]), "total": len(findings)}
-    summary = [words.fits.format(**counts)]
+    summary = [words["fits"].format(**counts)]
     actions = []
     if conflicts:
-        summary.append(words.conflicts.format(ids=conflicts))
-        actions.append(words.resolve.format(ids=conflicts))
+        summary.append(words["conflicts"].format(ids=conflicts))
+        actions.append(words["resolve"].format(ids=conflicts))
     if gaps:
-        summary.append(words.gaps.format(ids=gaps))
-        actions.append(words.settle.format(ids=gaps))
+        summary.append(words["gaps"].format(ids=gaps))
+        actions.append(words["settle"].format(ids=gaps))
     if of["aligned"]:
-        actions.append(words.first.format(ids=_ids(_most_urgent(of["aligned"]))))
+        actions.append(words["first"].format(ids=_ids(_most_urgent(of["aligned"]))))
     return ProductOwnerReview(
         status=status,
         summary=summary,
         requirements_alignment=RequirementsAlignment(
             aligned=[_with_reason(finding) for finding in of["aligned"]],
-            gaps=list(_reasons(of["gap"], words.unexplained_gaps)),
-            conflicts=list(_reasons(of["conflict"], words.unexplained_conflicts)),
+            gaps=list(_reasons(of["gap"], words["unexplained_gaps"])),
+            conflicts=list(_reasons(of["conflict"], words["unexplained_conflicts"])),
         ),
         recommended_actions=actions,
-        narrative=words.narrative.format(
+        narrative=words["narrative"].format(
             name=name,
             **counts,
             gaps=len(of["gap"]),
             conflicts=len(of["conflict"]),
-            verdict=words.verdicts[status],
+            verdict=words[f"verdict_{status}"],
         )
-        + (words.given.format(ids=given) if given else ""),
+        + (words["given"].format(ids=given) if given else ""),
     )
 
 
-def _review_of_nothing(name: str, words: Wording) -> ProductOwnerReview:
-    gap = words.nothing_required.format(name=name)
+def _review_of_nothing(name: str, words: Mapping[str, str]) -> ProductOwnerReview:
+    gap = words["nothing_required"].format(name=name)
     return ProductOwnerReview(
         status="needs_adjustment",
-        summary=[words.nothing_reviewed],
+        summary=[words["nothing_reviewed"]],
         requirements_alignment=RequirementsAlignment(
             aligned=[], gaps=[gap], conflicts=[]
         ),
-        recommended_actions=[words.ask_for_requirements],
-        narrative=words.narrative_of_nothing.format(name=name),
+        recommended_actions=[words["ask_for_requirements"]],
+        narrative=words["narrative_of_nothing"].format(name=name),
     )
 
 

@@ -8,46 +8,40 @@ from collections.abc import Iterable
 _WORD = re.compile(r"[^\W\d_]+")
 MIN_SMALL_WORDS = 2  # fewer tell no language
 CLEAR_LEAD = 1.5  # times as many small words as of the next language
-# fmt: off
 _SMALL_WORDS = {
-    "English": frozenset({
-        "a", "an", "the", "of", "and", "with", "is", "are", "that", "for", "who", "to",
-        "without", "they", "their", "which", "what", "from", "we", "our", "it", "by",
-        "when", "in", "on", "no", "can", "be", "or", "how", "has", "have", "not", "as",
-        "within", "into", "than", "but", "so", "if", "at", "its",
-    }),
-    "Spanish": frozenset({
-        "a", "el", "la", "los", "las", "de", "y", "con", "es", "son", "que", "para",
-        "sin", "su", "sus", "un", "una", "del", "por", "se", "quien", "al", "en", "no",
-        "lo", "o", "como", "cada", "qué", "más", "han", "hay", "nos", "cuando",
-    }),
-    "French": frozenset({
-        "a", "le", "la", "les", "de", "des", "et", "avec", "est", "sont", "qui", "pour",
-        "sans", "leur", "un", "une", "du", "dans", "nous", "au", "aux", "il", "elle",
-        "ne", "en", "par", "se", "ce", "ou", "où", "pas", "que", "sur", "quand",
-    }),
-    "German": frozenset({
-        "der", "die", "das", "und", "mit", "ist", "sind", "für", "ohne", "ein", "eine",
-        "von", "zu", "den", "dem", "nicht", "wir", "wer", "sich", "auf", "im", "in",
-        "oder", "einen", "einer", "werden", "wird", "es", "als", "zum", "zur", "an",
-    }),
-    "Italian": frozenset({
-        "a", "il", "lo", "la", "gli", "le", "di", "e", "con", "è", "sono", "che", "per",
-        "senza", "della", "dei", "un", "una", "nel", "chi", "non", "del", "alla", "si",
-        "ogni", "in", "da", "al", "o", "quando", "ci", "i",
-    }),
-    "Portuguese": frozenset({
-        "a", "o", "os", "as", "de", "e", "com", "é", "são", "que", "para", "sem", "um",
-        "uma", "do", "da", "dos", "das", "não", "em", "quem", "no", "na", "por", "ou",
-        "se", "cada", "ao", "mais", "quando",
-    }),
-    "Dutch": frozenset({
-        "het", "een", "van", "en", "met", "zijn", "dat", "voor", "zonder", "wie",
-        "niet", "op", "te", "wij", "hun", "de", "er", "aan", "bij", "wordt", "in", "of",
-        "is", "die", "naar", "om", "als", "ons",
-    }),
+    language: frozenset(words.split())
+    for language, words in {
+        "English": """
+            a an the of and with is are that for who to without they their which what
+            from we our it by when in on no can be or how has have not as within into
+            than but so if at its
+        """,
+        "Spanish": """
+            a el la los las de y con es son que para sin su sus un una del por se
+            quien al en no lo o como cada qué más han hay nos cuando
+        """,
+        "French": """
+            a le la les de des et avec est sont qui pour sans leur un une du dans nous
+            au aux il elle ne en par se ce ou où pas que sur quand
+        """,
+        "German": """
+            der die das und mit ist sind für ohne ein eine von zu den dem nicht wir
+            wer sich auf im in oder einen einer werden wird es als zum zur an
+        """,
+        "Italian": """
+            a il lo la gli le di e con è sono che per senza della dei un una nel chi
+            non del alla si ogni in da al o quando ci i
+        """,
+        "Portuguese": """
+            a o os as de e com é são que para sem um uma do da dos das não em quem no
+            na por ou se cada ao mais quando
+        """,
+        "Dutch": """
+            het een van en met zijn dat voor zonder wie niet op te wij hun de er aan
+            bij wordt in of is die naar om als ons
+        """,
+    }.items()
 }
-# fmt: on
 
 
 def is_small(word: str) -> bool:

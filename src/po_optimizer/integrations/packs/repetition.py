@@ -14,7 +14,7 @@ import orjson
 from po_optimizer.errors import ArtifactError, ExecutionStopError, listed
 from po_optimizer.integrations.packs.answers import AnswerMissing
 from po_optimizer.integrations.packs.code import Code
-from po_optimizer.integrations.packs.pack_file import Pack
+from po_optimizer.integrations.packs.pack_file import Pack, canonical
 from po_optimizer.lms import MeteredLM, make_lm
 from po_optimizer.lms.build import adopt_lm
 from po_optimizer.lms.cache import EndpointCache, caches_of
@@ -37,8 +37,9 @@ _ADAPTERS = {
     for adapter in (dspy.ChatAdapter, dspy.JSONAdapter, dspy.XMLAdapter)
 }
 _RUN_ID = "replay"
-_TAKEN_OVER = ("made_with", "provenance", "not_compared", "snapshot", fmt.WHOLE)
-"""Of a document: how the program came about and was saved, which is another story."""
+_SAVING = ("made_with", "provenance", "not_compared", "snapshot", "digest")
+_ANOTHER_STORY = {*_SAVING, fmt.WHOLE}
+"""Of a document: how the program came about and was saved."""
 
 
 @dataclass(frozen=True)
@@ -190,40 +191,34 @@ def _document(data: bytes) -> fmt.Document:
 def _difference(stored: fmt.Document, program: Any, code: Code) -> str:
     """The parts in which the document of the program differs, in words; "": none.
 
-    What a search does not find is taken over from the stored document: provenance and
-    versions, notes on how it was saved, the ids that DSPy draws for new predictors, and
-    the order in which names stand. All else is the program's own, how its prompts
-    render among it.
+    What a search does not find is not compared: provenance and versions, notes on how
+    it was saved, the ids that DSPy draws for new predictors, and the order in which
+    names stand. All else is the program's own, how its prompts render among it.
 
     Args:
         stored: Of the run, in today's format.
         program: What was found here.
         code: Tells the arguments of its constructor.
     """
-    here = fmt.copy_of(encode(Encoder(), program, code.arguments))
+    here = encode(Encoder(), program, code.arguments)
     if fmt.WHOLE in stored:  # an earlier version rendered prompts in another way
         here["fingerprint"] = prompt_hashes(program, whole=True)
-    here |= {name: stored[name] for name in _TAKEN_OVER if name in stored}
-    if [*here["fingerprint"]] == [*stored["fingerprint"]]:  # else predictors moved
-        here = _as_stored(here, stored)
-    here = fmt.seal(here)
-    if fmt.file_bytes(here) == fmt.file_bytes(stored):
-        return ""
-    names = [name for name in {**stored, **here} if stored.get(name) != here.get(name)]
-    return f"the program differs in {listed(names)}"
+    names = [
+        name
+        for name in dict.fromkeys([*stored, *here])
+        if name not in _ANOTHER_STORY
+        and canonical(_without_stages(stored.get(name)))
+        != canonical(_without_stages(here.get(name)))
+    ]
+    if not names and [*stored["fingerprint"]] != [*here["fingerprint"]]:
+        names = ["the order of its predictors"]
+    return f"the program differs in {listed(names)}" if names else ""
 
 
-def _as_stored(node: Any, stored: Any) -> Any:
-    """The node with names in the order, and predictors with the ids, of the stored."""
-    if isinstance(node, list) and isinstance(stored, list):
-        pairs = zip(node, stored, strict=False)
-        return [*(_as_stored(a, b) for a, b in pairs), *node[len(stored) :]]
-    if not isinstance(node, dict) or not isinstance(stored, dict):
+def _without_stages(node: Any) -> Any:
+    if isinstance(node, list):
+        return [_without_stages(part) for part in node]
+    if not isinstance(node, dict):
         return node
-    drawn = {"stage"} if "stage" in node and "signature" in node else set()
-    return {
-        name: stored.get(name)
-        if name in drawn
-        else _as_stored(node[name], stored.get(name))
-        for name in dict.fromkeys([*(n for n in stored if n in node), *node])
-    }
+    drawn = {"stage"} if "signature" in node else set()
+    return {k: _without_stages(v) for k, v in node.items() if k not in drawn}

@@ -21,37 +21,28 @@ MIN_LINKING = 2  # fewer say nothing
 KEYWORDS_ONLY, SENTENCES = 0.03, 0.10
 MIN_WORDS = 12  # fewer say nothing
 SHORT = 3  # letters
-# fmt: off
-_BOTH = frozenset({"a", "an", "the"})
-_ENGLISH_NEVER_NEXT = _BOTH | {
-    "and", "are", "as", "at", "be", "because", "but", "by", "can", "for", "from",
-    "has", "have", "if", "in", "into", "is", "its", "may", "must", "of", "on", "or",
-    "should", "so", "than", "that", "their", "these", "they", "this", "to", "was",
-    "were", "when", "where", "which", "while", "will", "with", "would",
+_ENGLISH, _SPANISH = "a an the", "al del el la las los un una unas unos"
+_ARTICLES = frozenset(f"{_ENGLISH} {_SPANISH}".split())
+_NEVER_AFTER = {
+    _ENGLISH: """
+        a an the and are as at be because but by can for from has have if in into
+        is its may must of on or should so than that their these they this to was
+        were when where which while will with would
+    """,
+    "of with for at into": """
+        and are but can cannot has have is may must of should than was were will
+        would
+    """,
+    _SPANISH: """
+        al del el la las los un una unas unos a como con cuando en es hay lo ni o
+        para pero por se si sin son su sus y
+    """,
+    "de con para por sin en": "al de del es hay pero son y",
 }
-_SPANISH = frozenset({
-    "al", "del", "el", "la", "las", "los", "un", "una", "unas", "unos",
-})
-_SPANISH_NEVER_NEXT = _SPANISH | {
-    "a", "como", "con", "cuando", "en", "es", "hay", "lo", "ni", "o", "para", "pero",
-    "por", "se", "si", "sin", "son", "su", "sus", "y",
-}
-_PREPOSITIONS = frozenset({"of", "with", "for", "at", "into"})
-_NEVER_AFTER_THEM = frozenset({
-    "and", "are", "but", "can", "cannot", "has", "have", "is", "may", "must", "of",
-    "should", "than", "was", "were", "will", "would",
-})
-_SPANISH_PREPOSITIONS = frozenset({"de", "con", "para", "por", "sin", "en"})
-_SPANISH_NEVER_AFTER_THEM = frozenset({
-    "al", "de", "del", "es", "hay", "pero", "son", "y",
-})
-# fmt: on
-_ARTICLES = _BOTH | _SPANISH
 _NEVER_NEXT = {
-    **dict.fromkeys(_BOTH, _ENGLISH_NEVER_NEXT),
-    **dict.fromkeys(_SPANISH, _SPANISH_NEVER_NEXT),
-    **dict.fromkeys(_PREPOSITIONS, _NEVER_AFTER_THEM),
-    **dict.fromkeys(_SPANISH_PREPOSITIONS, _SPANISH_NEVER_AFTER_THEM),
+    word: frozenset(words.split())
+    for before, words in _NEVER_AFTER.items()
+    for word in before.split()
 }
 
 

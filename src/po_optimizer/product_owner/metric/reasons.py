@@ -25,29 +25,26 @@ def _stem(word: str) -> str:
     return word.rstrip("s")[:STEM_LETTERS]
 
 
-# fmt: off
-_SAYS_NOTHING = frozenset(map(_stem, (
-    # what every review says
-    "requirement", "requires", "conflict", "contradicts", "contradiction", "against",
-    "missing", "constraint", "nothing", "nobody", "request", "concept", "wish",
-    "vision", "product", "review", "states", "covers", "named", "says", "cannot",
-    "because", "needs", "unclear", "defined", "specified", "requisito", "requiere",
-    "conflicto", "contradice", "contra", "falta", "restricción", "petición",
-    "concepto", "visión", "producto", "nadie", "nada", "ningún", "dice", "define",
-    "puede", "pide", "necesita", "porque", "aclara", "indica",
-    # what every language says
-    "about", "after", "also", "although", "before", "been", "being", "could", "does",
-    "each", "even", "every", "from", "have", "into", "just", "less", "make", "many",
-    "more", "most", "much", "must", "need", "only", "other", "over", "same", "should",
-    "some", "still", "such", "than", "that", "their", "them", "then", "there",
-    "these", "they", "this", "those", "through", "under", "until", "very", "were",
-    "what", "when", "where", "which", "while", "will", "within", "without", "would",
-    "aquel", "aunque", "cada", "como", "cual", "cuando", "debe", "desde", "donde",
-    "durante", "ella", "entre", "esta", "este", "esto", "estos", "estas", "hace",
-    "hasta", "mientras", "mismo", "otra", "otro", "pero", "quien", "según", "sobre",
-    "solo", "también", "tiene", "toda", "todas", "todo", "todos",
-)))
-# fmt: on
+_EVERY_REVIEW_SAYS = """
+    requirement requires conflict contradicts contradiction against missing
+    constraint nothing nobody request concept wish vision product review states
+    covers named says cannot because needs unclear defined specified requisito
+    requiere conflicto contradice contra falta restricción petición concepto
+    visión producto nadie nada ningún dice define puede pide necesita porque
+    aclara indica
+"""
+_EVERY_LANGUAGE_SAYS = """
+    about after also although before been being could does each even every from
+    have into just less make many more most much must need only other over same
+    should some still such than that their them then there these they this those
+    through under until very were what when where which while will within without
+    would aquel aunque cada como cual cuando debe desde donde durante ella entre
+    esta este esto estos estas hace hasta mientras mismo otra otro pero quien
+    según sobre solo también tiene toda todas todo todos
+"""
+_SAYS_NOTHING = frozenset(
+    map(_stem, (_EVERY_REVIEW_SAYS + _EVERY_LANGUAGE_SAYS).split())
+)
 
 Words = frozenset[str]
 

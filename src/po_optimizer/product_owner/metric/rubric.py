@@ -39,12 +39,11 @@ COVERAGE_SCALE = (
     (0.5, 8.0, (16.0 - 8.0) / 0.2),
     (0.0, 0.0, 8.0),
 )
-# fmt: off
-STOP_WORDS = frozenset({
-    "the", "and", "with", "para", "con", "los", "las", "una", "unos", "unas",
-    "user", "users", "system", "systems", "api", "apis", "rest", "crud",
-})
-# fmt: on
+_STOP_WORDS = """
+    the and with para con los las una unos unas user users system systems api apis rest
+    crud
+"""
+STOP_WORDS = frozenset(_STOP_WORDS.split())
 WORD = re.compile(r"[^\W_]+")
 
 

@@ -118,7 +118,7 @@ class MetricError(PoOptimizerError):
 
     def __init__(self, problem: str) -> None:
         super().__init__(
-            f"{problem}. It is role.metric: correct it so that every prediction, empty "
+            f"{problem}. Correct role.metric so that every prediction, empty "
             "ones too, gets a number in [0, 1]; LM answers so far are kept."
         )
 

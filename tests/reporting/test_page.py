@@ -170,7 +170,10 @@ def test_every_example_can_be_reached_with_both_answers() -> None:
     """Each example has its place, inputs, both outputs and where points were lost."""
     after = records(GOOD, "optimized")
     after[2] = record(2, 0.4, outputs={"answer": "new"}, feedback="C002 was missed")
-    page = _page(after=after)
+    before = records(LOW, "baseline")
+    before[2] = record(2, 0.65, which="baseline", inputs={"question": "Why? " * 40})
+    page = _page(before, after)
+    assert "Why? Why?..." in page  # what an example is about, before it is opened
     assert {f"example-{i}" for i in range(8)} <= Page(page).ids()
     assert "C002 was missed" in page
     assert page.index('id="example-2"') < page.index('id="example-0"')  # losses first

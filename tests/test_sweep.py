@@ -6,7 +6,6 @@ from types import SimpleNamespace
 import pytest
 from distributed import KilledWorker, LocalCluster
 
-from po_optimizer import sweep as sweeps
 from po_optimizer.errors import (
     ExecutionStopError,
     PoOptimizerError,
@@ -17,15 +16,15 @@ from po_optimizer.lms.meter import in_use
 from po_optimizer.params.project import SweepParams
 from po_optimizer.pipelines.sweep import nodes
 from po_optimizer.settings import CONFIG_LOADER_ARGS, CONFIG_LOADER_CLASS
-from po_optimizer.sweep import (
+from po_optimizer.sweep import run, sessions
+from po_optimizer.sweep.run import run_sweep
+from po_optimizer.sweep.sessions import (
     SessionEnd,
     SessionPlugin,
-    SessionTask,
-    make_tasks,
     run_session,
-    run_sweep,
     stop_sessions,
 )
+from po_optimizer.sweep.tasks import SessionTask, make_tasks
 from tests.faces.project import ROOT
 
 TASK = SessionTask("a", "sweep-1", "po_optimizer", ROOT, None, str(ROOT / "conf"), {})
@@ -64,8 +63,8 @@ def package(monkeypatch):
     """The package that Kedro would have configured; no sweep has been stopped."""
     monkeypatch.setattr("kedro.framework.project.PACKAGE_NAME", "po_optimizer")
     monkeypatch.setattr(SessionTask, "session", session_of)
-    monkeypatch.setattr(sweeps, "_stopped_sweeps", set())
-    monkeypatch.setattr(sweeps, "_SECONDS_TO_CONNECT", 1)
+    monkeypatch.setattr(sessions, "_stopped_sweeps", set())
+    monkeypatch.setattr(run, "_SECONDS_TO_CONNECT", 1)
     yield
     stop_requested.clear()
 
@@ -140,7 +139,7 @@ def test_empty_sweep_is_told():
 def test_dask_is_needed_by_a_sweep_alone(monkeypatch):
     """Without the extra one error says what to install."""
     monkeypatch.setitem(sys.modules, "distributed", None)
-    monkeypatch.delitem(sys.modules, "po_optimizer.sweep")
+    monkeypatch.delitem(sys.modules, "po_optimizer.sweep.run")
     with pytest.raises(PoOptimizerError, match=r"needs the extra dask"):
         nodes.run_configurations(SweepParams(), context_of(GIVEN))
 
@@ -195,8 +194,8 @@ def test_reached_budget_is_no_failure(monkeypatch):
 def test_failed_configurations_leave_the_others_alone(monkeypatch):
     """Every failure is named at the end, with the exit code of all."""
     ends = [SessionEnd("a", error="it broke", exit_code=4), SessionEnd("b")]
-    monkeypatch.setattr(sweeps, "_run_all", lambda client, tasks: ends)
-    monkeypatch.setattr(sweeps, "_connected", lambda sweep, task: LocalClient())
+    monkeypatch.setattr(run, "_run_all", lambda client, tasks: ends)
+    monkeypatch.setattr(run, "_connected", lambda sweep, task: LocalClient())
     sweep = SweepParams(configurations=[{"name": "a"}, {"name": "b"}])
     with pytest.raises(PoOptimizerError, match=r"1 of 2 .*\n- a: it broke") as failed:
         run_sweep(sweep, context_of(GIVEN))
@@ -240,5 +239,5 @@ def test_configuration_that_ends_every_worker_is_told():
     def result():
         raise KilledWorker("sweep-1-a", None, 3)
 
-    end = sweeps._result(None, SimpleNamespace(result=result), "a")
+    end = run._result(None, SimpleNamespace(result=result), "a")
     assert "all 4 workers that tried it died. The usual reason is memory" in end.error

@@ -9,7 +9,7 @@ from kedro_datasets._typing import TablePreview
 
 from po_optimizer.datasets.file_dataset import at_home
 from po_optimizer.datasets.previews import table_preview
-from po_optimizer.files.folders import without_credentials
+from po_optimizer.files.remote import without_credentials
 from po_optimizer.records.reading import Table, parse_arrow, parse_file, read_table
 from po_optimizer.roles.build import import_object
 

@@ -86,8 +86,6 @@ class DataPrepParams(Params):
 
 
 _TRUE = ("1", "true", "yes", "on")
-
-
 _FALSE = ("0", "false", "no", "off")
 
 

@@ -17,8 +17,7 @@ from typing import Any, Literal, get_args
 import dspy
 
 from po_optimizer.errors import ArtifactError, SaveError, SettingError, refusal
-from po_optimizer.files import Folder, LocalFolder, UnconfirmedError
-from po_optimizer.files.folders import StagedFile
+from po_optimizer.files import Folder, LocalFolder, StagedFile, UnconfirmedError
 from po_optimizer.persistence import format as fmt
 from po_optimizer.persistence import snapshot
 from po_optimizer.persistence.codec.imports import DEFAULT_ALLOWED, Imports

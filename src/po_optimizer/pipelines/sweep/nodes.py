@@ -15,5 +15,5 @@ def run_configurations(sweep: SweepParams, context: KedroContext) -> dict[str, A
         PoOptimizerError: Without the extra `dask`; or as `run_sweep`.
     """
     with needs_extra("dask", "a sweep"):
-        from po_optimizer.sweep import run_sweep  # noqa: PLC0415 -- an extra
+        from po_optimizer.sweep.run import run_sweep  # noqa: PLC0415 -- an extra
     return run_sweep(sweep, context)

@@ -145,7 +145,7 @@ def _result(client: Client, future: Future, name: str) -> SessionEnd:
         end: SessionEnd = future.result()
     except KilledWorker as error:
         problem = (
-            f"all {error.allowedfailures + 1} workers that tried it died. The usual "
+            f"all {error.allowed_failures + 1} workers that tried it died. The usual "
             "reason is memory: give the workers more, or use fewer on a machine"
         )
         return SessionEnd(name, error=problem)

@@ -4,7 +4,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
-from unittest.mock import patch
 
 from dspy.adapters import utils
 from pydantic import TypeAdapter
@@ -44,12 +43,21 @@ class ProcessWide:
                     self._changes.close()
 
 
+@contextmanager
+def replaced(module: Any, name: str, item: Any) -> Iterator[None]:
+    """Within the block the module has that item under the name."""
+    original = getattr(module, name)
+    setattr(module, name, item)
+    try:
+        yield
+    finally:
+        setattr(module, name, original)
+
+
 def _type_adapter(kind: Any, **options: Any) -> TypeAdapter[Any]:
     plain = None if options or type(kind) is not type else _ADAPTERS.get(kind)
     return plain or TypeAdapter(kind, **options)
 
 
-plain_type_adapters = ProcessWide(
-    lambda: patch.object(utils, "TypeAdapter", _type_adapter)
-)
+plain_type_adapters = ProcessWide(lambda: replaced(utils, "TypeAdapter", _type_adapter))
 """Within the block DSPy makes no adapter of its own for each value of a plain type."""

@@ -45,7 +45,7 @@ from po_optimizer.persistence.codec.values import (
     NotStored,
 )
 from po_optimizer.persistence.hand_made import fill_program, hand_made
-from po_optimizer.persistence.prompts import prompt_hashes
+from po_optimizer.persistence.prompts import hash_prompts, prompt_hashes
 
 logger = logging.getLogger(__name__)
 
@@ -89,7 +89,8 @@ def extract_program_components(
     """
     encoder = Encoder()
     document = encode(encoder, program, arguments)
-    return fmt.seal(document, compare(document, encoder))
+    compare(document, encoder)
+    return fmt.seal(document)
 
 
 def encode(
@@ -105,7 +106,7 @@ def encode(
         "provenance": get_provenance(program),
         "n_predictors": len(by_path),
         "n_demos": sum(len(predictor.demos) for predictor in by_path.values()),
-        "fingerprint": prompt_hashes(program),
+        "fingerprint": hash_prompts(by_path),
         "arguments": encode_arguments(program, arguments),
         "program": tree,
         "types": encoder.types,
@@ -144,17 +145,19 @@ def _decode_arguments(imports: Imports, node: dict[str, Any]) -> dict[str, Any] 
     return None if decoder.missing else arguments
 
 
-def compare(document: dict[str, Any], encoder: Encoder) -> fmt.Dumped:
-    """Decode the document in memory, encode that and compare; the parts compared."""
-    imports = Imports((), encoder.classes)
-    decoder = Decoder(imports, document["types"], compare=True, parts=True)
+def compare(document: dict[str, Any], encoder: Encoder) -> None:
+    """Decode the document in memory, encode that and compare.
+
+    Raises:
+        SaveError: It is not the same document.
+    """
+    imports, as_is = Imports((), encoder.classes), encoder.as_is
+    decoder = Decoder(imports, document["types"], compare=True, parts=True, as_is=as_is)
     decoded = decoder.decode(document["program"])
-    again = Encoder()
-    second = {"program": again.encode(decoded, "self"), "types": again.types}
-    dumped = {key: fmt.dump(document[key]) for key in second}
-    if any(fmt.dump(part) != dumped[key] for key, part in second.items()):
+    again = Encoder(as_is=as_is)
+    parts = [again.encode(decoded, "self"), again.types]
+    if not fmt.identical(parts, [document["program"], document["types"]]):
         raise SaveError("memory", "decoded again, it encodes differently.")
-    return dumped
 
 
 def decode(document: dict[str, Any], decoder: Decoder, donor: Any = ABSENT) -> Any:

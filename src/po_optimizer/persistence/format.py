@@ -9,9 +9,8 @@ import functools
 import hashlib
 import importlib.metadata
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -92,20 +91,31 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-Dumped = Mapping[str, bytes]
-"""Parts of a document by key, as `dump` gives them: large ones are dumped once."""
+def identical(one: Any, other: Any) -> bool:
+    """Whether two documents, or parts of them, are dumped alike, with no dump made."""
+    if one is other:
+        return True
+    kind = type(one)
+    if kind is not type(other):
+        return False
+    if kind is dict:
+        return list(one) == list(other) and all(
+            a is b or identical(a, b)
+            for a, b in zip(one.values(), other.values(), strict=True)
+        )
+    if kind is list:
+        return len(one) == len(other) and all(map(identical, one, other))
+    return bool(one == other) and (kind is not float or repr(one) == repr(other))
 
 
-def seal(document: Document, dumped: Dumped = MappingProxyType({})) -> Document:
+def seal(document: Document) -> Document:
     """The document with the digest of everything in it."""
-    return _sealed(document, dumped)[0]
+    return _sealed(document)[0]
 
 
-def sealed_bytes(
-    document: Document, dumped: Dumped = MappingProxyType({})
-) -> tuple[Document, bytes]:
+def sealed_bytes(document: Document) -> tuple[Document, bytes]:
     """The sealed document, and its file: a line for each top-level key."""
-    sealed, parts = _sealed(document, dumped)
+    sealed, parts = _sealed(document)
     pieces = [b"{\n"]
     for key, value in (*parts, (b'"digest"', dump(sealed["digest"]))):
         pieces += [key, b": ", value, b",\n"]
@@ -117,11 +127,9 @@ def file_bytes(document: Document) -> bytes:
     return sealed_bytes(document)[1]
 
 
-def _sealed(
-    document: Document, dumped: Dumped
-) -> tuple[Document, list[tuple[bytes, bytes]]]:
+def _sealed(document: Document) -> tuple[Document, list[tuple[bytes, bytes]]]:
     content = {key: value for key, value in document.items() if key != "digest"}
-    parts = [(dump(k), dumped.get(k) or dump(v)) for k, v in content.items()]
+    parts = [(dump(k), dump(v)) for k, v in content.items()]
     whole = hashlib.sha256()
     for number, (key, value) in enumerate(parts):
         whole.update((b"," if number else b"{") + key + b":")

@@ -2,19 +2,18 @@
 
 import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from types import GenericAlias
 from typing import Any
-from unittest.mock import patch
 
 import dspy
 import orjson
 from dspy.adapters import utils
 from pydantic import BaseModel
 
-from po_optimizer.patching import PLAIN, ProcessWide, plain_type_adapters
+from po_optimizer.patching import PLAIN, ProcessWide, plain_type_adapters, replaced
 from po_optimizer.persistence.codec.modules import predictors
 from po_optimizer.persistence.codec.values import FAILURES
 from po_optimizer.persistence.format import sha256
@@ -37,7 +36,14 @@ class _Fields:
 
 
 def prompt_hashes(program: Any, *, whole: bool = False) -> dict[str, str]:
-    """A hash of each predictor's prompt, by the predictor's path.
+    """A hash of each predictor's prompt, by its path; see `hash_prompts`."""
+    return hash_prompts(predictors(program), whole=whole)
+
+
+def hash_prompts(
+    by_path: Mapping[str, dspy.Predict], *, whole: bool = False
+) -> dict[str, str]:
+    """A hash of each predictor's prompt.
 
     Hashed are the messages of ChatAdapter and JSONAdapter, with a probe for every
     input. A demo of nothing but texts, numbers and lists of them is written into every
@@ -45,13 +51,13 @@ def prompt_hashes(program: Any, *, whole: bool = False) -> dict[str, str]:
     are hashed.
 
     Args:
-        program: Any program.
+        by_path: The predictors of a program, as `predictors` gives them.
         whole: Render every demo, as up to format version 2.
     """
     with _schemas_kept():
         return {
             where: sha256(render(predictor, whole=whole))
-            for where, predictor in predictors(program).items()
+            for where, predictor in by_path.items()
         }
 
 
@@ -67,7 +73,7 @@ def _kept_schemas() -> Iterator[None]:
             schemas[id(annotation)] = annotation, _schema_of(annotation)
         return schemas[id(annotation)][1]
 
-    with plain_type_adapters(), patch.object(utils, "_get_json_schema", schema_of):
+    with plain_type_adapters(), replaced(utils, "_get_json_schema", schema_of):
         yield
 
 

@@ -189,12 +189,10 @@ class Saving:
             try:
                 encoder = Encoder()
                 document = encode(encoder, program, self.arguments)
-                dumped = compare(document, encoder)
+                compare(document, encoder)
                 calls = self._compare_calls(program, document, encoder)
                 data = self._snapshot_bytes(program)
-                saved = self._publish(
-                    document, dumped, data, calls, verifier, stack=stack
-                )
+                saved = self._publish(document, data, calls, verifier, stack)
             except FAILURES as error:
                 problem = getattr(error, "problem", str(error))
                 if isinstance(error, OSError):
@@ -258,11 +256,9 @@ class Saving:
     def _publish(
         self,
         document: fmt.Document,
-        dumped: fmt.Dumped,
         data: bytes | str | None,
         calls: CallData | None,
         verifier: Verifier | None,
-        *,
         stack: ExitStack,
     ) -> SavedProgram:
         """Stages what is stored, reads it back and gives it its names.
@@ -270,7 +266,7 @@ class Saving:
         A snapshot that does not load is left out, and all is staged again.
         """
         while True:
-            document, staged = self._stage(document, dumped, data, stack)
+            document, staged = self._stage(document, data, stack)
             found = self._read_back(document, staged, calls, verifier)
             if found.problem:
                 raise SaveError(self._where, found.problem)
@@ -284,11 +280,7 @@ class Saving:
         return SavedProgram.of(document, self._where)
 
     def _stage(
-        self,
-        document: fmt.Document,
-        dumped: fmt.Dumped,
-        data: bytes | str | None,
-        stack: ExitStack,
+        self, document: fmt.Document, data: bytes | str | None, stack: ExitStack
     ) -> tuple[fmt.Document, list[StagedFile]]:
         """The sealed document, and it and its snapshot on the disk without a name."""
         if isinstance(data, str):
@@ -296,7 +288,7 @@ class Saving:
         if data is not None:
             entry = snapshot.describe(PurePosixPath(self.name).stem, data)
             document = {**document, "snapshot": entry}
-        document, content = fmt.sealed_bytes(document, dumped)
+        document, content = fmt.sealed_bytes(document)
         staged = [self.folder.stage(self.name, content)]
         stack.callback(staged[0].discard)
         if isinstance(data, bytes):  # as private as the document that it belongs to

@@ -41,7 +41,7 @@ _PLAIN: dict[str, tuple[type, ...]] = {
 }
 """What a rebuilt field takes, by name, and of which types."""
 _SHORT = {"json_schema_extra": "extra"}  # every field of a signature has it
-_UNSET = FieldInfo()
+_UNSET = {attribute: getattr(FieldInfo(), attribute) for attribute in _PLAIN}
 _FACTORIES = {kind.__name__: kind for kind in (list, dict, set, tuple, str, int, float)}
 _BY_CLASS: dict[Any, str] = {
     kind: name for name, kind in FieldInfo.metadata_lookup.items() if kind is not None
@@ -106,9 +106,9 @@ def encode_field(encoder: Encoder, name: str, field: FieldInfo, where: str) -> N
     if field.default_factory is not None:
         node["factory"] = _encode_factory(encoder, field.default_factory, where)
     for attribute, kinds in _PLAIN.items():
-        value = getattr(field, attribute)
+        value, unset = getattr(field, attribute), _UNSET[attribute]
         # what is of another type is unset, or a function: a schema's maker
-        if isinstance(value, kinds) and value != getattr(_UNSET, attribute):
+        if value is not unset and isinstance(value, kinds) and value != unset:
             key = _SHORT.get(attribute, attribute)
             node[key] = encoder.encode(value, f"{where}.{attribute}")
     if field.metadata:
@@ -136,7 +136,7 @@ def decode_field(
     if "factory" in node:
         given = donor.default_factory if donor is not None else None
         values["default_factory"] = given or _decode_factory(decoder, node["factory"])
-    field: FieldInfo = Field(**values)
+    field = FieldInfo.from_field(**values)
     metadata = node.get("metadata", [])
     if donor is not None and _acts(metadata) and len(donor.metadata) == len(metadata):
         field.annotation, field.metadata = donor.annotation, list(donor.metadata)

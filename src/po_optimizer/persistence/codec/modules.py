@@ -5,6 +5,7 @@ written. Code is named in `not_stored` and comes back from a donor: the program 
 was given, or one made by a constructor that the caller trusts by name.
 """
 
+import functools
 import inspect
 import logging
 from collections import deque
@@ -37,7 +38,8 @@ SEARCH_HISTORY = frozenset(
     {"trial_logs", "candidate_programs", "mb_candidate_programs", "detailed_results"}
 )
 _NOT_STATE = SEARCH_HISTORY | {"history", PROVENANCE}
-_NO_CHILDREN = _NOT_STATE | {"demos", "traces", "train"}
+_EXAMPLES = frozenset({"demos", "traces", "train"})
+_NO_CHILDREN = _NOT_STATE | _EXAMPLES
 _SCALARS = (str, bytes, int, float, type(None))
 
 
@@ -117,11 +119,17 @@ def encode_module(encoder: Encoder, module: Any, where: str) -> Node:
 
 def _refuse_slots(module: Any, where: str) -> None:
     """Refuses values in slots, which stand in no `__dict__`."""
-    for base in type(module).__mro__:
-        names = vars(base).get("__slots__", ())
-        for name in [names] if isinstance(names, str) else names:
-            if name not in ("__dict__", "__weakref__") and hasattr(module, name):
-                raise NotStorableError(f"{where}.{name}", "it stands in __slots__")
+    kind: Any = type(module)
+    for name in _slots(kind):
+        if hasattr(module, name):
+            raise NotStorableError(f"{where}.{name}", "it stands in __slots__")
+
+
+@functools.lru_cache(256)
+def _slots(kind: type) -> set[str]:
+    slots = [vars(base).get("__slots__", ()) for base in kind.__mro__]
+    names = {n for s in slots for n in ([s] if isinstance(s, str) else s)}
+    return names - {"__dict__", "__weakref__"}
 
 
 def _is_state(name: str, value: Any) -> bool:
@@ -135,15 +143,16 @@ def _is_state(name: str, value: Any) -> bool:
 def _encode_attribute(
     encoder: Encoder, module: Any, name: str, value: Any, where: str
 ) -> Any:
+    if value is None or value is True or value is False:
+        return value
     if name == "callbacks":
         return encoder.leave_out(where, "callbacks", "callbacks") if value else []
-    if not isinstance(module, dspy.Predict) or name == "lm":
-        with encoder.having(strict=False):
-            return encoder.encode_member(name, value, where)
-    with encoder.having(strict=name in ("demos", "config")):
-        if name in ("demos", "traces", "train"):
-            with encoder.having(guards=False):
-                return encoder.encode(value, where)
+    flags = {"strict": False}
+    if isinstance(module, dspy.Predict):
+        flags["strict"] = name in ("demos", "config")
+        if name in _EXAMPLES:
+            flags["guards"] = False
+    with encoder.having(**flags):
         return encoder.encode_member(name, value, where)
 
 

@@ -29,7 +29,7 @@ from po_optimizer.persistence.codec.values import (
     class_path,
     decodes,
     encodes,
-    is_unicode,
+    is_plain_key,
     part,
 )
 
@@ -200,13 +200,7 @@ def _decode_pattern(_decoder: Decoder, node: Node, _donor: Any) -> Any:
 
 @encodes("builtins.list")
 def _encode_list(encoder: Encoder, value: list[Any], where: str) -> list[Any]:
-    if all(map(_is_ascii, value)):
-        return list(value)
     return [encoder.encode(v, f"{where}[{i}]") for i, v in enumerate(value)]
-
-
-def _is_ascii(value: Any) -> bool:
-    return type(value) is str and value.isascii()
 
 
 @encodes(*(class_path(form[0]) for form in _ITEMS.values()))
@@ -232,23 +226,15 @@ def _decode_items(decoder: Decoder, node: Node, donor: Any) -> Any:
 def _encode_pairs(encoder: Encoder, value: Any, where: str) -> Any:
     kind = type(value)
     items = vars(value) if kind is types.SimpleNamespace else value
-    if kind is dict and "$" not in items and all(map(_is_plain_key, items)):
-        as_it_is = not encoder.guards  # the texts of demos, which are many
+    if kind is dict and "$" not in items and all(map(is_plain_key, items)):
         return {
-            k: v
-            if as_it_is and (v is None or v is True or v is False or _is_ascii(v))
-            else encoder.encode_member(k, v, f"{where}[{k!r}]")
-            for k, v in items.items()
+            k: encoder.encode_member(k, v, f"{where}[{k!r}]") for k, v in items.items()
         }
     pairs = [
         [encoder.encode(k, where), encoder.encode_member(k, v, f"{where}[{k!r}]")]
         for k, v in items.items()
     ]
     return {"$": _TAGS.get(kind, ""), "items": pairs}
-
-
-def _is_plain_key(key: Any) -> bool:
-    return type(key) is str and (key.isascii() or is_unicode(key))
 
 
 @decodes(*_PAIRS)

@@ -36,7 +36,6 @@ from po_optimizer.persistence.codec.values import (
     Node,
     class_path,
     decodes,
-    encoder_of,
     encodes,
 )
 
@@ -250,7 +249,7 @@ def _decode_namedtuple(decoder: Decoder, node: Node, _donor: Any) -> Any:
 
 @encodes("dspy.primitives.example.Example", "dspy.primitives.prediction.Prediction")
 def _encode_example(encoder: Encoder, value: Any, where: str) -> Node:
-    store = encoder_of(dict)(encoder, value._store, where)
+    store = encoder.encode_values(value._store, where)
     node: Node = {"$": type(value).__name__.lower(), "v": store}
     inputs = getattr(value, "_input_keys", None)
     if inputs is not None:
@@ -263,7 +262,10 @@ def _decode_example(decoder: Decoder, node: Node, donor: Any) -> Any:
     kind = dspy.Example if node["$"] == "example" else dspy.Prediction
     value = kind()
     state = vars(value)  # which DSPy's own attribute access would look up slowly
-    state["_store"] = decoder.decode(node["v"], getattr(donor, "_store", ABSENT))
+    store = decoder.decode(node["v"], getattr(donor, "_store", ABSENT))
+    if not isinstance(store, dict):
+        raise DamagedArtifactError("example", f"{store!r:.80}")
+    state["_store"] = store
     if "inputs" in node:
         state["_input_keys"] = set(node["inputs"])
     return value

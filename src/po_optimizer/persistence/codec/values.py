@@ -6,6 +6,7 @@ only; it never calls what a document names. What cannot be written in a place th
 shapes the prompts is a NotStorableError, what is malformed a DamagedArtifactError.
 """
 
+import functools
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -121,9 +122,14 @@ _SECRET = re.compile(
 _OPEN = (bool, int, float, type, type(None), NotStored)  # never a secret themselves
 
 
+@functools.lru_cache(4096)
+def _names_secret(name: str) -> bool:
+    return bool(_SECRET.search(name))
+
+
 def is_secret(name: Any, value: Any) -> bool:
     """True if the name says that the value is a key, a header or an address."""
-    if not isinstance(name, str) or not _SECRET.search(name):
+    if not isinstance(name, str) or not _names_secret(name):
         return False
     if isinstance(value, _OPEN) or (isinstance(value, str | bytes) and not value):
         return False
@@ -142,15 +148,88 @@ def _holds_modules(value: Any) -> bool:
 _MODULES = ("dspy.primitives.module.Module", "dspy.clients.base_lm.BaseLM")
 
 
+class AsIs:
+    """Values that JSON holds as they are: encoding and decoding would change nothing.
+
+    Attributes:
+        n_nodes: Values and containers in them, as a decoder counts them.
+    """
+
+    def __init__(self) -> None:
+        self.n_nodes = 0
+        self._parts: dict[int, Any] = {}
+
+    def __contains__(self, value: Any) -> bool:
+        return id(value) in self._parts
+
+    def take(self, value: Any, depth: int) -> Any:
+        """A copy of the value, which is one of these; ABSENT if it is not like that."""
+        n_nodes = self.n_nodes
+        copied = self._copy(value, depth)
+        if copied is ABSENT:
+            self.n_nodes = n_nodes
+        else:
+            self._parts[id(copied)] = copied
+        return copied
+
+    def _copy(self, value: Any, depth: int) -> Any:
+        kind = type(value)
+        if kind is not dict and kind is not list:
+            return value if _is_json(value, kind) else ABSENT
+        keys = value if kind is dict else ()
+        if depth > fmt.MAX_DEPTH or "$" in keys or not all(map(is_plain_key, keys)):
+            return ABSENT
+        self.n_nodes += len(value) + 1
+        items = value.values() if kind is dict else value
+        copies = [
+            v if type(v) is str and v.isascii() else self._copy(v, depth + 1)
+            for v in items
+        ]
+        if ABSENT in copies:
+            return ABSENT
+        return dict(zip(value, copies, strict=True)) if kind is dict else copies
+
+
+def _is_json(value: Any, kind: type) -> bool:
+    """Whether JSON has this kind of value: a text, a number, true, false or null."""
+    if kind is str:
+        return is_unicode(value)
+    if kind is int:
+        return bool(-(2**63) <= value < 2**63)
+    return value is None or kind is bool or (kind is float and math.isfinite(value))
+
+
+def is_plain_key(key: Any) -> bool:
+    """Whether JSON can hold it as the name of a value."""
+    return type(key) is str and is_unicode(key)
+
+
+class _Having:
+    """A block in which an encoder's flags differ."""
+
+    def __init__(self, state: dict[str, Any], flags: dict[str, bool]) -> None:
+        self._state = state
+        self._flags = flags
+
+    def __enter__(self) -> None:
+        self._outside = {name: self._state[name] for name in self._flags}
+        self._state.update(self._flags)
+
+    def __exit__(self, *_error: object) -> None:
+        self._state.update(self._outside)
+
+
 class Encoder:
     """Turns values into data, and notes what it leaves out and which types it needs.
 
     Args:
         rescue: Leave out what cannot be stored instead of raising.
+        as_is: What another encoder found to be its own encoding.
     """
 
-    def __init__(self, *, rescue: bool = False) -> None:
+    def __init__(self, *, rescue: bool = False, as_is: AsIs | None = None) -> None:
         self.rescue = rescue
+        self.as_is = as_is or AsIs()
         self.strict = False  # in demos and configs: what is no data is an error
         self.annotating = False  # in a type: classes are types, not values
         self.guards = True  # not in demos: whatever their fields' names, no secrets
@@ -166,13 +245,7 @@ class Encoder:
     def encode(self, value: Any, where: str) -> Any:
         """The JSON form of a value; `where` names it in errors."""
         kind = type(value)
-        if value is None or kind is bool:
-            return value
-        if kind is str and (value.isascii() or is_unicode(value)):
-            return value
-        if (kind is int and -(2**63) <= value < 2**63) or (
-            kind is float and math.isfinite(value)
-        ):
+        if _is_json(value, kind):
             return value
         self._depth += 1
         try:
@@ -204,15 +277,16 @@ class Encoder:
         """The JSON form of attributes by name."""
         return {k: self.encode_member(k, v, f"{where}.{k}") for k, v in members.items()}
 
-    @contextmanager
-    def having(self, **flags: bool) -> Iterator[None]:
+    def having(self, **flags: bool) -> _Having:
         """Sets `strict`, `guards` or `annotating` for a while."""
-        outside = {name: getattr(self, name) for name in flags}
-        vars(self).update(flags)
-        try:
-            yield
-        finally:
-            vars(self).update(outside)
+        return _Having(vars(self), flags)
+
+    def encode_values(self, values: dict[str, Any], where: str) -> Any:
+        """The JSON form of an example's values: in a demo most often their own."""
+        if values in self.as_is:
+            return values
+        copied = ABSENT if self.guards else self.as_is.take(values, self._depth + 1)
+        return encoder_of(dict)(self, values, where) if copied is ABSENT else copied
 
     def leave_out(
         self, where: str, kind: str, what: str, code: str = ""
@@ -240,6 +314,7 @@ class Decoder:
         parts: Give the parts of a signature for the class, if nothing else comes of
             making it.
         same_python: Whether this Python compiles functions as the saving one did.
+        as_is: Nodes that are their own values.
     """
 
     def __init__(
@@ -252,6 +327,7 @@ class Decoder:
         compare: bool = False,
         parts: bool = False,
         same_python: bool = True,
+        as_is: AsIs | None = None,
     ) -> None:
         if len(types) > fmt.MAX_TYPES:
             raise DamagedArtifactError("types", f"over {fmt.MAX_TYPES} types")
@@ -269,7 +345,8 @@ class Decoder:
         self.type_variables: dict[str, Any] = {}
         self.missing: list[NotStored] = []
         self.unchecked: list[str] = []  # places of functions that cannot be compared
-        self._n_nodes = 0
+        self.as_is = as_is or AsIs()
+        self._n_nodes = self.as_is.n_nodes
         self._depth = 0
 
     def decode(self, node: Any, donor: Any = ABSENT) -> Any:
@@ -280,7 +357,7 @@ class Decoder:
             donor: The same part of a live program, which gives what is not stored.
         """
         kind = type(node)
-        if kind is not dict and kind is not list:
+        if (kind is not dict and kind is not list) or node in self.as_is:
             return node
         self._enter(len(node))
         try:
@@ -308,11 +385,11 @@ class Decoder:
 
     def decode_members(self, nodes: Node, donor: Any = ABSENT) -> Iterator[Any]:
         """Attributes as pairs of name and value; the donor has the same ones."""
-        members = getattr(donor, "__dict__", ABSENT)
+        members = getattr(donor, "__dict__", {})
         for name, node in nodes.items():
-            if name.startswith("__"):  # Python itself uses these
+            if name[:2] == "__":  # Python itself uses these
                 raise DamagedArtifactError("state", f"attribute {name!r:.80}")
-            yield name, self.decode(node, part(members, name))
+            yield name, self.decode(node, members.get(name, ABSENT))
 
     @contextmanager
     def level(self) -> Iterator[None]:
@@ -347,6 +424,8 @@ def part(donor: Any, key: Any) -> Any:
 
 def is_unicode(text: str) -> bool:
     """False for text with a lone surrogate, which JSON cannot hold."""
+    if text.isascii():
+        return True
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -217,6 +217,9 @@ def test_batches_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_single_difference_proves_nothing() -> None:
     """One pair has two sign patterns, which are equally far from 0."""
     assert paired_test([0.5], QUICK).p_value == 1.0
+    interval = estimate_uplift([0.0], 1.0, QUICK).interval
+    assert interval is not None
+    assert interval.low == -1.0  # an uplift is no lower, whatever may be lost
 
 
 def test_a_small_alpha_gets_a_test_that_can_reach_it() -> None:

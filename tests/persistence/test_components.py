@@ -277,3 +277,10 @@ def test_document_of_something_else_is_damaged() -> None:
     stored = fmt.seal({**document("plain"), "program": {}})
     with pytest.raises(DamagedArtifactError, match="not a module"):
         load_program_from_components(stored)
+
+
+def test_what_dspy_saved_is_named(tmp_path: Path) -> None:
+    """Its own state has the same ending and another reader."""
+    dspy.Predict("question -> answer").save(tmp_path / "state.json")
+    with pytest.raises(DamagedArtifactError, match=r"program\.load\(path\) reads"):
+        load_program_from_components(tmp_path / "state.json")

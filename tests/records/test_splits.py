@@ -141,6 +141,16 @@ def test_a_group_stays_in_one_split():
     assert splits.report["n_groups"] == 9
 
 
+def test_shares_come_as_near_as_whole_groups():
+    """Groups seldom add up to a share; none is cut, and all records are used."""
+    sizes = (0.3, 0.3, 0.4)
+    raw = [{**one, "kind": f"customer {n % 7}"} for n, one in enumerate(records(60))]
+    splits = split(raw, sizes, record_type=GroupedRecord)
+    given = [len(getattr(splits, name)) for name in NAMES]
+    assert sum(given) == 60
+    assert all(abs(n - 60 * s) <= 9 for n, s in zip(given, sizes, strict=True))
+
+
 def test_only_the_same_texts_are_duplicates_within_a_group():
     """Two letters of one customer may be alike; the same letter twice is one."""
     alike = [raw_record(n, text=f"my order {n} of tools is late") for n in (1, 2, 1)]

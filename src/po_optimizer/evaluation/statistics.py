@@ -99,7 +99,7 @@ def estimate_uplift(
     shares = share_of_groups(differences, groups, mean)
     seen = seen_interval(differences, params, params.alpha, groups)
     rare = answers_to_pay(params.alpha) * baseline_mean / len(shares)
-    low = min(seen.low if seen else math.inf, mean - rare)
+    low = max(-1.0, min(seen.low if seen else math.inf, mean - rare))
     limits = [low, _gaffke(shares, params, params.alpha, upper=True)]
     return _summary(differences, _interval(limits, params.confidence, "paired"), shares)
 

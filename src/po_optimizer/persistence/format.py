@@ -199,7 +199,12 @@ def parse(data: bytes, path: str) -> Document:
 def check(document: Document, path: str) -> Document:
     """The document itself, of the current version, once its digest is right."""
     if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise DamagedArtifactError(path, f"its format is not {FORMAT!r}")
+        problem = f"its format is not {FORMAT!r}"
+        if isinstance(document, dict) and "dependency_versions" in str(
+            document.get("metadata")
+        ):
+            problem += " but DSPy's own, which program.load(path) reads"
+        raise DamagedArtifactError(path, problem)
     version = document.get("format_version")
     if type(version) is not int or version < 1:
         raise DamagedArtifactError(path, f"format_version={version!r}")

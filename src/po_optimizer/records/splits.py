@@ -3,7 +3,7 @@
 import hashlib
 import json
 import random
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -105,16 +105,23 @@ def _draw(
     """The splits that no file gives, the testset first."""
     n_records = sum(map(len, units))
     sizes = {
-        name: _count(getattr(params.sizes, name.removesuffix("set")), n_records)
+        name: _count(_size(params, name), n_records)
         for name in _ORDER
         if name not in given
     }
     draws = params.testset_draw if "testset" in sizes else 0
     fresh = [f"testset {draw}" for draw in range(1, draws + 1)]
     wanted = sizes | dict.fromkeys(fresh, sizes.get("testset", 0))
-    picks = _fill(units, wanted, n_duplicates)
+    shares = {name for name in wanted if isinstance(_size(params, name), float)}
+    picks = _fill(units, wanted, n_duplicates, shares)
     drawn = [picks.pop(name) for name in fresh]
     return picks | ({"testset": drawn[-1]} if drawn else {})
+
+
+def _size(params: DataPrepParams, name: str) -> float:
+    """Of a split, or of one more `testset 1`."""
+    size: float = getattr(params.sizes, name.partition("set")[0])
+    return size
 
 
 def _count(size: float, n_records: int) -> int:
@@ -198,19 +205,29 @@ def _units(indexes: list[int], identities: Sequence[Identity]) -> list[list[int]
 
 
 def _fill(
-    units: list[list[int]], sizes: dict[str, int], n_duplicates: int
+    units: list[list[int]],
+    sizes: dict[str, int],
+    n_duplicates: int,
+    shares: set[str],
 ) -> dict[str, list[int]]:
-    """The splits in turn; what does not fit of a group's records is left out."""
-    waiting = iter(units)
+    """The splits in turn.
+
+    Of a number, what does not fit of a group's records is left out. A share is as
+    near as whole groups come.
+    """
+    waiting = deque(units)
+    grouped = len(units) < sum(map(len, units))
     picks: dict[str, list[int]] = {name: [] for name in sizes}
     for name, size in sizes.items():
-        chosen = picks[name]
-        while len(chosen) < size:
-            unit = next(waiting, None)
-            if unit is None:
-                raise _too_few(sizes, units, n_duplicates)
-            chosen += unit
-        del chosen[size:]
+        chosen, is_near = picks[name], grouped and name in shares
+        while waiting and len(chosen) < size:
+            if is_near and chosen and len(waiting[0]) > 2 * (size - len(chosen)):
+                break
+            chosen += waiting.popleft()
+        if len(chosen) < (1 if is_near else size):
+            raise _too_few(sizes, units, n_duplicates)
+        if not is_near:
+            del chosen[size:]
     return picks
 
 

@@ -22,7 +22,7 @@ from po_optimizer.integrations.packs.pack_file import MAX_BYTES
 from po_optimizer.integrations.packs.repetition import Repetition
 from po_optimizer.lms.answer_store import Answers
 from po_optimizer.lms.build import lm_of
-from po_optimizer.lms.cache import EndpointCache
+from po_optimizer.lms.cache import digest
 from po_optimizer.optimization.inputs import (
     LMInput,
     read_inputs,
@@ -529,11 +529,11 @@ def test_two_lms_of_one_name_are_told(tmp_path):
     request, missing, used = {"model": "m", "messages": []}, [], {}
     stores = {name: Answers(tmp_path / name) for name in ("a", "b")}
     for name, store in stores.items():
-        store.put(str(EndpointCache.cache_key(None, request)), {"answer": name})
+        store.put(digest(request), {"answer": name})
     a, b = (GivenAnswers(missing, used, [stores[name]]) for name in "ab")
-    assert a.get(request) == {"answer": "a"}
+    assert a.get(digest(request), request) == {"answer": "a"}
     with pytest.raises(AnswerMissing, match="two LMs of one name answered differently"):
-        b.get(request)
+        b.get(digest(request), request)
 
 
 def test_a_password_in_an_address_is_a_secret(packed, tmp_path, monkeypatch):

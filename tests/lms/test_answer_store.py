@@ -14,10 +14,9 @@ from dspy.clients.call_result import CallResult
 from dspy.lm15 import Message, Response, TextPart, Usage
 
 from po_optimizer.lms.answer_store import FILE, Answers
-from po_optimizer.lms.cache import EndpointCache
+from po_optimizer.lms.cache import EndpointCache, KeptAnswer
 
 KEY = "a" * 64
-REQUEST = {"model": "m"}
 MESSAGE = Message(role="assistant", parts=(TextPart(text="forty-two"),))
 RECORD = CallResult.native(
     Response(id=None, model="m", message=MESSAGE, finish_reason="stop", usage=Usage())
@@ -76,9 +75,9 @@ def test_row_too_large_to_be_an_answer_is_a_miss(tmp_path):
 )
 def test_record_that_dspy_cannot_read_is_a_miss(tmp_path, record):
     """It would end as that example's failure otherwise."""
-    cache = EndpointCache(tmp_path)
-    cache.answers.put(cache.cache_key(REQUEST), record)
-    assert cache.get(REQUEST) is None
+    place = KeptAnswer(tmp_path, {}, KEY)
+    Answers(tmp_path).put(KEY, record)
+    assert place.load(None, None) is None
 
 
 @pytest.mark.parametrize(
@@ -113,7 +112,7 @@ def test_link_is_not_followed(tmp_path):
 def test_answers_are_for_their_owner_alone(tmp_path):
     """Prompts and answers may hold what nobody else is to read."""
     Answers(tmp_path).put(KEY, "secret")
-    EndpointCache(tmp_path).get(REQUEST)
+    EndpointCache(tmp_path).get(KEY, {})
     modes = {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
     assert modes == {0o600}
 

@@ -8,11 +8,10 @@ import pytest
 
 from po_optimizer.lms import WriteFailed, make_lm, use_lm
 from po_optimizer.lms.answer_store import FILE, Answers
-from po_optimizer.lms.cache import EndpointCache, ResponseCache, endpoint, identifying
+from po_optimizer.lms.cache import EndpointCache, identifying
 from po_optimizer.params.lm import DecodingBounds, LMParams
 from tests.scripted import ScriptedEngine, fixed_fields, scripted_lm
 
-REQUEST = {"model": "m", "prompt": "p"}
 ANSWER = fixed_fields(answer="42")
 
 
@@ -31,15 +30,16 @@ def refuse_writes(monkeypatch, error):
     monkeypatch.setattr(Answers, "put", refuse)
 
 
+def kept(folder, key="k"):
+    """What a cache that was opened anew has under a key."""
+    return EndpointCache(folder).get(key, {})
+
+
 def test_kept_answer_is_read_back_from_the_disk(tmp_path):
-    """A second cache over the folder, with an empty memory, has the answer."""
-    EndpointCache(tmp_path).put(REQUEST, {"text": "hello"})
-    assert EndpointCache(tmp_path).get(REQUEST) == {"text": "hello"}
-
-
-def test_unknown_request_is_a_miss(tmp_path):
-    """Nothing is made up."""
-    assert EndpointCache(tmp_path).get(REQUEST) is None
+    """Another process has the answer, and nothing is made up."""
+    EndpointCache(tmp_path).put("k", {"text": "hello"})
+    assert kept(tmp_path) == {"text": "hello"}
+    assert kept(tmp_path, "other") is None
 
 
 def test_answers_of_two_endpoints_do_not_mix(tmp_path):
@@ -87,14 +87,11 @@ def test_failed_write_stops_the_run(tmp_path, monkeypatch, error):
     assert isinstance(lm.meter.stopped, WriteFailed)
 
 
-def test_failed_write_is_not_kept_in_memory_either(tmp_path, monkeypatch):
-    """An answer counts as kept only when it is on the disk."""
-    cache = EndpointCache(tmp_path)
-    with monkeypatch.context() as patch:
-        refuse_writes(patch, OSError(errno.ENOSPC, "No space left on device"))
-        with pytest.raises(WriteFailed):
-            cache.put(REQUEST, "hello")
-    assert cache.get(REQUEST) is None
+def test_dspy_s_own_cache_is_left_alone(tmp_path, monkeypatch):
+    """It is neither replaced nor asked."""
+    monkeypatch.setattr(dspy, "cache", None)
+    assert ask(scripted_lm(ANSWER, tmp_path)) == "42"
+    assert dspy.cache is None
 
 
 def test_folder_that_cannot_be_made_stops_the_run(tmp_path):
@@ -119,27 +116,9 @@ def test_answers_are_never_evicted(tmp_path):
     """12 MB, over DSPy's default limit of 10 MB, stay readable."""
     cache = EndpointCache(tmp_path)
     for number in range(24):
-        cache.put({"n": number}, "x" * 500_000)
+        cache.put(str(number), {"text": "x" * 500_000})
     fresh = EndpointCache(tmp_path)
-    assert all(fresh.get({"n": number}) for number in range(24))
-
-
-def test_other_lms_keep_the_cache_that_was_there(tmp_path):
-    """Outside our LMs `dspy.cache` is what it was."""
-    before = dspy.cache.other if isinstance(dspy.cache, ResponseCache) else dspy.cache
-    with endpoint(tmp_path):
-        assert isinstance(dspy.cache._current(), EndpointCache)
-    assert dspy.cache._current() is before
-    assert dspy.cache.enable_disk_cache == before.enable_disk_cache
-
-
-def test_router_is_installed_once(tmp_path):
-    """Routers do not pile up."""
-    with endpoint(tmp_path):
-        first = dspy.cache
-    with endpoint(tmp_path):
-        assert dspy.cache is first
-    assert not isinstance(first.other, ResponseCache)
+    assert all(fresh.get(str(number), {}) for number in range(24))
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from po_optimizer.lms import (
     MeteredEngine,
     StopRun,
     WriteFailed,
+    cache,
     use_lm,
 )
 from tests.scripted import fixed_fields, scripted_lm
@@ -101,8 +102,7 @@ def test_cached_answers_survive_the_process(tmp_path):
     """A fresh LM over the same folder pays nothing."""
     ask(scripted_lm(ANSWER, tmp_path))
     lm = scripted_lm(failing(LOST, LOST, LOST, LOST), tmp_path)
-    dspy.cache.other.reset_memory_cache()
-    dspy.cache.caches.clear()
+    cache.caches.opened.clear()
     assert ask(lm) == "42"
     assert lm.scripted.prompts == []
 

@@ -17,7 +17,7 @@ from dspy.lm15 import (
 )
 from dspy.utils.exceptions import LMInvalidRequestError, LMTransportError
 
-from po_optimizer.lms import LMUnreachable, StopRun, use_lm
+from po_optimizer.lms import LMUnreachable, StopRun, cache, use_lm
 from tests.scripted import ScriptedEngine, fixed_fields, scripted_lm
 from tests.servers.wire import serving
 
@@ -116,7 +116,7 @@ def test_answers_are_kept_in_the_projects_cache(lm, tmp_path):
     for address in ("http://one", "http://two", "http://one"):
         other, _ = judge()
         other.engine.address = address
-        dspy.cache = getattr(dspy.cache, "other", dspy.cache)
+        cache.caches.opened.clear()
         with use_lm(lm, stage="test"):
             other("hello")
     assert [paid for _, paid in rows(lm)] == [True, True, False]

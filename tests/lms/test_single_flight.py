@@ -8,11 +8,10 @@ import pytest
 from dspy.utils.exceptions import LMInvalidRequestError
 
 from po_optimizer.lms import StopRun, use_lm
-from po_optimizer.lms.cache import SingleFlight
+from po_optimizer.lms.cache import kept_answer
 from tests.scripted import fixed_fields, scripted_lm
 
 ANSWER = fixed_fields(answer="42")
-KEY, OTHER = "f" * 64, "0" * 64
 
 
 class Slow:
@@ -107,26 +106,7 @@ def test_many_threads_pay_each_prompt_once(tmp_path):
     assert (totals.paid, totals.cached) == (5, 35)
 
 
-def test_key_that_is_ones_own_is_not_waited_for():
-    """A thread that looks twice would wait for itself."""
-    flight = SingleFlight()
-    assert flight.take(KEY)
-    assert not flight.take(KEY)
-    flight.release(KEY)
-    assert flight.take(KEY)
-
-
-def test_call_without_an_answer_releases_all_it_took():
-    """What another thread holds stays with it."""
-    flight = SingleFlight()
-    flight.take(KEY)
-    with ThreadPoolExecutor(1) as other:
-        other.submit(flight.take, OTHER).result()
-        flight.release_all(threading.get_ident())
-        assert list(flight._owners) == [OTHER]
-        assert other.submit(flight.take, KEY).result()
-
-
-def test_release_of_what_nobody_holds_is_nothing():
-    """An answer may be put without having been missed."""
-    SingleFlight().release(KEY)
+def test_claim_that_is_ones_own_is_not_waited_for(tmp_path):
+    """A call within a call that asks the same would wait for itself."""
+    with kept_answer(tmp_path, {}, waits=True), kept_answer(tmp_path, {}, waits=True):
+        pass

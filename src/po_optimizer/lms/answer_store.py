@@ -7,13 +7,12 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
-
 from po_optimizer.files.private import open_private, use_wal
 from po_optimizer.lms.answer_repair import repair
 
 FILE = "answers.sqlite"
 _SCHEMA = "CREATE TABLE answers (key TEXT PRIMARY KEY, answer BLOB NOT NULL)"
+_ENCODER = json.JSONEncoder(ensure_ascii=False)
 _LARGEST_BYTES = 2**27  # of one answer: some times what is taken from a server
 _WAIT_SECONDS = 60  # for another process that writes
 
@@ -89,14 +88,3 @@ class Answers:
         insert = "INSERT OR REPLACE INTO answers (key, answer) VALUES (?, ?)"
         with self._lock:
             self._connection.execute(insert, (key, repair(text).encode()))
-
-
-def _fields(value: Any) -> Any:
-    """Of LiteLLM's objects the fields; nothing else is more than data."""
-    if isinstance(value, BaseModel):
-        return dict(value)
-    msg = f"{type(value).__name__} is no data"
-    raise TypeError(msg)
-
-
-_ENCODER = json.JSONEncoder(ensure_ascii=False, default=_fields)

@@ -30,7 +30,6 @@ from dspy.utils.exceptions import (
 )
 
 from po_optimizer.lms.answer_repair import count
-from po_optimizer.lms.cache import endpoint
 from po_optimizer.lms.ledger import CallRow, Ledger
 from po_optimizer.lms.stops import (
     Interrupted,
@@ -167,23 +166,15 @@ class Meter:
     )
 
     @contextmanager
-    def call(
-        self, lm: LMIdentity, *, sent: dict[str, Any] | None = None, waits: bool = True
-    ) -> Iterator[None]:
+    def call(self, lm: LMIdentity) -> Iterator[None]:
         """One LM call with all its attempts; without any attempt it is a cache hit.
-
-        Args:
-            lm: Which LM is asked.
-            sent: What is sent, as the answer's key; None: DSPy's own key.
-            waits: For another call that asks the same at the moment.
 
         Raises:
             LMUnreachable: There is no answer, after all attempts.
         """
         _retry_after.set(0.0)
-        cached = endpoint(lm.cache_folder, sent=sent, waits=waits)
         try:
-            with self._flying(), _inner_layer() as layer, cached:
+            with self._flying(), _inner_layer() as layer:
                 yield
                 self._record(layer, lm.slug, CallUsage(), paid=False)
         except StopRun as stop:

@@ -6,13 +6,14 @@ use these, the methods with which they answer.
 """
 
 import asyncio
+import copy
 import functools
 import hashlib
 import inspect
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 from unittest.mock import patch
 
@@ -25,10 +26,11 @@ from dspy.clients.errors import error_boundary
 from dspy.lm15 import Request, Response
 
 from po_optimizer.lms.cache import (
+    KeptAnswer,
+    identifying,
     is_secret,
-    keep_answer,
-    load_answer,
-    numbered_request,
+    kept_answer,
+    numbered,
 )
 from po_optimizer.lms.meter import CallUsage, LMIdentity, Meter, meter_of_run
 from po_optimizer.patching import ProcessWide, plain_type_adapters
@@ -83,42 +85,67 @@ def _subclasses(cls: type[Any]) -> Iterator[type[Any]]:
 
 def _meter(lm: Any) -> Meter | None:
     """The meter to use; None: the LM meters itself, or there is no run."""
-    return None if getattr(lm, "meters_itself", False) else meter_of_run()
+    return None if _meters_itself(lm) else meter_of_run()
+
+
+def _meters_itself(lm: Any) -> bool:
+    return bool(getattr(lm, "meters_itself", False))
 
 
 def _metered(lm: Any, call: Any) -> Any:
-    if getattr(lm, "meters_itself", False):
-        with lm.meter.call(lm.identity, sent=_sent(lm, call)):
+    """The result of a call: the kept one, or the one that is paid for and kept."""
+    with _kept(lm, call, awaited=False) as kept:
+        if kept is None:
             return _execute(lm, call)
-    meter = _meter(lm)
-    if meter is None:
-        return _execute(lm, call)
-    with meter.call(identify(lm, meter, call.legacy)):
-        request = numbered_request(lm, call, awaited=False)
-        answer = load_answer(request)
-        return answer or keep_answer(request, _execute(lm, call))
+        return kept.load(lm, call) or kept.keep(_execute(lm, _uncached(call)))
 
 
 async def _ametered(lm: Any, call: Any) -> Any:
-    if getattr(lm, "meters_itself", False):
+    if _meters_itself(lm):
         return await asyncio.to_thread(_metered, lm, call)
-    meter = _meter(lm)
+    with _kept(lm, call, awaited=True) as kept:
+        if kept is None:
+            return await _aexecute(lm, call)
+        return kept.load(lm, call) or kept.keep(await _aexecute(lm, _uncached(call)))
+
+
+def _uncached(call: Any) -> Any:
+    """The call past DSPy's own cache, which is not for the answers of a run."""
+    past = copy.copy(call)
+    past.cache = False
+    return past
+
+
+@contextmanager
+def _kept(lm: Any, call: Any, *, awaited: bool) -> Iterator[KeptAnswer | None]:
+    """Meters the call; gives the place of its answer, None: it is not kept."""
+    own = _meters_itself(lm)
+    meter = lm.meter if own else meter_of_run()
     if meter is None:
-        return await _aexecute(lm, call)
-    with meter.call(identify(lm, meter, call.legacy), waits=False):
-        request = numbered_request(lm, call, awaited=True)
-        answer = load_answer(request)
-        return answer or keep_answer(request, await _aexecute(lm, call))
+        yield None
+        return
+    identity = lm.identity if own else identify(lm, meter, call.legacy)
+    with meter.call(identity), ExitStack() as stack:
+        kept = None
+        with suppress(TypeError):  # an argument that is no data
+            parts = _parts(lm, call, awaited=awaited)
+            if parts is not None:
+                folder = identity.cache_folder
+                place = kept_answer(folder, parts, waits=not awaited)
+                kept = stack.enter_context(place)
+        yield kept
 
 
-def _sent(lm: Any, call: Any) -> dict[str, Any] | None:
-    """The request as the engine gets it, independent of DSPy's interface.
+def _parts(lm: Any, call: Any, *, awaited: bool) -> dict[str, Any] | None:
+    """What the answer is kept by; None: it is not kept.
 
-    DSPy's own keys depend on the interface: the next version of DSPy would not find
-    the answers that this one paid for.
+    Of our own LMs it is the request as the engine gets it. DSPy's keys depend on its
+    interface: the next version would not find the answers that this one paid for.
     """
     if not call.cache:
-        return None
+        return numbered(identifying(call.key(lm, awaited)))
+    if not _meters_itself(lm):
+        return identifying(call.key(lm, awaited))
     with error_boundary(lm.model):
         request = request_to_dict(execution._canonical(call))
     options = call.legacy if call.request is None else call.kwargs

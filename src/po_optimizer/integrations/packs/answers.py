@@ -13,7 +13,7 @@ from dspy.clients.cache import _transform_value
 
 from po_optimizer.integrations.packs.pack_file import canonical
 from po_optimizer.lms.answer_store import Answers
-from po_optimizer.lms.cache import EndpointCache, SingleFlight, identifying
+from po_optimizer.lms.cache import EndpointCache
 from po_optimizer.lms.stops import BudgetReached
 from po_optimizer.optimization.inputs import without_secrets
 
@@ -52,22 +52,19 @@ class GivenAnswers(EndpointCache):
         answers: dict[str, bytes],
         stores: Sequence[Answers] = (),
     ) -> None:
-        self.flight = SingleFlight()
         self._missing = missing
         self._given = answers
         self._stores = stores
 
-    def get(self, request: dict[str, Any], ignored: list[str] | None = None) -> Any:
+    def get(self, key: str, parts: dict[str, Any]) -> Any:
         """The answer.
 
         Raises:
             AnswerMissing: There is none, or another LM of the run gave another one.
         """
-        identity = identifying(request, ignored)
-        text, problem = request_of(identity), "there is no answer to"
+        text, problem = request_of(parts), "there is no answer to"
         answer = self._given.get(text)
         if self._stores:
-            key = self.cache_key(identity)
             kept = (store.get(key) for store in self._stores)
             stored = next((value for value in kept if value is not None), None)
             answer = None if stored is None else orjson.dumps(stored)

@@ -26,7 +26,7 @@ COMMANDS = {
         "Show running optimizations on a page; pause or stop them.",
     ),
     "import-traces": (
-        "po_optimizer.integrations.traces:import_traces",
+        "po_optimizer.integrations.traces.command:import_traces",
         "Write records out of MLflow's, Langfuse's or OTLP traces.",
     ),
     "pack": (

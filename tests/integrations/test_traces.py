@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from po_optimizer.__main__ import group
-from po_optimizer.integrations.traces import fields_of
+from po_optimizer.integrations.traces.command import fields_of
 
 SPANS = [
     {
@@ -189,7 +189,8 @@ def test_names_are_checked_before_anything_is_read(tmp_path, inputs, outputs):
 @pytest.mark.parametrize(
     ("review", "problem"),
     [
-        ("x,y\n1,2\n", "no column approved, record, answer; there are x, y"),
+        ("x,y\n1,2\n", "no column approved, record, question, answer; there are x, y"),
+        ("approved,record,answer\n,r1,A\n", "no column question; there are"),
         ("approved,record,answer\nyes\n", "line 2: it has fewer cells"),
     ],
 )

@@ -23,9 +23,8 @@ from pathlib import Path
 import numpy as np
 from tests.optimization import world
 
-from po_optimizer.optimization import forecast, with_headroom
-from po_optimizer.optimization.forecast import WORTH
-from po_optimizer.optimization.headroom import SHARE
+from po_optimizer.optimization.forecast import WORTH, forecast
+from po_optimizer.optimization.headroom import SHARE, with_headroom
 
 N_TRAIN, N_VAL, NUM_TRIALS = 60, 34, 12
 

@@ -40,9 +40,9 @@ from score_per_call import LIGHT, interval
 from tests.weights import SMALL
 
 from po_optimizer.lms import MeteredLM, make_lm, stop_servers, use_lm
-from po_optimizer.optimization import Job, optimize
 from po_optimizer.optimization.candidates import demos_key
-from po_optimizer.optimization.job import NEVER_GIVE_UP
+from po_optimizer.optimization.job import NEVER_GIVE_UP, Job
+from po_optimizer.optimization.run import optimize
 from po_optimizer.params.lm import DecodingBounds, LMParams
 from po_optimizer.params.optimize import OptimizeParams
 from return_form.role import FormFiller, form_metric

@@ -1,5 +1,6 @@
 """The design as tests: layers, environments, catalog, one truth for every default."""
 
+import functools
 import shutil
 import subprocess
 import sys
@@ -43,11 +44,10 @@ def named_model(monkeypatch):
     monkeypatch.setenv("PO_LM_MODEL", "some-model")
 
 
-def configuration(environment, runtime_params=None):
-    """What Kedro reads for an environment."""
-    return ProjectConfigLoader(
-        str(CONF), environment, runtime_params, **CONFIG_LOADER_ARGS
-    )
+@functools.cache
+def configuration(environment, **params):
+    """What Kedro reads for an environment, read once for all tests."""
+    return ProjectConfigLoader(str(CONF), environment, params, **CONFIG_LOADER_ARGS)
 
 
 def test_every_environment_is_found():
@@ -113,7 +113,7 @@ def test_nothing_of_a_configuration_lies_in_the_lms_own_folder():
     paths = [
         str(entry["filepath"])
         for params in given
-        for name, entry in configuration("base", params)["catalog"].items()
+        for name, entry in configuration("base", **params)["catalog"].items()
         if name in written and not name.endswith("_records")
     ]
     assert len(paths) > 40
@@ -132,7 +132,7 @@ def test_lm_defaults_are_those_of_the_configuration():
 
     Of a role that has no bounds of its own.
     """
-    lm = task_lm_params(configuration("base", {"role": "support_desk"})["parameters"])
+    lm = task_lm_params(configuration("base", role="support_desk")["parameters"])
     apart = {"embedded", "bounds", "price"}
     assert lm.model_dump(exclude=apart) == LMParams().model_dump(exclude=apart)
     assert lm.bounds == DecodingBounds()

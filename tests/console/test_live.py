@@ -15,7 +15,7 @@ from po_optimizer.console.live import (
     watch,
 )
 from po_optimizer.lms.usage import Usage
-from po_optimizer.optimization import forecast
+from po_optimizer.optimization.forecast import forecast
 from po_optimizer.optimization.report import (
     Ended,
     Phase,

@@ -11,7 +11,9 @@ import dspy
 
 from po_optimizer.api.optimized import search as run_search
 from po_optimizer.lms.build import lm_of
-from po_optimizer.optimization import Job, forecast, preflight
+from po_optimizer.optimization.forecast import forecast
+from po_optimizer.optimization.job import Job
+from po_optimizer.optimization.preflight.run import preflight
 from po_optimizer.params.optimize import OptimizeParams
 from po_optimizer.persistence import attach_provenance, save_program
 from po_optimizer.persistence import format as fmt

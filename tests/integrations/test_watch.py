@@ -13,7 +13,7 @@ from po_optimizer.evaluation.predictions import PredictionRecord
 from po_optimizer.integrations.watch.server import make_app
 from po_optimizer.integrations.watch.state import find_runs
 from po_optimizer.lms import CallRow, Ledger, MeanUsage
-from po_optimizer.optimization import Forecast
+from po_optimizer.optimization.forecast import Forecast
 from po_optimizer.optimization.journal import (
     BEST_ANSWERS,
     Journal,
@@ -21,7 +21,7 @@ from po_optimizer.optimization.journal import (
     open_journal,
     sole_run,
 )
-from po_optimizer.optimization.optimizers import CallRange
+from po_optimizer.optimization.optimizers.base import CallRange
 from po_optimizer.optimization.run_identity import optimization_id
 from po_optimizer.optimization.steering import read_request
 

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import pytest
 
-from po_optimizer.optimization import OptimizationReport, Trial
+from po_optimizer.optimization.journal import Trial
+from po_optimizer.optimization.report import OptimizationReport
 from tests.optimization import world
 
 

@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from po_optimizer.optimization import Trial, read_journal
+from po_optimizer.optimization.journal import Trial, read_journal
 from po_optimizer.params.optimize import OptimizeParams
 from tests.optimization import world
 

@@ -12,8 +12,9 @@ import pytest
 from dspy.utils.exceptions import LMInvalidRequestError, LMTransportError
 
 from po_optimizer.errors import MetricError, PoOptimizerError
-from po_optimizer.optimization import read_journal
-from po_optimizer.optimization.optimizers import Sizes, make_optimizer
+from po_optimizer.optimization.journal import read_journal
+from po_optimizer.optimization.optimizers import make_optimizer
+from po_optimizer.optimization.optimizers.base import Sizes
 from tests.optimization import world
 
 LOST = LMTransportError("connection refused")

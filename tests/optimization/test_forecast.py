@@ -4,13 +4,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from po_optimizer.optimization import (
-    PreflightReport,
-    forecast,
-    optimize,
-    preflight,
-)
-from po_optimizer.optimization.optimizers import Sizes, make_optimizer
+from po_optimizer.optimization.forecast import forecast
+from po_optimizer.optimization.optimizers import make_optimizer
+from po_optimizer.optimization.optimizers.base import Sizes
+from po_optimizer.optimization.preflight.run import PreflightReport, preflight
+from po_optimizer.optimization.run import optimize
 from tests.optimization import world
 
 CONFIGURATIONS = [

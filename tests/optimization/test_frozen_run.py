@@ -5,8 +5,8 @@ import shutil
 import sqlite3
 from pathlib import Path
 
-from po_optimizer.optimization import optimize
 from po_optimizer.optimization.job import Job
+from po_optimizer.optimization.run import optimize
 from po_optimizer.optimization.run_identity import run_fingerprint
 from tests.optimization import world
 from tests.optimization.frozen import role

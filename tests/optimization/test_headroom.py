@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from po_optimizer.errors import InterruptedRunError, PoOptimizerError
-from po_optimizer.optimization import Forecast, forecast, with_headroom
-from po_optimizer.optimization.headroom import SHARE, expected_gain
+from po_optimizer.optimization.forecast import Forecast, forecast
+from po_optimizer.optimization.headroom import SHARE, expected_gain, with_headroom
 from tests.optimization import world
 from tests.scripted import Answer
 

@@ -8,8 +8,10 @@ from dspy.utils.exceptions import LMInvalidRequestError, LMTransportError
 
 from po_optimizer.errors import InterruptedRunError, PreflightError
 from po_optimizer.lms import Interrupted, stop_lms_in_use, use_lm
-from po_optimizer.optimization import Check, forecast, preflight
+from po_optimizer.lms.check import Check
+from po_optimizer.optimization.forecast import forecast
 from po_optimizer.optimization.preflight import offline
+from po_optimizer.optimization.preflight.run import preflight
 from po_optimizer.params.optimize import PreflightParams
 from po_optimizer.roles.score import Score
 from tests.optimization import world

@@ -5,7 +5,7 @@ import dspy
 import pytest
 
 from po_optimizer.errors import ExecutionStopError, PoOptimizerError
-from po_optimizer.optimization import read_journal
+from po_optimizer.optimization.journal import read_journal
 from po_optimizer.optimization.report import describe
 from tests.optimization import world
 

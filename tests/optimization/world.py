@@ -11,7 +11,10 @@ from typing import Any
 import dspy
 
 from po_optimizer.lms import MeteredLM
-from po_optimizer.optimization import Job, OptimizationResult, Trial, optimize
+from po_optimizer.optimization.job import Job
+from po_optimizer.optimization.journal import Trial
+from po_optimizer.optimization.report import OptimizationResult
+from po_optimizer.optimization.run import optimize
 from po_optimizer.params.optimize import BudgetParams, OptimizeParams
 from po_optimizer.persistence import extract_program_components
 from po_optimizer.roles.score import Score

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from po_optimizer.lms import use_lm
-from po_optimizer.optimization import Job, optimize
+from po_optimizer.optimization.job import Job
+from po_optimizer.optimization.run import optimize
 from po_optimizer.persistence import load_program, save_program
 from po_optimizer.product_owner.doubts import doubts_about
 from po_optimizer.product_owner.metric import product_owner_metric

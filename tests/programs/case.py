@@ -13,14 +13,11 @@ import dspy
 from po_optimizer.evaluation.predict import predict_all
 from po_optimizer.lms import Ledger, MeteredLM
 from po_optimizer.lms.build import make_lm
-from po_optimizer.optimization import (
-    Forecast,
-    Job,
-    Trial,
-    forecast,
-    optimize,
-    preflight,
-)
+from po_optimizer.optimization.forecast import Forecast, forecast
+from po_optimizer.optimization.job import Job
+from po_optimizer.optimization.journal import Trial
+from po_optimizer.optimization.preflight.run import preflight
+from po_optimizer.optimization.run import optimize
 from po_optimizer.params.lm import LMParams
 from po_optimizer.params.optimize import OptimizeParams
 from po_optimizer.params.project import RoleParams

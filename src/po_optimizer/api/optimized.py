@@ -28,21 +28,22 @@ from po_optimizer.errors import InterruptedRunError, SettingError, listed
 from po_optimizer.evaluation.predict import blank
 from po_optimizer.evaluation.predictions import PredictionRecord, json_ready
 from po_optimizer.lms import orderly_interrupt, stop_lms_in_use
-from po_optimizer.optimization import (
-    Forecast,
-    Job,
+from po_optimizer.optimization.forecast import Forecast, forecast
+from po_optimizer.optimization.guarded_metric import is_failed
+from po_optimizer.optimization.headroom import with_headroom
+from po_optimizer.optimization.inputs import RunInputs, write_inputs
+from po_optimizer.optimization.job import Job
+from po_optimizer.optimization.journal import BEST_ANSWERS, Trial, changes_since
+from po_optimizer.optimization.preflight.run import preflight
+from po_optimizer.optimization.report import (
+    Event,
     OptimizationReport,
     OptimizationResult,
-    Trial,
-    forecast,
-    preflight,
-    with_headroom,
+    Scored,
+    Started,
+    tell,
 )
-from po_optimizer.optimization import optimize as run_optimizer
-from po_optimizer.optimization.guarded_metric import is_failed
-from po_optimizer.optimization.inputs import RunInputs, write_inputs
-from po_optimizer.optimization.journal import BEST_ANSWERS, changes_since
-from po_optimizer.optimization.report import Event, Scored, Started, tell
+from po_optimizer.optimization.run import optimize as run_optimizer
 from po_optimizer.optimization.run_identity import run_fingerprint
 from po_optimizer.params.project import RoleParams
 from po_optimizer.persistence import attach_provenance, save_program

@@ -22,7 +22,7 @@ from po_optimizer.evaluation.promotion import Promotion
 from po_optimizer.evaluation.score_report import ScoreReport
 from po_optimizer.lms.usage import Usage
 from po_optimizer.lms.visible import visible_data
-from po_optimizer.optimization import Forecast
+from po_optimizer.optimization.forecast import Forecast
 from po_optimizer.params.project import PredictParams, RoleParams
 from po_optimizer.reporting.verdict import headline
 

@@ -5,13 +5,9 @@ from dataclasses import replace
 from po_optimizer.lms import MeanUsage, MeteredLM
 from po_optimizer.lms.usage import Basis
 from po_optimizer.optimization.job import Job
-from po_optimizer.optimization.optimizers import (
-    CallRange,
-    PerRun,
-    make_optimizer,
-    sizes_of,
-)
-from po_optimizer.optimization.preflight import PreflightReport
+from po_optimizer.optimization.optimizers import make_optimizer, sizes_of
+from po_optimizer.optimization.optimizers.base import CallRange, PerRun
+from po_optimizer.optimization.preflight.run import PreflightReport
 from po_optimizer.params.base import Frozen
 from po_optimizer.params.optimize import BudgetParams
 

@@ -32,12 +32,8 @@ from po_optimizer.optimization.guarded_metric import (
 )
 from po_optimizer.optimization.job import Job
 from po_optimizer.optimization.journal import open_journal, sole_run
-from po_optimizer.optimization.optimizers import (
-    Optimizer,
-    Search,
-    make_optimizer,
-    sizes_of,
-)
+from po_optimizer.optimization.optimizers import make_optimizer, sizes_of
+from po_optimizer.optimization.optimizers.base import Optimizer, Search
 from po_optimizer.optimization.quiet import quiet_dspy
 from po_optimizer.optimization.recorder import Recorder, SaveBest
 from po_optimizer.optimization.report import (

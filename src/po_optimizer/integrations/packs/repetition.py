@@ -18,11 +18,11 @@ from po_optimizer.integrations.packs.pack_file import Pack, canonical
 from po_optimizer.lms import MeteredLM, make_lm
 from po_optimizer.lms.build import adopt_lm
 from po_optimizer.lms.cache import EndpointCache, caches_of
-from po_optimizer.optimization import Job, OptimizationResult
-from po_optimizer.optimization import optimize as run_optimizer
 from po_optimizer.optimization.inputs import LMInput, OwnLM, RunInputs
+from po_optimizer.optimization.job import Job
 from po_optimizer.optimization.optimizers import make_optimizer
-from po_optimizer.optimization.report import Event, Scored
+from po_optimizer.optimization.report import Event, OptimizationResult, Scored
+from po_optimizer.optimization.run import optimize as run_optimizer
 from po_optimizer.optimization.run_identity import run_fingerprint
 from po_optimizer.params.optimize import BudgetParams
 from po_optimizer.persistence import format as fmt

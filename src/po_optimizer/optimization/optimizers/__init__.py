@@ -1,14 +1,7 @@
 """The optimizers by their names in the configuration."""
 
 from po_optimizer.optimization.job import Job
-from po_optimizer.optimization.optimizers.base import (
-    CallRange,
-    Calls,
-    Optimizer,
-    PerRun,
-    Search,
-    Sizes,
-)
+from po_optimizer.optimization.optimizers.base import Optimizer, Sizes
 from po_optimizer.optimization.optimizers.gepa import Gepa
 from po_optimizer.optimization.optimizers.miprov2 import Miprov2
 from po_optimizer.optimization.optimizers.random_search import (
@@ -21,18 +14,6 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {
     "gepa": Gepa,
     "bootstrap_random_search": BootstrapRandomSearch,
 }
-
-__all__ = [
-    "OPTIMIZERS",
-    "CallRange",
-    "Calls",
-    "Optimizer",
-    "PerRun",
-    "Search",
-    "Sizes",
-    "make_optimizer",
-    "sizes_of",
-]
 
 
 def make_optimizer(params: OptimizeParams) -> Optimizer:

@@ -9,7 +9,7 @@ import dspy
 from po_optimizer.errors import PoOptimizerError
 from po_optimizer.lms.check import Check, check
 from po_optimizer.optimization.job import Job
-from po_optimizer.optimization.optimizers import Optimizer
+from po_optimizer.optimization.optimizers.base import Optimizer
 from po_optimizer.optimization.run_identity import canonical
 from po_optimizer.persistence import (
     compare_calls,

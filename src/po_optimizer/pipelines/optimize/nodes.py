@@ -9,15 +9,10 @@ from po_optimizer.api.optimized import search
 from po_optimizer.console.live import StageBar, show
 from po_optimizer.datasets.record_stream import RecordStream
 from po_optimizer.lms import MeteredLM
-from po_optimizer.optimization import (
-    Forecast,
-    Job,
-    PreflightReport,
-    forecast,
-    preflight,
-    with_headroom,
-)
-from po_optimizer.optimization.forecast import seconds_per_call
+from po_optimizer.optimization.forecast import Forecast, forecast, seconds_per_call
+from po_optimizer.optimization.headroom import with_headroom
+from po_optimizer.optimization.job import Job
+from po_optimizer.optimization.preflight.run import PreflightReport, preflight
 from po_optimizer.params.evaluate import EvaluateParams, PromotionParams
 from po_optimizer.params.optimize import OptimizeParams
 from po_optimizer.params.project import RoleParams

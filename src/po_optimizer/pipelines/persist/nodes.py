@@ -4,7 +4,7 @@ from typing import Any
 
 import dspy
 
-from po_optimizer.optimization import OptimizationReport
+from po_optimizer.optimization.report import OptimizationReport
 from po_optimizer.params.project import RoleParams
 from po_optimizer.persistence import attach_provenance
 

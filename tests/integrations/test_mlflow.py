@@ -187,34 +187,39 @@ def test_program_is_a_model_without_a_pickle(project_run):
 
 
 def test_python_is_told_too_and_continued(server, tmp_path):
-    """`with track(...)`: the same call again continues the same MLflow run."""
+    """`with track(...)`: an optimization has a run, which the same call continues."""
     case, runs = CASES["module_level_object"], []
     program, metric = make_program(case.role(), None), load_metric(case.role())
     with serving() as lm_server:
         lm = dspy.LM("openai/scripted", api_base=lm_server.address, api_key="none")
-        for _ in range(2):
+        for seeds in ((1, 2), (2,)):
             with track(server, experiment="cities") as tracker:
-                result = optimize(
-                    program,
-                    trainset=case.split(0, 6),
-                    valset=case.split(6, 12),
-                    metric=metric,
-                    lm=lm,
-                    folder=tmp_path,
-                    num_candidates=2,
-                    num_trials=2,
-                )
+                for seed in seeds:
+                    result = optimize(
+                        program,
+                        trainset=case.split(0, 6),
+                        valset=case.split(6, 12),
+                        metric=metric,
+                        lm=lm,
+                        folder=tmp_path / str(seed),
+                        num_candidates=2,
+                        num_trials=2,
+                        seed=seed,
+                    )
+                    runs.append((tracker.run_id, len(result.trials)))
                 evaluate(
                     program,
                     result.program,
                     testset=case.split(12, 18),
                     metric=metric,
                     lm=lm,
-                    folder=tmp_path,
+                    folder=tmp_path / "2",
                 )
-            runs.append(tracker.run_id)
-    assert runs[0] == runs[1]
-    tags = tracker.client.get_run(runs[0]).data.tags
+    assert runs[0][0] != runs[1][0] == runs[2][0]
+    for run_id, n_trials in runs:
+        history = tracker.client.get_metric_history(run_id, "trial.score")
+        assert [point.step for point in history] == [*range(1, n_trials + 1)]
+    tags = tracker.client.get_run(runs[1][0]).data.tags
     assert tags["po_optimizer.decision"]
 
 

@@ -452,7 +452,7 @@ def test_a_program_that_is_none_is_refused(packed, tmp_path, program):
         ({"examples": {"problem": "a socket is no data"}}, "a socket is no data"),
         ({"task_lm": {"own": {"adapter": "mine:Adapter"}}}, "adapter is mine:Adapter"),
         ({"examples": {"trainset": [1]}}, "one is no example"),
-        ({"examples": {"valset": [{"$": "example", "v": 1}]}}, "one is no example"),
+        ({"examples": {"valset": [{"$": "example", "v": 1}]}}, "are malformed"),
         ({"examples": {"valset": [{"$": "enum", "class": "os:system"}]}}, "malformed"),
         ({"task_lm": {"params": {"model": ""}}}, "LM cannot be made again"),
     ],

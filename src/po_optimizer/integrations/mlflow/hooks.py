@@ -67,9 +67,6 @@ class TrackingHooks:
         if tracker is None:
             return
         match dataset_name:
-            case "trials":
-                for trial in data:
-                    tracker.log_trial(trial)
             case "optimization_report":
                 tracker.log_optimization(data)
             case "optimized_program":

@@ -90,7 +90,7 @@ class Tracker:
             case Started():
                 self._begin(event)
             case Scored():
-                self.log_trial(event.trial.model_dump(mode="json"))
+                self._log_trial(event.trial.model_dump(mode="json"))
             case Ended():
                 self._end(event)
             case Optimized():
@@ -125,20 +125,21 @@ class Tracker:
         if runs:
             self.run_id = runs[0].info.run_id
             self.client.update_run(self.run_id, status="RUNNING")
+            history = self.client.get_metric_history(self.run_id, "trial.score")
+            self._steps = {metric.step for metric in history}
             return
         tags = {_TAG: identity, "mlflow.source.name": "po_optimizer"}
         run = self.client.create_run(
             self.experiment_id, tags=tags, run_name=f"optimization {identity[:8]}"
         )
-        self.run_id = run.info.run_id
+        self.run_id, self._steps = run.info.run_id, set()
 
     @_tolerant
-    def log_trial(self, trial: Mapping[str, Any]) -> None:
-        """A trial's figures at its step; each step once."""
+    def _log_trial(self, trial: Mapping[str, Any]) -> None:
+        """A trial's figures at its step, unless an earlier start has told them."""
         step = trial["trial"]
         if step in self._steps:
             return
-        self._steps.add(step)
         kept = ("score", "best", "n", "n_failed", "calls_paid", "calls_cached")
         self._numbers("trial", {name: trial[name] for name in (*kept, "seconds")}, step)
         if self._started is not None:

@@ -78,16 +78,11 @@ def rank_again(
             "the run's examples and gives a number in [0, 1]."
         )
     whole = [row for row in rows if row.n == len(valset)]
-    ranks, others = (
-        {id(row): rank for rank, row in enumerate(order, start=1)}
-        for order in (
-            sorted(whole, key=lambda row: -row.score),
-            sorted(whole, key=lambda row: -row.other_score),
-        )
-    )
+    by_own = sorted(whole, key=lambda row: -row.score)
+    by_other = sorted(whole, key=lambda row: -row.other_score)
     ranked = [
-        row.model_copy(update={"rank": ranks[id(row)], "other_rank": others[id(row)]})
-        for row in sorted(whole, key=lambda row: others[id(row)])
+        row.model_copy(update={"rank": by_own.index(row) + 1, "other_rank": rank})
+        for rank, row in enumerate(by_other, start=1)
     ]
     gaps = [row for row in rows if row.n < len(valset)]
     return ranked + sorted(gaps, key=lambda row: -row.other_score)

@@ -82,6 +82,25 @@ def test_no_more_is_asked_than_allowed(bound):
     assert 40 in asked.values() or made.score((0, 0)) >= max(map(made.score, asked))
 
 
+def test_of_alike_best_ones_one_is_evaluated_whole():
+    """Each of their looks in turn would use up what one of them needs."""
+    pairs = ((0, 1, 2),) * 4
+    for first in range(20):
+        dice = random.Random(first)  # noqa: S311
+
+        def answers(candidate, count, dice=dice):
+            good = 0.85 if candidate[0] and candidate[2] else 0.4
+            return [float(dice.random() < good) for _ in range(count)]
+
+        made = Race(pairs, answers((0,) * 4, 39), 4 * 39, seed=first)
+        asked = {}
+        while (look := made.next()) is not None:
+            count = look.examples - asked.get(look.candidate, 0)
+            asked[look.candidate] = look.examples
+            made.add(look.candidate, answers(look.candidate, count))
+        assert max(asked.values()) == 39
+
+
 def test_many_predictors_are_raced():
     """Far more candidates than could be tried: parts are learned about, not pairs."""
     choices = ((0, 1, 2, 3, 4, 5),) * 4

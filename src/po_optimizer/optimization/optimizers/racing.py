@@ -116,16 +116,18 @@ class Race:
         return min(1.0, max(0.0, self._means[candidate]))
 
     def next(self) -> Look | None:
-        """What is worth asking, or else what the best lacks.
+        """What is worth asking, or else what the best lacks that can be had.
 
         The best may be a pair that nobody asked yet, of parts that others share.
 
         Returns:
             None: nothing before all that was asked for has come; then, the end.
         """
-        place = self._most_valuable()
+        place, means = self._most_valuable(), self._posterior.means
         if place is None:
-            place = int(self._posterior.means.argmax())
+            # of the best ones, alike, looks in turn could leave none evaluated whole
+            missing = self._n - np.array([*map(self._asked, range(len(means)))])
+            place = int(np.where(missing <= self._left, means, -np.inf).argmax())
         examples = self._asked(place) + BLOCK
         if self._n - examples < BLOCK // 2:  # what is left is too little for a look
             examples = self._n

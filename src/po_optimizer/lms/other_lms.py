@@ -6,7 +6,6 @@ use these, the methods with which they answer.
 """
 
 import asyncio
-import copy
 import functools
 import hashlib
 import inspect
@@ -111,8 +110,8 @@ async def _ametered(lm: Any, call: Any) -> Any:
 
 def _uncached(call: Any) -> Any:
     """The call past DSPy's own cache, which is not for the answers of a run."""
-    past = copy.copy(call)
-    past.cache = False
+    past = object.__new__(type(call))
+    vars(past).update(vars(call), cache=False)
     return past
 
 

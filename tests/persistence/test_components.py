@@ -3,11 +3,12 @@
 import json
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import dspy
 import jsonschema
 import pytest
+from dspy.utils.callback import BaseCallback
 
 from po_optimizer.errors import (
     ArtifactError,
@@ -24,6 +25,7 @@ from po_optimizer.persistence import (
 )
 from po_optimizer.persistence import format as fmt
 from po_optimizer.persistence.codec.modules import predictors
+from po_optimizer.persistence.codec.values import Encoder
 from po_optimizer.persistence.prompts import prompt_hashes
 from tests.persistence import zoo
 from tests.persistence.conftest import document, document_bytes, program
@@ -33,6 +35,7 @@ SCHEMA = json.loads(
 )
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 CODE = ("tests",)
+Kind = TypeVar("Kind")
 
 
 @pytest.mark.parametrize("name", zoo.ZOO)
@@ -284,3 +287,52 @@ def test_what_dspy_saved_is_named(tmp_path: Path) -> None:
     dspy.Predict("question -> answer").save(tmp_path / "state.json")
     with pytest.raises(DamagedArtifactError, match=r"program\.load\(path\) reads"):
         load_program_from_components(tmp_path / "state.json")
+
+
+class Watched(dspy.Module):
+    """A program that somebody listens to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answer = dspy.Predict("question -> answer")
+
+    def forward(self, question: str) -> Any:
+        """Answer."""
+        return self.answer(question=question)
+
+
+class OfKind(Watched, Generic[Kind]):
+    """A program that says what it is about."""
+
+
+def test_program_is_stored_without_those_who_listen(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Callbacks are named and left out: loaded, the program answers without them."""
+    watched = Watched()
+    watched.callbacks = [BaseCallback()]
+    stored = extract_program_components(watched)
+    assert stored["not_stored"][0]["kind"] == "callbacks"
+    loaded = load_program_from_components(stored, program=Watched())
+    rebuilt = load_program_from_components(stored, allowed_packages=CODE)
+    assert loaded.callbacks == rebuilt.callbacks == []
+    assert "self.callbacks" in caplog.text
+
+
+def test_parameters_of_a_generic_program_are_no_state() -> None:
+    """`Program[int]()` leaves a note of Python's own on the instance."""
+    program = OfKind[int]()
+    assert "__orig_class__" in vars(program)
+    stored = extract_program_components(program)
+    assert "__orig_class__" not in stored["program"]["state"]
+
+
+def test_name_of_pythons_own_is_an_error_and_is_rescued() -> None:
+    """An attribute that no document may bring along is named; the rest is rescued."""
+    program = Watched()
+    vars(program)["__own__"] = 1
+    with pytest.raises(NotStorableError, match=r"self\.__own__"):
+        extract_program_components(program)
+    rescue = Encoder(rescue=True)
+    assert "answer" in rescue.encode(program, "self")["state"]
+    assert "self.__own__" in rescue.problems[0]

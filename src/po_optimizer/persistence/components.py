@@ -5,6 +5,7 @@ The two public functions need no Kedro: `extract_program_components` and
 """
 
 import copy
+import functools
 import inspect
 import logging
 import re
@@ -123,17 +124,23 @@ def encode_arguments(program: Any, given: Mapping[str, Any] | None) -> dict[str,
     The role knows them, or the caller of `save_program`: what the instance holds may
     have changed since.
     """
-    unknown: list[str] = []
-    kind = type(program)
-    of_dspy = kind.__module__.split(".")[0] == "dspy"
-    if given is None and not of_dspy and kind.__init__ is not dspy.Module.__init__:
-        unknown = list(inspect.signature(kind.__init__).parameters)[1:]
+    kind: Any = type(program)
+    unknown = [*_parameters_of(kind)] if given is None else []
     encoder = Encoder(rescue=True)  # what is no data is the donor's to give
     known = {
         name: encoder.encode_member(name, value, f"constructor argument {name}")
         for name, value in (given or {}).items()
     }
     return {"known": known, "unknown": unknown, "types": encoder.types}
+
+
+@functools.lru_cache(256)
+def _parameters_of(kind: Any) -> list[str]:
+    """What the constructor of somebody's own program takes."""
+    of_dspy = kind.__module__.split(".")[0] == "dspy"
+    if of_dspy or kind.__init__ is dspy.Module.__init__:
+        return []
+    return list(inspect.signature(kind.__init__).parameters)[1:]
 
 
 def _decode_arguments(imports: Imports, node: dict[str, Any]) -> dict[str, Any] | None:
@@ -155,8 +162,9 @@ def compare(document: dict[str, Any], encoder: Encoder) -> None:
     decoder = Decoder(imports, document["types"], compare=True, parts=True, as_is=as_is)
     decoded = decoder.decode(document["program"])
     again = Encoder(as_is=as_is)
-    parts = [again.encode(decoded, "self"), again.types]
-    if not fmt.identical(parts, [document["program"], document["types"]]):
+    second = again.encode(decoded, "self")
+    first = encoder.dumped_briefly(document["program"], document["types"])
+    if again.dumped_briefly(second, again.types) != first:
         raise SaveError("memory", "decoded again, it encodes differently.")
 
 

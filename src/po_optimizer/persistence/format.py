@@ -91,23 +91,6 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def identical(one: Any, other: Any) -> bool:
-    """Whether two documents, or parts of them, are dumped alike, with no dump made."""
-    if one is other:
-        return True
-    kind = type(one)
-    if kind is not type(other):
-        return False
-    if kind is dict:
-        return list(one) == list(other) and all(
-            a is b or identical(a, b)
-            for a, b in zip(one.values(), other.values(), strict=True)
-        )
-    if kind is list:
-        return len(one) == len(other) and all(map(identical, one, other))
-    return bool(one == other) and (kind is not float or repr(one) == repr(other))
-
-
 def seal(document: Document) -> Document:
     """The document with the digest of everything in it."""
     return _sealed(document)[0]

@@ -5,7 +5,9 @@ from typing import Annotated, Literal
 import dspy
 import pytest
 from annotated_types import MaxLen
+from pydantic import SkipValidation
 
+from po_optimizer.errors import DamagedArtifactError
 from po_optimizer.persistence import components  # noqa: F401 it registers the codecs
 from po_optimizer.persistence.codec.imports import Imports
 from po_optimizer.persistence.codec.signatures import SignatureParts
@@ -36,3 +38,17 @@ def test_parts_encode_as_the_class_that_they_make(signature, is_class):
     assert isinstance(parts, SignatureParts) is not is_class
     assert Encoder().encode(parts, "signature") == node
     assert Encoder().encode(whole, "signature") == node
+
+
+def test_type_that_is_not_validated_keeps_its_mark():
+    """`SkipValidation`, which has no attributes, is metadata as any other."""
+    unchecked = dspy.Signature({"n": (SkipValidation[int], dspy.OutputField())}, "Do.")
+    node = Encoder().encode(unchecked, "signature")
+    again = Decoder(Imports(()), {}).decode(node)
+    assert isinstance(again.model_fields["n"].metadata[0], SkipValidation)
+
+
+def test_demo_that_is_no_mapping_is_refused():
+    """What stands where a demo's values should is named, not passed on."""
+    with pytest.raises(DamagedArtifactError, match="example"):
+        Decoder(Imports(()), {}).decode({"$": "example", "v": 3})

@@ -208,7 +208,8 @@ def _decode_constraint(decoder: Decoder, node: Node, _donor: Any) -> Any:
 @encodes(*(class_path(kind) for kind in (*_METADATA.values(), *_ENCODED.values())))
 def _encode_known_metadata(encoder: Encoder, item: Any, where: str) -> Node:
     kind = type(item)
-    names = getattr(kind, "__dataclass_fields__", None) or vars(item)
+    fields = getattr(kind, "__dataclass_fields__", None)
+    names = vars(item) if fields is None else fields
     values = {name: getattr(item, name) for name in names}
     name = getattr(values.get("encoder"), "__name__", "")
     if name and _ENCODERS.get(name) is values["encoder"]:

@@ -26,6 +26,7 @@ from po_optimizer.persistence.codec.values import (
     Decoder,
     Encoder,
     Node,
+    NotStored,
     decodes,
     encodes,
     part,
@@ -37,7 +38,7 @@ PROVENANCE = "_provenance"
 SEARCH_HISTORY = frozenset(
     {"trial_logs", "candidate_programs", "mb_candidate_programs", "detailed_results"}
 )
-_NOT_STATE = SEARCH_HISTORY | {"history", PROVENANCE}
+_NOT_STATE = SEARCH_HISTORY | {"history", PROVENANCE, "__orig_class__"}
 _EXAMPLES = frozenset({"demos", "traces", "train"})
 _NO_CHILDREN = _NOT_STATE | _EXAMPLES
 _SCALARS = (str, bytes, int, float, type(None))
@@ -103,7 +104,7 @@ def encode_module(encoder: Encoder, module: Any, where: str) -> Node:
     number = encoder.modules[id(module)] = len(encoder.modules)
     kind = type(module)
     path = vars(module).get("rebuilt_from", class_reference(kind))
-    _refuse_slots(module, where)
+    _refuse_names(encoder, module, where)
     node: Node = {"$": "module", "id": number, "class": path}
     if isinstance(module, dspy.Predict) and path not in EXACT["module"]:
         node["predictor"] = True
@@ -117,12 +118,16 @@ def encode_module(encoder: Encoder, module: Any, where: str) -> Node:
     return node
 
 
-def _refuse_slots(module: Any, where: str) -> None:
-    """Refuses values in slots, which stand in no `__dict__`."""
+def _refuse_names(encoder: Encoder, module: Any, where: str) -> None:
+    """Refuses values in slots, and names that no document may bring along."""
     kind: Any = type(module)
-    for name in _slots(kind):
-        if hasattr(module, name):
-            raise NotStorableError(f"{where}.{name}", "it stands in __slots__")
+    names = [n for n in vars(module) if n[:2] == "__" and n not in _NOT_STATE]
+    names += [name for name in _slots(kind) if hasattr(module, name)]
+    for name in names:
+        problem = "it stands in __slots__, or only Python uses such names"
+        if not encoder.rescue:
+            raise NotStorableError(f"{where}.{name}", problem)
+        encoder.problems.append(f"{where}.{name}: {problem}")
 
 
 @functools.lru_cache(256)
@@ -137,7 +142,7 @@ def _is_state(name: str, value: Any) -> bool:
         return not isinstance(value, list) or not all(
             isinstance(v, dict) and {"prompt", "messages"} <= v.keys() for v in value
         )
-    return name not in _NOT_STATE and name != "rebuilt_from"
+    return name not in _NOT_STATE and name != "rebuilt_from" and name[:2] != "__"
 
 
 def _encode_attribute(
@@ -145,7 +150,7 @@ def _encode_attribute(
 ) -> Any:
     if value is None or value is True or value is False:
         return value
-    if name == "callbacks":
+    if name == "callbacks" and not isinstance(value, NotStored):
         return encoder.leave_out(where, "callbacks", "callbacks") if value else []
     flags = {"strict": False}
     if isinstance(module, dspy.Predict):

@@ -249,8 +249,8 @@ def _decode_namedtuple(decoder: Decoder, node: Node, _donor: Any) -> Any:
 
 @encodes("dspy.primitives.example.Example", "dspy.primitives.prediction.Prediction")
 def _encode_example(encoder: Encoder, value: Any, where: str) -> Node:
-    store = encoder.encode_values(value._store, where)
-    node: Node = {"$": type(value).__name__.lower(), "v": store}
+    node: Node = {"$": type(value).__name__.lower()}
+    encoder.encode_values(node, value._store, where)
     inputs = getattr(value, "_input_keys", None)
     if inputs is not None:
         node["inputs"] = sorted(inputs)

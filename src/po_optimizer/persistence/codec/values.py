@@ -9,7 +9,7 @@ shapes the prompts is a NotStorableError, what is malformed a DamagedArtifactErr
 import functools
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NoReturn, TypeVar
 
@@ -176,11 +176,12 @@ class AsIs:
         kind = type(value)
         if kind is not dict and kind is not list:
             return value if _is_json(value, kind) else ABSENT
-        keys = value if kind is dict else ()
-        if depth > fmt.MAX_DEPTH or "$" in keys or not all(map(is_plain_key, keys)):
+        keys, items = (value, value.values()) if kind is dict else ((), value)
+        if depth > fmt.MAX_DEPTH or "$" in keys or not _are_texts(keys):
             return ABSENT
         self.n_nodes += len(value) + 1
-        items = value.values() if kind is dict else value
+        if _are_texts(items):
+            return value.copy()
         copies = [
             v if type(v) is str and v.isascii() else self._copy(v, depth + 1)
             for v in items
@@ -188,6 +189,16 @@ class AsIs:
         if ABSENT in copies:
             return ABSENT
         return dict(zip(value, copies, strict=True)) if kind is dict else copies
+
+
+def _are_texts(values: Collection[Any]) -> bool:
+    kinds = set(map(type, values))
+    return kinds <= _TEXTS and (
+        all(map(str.isascii, values)) or all(map(is_unicode, values))
+    )
+
+
+_TEXTS = frozenset({str})
 
 
 def _is_json(value: Any, kind: type) -> bool:
@@ -240,6 +251,7 @@ class Encoder:
         self.modules: dict[int, int] = {}
         self.classes: dict[str, Any] = {}  # of the program, by path
         self.placeholders: list[NotStored] = []  # that the program holds already
+        self._plain_nodes: list[Node] = []
         self._depth = 0
 
     def encode(self, value: Any, where: str) -> Any:
@@ -247,6 +259,8 @@ class Encoder:
         kind = type(value)
         if _is_json(value, kind):
             return value
+        if (kind is list or kind is dict) and not value:
+            return kind()
         self._depth += 1
         try:
             if self._depth > fmt.MAX_DEPTH:
@@ -281,12 +295,27 @@ class Encoder:
         """Sets `strict`, `guards` or `annotating` for a while."""
         return _Having(vars(self), flags)
 
-    def encode_values(self, values: dict[str, Any], where: str) -> Any:
-        """The JSON form of an example's values: in a demo most often their own."""
-        if values in self.as_is:
-            return values
-        copied = ABSENT if self.guards else self.as_is.take(values, self._depth + 1)
-        return encoder_of(dict)(self, values, where) if copied is ABSENT else copied
+    def encode_values(self, node: Node, values: dict[str, Any], where: str) -> None:
+        """Puts an example's values into its node; in a demo most often as they are."""
+        copied = values if values in self.as_is else ABSENT
+        if copied is ABSENT and not self.guards:
+            copied = self.as_is.take(values, self._depth + 1)
+        if copied is ABSENT:
+            node["v"] = encoder_of(dict)(self, values, where)
+        else:
+            node["v"] = copied
+            self._plain_nodes.append(node)
+
+    def dumped_briefly(self, *parts: Any) -> bytes:
+        """A dump of parts for a comparison: values as they are stand by their id."""
+        values = [node["v"] for node in self._plain_nodes]
+        try:
+            for node in self._plain_nodes:
+                node["v"] = id(node["v"])
+            return fmt.dump(parts)
+        finally:
+            for node, value in zip(self._plain_nodes, values, strict=True):
+                node["v"] = value
 
     def leave_out(
         self, where: str, kind: str, what: str, code: str = ""

@@ -138,6 +138,6 @@ def test_lm_out_of_reach_is_an_error(tmp_path: Path) -> None:
 def test_gain_stays_in_the_range_of_scores(start: float) -> None:
     """No score rises above 1, and equal scores leave the gain small and open."""
     scores = np.full((6, 5), start)
-    gain, low, high, none = expected_gain(scores, 12, 30, seed=9)
-    assert -start <= low <= gain <= high <= 1.0 - start
-    assert 0.0 < none <= 1.0
+    headroom = expected_gain(scores, 12, 30, seed=9)
+    assert -start <= headroom.low <= headroom.gain <= headroom.high <= 1.0 - start
+    assert 0.0 < headroom.probability_none <= 1.0

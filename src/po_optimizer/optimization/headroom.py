@@ -102,25 +102,19 @@ def with_headroom(job: Job, forecast: Forecast) -> Forecast:
         return forecast
     except StopRun as stop:
         raise stop.as_error() from stop
-    gain, low, high, none = expected_gain(
+    headroom = expected_gain(
         np.array([start, *rows]), forecast.trials - 1, len(job.valset), job.params.seed
     )
     of_start = examples * (forecast.per_run.least if forecast.per_run else 1)
-    headroom = Headroom(
-        gain=gain,
-        low=low,
-        high=high,
-        probability_none=none,
-        candidates=candidates,
-        examples=examples,
-        calls=max(0, budget.spent(stage="headroom").paid - of_start),
+    calls = max(0, budget.spent(stage="headroom").paid - of_start)
+    return forecast.model_copy(
+        update={"headroom": headroom.model_copy(update={"calls": calls})}
     )
-    return forecast.model_copy(update={"headroom": headroom})
 
 
 def expected_gain(
     scores: Values, num_candidates: int, num_examples: int, seed: int
-) -> tuple[float, float, float, float]:
+) -> Headroom:
     """Estimates the gain of the best of many candidates from the scores of a few.
 
     The true effects of candidates are assumed normal. Their mean and spread follow from
@@ -132,10 +126,6 @@ def expected_gain(
         num_candidates: That the search will try.
         num_examples: Of the valset that it chooses on.
         seed: Of the draws.
-
-    Returns:
-        Expected gain, its 5 % and 95 % quantiles, probability of a best gain of less
-        than `WORTH`.
     """
     differences = scores[1:] - scores[0]
     k, n = differences.shape
@@ -165,8 +155,14 @@ def expected_gain(
     chosen = np.take_along_axis(effects, place, axis=1)
     gains = np.where(np.take_along_axis(seen, place, axis=1) > 0.0, chosen, 0.0)
     low, high = np.quantile(gains, _INTERVAL)
-    none = float((effects.max(axis=1) < WORTH).mean())
-    return float(gains.mean()), float(low), float(high), none
+    return Headroom(
+        gain=float(gains.mean()),
+        low=float(low),
+        high=float(high),
+        probability_none=float((effects.max(axis=1) < WORTH).mean()),
+        candidates=k,
+        examples=n,
+    )
 
 
 def _variance(deviations: Values, freedom: int) -> float:
@@ -178,27 +174,25 @@ def _variance(deviations: Values, freedom: int) -> float:
 def _design(job: Job, forecast: Forecast, bound: int) -> tuple[int, int]:
     """Numbers of candidates and examples within the bound of calls; (0, 0): too few."""
     predictors, valset = len(job.student.predictors()), len(job.valset)
+    writes = make_optimizer(job.params).proposes
     per_run = forecast.per_run.most if forecast.per_run else predictors
     for candidates in range(_CANDIDATES, _FEWEST_CANDIDATES - 1, -1):
-        written = (candidates + 1) // 2 * predictors if _writes(job) else 0
+        written = (candidates + 1) // 2 * predictors if writes else 0
         examples = int((bound - written) / ((candidates + 1) * max(1, per_run)))
         if examples >= min(_FEWEST_EXAMPLES, valset):
             return candidates, min(examples, valset)
     return 0, 0
 
 
-def _writes(job: Job) -> bool:
-    return make_optimizer(job.params).proposes
-
-
 def _candidates(job: Job, count: int) -> list[dspy.Module]:
     """Makes candidates: with other instructions, with other demos, or with both."""
     rng = np.random.default_rng(job.params.seed)
-    most = make_optimizer(job.params).max_demos()
+    optimizer = make_optimizer(job.params)
+    most = optimizer.max_demos()
     advice, programs = cycle(_ADVICE), []
     for number in range(count):
         program = job.student.deepcopy()
-        rewrites = _writes(job) and number % 2 == 0
+        rewrites = optimizer.proposes and number % 2 == 0
         demos = most and (not rewrites or number % 4 == 0)
         for predictor in program.predictors():
             if rewrites:

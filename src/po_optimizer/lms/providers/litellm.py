@@ -227,4 +227,5 @@ def _litellm() -> Any:
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # no network
     import litellm  # noqa: PLC0415 -- takes seconds
 
+    litellm.suppress_debug_info = True  # it prints a page of help where it raises
     return litellm

@@ -1,6 +1,5 @@
 """The Product Owner's documents: requirements, vision, review."""
 
-from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
@@ -41,13 +40,12 @@ class Document(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     @classmethod
-    def from_yaml(
-        cls: type[D], text: str | Mapping[str, Any], document: str | None = None
-    ) -> D:
+    def from_yaml(cls: type[D], text: Any, document: str | None = None) -> D:
         """The document that a YAML text holds.
 
         Args:
-            text: YAML, in Markdown fences or not, or the mapping that was read of it.
+            text: YAML, in Markdown fences or not; the mapping that was read of it, or
+                the document itself.
             document: What the error calls it (a file, say); the class by default.
 
         Raises:
@@ -105,11 +103,7 @@ class Requirements(Document):
     @property
     def every(self) -> list[Requirement]:
         """Functional, non-functional and constraints, in this order."""
-        return [
-            *self.functional_requirements,
-            *self.non_functional_requirements,
-            *self.constraints,
-        ]
+        return [*self.wishes, *self.constraints]
 
     @property
     def wishes(self) -> list[Requirement]:

@@ -14,7 +14,7 @@ from po_optimizer.product_owner.metric.rubric import (
     Component,
     judge_by_rubric,
 )
-from po_optimizer.product_owner.schema import D, ProductOwnerReview, Requirements
+from po_optimizer.product_owner.schema import ProductOwnerReview, Requirements
 from po_optimizer.roles.score import Score
 
 DEFAULT_WEIGHTS: Mapping[str, float] = {
@@ -57,9 +57,9 @@ def score_outputs(
         SettingError: A weight is unknown or cannot be used.
     """
     shares = _weights(weights)
-    requirements = _ours(Requirements, requirements_yaml)
-    reviewed = _reference_review(reference)
-    expected = None if not reviewed else _ours(ProductOwnerReview, reviewed)
+    requirements = Requirements.from_yaml(requirements_yaml)
+    reviewed = _review_in(reference)
+    expected = ProductOwnerReview.from_yaml(reviewed) if reviewed else None
     try:
         vision = read_output(product_vision, "product_vision")
         review = read_output(product_owner_review, "product_owner_review")
@@ -125,22 +125,11 @@ def _field(holder: Any, name: str) -> Any:
     return None
 
 
-def _ours(cls: type[D], document: Any) -> D:
-    """A document of the data set: not to be able to read it is our error."""
-    if isinstance(document, cls):
-        return document
-    if isinstance(document, str | Mapping):
-        return cls.from_yaml(document)
-    kind = type(document).__name__
-    raise DocumentError(cls.__name__, f"YAML text is wanted, got {kind}")
-
-
-def _reference_review(reference: Any) -> Any:
+def _review_in(reference: Any) -> Any:
     """The review in what may be a whole example or record output; else itself."""
-    if isinstance(reference, dspy.Example):
-        return reference.get("product_owner_review")
-    if isinstance(reference, Mapping) and "product_owner_review" in reference:
-        return reference["product_owner_review"]
+    if isinstance(reference, Mapping | dspy.Example):
+        itself = reference if isinstance(reference, Mapping) else None
+        return reference.get("product_owner_review", itself)
     return reference
 
 

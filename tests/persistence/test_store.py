@@ -71,6 +71,42 @@ def test_snapshot_of_every_program(name: str) -> None:
     assert b"canary" not in data
 
 
+class Client:
+    """A client as people write it: its key's name says nothing."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "sk-canary-0123456789",
+        "ghp_canary0123456789abcd",
+        "AKIACANARY0123456789",
+        "Bearer canary-0123456789",
+        "postgres://canary:pw@db/rows",
+    ],
+)
+def test_what_looks_like_a_key_is_in_no_file(tmp_path: Path, key: str) -> None:
+    """Under whatever name it is held, by the program or by a client of its."""
+    holder: Any = program("plain").deepcopy()
+    holder.access, holder.client = key, Client(key)
+    saved = save_program(holder, tmp_path / "p.json", verify="inline")
+    assert saved.snapshot_problem is not None
+    assert "Client holds a secret, key" in saved.snapshot_problem
+    assert not any(key.encode() in file.read_bytes() for file in tmp_path.iterdir())
+
+
+def test_ordinary_texts_are_no_keys(tmp_path: Path) -> None:
+    """A locale, a package, addresses and sentences are stored."""
+    texts = ["sk-SK", "sklearn", "https://a.b/c", "me@a.b", "Bearer of bad news"]
+    holder: Any = program("plain").deepcopy()
+    holder.texts = {str(number): text for number, text in enumerate(texts)}
+    save_program(holder, tmp_path / "p.json", dill="off", verify="off")
+    assert stored_document(tmp_path / "p.json")["not_stored"] == []
+
+
 def test_snapshot_brings_back_code(tmp_path: Path) -> None:
     """In the mode load, a closure that no document holds is there."""
     path = tmp_path / "p.json"

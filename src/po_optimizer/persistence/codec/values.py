@@ -119,6 +119,14 @@ _SECRET = re.compile(
     r"headers|model_list)$",
     re.IGNORECASE,
 )
+# What providers' keys look like, a header with one, an address with a password.
+_KEY = re.compile(
+    r"(sk|xox[abprs]|glpat)-[\w-]{10,}|(sk|pk|rk)_(live|test)_\w{10,}|"
+    r"(hf|gsk|r8|npm|gh[pousr])_[A-Za-z0-9]{20,}|github_pat_\w{20,}|"
+    r"(AKIA|ASIA)[A-Z0-9]{16}|AIza[\w-]{35}|eyJ[\w-]{8,}\.[\w-]+\.[\w-]+|"
+    r"(Bearer|Basic) [\w.~+/=-]{8,}|[a-z][\w+.-]*://[^/\s:@]*:[^/\s@]+@\S+"
+)
+_LONGEST_KEY = 4096
 _OPEN = (bool, int, float, type, type(None), NotStored)  # never a secret themselves
 
 
@@ -128,7 +136,9 @@ def _names_secret(name: str) -> bool:
 
 
 def is_secret(name: Any, value: Any) -> bool:
-    """True if the name says that the value is a key, a header or an address."""
+    """True if name or value say that it is a key, a header or an address."""
+    if isinstance(value, str) and len(value) < _LONGEST_KEY and _KEY.fullmatch(value):
+        return True
     if not isinstance(name, str) or not _names_secret(name):
         return False
     if isinstance(value, _OPEN) or (isinstance(value, str | bytes) and not value):

@@ -2,7 +2,7 @@
 
     python benchmarks/large_evaluation.py [--sizes 1000 20000] [--characters 4000]
 
-Each size is a process of its own: predict, compare, figures, report, through the real
+Each size is a process of its own: predict, compare, report, through the real
 nodes, datasets, ledger and response cache, with a scripted LM without latency and a
 made-up role whose records have about 4,000 characters. Printed per size: the peak of
 the resident memory (VmHWM) and how much of it is there before the first example; then
@@ -18,8 +18,13 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-STEPS = ("predict_programs", "compare_programs", "write_report")
-BETWEEN = ("count_calls", "compare_prompts")  # after the first; too short to measure
+STEPS = (
+    "evaluate.predict_programs_node",
+    "evaluate.compare_programs_node",
+    "report.write_report_node",
+)
+# after the first; too short to measure
+BETWEEN = ("evaluate.count_calls_node", "evaluate.compare_prompts_node")
 
 
 class NotKept(list):
@@ -50,10 +55,10 @@ def measure(n: int, characters: int) -> None:
     seconds = []
     for step in STEPS:
         clock = time.perf_counter()
-        evaluating.evaluate(catalog, only=f"evaluate.{step}_node")
+        evaluating.evaluate(catalog, only=step)
         seconds.append((time.perf_counter() - clock) / n * 1000)
         for node in BETWEEN if step == STEPS[0] else ():
-            evaluating.evaluate(catalog, only=f"evaluate.{node}_node")
+            evaluating.evaluate(catalog, only=node)
     written = sum(one.stat().st_size for one in Path("data").rglob("*.jsonl")) / 1e6
     columns = "".join(f"{each:10.2f}" for each in seconds)
     print(f"{n:8d}{written:9.0f}{before:11.0f}{peak_mb():9.0f}{columns}", flush=True)
@@ -70,9 +75,7 @@ def main() -> None:
         measure(given.sizes[0], given.characters)
         return
     print("                     peak, MB          seconds per 1,000 examples")
-    print(
-        "examples  MB read   imports    whole   predict   compare   figures    report"
-    )
+    print("examples  MB read   imports    whole   predict   compare    report")
     peaks = []
     for n in given.sizes:
         with tempfile.TemporaryDirectory() as folder:

@@ -89,10 +89,10 @@ class Shell:
         return text
 
     def writes(self, *pages: str) -> None:
-        """The YAML blocks that begin with the name of their file."""
+        """The YAML blocks that begin with a file's name, but those that want extras."""
         for text in (text for page in pages for text in blocks(page, "yaml")):
             name = text.partition("\n")[0].removeprefix("# ")
-            if name.startswith("conf/"):
+            if name.startswith("conf/") and "tracking:" not in text:
                 (self.folder / name).parent.mkdir(exist_ok=True)
                 (self.folder / name).write_text(self._ours(text))
 
@@ -144,6 +144,7 @@ class Shell:
         yield "train=60", "train=12"
         yield "val=34", "val=6"
         yield "{train: 60, val: 34}", "{train: 12, val: 6}"
+        yield "kill_rounds 32", "kill_rounds 1"
         yield "--rounds 2000", "--rounds 2"
         yield "--rounds 500", "--rounds 2"
         yield "--rounds 100", "--rounds 1"

@@ -12,6 +12,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from po_optimizer import evaluate, load_program, optimize
 from po_optimizer.errors import InterruptedRunError
+from po_optimizer.optimization.steering import read_request
 from po_optimizer.roles.build import load_metric, make_program
 from tests.faces.test_browser import CHROMEDRIVER, CHROMIUM, open_browser
 from tests.programs.cases import CASES
@@ -93,6 +94,13 @@ def test_one_of_two_searches_is_stopped_from_the_page(tmp_path, page):
         _until(browser, lambda d: "Worst of 6 examples" in _box(d, "one").text)
         _until(browser, lambda d: _open(d, "one", "by the optimized program"))
         browser.save_screenshot(str(tmp_path / "page.png"))
+        _press(browser, "two", "Set budget")
+        browser.switch_to.alert.send_keys("max_calls=900, max_minutes=none")
+        browser.switch_to.alert.accept()
+        _until(browser, lambda d: "budget: asked" in d.page_source)
+        budget = read_request(tmp_path / "two").budget
+        bounds = {"max_calls": 900, "max_minutes": None}
+        assert budget.model_dump(exclude_unset=True) == bounds
         _press(browser, "two", "Pause")
         _until(browser, lambda d: "paused" in _box(d, "two").text)
         _press(browser, "two", "Stop in order")

@@ -93,7 +93,4 @@ class TrackingHooks:
         """Sends what is left."""
         self._tracing.close()
 
-    @hook_impl
-    def on_pipeline_error(self) -> None:
-        """Sends what is left."""
-        self._tracing.close()
+    on_pipeline_error = after_pipeline_run

@@ -1,6 +1,7 @@
 """The Product Owner's records: one line of the data set, checked and completed."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Annotated, Any, Literal, get_origin
 
 import dspy
@@ -77,21 +78,15 @@ class RecordOutput(BaseModel):
         completed: dict[str, Any] = {}
         warnings: list[str] = []
         for name, model in documents.items():
-            fields = _fields_of(given[name], name)
+            fields = given[name]
+            with suppress(DocumentError):  # told by its field later
+                fields = read_yaml(fields, name) if isinstance(fields, str) else fields
             completed[name] = _complete(fields, model, name, warnings)
         vision = completed["product_vision"]
         updated = vision.get("last_updated") if isinstance(vision, Mapping) else ""
         if updated and not is_iso_8601(str(as_text(updated))):
             warnings.append(f"product_vision.last_updated={updated!r} is not ISO 8601")
         return {**completed, "warnings": tuple(warnings)}
-
-
-def _fields_of(document: Any, name: str) -> Any:
-    """The mapping that a YAML text holds; what cannot be read is told by its field."""
-    try:
-        return read_yaml(document, name) if isinstance(document, str) else document
-    except DocumentError:
-        return document
 
 
 def _complete(

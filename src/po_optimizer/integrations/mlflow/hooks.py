@@ -55,10 +55,7 @@ class TrackingHooks:
         """Ends the probe's traces."""
         self._traced.close()
 
-    @hook_impl
-    def on_node_error(self) -> None:
-        """Ends the probe's traces."""
-        self._traced.close()
+    on_node_error = after_node_run
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
@@ -84,13 +81,10 @@ class TrackingHooks:
     @hook_impl
     def after_pipeline_run(self) -> None:
         """Leaves MLflow alone."""
-        self._run.close()
-
-    @hook_impl
-    def on_pipeline_error(self) -> None:
-        """Leaves MLflow alone."""
         self._traced.close()
         self._run.close()
+
+    on_pipeline_error = after_pipeline_run
 
     def _continue_run(self) -> None:
         """The optimization's run, where only what follows it was run now."""

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec
+from typing import Any, ParamSpec
 
 import dspy
 import mlflow
@@ -37,15 +37,13 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
 P = ParamSpec("P")
 
 
-def _tolerant(
-    method: Callable[Concatenate["Tracker", P], None],
-) -> Callable[Concatenate["Tracker", P], None]:
+def _tolerant(method: Callable[P, None]) -> Callable[P, None]:
     """A failure of MLflow is a warning: what is paid for goes on."""
 
     @functools.wraps(method)
-    def send(self: "Tracker", /, *args: P.args, **kwargs: P.kwargs) -> None:
+    def send(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
-            method(self, *args, **kwargs)
+            method(*args, **kwargs)
         except MlflowException as error:
             logger.warning("tracking.mlflow: not recorded: %s", str(error)[:300])
 

@@ -14,7 +14,7 @@ from dspy.clients.call_result import CallResult
 from dspy.lm15 import Message, Response, TextPart, Usage
 
 from po_optimizer.lms.answer_store import FILE, Answers
-from po_optimizer.lms.cache import EndpointCache, KeptAnswer
+from po_optimizer.lms.cache import EndpointCache, KeptAnswer, digest
 
 KEY = "a" * 64
 MESSAGE = Message(role="assistant", parts=(TextPart(text="forty-two"),))
@@ -75,9 +75,8 @@ def test_row_too_large_to_be_an_answer_is_a_miss(tmp_path):
 )
 def test_record_that_dspy_cannot_read_is_a_miss(tmp_path, record):
     """It would end as that example's failure otherwise."""
-    place = KeptAnswer(tmp_path, {}, KEY)
-    Answers(tmp_path).put(KEY, record)
-    assert place.load(None, None) is None
+    Answers(tmp_path).put(digest({}), record)
+    assert KeptAnswer(tmp_path, {}).load(None, None) is None
 
 
 @pytest.mark.parametrize(

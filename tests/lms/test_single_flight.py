@@ -8,7 +8,7 @@ import pytest
 from dspy.utils.exceptions import LMInvalidRequestError
 
 from po_optimizer.lms import StopRun, use_lm
-from po_optimizer.lms.cache import kept_answer
+from po_optimizer.lms.cache import KeptAnswer
 from tests.scripted import fixed_fields, scripted_lm
 
 ANSWER = fixed_fields(answer="42")
@@ -108,5 +108,6 @@ def test_many_threads_pay_each_prompt_once(tmp_path):
 
 def test_claim_that_is_ones_own_is_not_waited_for(tmp_path):
     """A call within a call that asks the same would wait for itself."""
-    with kept_answer(tmp_path, {}, waits=True), kept_answer(tmp_path, {}, waits=True):
+    place = KeptAnswer(tmp_path, {})
+    with place.claimed(waits=True), place.claimed(waits=True):
         pass

@@ -142,17 +142,50 @@ def caches_of(make: Callable[[Path], EndpointCache]) -> Iterator[None]:
         caches.make, caches.opened = outside
 
 
+_claims: dict[tuple[Path, str], int] = {}
+_claims_changed = threading.Condition()
+
+
 class KeptAnswer:
     """The place of one call's answer.
 
     Args:
         folder: Of the endpoint's cache.
         parts: What the answer is kept by.
-        key: The digest of the parts.
+
+    Raises:
+        TypeError: A part is no data.
     """
 
-    def __init__(self, folder: Path, parts: dict[str, Any], key: str) -> None:
-        self._folder, self._parts, self._key = folder, parts, key
+    def __init__(self, folder: Path, parts: dict[str, Any]) -> None:
+        self._folder, self._parts, self._key = folder, parts, digest(parts)
+
+    @contextmanager
+    def claimed(self, *, waits: bool) -> Iterator[None]:
+        """Within the block no other call of this process asks for the answer.
+
+        If several threads need the same missing answer, the first one asks and the
+        others wait, so that it is paid for once.
+
+        Args:
+            waits: For another call that asks the same. Calls that are awaited share a
+                few threads: those that wait would keep the thread from the one that
+                asks.
+        """
+        claim, thread = (self._folder, self._key), threading.get_ident()
+        with _claims_changed:
+            if waits and _claims.get(claim) != thread:
+                _claims_changed.wait_for(lambda: claim not in _claims)
+            free = claim not in _claims
+            if free:
+                _claims[claim] = thread
+        try:
+            yield
+        finally:
+            if free:
+                with _claims_changed:
+                    del _claims[claim]
+                    _claims_changed.notify_all()
 
     def load(self, lm: Any, call: Any) -> CallResult | None:
         """The answer, if there is one that can be read.
@@ -195,42 +228,3 @@ def _failures_stop(folder: Path) -> Iterator[None]:
         yield
     except (OSError, sqlite3.Error) as error:
         raise WriteFailed("the response cache", str(folder), str(error)) from error
-
-
-_claims: dict[tuple[Path, str], int] = {}
-_claims_changed = threading.Condition()
-
-
-@contextmanager
-def kept_answer(
-    folder: Path, parts: dict[str, Any], *, waits: bool
-) -> Iterator[KeptAnswer]:
-    """The answer of one call, which no other call of this process asks for meanwhile.
-
-    If several threads need the same missing answer, the first one asks and the others
-    wait, so that it is paid for once.
-
-    Args:
-        folder: Of the endpoint's cache.
-        parts: What the answer is kept by.
-        waits: For another call that asks the same. Calls that are awaited share a few
-            threads: those that wait would keep the thread from the one that asks.
-
-    Raises:
-        TypeError: A part is no data.
-    """
-    key, thread = digest(parts), threading.get_ident()
-    claim = folder, key
-    with _claims_changed:
-        if waits and _claims.get(claim) != thread:
-            _claims_changed.wait_for(lambda: claim not in _claims)
-        free = claim not in _claims
-        if free:
-            _claims[claim] = thread
-    try:
-        yield KeptAnswer(folder, parts, key)
-    finally:
-        if free:
-            with _claims_changed:
-                del _claims[claim]
-                _claims_changed.notify_all()

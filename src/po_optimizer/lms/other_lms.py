@@ -12,7 +12,7 @@ import inspect
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any
 from unittest.mock import patch
 
@@ -28,7 +28,6 @@ from po_optimizer.lms.cache import (
     KeptAnswer,
     identifying,
     is_secret,
-    kept_answer,
     numbered,
 )
 from po_optimizer.lms.meter import CallUsage, LMIdentity, Meter, meter_of_run
@@ -124,15 +123,14 @@ def _kept(lm: Any, call: Any, *, awaited: bool) -> Iterator[KeptAnswer | None]:
         yield None
         return
     identity = lm.identity if own else identify(lm, meter, call.legacy)
-    with meter.call(identity), ExitStack() as stack:
-        kept = None
-        with suppress(TypeError):  # an argument that is no data
+    with meter.call(identity):
+        try:
             parts = _parts(lm, call, awaited=awaited)
-            if parts is not None:
-                folder = identity.cache_folder
-                place = kept_answer(folder, parts, waits=not awaited)
-                kept = stack.enter_context(place)
-        yield kept
+            kept = KeptAnswer(identity.cache_folder, parts) if parts else None
+        except TypeError:  # an argument that is no data
+            kept = None
+        with kept.claimed(waits=not awaited) if kept else nullcontext():
+            yield kept
 
 
 def _parts(lm: Any, call: Any, *, awaited: bool) -> dict[str, Any] | None:

@@ -349,6 +349,17 @@ class TestOnce:
         assert len(self.released(filepath, other, 3).list_versions()) == 2
         assert not [w for w in recwarn if "version" in str(w.message)]
 
+    @pytest.mark.parametrize("name", ["stage", "digest", "count"])
+    def test_demo_that_differs_in_any_field_is_released(
+        self, filepath: str, name: str
+    ) -> None:
+        """A field named as what is drawn anew, and a 1 that was true, count."""
+        program = dspy.Predict("question -> answer")
+        for number, value in ((1, 1), (2, True)):
+            program.demos = [{"question": "?", "signature": "s", name: value}]
+            dataset = self.released(filepath, program, number)
+        assert len(dataset.list_versions()) == 2
+
     def test_kills_leave_one_version_and_nothing_else(self) -> None:
         """Killed at random moments, then run again."""
         counts = kill_rounds.main(6, {"skip_unchanged": True})

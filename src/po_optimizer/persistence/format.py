@@ -80,6 +80,29 @@ def dump(document: Any) -> bytes:
     return data
 
 
+def lasting(document: Document) -> dict[str, bytes]:
+    """The parts of a document, the same whenever the same program is made anew.
+
+    Left out are its digest and the ids that DSPy draws for new predictors, and names
+    stand in one order.
+    """
+    return {
+        name: orjson.dumps(_without_ids(part), option=orjson.OPT_SORT_KEYS)
+        for name, part in document.items()
+        if name != "digest"
+    }
+
+
+def _without_ids(node: Any, owner: Any = None) -> Any:
+    if isinstance(node, list):
+        return [_without_ids(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    drawn = {"stage"} if owner == "module" and "signature" in node else set()
+    tag = node.get("$")
+    return {k: _without_ids(v, tag) for k, v in node.items() if k not in drawn}
+
+
 def copy_of(node: Document) -> Document:
     """A deep copy of JSON-ready data; a TypeError if it is not."""
     copied: Document = orjson.loads(dump(node))

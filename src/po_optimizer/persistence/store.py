@@ -365,18 +365,8 @@ def is_stored(
         document = encode(Encoder(), program, arguments)
     except FAILURES:
         return False
-    same: bool = _lasting(document) == _lasting({k: stored.get(k) for k in document})
-    return same
-
-
-def _lasting(node: Any) -> Any:
-    """A document without the random ids that DSPy gives to new predictors."""
-    if isinstance(node, list):
-        return [_lasting(item) for item in node]
-    if not isinstance(node, dict):
-        return node
-    drawn = {"stage"} if "signature" in node else {"digest"}
-    return {key: _lasting(value) for key, value in node.items() if key not in drawn}
+    parts = fmt.lasting({name: stored.get(name) for name in document})
+    return parts == fmt.lasting(document)
 
 
 def tidy(folder: Folder, name: str) -> None:

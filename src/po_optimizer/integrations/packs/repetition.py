@@ -14,7 +14,7 @@ import orjson
 from po_optimizer.errors import ArtifactError, ExecutionStopError, listed
 from po_optimizer.integrations.packs.answers import AnswerMissing
 from po_optimizer.integrations.packs.code import Code
-from po_optimizer.integrations.packs.pack_file import Pack, canonical
+from po_optimizer.integrations.packs.pack_file import Pack
 from po_optimizer.lms import MeteredLM, make_lm
 from po_optimizer.lms.build import adopt_lm
 from po_optimizer.lms.cache import EndpointCache, caches_of
@@ -203,22 +203,12 @@ def _difference(stored: fmt.Document, program: Any, code: Code) -> str:
     here = encode(Encoder(), program, code.arguments)
     if fmt.WHOLE in stored:  # an earlier version rendered prompts in another way
         here["fingerprint"] = prompt_hashes(program, whole=True)
+    first, second = fmt.lasting(stored), fmt.lasting(here)
     names = [
         name
-        for name in dict.fromkeys([*stored, *here])
-        if name not in _ANOTHER_STORY
-        and canonical(_without_stages(stored.get(name)))
-        != canonical(_without_stages(here.get(name)))
+        for name in {**first, **second}
+        if name not in _ANOTHER_STORY and first.get(name) != second.get(name)
     ]
     if not names and [*stored["fingerprint"]] != [*here["fingerprint"]]:
         names = ["the order of its predictors"]
     return f"the program differs in {listed(names)}" if names else ""
-
-
-def _without_stages(node: Any) -> Any:
-    if isinstance(node, list):
-        return [_without_stages(part) for part in node]
-    if not isinstance(node, dict):
-        return node
-    drawn = {"stage"} if "signature" in node else set()
-    return {k: _without_stages(v) for k, v in node.items() if k not in drawn}

@@ -26,10 +26,10 @@ from po_optimizer.persistence.codec.values import (
     Decoder,
     Encoder,
     Node,
+    are_texts,
     class_path,
     decodes,
     encodes,
-    is_plain_key,
     part,
 )
 
@@ -226,7 +226,7 @@ def _decode_items(decoder: Decoder, node: Node, donor: Any) -> Any:
 def _encode_pairs(encoder: Encoder, value: Any, where: str) -> Any:
     kind = type(value)
     items = vars(value) if kind is types.SimpleNamespace else value
-    if kind is dict and "$" not in items and all(map(is_plain_key, items)):
+    if kind is dict and "$" not in items and are_texts(items):
         return {
             k: encoder.encode_member(k, v, f"{where}[{k!r}]") for k, v in items.items()
         }

@@ -187,10 +187,10 @@ class AsIs:
         if kind is not dict and kind is not list:
             return value if _is_json(value, kind) else ABSENT
         keys, items = (value, value.values()) if kind is dict else ((), value)
-        if depth > fmt.MAX_DEPTH or "$" in keys or not _are_texts(keys):
+        if depth > fmt.MAX_DEPTH or "$" in keys or not are_texts(keys):
             return ABSENT
         self.n_nodes += len(value) + 1
-        if _are_texts(items):
+        if are_texts(items):
             return value.copy()
         copies = [
             v if type(v) is str and v.isascii() else self._copy(v, depth + 1)
@@ -201,7 +201,8 @@ class AsIs:
         return dict(zip(value, copies, strict=True)) if kind is dict else copies
 
 
-def _are_texts(values: Collection[Any]) -> bool:
+def are_texts(values: Collection[Any]) -> bool:
+    """Whether these are texts, and JSON can hold them."""
     kinds = set(map(type, values))
     return kinds <= _TEXTS and (
         all(map(str.isascii, values)) or all(map(is_unicode, values))
@@ -218,11 +219,6 @@ def _is_json(value: Any, kind: type) -> bool:
     if kind is int:
         return bool(-(2**63) <= value < 2**63)
     return value is None or kind is bool or (kind is float and math.isfinite(value))
-
-
-def is_plain_key(key: Any) -> bool:
-    """Whether JSON can hold it as the name of a value."""
-    return type(key) is str and is_unicode(key)
 
 
 class _Having:

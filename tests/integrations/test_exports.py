@@ -195,3 +195,7 @@ def test_newest_version_is_exported(tmp_path):
     empty.mkdir()
     done = CliRunner().invoke(group, ["export", str(empty), "--to", "jinja"])
     assert "no version of a program is in it" in done.output
+    done = CliRunner().invoke(
+        group, ["export", str(stored(empty, dspy.Module())), "--to", "jinja"]
+    )
+    assert "it has no predictor" in done.output

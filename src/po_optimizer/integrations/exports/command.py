@@ -75,6 +75,8 @@ def export_program(
         ArtifactError: The program cannot be read, or cannot be exported whole.
     """
     stored = read_program(path)
+    if not stored.predictors:
+        raise ArtifactError(f"{path} cannot be exported: it has no predictor.")
     if target == _STATE:
         yield from _export_state(stored, folder)
         return

@@ -1,7 +1,8 @@
 """What storing a program costs, as ratios to DSPy's own formats in one run.
 
 Usage: python benchmarks/persistence.py [ROUNDS]. The least of processor seconds, which
-leave out the disk and most of what else runs on the machine; the ratio is what counts.
+leave out the disk and most of what else runs on the machine; what is compared takes
+turns, and the ratio is what counts.
 """
 
 import logging
@@ -71,14 +72,17 @@ def program(n_demos: int, n_chars: int) -> Judge:
     return made
 
 
-def least_seconds(work: Callable[[], Any], rounds: int) -> float:
-    """The least processor time of a call, in seconds."""
-    times = []
+def measure_in_turn(
+    works: dict[str, Callable[[], Any]], rounds: int
+) -> dict[str, float]:
+    """The least processor time of each call, in seconds; they take turns."""
+    times: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(rounds):
-        started = time.process_time()
-        work()
-        times.append(time.process_time() - started)
-    return min(times)
+        for name, work in works.items():
+            started = time.process_time()
+            work()
+            times[name].append(time.process_time() - started)
+    return {name: min(seconds) for name, seconds in times.items()}
 
 
 def encoded(made: Any) -> bytes:
@@ -100,50 +104,46 @@ def measure(name: str, made: Judge, rounds: int, folder: Path) -> None:
     save_program(made, ours, verify="off", dill="off")
     made.save(state)
     blank, data = Judge(), ours.read_bytes()
-    dspy_save = least_seconds(lambda: made.save(state), rounds)
-    dspy_load = least_seconds(lambda: blank.load(state), rounds)
-    pickled = least_seconds(
-        lambda: made.save(folder / "whole", save_program=True), rounds
+    save, load, pickle = "DSPy JSON save", "DSPy JSON load", "save_program"
+    seconds = measure_in_turn(
+        {
+            save: lambda: made.save(state),
+            f"encode / {save}": lambda: encoded(made),
+            f"encode, prompts rendered / {save}": lambda: encode(Encoder(), made),
+            f"encode, rendered, compared / {save}": lambda: extract_program_components(
+                made
+            ),
+            load: lambda: blank.load(state),
+            f"decode / {load}": lambda: decoded(data),
+            f"load, prompts checked / {load}": lambda: load_program(
+                ours, allowed_packages=HERE
+            ),
+            pickle: lambda: made.save(folder / "whole", save_program=True),
+            f"save, not read back / {pickle}": lambda: save_program(
+                made, ours, verify="off", dill="off"
+            ),
+            f"save, read back inline / {pickle}": lambda: save_program(
+                made, ours, verify="inline", dill="off"
+            ),
+            f"snapshot / {pickle}": lambda: snapshot.dumps(made),
+        },
+        rounds,
     )
     rows = {
-        "encode / DSPy JSON save": least_seconds(lambda: encoded(made), rounds)
-        / dspy_save,
-        "encode, prompts rendered / DSPy JSON save": least_seconds(
-            lambda: encode(Encoder(), made), rounds
-        )
-        / dspy_save,
-        "encode, rendered, compared / DSPy JSON save": least_seconds(
-            lambda: extract_program_components(made), rounds
-        )
-        / dspy_save,
-        "decode / DSPy JSON load": least_seconds(lambda: decoded(data), rounds)
-        / dspy_load,
-        "load, prompts checked / DSPy JSON load": least_seconds(
-            lambda: load_program(ours, allowed_packages=HERE), rounds
-        )
-        / dspy_load,
-        "save, not read back / save_program": least_seconds(
-            lambda: save_program(made, ours, verify="off", dill="off"), rounds
-        )
-        / pickled,
-        "save, read back inline / save_program": least_seconds(
-            lambda: save_program(made, ours, verify="inline", dill="off"), rounds
-        )
-        / pickled,
-        "snapshot / save_program": least_seconds(lambda: snapshot.dumps(made), rounds)
-        / pickled,
-        "size / DSPy JSON": len(data) / state.stat().st_size,
-        "size / save_program": len(data)
-        / (folder / "whole" / "program.pkl").stat().st_size,
+        name: least / seconds[name.partition(" / ")[2]]
+        for name, least in seconds.items()
+        if " / " in name
     }
+    pickled = (folder / "whole" / "program.pkl").stat().st_size
+    rows["size / DSPy JSON"] = len(data) / state.stat().st_size
+    rows["size / save_program"] = len(data) / pickled
     started = time.perf_counter()
     save_program(made, ours, dill="off")
     process = time.perf_counter() - started
     print(
-        f"\n{name}: {len(data):,} bytes; DSPy JSON save {dspy_save * 1e3:.1f} ms, ",
-        end="",
+        f"\n{name}: {len(data):,} bytes; DSPy JSON save {seconds[save] * 1e3:.1f} ms, "
+        f"load {seconds[load] * 1e3:.1f} ms; verified save in a process {process:.2f} s"
     )
-    print(f"load {dspy_load * 1e3:.1f} ms; verified save in a process {process:.2f} s")
     for what, ratio in rows.items():
         print(f"  {what:44s} {ratio:8.2f}x")
 

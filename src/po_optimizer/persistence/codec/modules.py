@@ -152,12 +152,12 @@ def _encode_attribute(
         return value
     if name == "callbacks" and not isinstance(value, NotStored):
         return encoder.leave_out(where, "callbacks", "callbacks") if value else []
-    flags = {"strict": False}
-    if isinstance(module, dspy.Predict):
-        flags["strict"] = name in ("demos", "config")
-        if name in _EXAMPLES:
-            flags["guards"] = False
-    with encoder.having(**flags):
+    of_predict = isinstance(module, dspy.Predict)
+    strict = of_predict and name in ("demos", "config")
+    guards = encoder.guards and not (of_predict and name in _EXAMPLES)
+    if (strict, guards) == (encoder.strict, encoder.guards):
+        return encoder.encode_member(name, value, where)
+    with encoder.having(strict=strict, guards=guards):
         return encoder.encode_member(name, value, where)
 
 

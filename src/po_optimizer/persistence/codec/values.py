@@ -190,7 +190,7 @@ class AsIs:
         if depth > fmt.MAX_DEPTH or "$" in keys or not are_texts(keys):
             return ABSENT
         self.n_nodes += len(value) + 1
-        if are_texts(items):
+        if kind is list and are_texts(items):
             return value.copy()
         copies = [
             v if type(v) is str and v.isascii() else self._copy(v, depth + 1)

@@ -148,6 +148,16 @@ def test_a_program_must_beat_the_one_that_runs(finished, tmp_path):
     assert same.report.is_champion
 
 
+def test_a_search_that_found_nothing_spends_nothing(finished, tmp_path):
+    """The baseline is judged against itself; then the next program is the first."""
+    given, run = finished
+    chosen = {**measured(given, ROWS[16:]), "folder": tmp_path}
+    nothing = evaluate(Answering(), Answering(), **chosen)
+    assert (nothing.decision, nothing.uplift.mean) == ("keep_baseline", 0.0)
+    verdict = evaluate(Answering(), run.program, **chosen)
+    assert verdict.report.judgement.place == 1
+
+
 def test_a_testset_that_the_optimizer_saw_is_refused(finished):
     """Scores on what was seen say nothing."""
     given, run = finished

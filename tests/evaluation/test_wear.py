@@ -40,6 +40,13 @@ def test_a_repeated_program_costs_nothing(tmp_path: Path) -> None:
     assert path.read_text().count("testset") == 3
 
 
+def test_a_program_that_cannot_win_spends_nothing(tmp_path: Path) -> None:
+    """It is judged at the next place, which stays free."""
+    record = JudgedPrograms(tmp_path / "judged.jsonl")
+    same = record.judge("t", {"a": "same"}, "lm", PARAMS, run="r", spends=False)
+    assert same == judge(tmp_path / "judged.jsonl", "other")
+
+
 def test_another_testset_is_fresh(tmp_path: Path) -> None:
     """Its first program is its first."""
     path = tmp_path / "judged.jsonl"

@@ -37,7 +37,7 @@ def judge_programs(
 
     Args:
         baseline: The baseline's records; read twice.
-        optimized: The program's records of the same examples.
+        optimized: The program's records of the same examples; read twice.
         examples: The testset; its reference outputs give the ceiling.
         metric: As the records were scored.
         program: What is judged.
@@ -52,12 +52,16 @@ def judge_programs(
     """
     outputs = next((list(r.outputs) for r in baseline if r.outputs), [])
     fingerprint = prompt_hashes(program)
+    pairs = zip(baseline, optimized, strict=False)  # which `score_pairs` checks
+    # equal scores promote nothing, so they give luck no chance
+    differs = any(before.score != after.score for before, after in pairs)
     judgement = JudgedPrograms(judged).judge(
         origin.testset,
         fingerprint,
         usage.lm,
         promotion,
         run=promotion.compared_in or usage.run,
+        spends=differs,
     )
     stages = usage.stages
     report = score_pairs(

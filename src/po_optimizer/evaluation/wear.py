@@ -78,6 +78,7 @@ class JudgedPrograms:
         params: PromotionParams,
         *,
         run: str,
+        spends: bool = True,
     ) -> Judgement:
         """Records the program, and says at which alpha it is judged.
 
@@ -89,6 +90,7 @@ class JudgedPrograms:
             lm: Slug of the LM that ran it.
             params: `confidence`, and `num_compared` programs that are judged together.
             run: What the programs judged together share.
+            spends: False: it cannot be promoted, so it takes no place.
         """
         text = json.dumps(dict(program), sort_keys=True)
         line = _Judged(
@@ -98,11 +100,9 @@ class JudgedPrograms:
             run=run,
             among=params.num_compared,
         )
-        places = _places(self._lines(testset))
-        if line.key not in places:
+        if spends and line.key not in _places(self._lines(testset)):
             self._append(line)
-            places = _places(self._lines(testset))
-        place, among = places[line.key]
+        place, among = _places([*self._lines(testset), line])[line.key]
         return Judgement.at(place, among, params.alpha)
 
     def _lines(self, testset: str) -> list[_Judged]:

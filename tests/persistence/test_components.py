@@ -9,6 +9,7 @@ import dspy
 import jsonschema
 import pytest
 from dspy.utils.callback import BaseCallback
+from pydantic import InstanceOf
 
 from po_optimizer.errors import (
     ArtifactError,
@@ -16,6 +17,7 @@ from po_optimizer.errors import (
     NotStorableError,
     NotStoredError,
     PromptsChangedError,
+    SaveError,
 )
 from po_optimizer.persistence import (
     attach_provenance,
@@ -27,6 +29,7 @@ from po_optimizer.persistence import format as fmt
 from po_optimizer.persistence.codec.modules import predictors
 from po_optimizer.persistence.codec.values import Encoder
 from po_optimizer.persistence.prompts import prompt_hashes
+from po_optimizer.persistence.scripted_call import call_program
 from tests.persistence import zoo
 from tests.persistence.conftest import document, document_bytes, program
 
@@ -301,6 +304,17 @@ class Watched(dspy.Module):
         return self.answer(question=question)
 
 
+class Listener(BaseCallback):
+    """Notes every call of a module."""
+
+    def __init__(self) -> None:
+        self.heard = 0
+
+    def on_module_start(self, *_args: Any, **_kwargs: Any) -> None:
+        """Note it."""
+        self.heard += 1
+
+
 class OfKind(Watched, Generic[Kind]):
     """A program that says what it is about."""
 
@@ -310,7 +324,7 @@ def test_program_is_stored_without_those_who_listen(
 ) -> None:
     """Callbacks are named and left out: loaded, the program answers without them."""
     watched = Watched()
-    watched.callbacks = [BaseCallback()]
+    watched.callbacks = [Listener()]
     stored = extract_program_components(watched)
     assert stored["not_stored"][0]["kind"] == "callbacks"
     loaded = load_program_from_components(stored, program=Watched())
@@ -336,3 +350,19 @@ def test_name_of_pythons_own_is_an_error_and_is_rescued() -> None:
     rescue = Encoder(rescue=True)
     assert "answer" in rescue.encode(program, "self")["state"]
     assert "self.__own__" in rescue.problems[0]
+
+
+def test_type_without_a_schema_is_an_error_of_ours() -> None:
+    """An instance of any class is nothing that a document can promise."""
+    signature = dspy.Signature({"q": (InstanceOf[Listener], dspy.InputField())}, "Do.")
+    with pytest.raises(SaveError, match="schema"):
+        extract_program_components(dspy.Predict(signature))
+
+
+def test_callbacks_hear_nothing_of_a_comparison() -> None:
+    """The scripted calls of a save are not the program's own; then they hear again."""
+    program, listener = Watched(), Listener()
+    program.callbacks = program.answer.callbacks = [listener]
+    assert not call_program(program, {"question": "why?"}).refused
+    assert not listener.heard
+    assert program.callbacks == [listener]

@@ -86,11 +86,16 @@ def extract_program_components(
 
     Raises:
         NotStorableError: A demo or a config holds what is not data.
-        SaveError: The decoded document differs from the program.
+        SaveError: The document cannot be decoded, or differs from the program.
     """
     encoder = Encoder()
     document = encode(encoder, program, arguments)
-    compare(document, encoder)
+    try:
+        compare(document, encoder)
+    except ArtifactError:
+        raise
+    except FAILURES as error:  # a type that pydantic makes no schema of
+        raise SaveError("memory", str(error).partition("\n")[0]) from error
     return fmt.seal(document)
 
 

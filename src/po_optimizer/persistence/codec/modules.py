@@ -148,10 +148,10 @@ def _is_state(name: str, value: Any) -> bool:
 def _encode_attribute(
     encoder: Encoder, module: Any, name: str, value: Any, where: str
 ) -> Any:
-    if value is None or value is True or value is False:
-        return value
     if name == "callbacks" and not isinstance(value, NotStored):
         return encoder.leave_out(where, "callbacks", "callbacks") if value else []
+    if value is None or value is True or value is False:
+        return value
     of_predict = isinstance(module, dspy.Predict)
     strict = of_predict and name in ("demos", "config")
     guards = encoder.guards and not (of_predict and name in _EXAMPLES)

@@ -100,7 +100,7 @@ def test_what_looks_like_a_key_is_in_no_file(tmp_path: Path, key: str) -> None:
 
 def test_ordinary_texts_are_no_keys(tmp_path: Path) -> None:
     """A locale, a package, addresses and sentences are stored."""
-    texts = ["sk-SK", "sklearn", "https://a.b/c", "me@a.b", "Bearer of bad news"]
+    texts = ["sk-SK", "sk-learn-pipelines", "https://a.b/c", "me@a.b", "Basic literacy"]
     holder: Any = program("plain").deepcopy()
     holder.texts = {str(number): text for number, text in enumerate(texts)}
     save_program(holder, tmp_path / "p.json", dill="off", verify="off")

@@ -119,12 +119,13 @@ _SECRET = re.compile(
     r"headers|model_list)$",
     re.IGNORECASE,
 )
-# What providers' keys look like, a header with one, an address with a password.
+# What providers' keys look like, a header with one, an address with a password; words
+# such as "sk-learn pipelines" and "Basic mathematics" have no digit.
 _KEY = re.compile(
-    r"(sk|xox[abprs]|glpat)-[\w-]{10,}|(sk|pk|rk)_(live|test)_\w{10,}|"
+    r"(sk|xox[abprs]|glpat)-(?=\S*\d)[\w-]{10,}|(sk|pk|rk)_(live|test)_\w{10,}|"
     r"(hf|gsk|r8|npm|gh[pousr])_[A-Za-z0-9]{20,}|github_pat_\w{20,}|"
     r"(AKIA|ASIA)[A-Z0-9]{16}|AIza[\w-]{35}|eyJ[\w-]{8,}\.[\w-]+\.[\w-]+|"
-    r"(Bearer|Basic) [\w.~+/=-]{8,}|[a-z][\w+.-]*://[^/\s:@]*:[^/\s@]+@\S+"
+    r"(Bearer|Basic) (?=\S*\d)[\w.~+/=-]{8,}|[a-z][\w+.-]*://[^/\s:@]*:[^/\s@]+@\S+"
 )
 _LONGEST_KEY = 4096
 _OPEN = (bool, int, float, type, type(None), NotStored)  # never a secret themselves

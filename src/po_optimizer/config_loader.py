@@ -223,16 +223,16 @@ class ProjectConfigLoader(OmegaConfigLoader):
         beside = self._folder / name / "role.yml"
         if beside.is_file():
             return _parse(str(beside), beside.read_bytes)
-        known = {
+        roles = {
             Path(path).stem for path in self._fs.glob(f"{base_path}/{ROLES}/*.yml")
         }
-        known |= {path.parent.name for path in self._folder.glob("*/role.yml")}
+        roles |= {path.parent.name for path in self._folder.glob("*/role.yml")}
         raise SettingError(
             "role",
             name,
-            f"there is no such role{nearest(name, known)}: neither {inside} nor "
+            f"there is no such role{nearest(name, roles)}: neither {inside} nor "
             f"{beside} is there",
-            f"Choose one of {listed(sorted(known))}, or make one: po-optimizer new "
+            f"Choose one of {listed(sorted(roles))}, or make one: po-optimizer new "
             "role NAME --inputs question --outputs answer",
         )
 

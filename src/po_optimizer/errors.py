@@ -207,16 +207,16 @@ def listed(names: Iterable[str], limit: int = 10) -> str:
 _LONGEST_NAME = 60  # characters; what is longer is no misspelt name
 
 
-def nearest(word: object, known: Iterable[str], likeness: float = 0.6) -> str:
+def nearest(word: object, choices: Iterable[str], likeness: float = 0.6) -> str:
     """The known name that was probably meant, as a question in brackets; "": none.
 
     Args:
         word: What was written.
-        known: What there is.
+        choices: What there is.
         likeness: The least share of letters in common, in [0, 1].
     """
     text = str(word)[:_LONGEST_NAME]
-    names = {name.casefold(): name for name in known}
+    names = {name.casefold(): name for name in choices}
     likely = difflib.get_close_matches(text.casefold(), names, n=1, cutoff=likeness)
     return f" (did you mean {names[likely[0]]}?)" if likely else ""
 

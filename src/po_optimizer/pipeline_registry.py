@@ -140,8 +140,8 @@ def check_program_from(
     source = parameters.get("program_from")
     if source is None:
         return
-    if made := sorted(pipeline.all_outputs() & _MADE):
-        problem = f"this run would make a program itself ({listed(made)})"
+    if own_outputs := sorted(pipeline.all_outputs() & _MADE):
+        problem = f"this run would make a program itself ({listed(own_outputs)})"
         remedy = "Look at the stored one: --pipeline=evaluate, --pipeline=integrate."
         raise SettingError("program_from", source, problem, remedy)
     programs = {"optimized_program", "champion_program"}

@@ -162,9 +162,9 @@ class JSONAdapter(_DescribesOnce, dspy.JSONAdapter):
         prepare = super()._prepare_response_format
 
         def arguments(signature: Any) -> dict[str, Any]:
-            made: dict[str, Any] = {}
-            prepare(lm, made, signature)
-            return made
+            prepared: dict[str, Any] = {}
+            prepare(lm, prepared, signature)
+            return prepared
 
         # another LM may be asked in another way
         way = "response_format" in lm.supported_params, lm.supports_response_schema

@@ -267,14 +267,14 @@ class Saving:
         """
         while True:
             document, staged = self._stage(document, data, stack)
-            found = self._read_back(document, staged, calls, verifier)
-            if found.problem:
-                raise SaveError(self._where, found.problem)
-            if not (found.snapshot_problem or found.not_compared):
+            check = self._read_back(document, staged, calls, verifier)
+            if check.problem:
+                raise SaveError(self._where, check.problem)
+            if not (check.snapshot_problem or check.not_compared):
                 break
-            if found.not_compared:
-                document["not_compared"], calls = found.not_compared, None
-            data, verifier = found.snapshot_problem or data, self._verifier(stack)
+            if check.not_compared:
+                document["not_compared"], calls = check.not_compared, None
+            data, verifier = check.snapshot_problem or data, self._verifier(stack)
         for file in reversed(staged):  # a document never names what is not there
             file.commit()
         return SavedProgram.of(document, self._where)

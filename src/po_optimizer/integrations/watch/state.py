@@ -186,7 +186,7 @@ def _text(value: Any) -> str:
 
 def find_runs(folder: Path) -> list[WatchedRun]:
     """The optimizations whose journals lie below a folder."""
-    found = []
+    runs = []
     for journal in sorted(folder.rglob(_JOURNAL)):
         beside = journal.with_suffix(".fingerprint.json")
         try:
@@ -196,8 +196,8 @@ def find_runs(folder: Path) -> list[WatchedRun]:
         name = str(journal.parent.relative_to(folder))
         place = hashlib.sha256(name.encode()).hexdigest()[:12]
         identity = optimization_id(fingerprint)
-        found.append(WatchedRun(place, identity, name, journal.parent))
-    return found
+        runs.append(WatchedRun(place, identity, name, journal.parent))
+    return runs
 
 
 def _seconds_left(trials: list[Trial], planned: int | None) -> float | None:

@@ -87,8 +87,8 @@ class CallsAhead:
             trial_logs={},
             N=self._plan.instructions,
         )
-        texts = iter(made := _call_in_parallel(len(proposer.due), proposer.due))
-        if None in made:
+        texts = iter(answers := _call_in_parallel(len(proposer.due), proposer.due))
+        if None in answers:
             return None
         rng.setstate(proposer.rng.getstate())
         proposals = {number: [next(texts) for _ in noted[number]] for number in noted}

@@ -109,17 +109,17 @@ def _is_written(base: type, value: Any) -> bool:
     return is_ours and code is not None and not code.co_filename.startswith("<string>")
 
 
-def has_serializers(found: type[BaseModel]) -> bool:
+def has_serializers(cls: type[BaseModel]) -> bool:
     """True if the class's code decides how its values look in a prompt."""
-    if import_path(found) in EXACT["model"]:
+    if import_path(cls) in EXACT["model"]:
         return False
-    code = found.__pydantic_decorators__
+    code = cls.__pydantic_decorators__
     return bool(
-        issubclass(found, dspy.Type)
+        issubclass(cls, dspy.Type)
         or (code.field_serializers or code.model_serializers or code.computed_fields)
         or any(
             _has_serializer([*field.metadata, field.annotation])
-            for field in found.model_fields.values()
+            for field in cls.model_fields.values()
         )
     )
 
@@ -132,30 +132,30 @@ def _has_serializer(parts: Iterable[Any]) -> bool:
     )
 
 
-def _model_structure(encoder: Encoder, found: type[BaseModel], where: str) -> Node:
-    found.model_rebuild(raise_errors=False)  # names of classes defined after it
+def _model_structure(encoder: Encoder, cls: type[BaseModel], where: str) -> Node:
+    cls.model_rebuild(raise_errors=False)  # names of classes defined after it
     fields = [
         encode_field(encoder, name, field, f"{where}.{name}")
-        for name, field in found.model_fields.items()
+        for name, field in cls.model_fields.items()
     ]
     config = {
-        key: found.model_config.get(key)
+        key: cls.model_config.get(key)
         for key, kind in CONFIG.items()
-        if isinstance(found.model_config.get(key), kind)
+        if isinstance(cls.model_config.get(key), kind)
     }
-    node: Node = {"name": found.__name__, "doc": found.__doc__, "fields": fields}
+    node: Node = {"name": cls.__name__, "doc": cls.__doc__, "fields": fields}
     if config:
         node["config"] = encoder.encode(config, f"{where}.model_config")
-    parameters = found.__pydantic_generic_metadata__["parameters"]
+    parameters = cls.__pydantic_generic_metadata__["parameters"]
     if parameters:
         node["parameters"] = [parameter.__name__ for parameter in parameters]
-    if issubclass(found, pydantic.RootModel):
+    if issubclass(cls, pydantic.RootModel):
         node["root"] = True
-    if issubclass(found, dspy.Type):
-        node["description"] = found.description()  # type: ignore[attr-defined]
-    if has_serializers(found):
+    if issubclass(cls, dspy.Type):
+        node["description"] = cls.description()  # type: ignore[attr-defined]
+    if has_serializers(cls):
         node["stored_form"] = True
-    if issubclass(found, CodelessModel) or _list_code(encoder, found, where):
+    if issubclass(cls, CodelessModel) or _list_code(encoder, cls, where):
         node["acts"] = True
     return node
 

@@ -47,18 +47,18 @@ ENUM_BASES = {
 MIXINS: dict[str, type] = {kind.__name__: kind for kind in (str, int, float, bytes)}
 
 
-def _enum_structure(encoder: Encoder, found: type[enum.Enum], where: str) -> Node:
-    base = next(n for n, b in reversed(ENUM_BASES.items()) if issubclass(found, b))
-    mixin = next((n for n, kind in MIXINS.items() if issubclass(found, kind)), None)
+def _enum_structure(encoder: Encoder, cls: type[enum.Enum], where: str) -> Node:
+    base = next(n for n, b in reversed(ENUM_BASES.items()) if issubclass(cls, b))
+    mixin = next((n for n, kind in MIXINS.items() if issubclass(cls, kind)), None)
     members = [
         [name, encoder.encode(member._value_, f"{where}.{name}")]
-        for name, member in found.__members__.items()
+        for name, member in cls.__members__.items()
     ]
-    node: Node = {"name": found.__name__, "base": base, "members": members}
+    node: Node = {"name": cls.__name__, "base": base, "members": members}
     if mixin and base in ("Enum", "Flag"):
         node["mixin"] = mixin
-    if found.__doc__ and found.__doc__ != "An enumeration.":
-        node["doc"] = found.__doc__
+    if cls.__doc__ and cls.__doc__ != "An enumeration.":
+        node["doc"] = cls.__doc__
     return node
 
 
@@ -104,20 +104,20 @@ def _decode_enum(decoder: Decoder, node: Node, _donor: Any) -> Any:
 
 
 def _record_structure(
-    encoder: Encoder, found: Any, names: Iterable[str], where: str
+    encoder: Encoder, cls: Any, names: Iterable[str], where: str
 ) -> Node:
     """Name, doc and typed fields of a class."""
-    hints = typing_extensions.get_type_hints(found, include_extras=True)
+    hints = typing_extensions.get_type_hints(cls, include_extras=True)
     fields = [
         {"name": n, "type": encode_annotation(encoder, hints.get(n, Any), where)}
         for n in names
     ]
-    return {"name": found.__name__, "doc": found.__doc__, "fields": fields}
+    return {"name": cls.__name__, "doc": cls.__doc__, "fields": fields}
 
 
-def _dataclass_structure(encoder: Encoder, found: Any, where: str) -> Node:
-    fields = dataclasses.fields(found)
-    structure = _record_structure(encoder, found, [f.name for f in fields], where)
+def _dataclass_structure(encoder: Encoder, cls: Any, where: str) -> Node:
+    fields = dataclasses.fields(cls)
+    structure = _record_structure(encoder, cls, [f.name for f in fields], where)
     for field, node in zip(fields, structure["fields"], strict=True):
         if field.default is not dataclasses.MISSING:
             default = field.default  # pydantic's dataclasses keep a FieldInfo here
@@ -129,8 +129,8 @@ def _dataclass_structure(encoder: Encoder, found: Any, where: str) -> Node:
             node["factory"] = f"function {name}" if own else name
         if not field.init:
             node["init"] = False
-    structure["frozen"] = found.__dataclass_params__.frozen
-    return {**structure, **({"acts": True} if code_of(found) else {})}
+    structure["frozen"] = cls.__dataclass_params__.frozen
+    return {**structure, **({"acts": True} if code_of(cls) else {})}
 
 
 _DATACLASS_FACTORIES = {kind.__name__: kind for kind in (list, dict, set, tuple)}
@@ -160,10 +160,10 @@ def _refuse_instance(self: Any) -> None:
     raise NotStoredError(type(self).__name__, f"the code of {import_path(type(self))}")
 
 
-def _namedtuple_structure(encoder: Encoder, found: Any, where: str) -> Node:
-    defaults = found._field_defaults.items()
+def _namedtuple_structure(encoder: Encoder, cls: Any, where: str) -> Node:
+    defaults = cls._field_defaults.items()
     return {
-        **_record_structure(encoder, found, found._fields, where),
+        **_record_structure(encoder, cls, cls._fields, where),
         "defaults": [[name, encoder.encode(v, where)] for name, v in defaults],
     }
 
@@ -177,11 +177,11 @@ def _rebuild_namedtuple(decoder: Decoder, node: Node, type_id: str) -> Any:
     return _annotated(decoder, node, type_id, item)
 
 
-def _typeddict_structure(encoder: Encoder, found: Any, where: str) -> Node:
-    hints = typing_extensions.get_type_hints(found)
+def _typeddict_structure(encoder: Encoder, cls: Any, where: str) -> Node:
+    hints = typing_extensions.get_type_hints(cls)
     return {
-        **_record_structure(encoder, found, hints, where),
-        "required": sorted(found.__required_keys__),
+        **_record_structure(encoder, cls, hints, where),
+        "required": sorted(cls.__required_keys__),
     }
 
 

@@ -138,6 +138,14 @@ def test_program_of_a_sweep_is_judged_and_used_on_another_lm(swept):
     """Its results lie apart; nothing is optimized; its testset is known to be used."""
     project, _, _ = swept
     before = Ledger(project / LEDGER).totals()
+    reporting = project / f"data/08_reporting/{ROLE}"
+    (first, *_) = (reporting / SLUG / "sweep").glob("*/score_report.json")
+    testset = json.loads(first.read_text())["origin"]["testset"]
+    judged = {"testset": testset, "program": "better", "lm": SLUG, "run": "earlier"}
+    record = project / "data/08_reporting/judged_programs/judged.jsonl"
+    record.parent.mkdir(exist_ok=True)
+    with record.open("a") as file:
+        file.write(f"\n{json.dumps(judged)}\n")
     with answering(product_owner_answers(project), model="other") as url:
         done = kedro(
             project,
@@ -149,11 +157,9 @@ def test_program_of_a_sweep_is_judged_and_used_on_another_lm(swept):
             PO_LM_MODEL="other",
         )
     assert done.returncode == 0, done.stderr[-2000:]
-    results = (
-        project / f"data/08_reporting/{ROLE}/openai-other/from-{SLUG}-sweep-seed_9"
-    )
+    results = reporting / f"openai-other/from-{SLUG}-sweep-seed_9"
     report = json.loads((results / "score_report.json").read_text())
-    assert report["judgement"]["place"] > 1
+    assert report["judgement"]["place"] == 2
     assert f"optimized on {SLUG}" in (results / "report.html").read_text()
     assert not (project / f"data/06_models/{ROLE}/openai-other").exists()
     assert (project / "planning/product_vision.yaml").exists()

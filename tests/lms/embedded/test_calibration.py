@@ -1,5 +1,6 @@
 """Threads for decoding: measured once on a machine, kept, measured again if needed."""
 
+import os
 from contextlib import contextmanager
 
 import pytest
@@ -9,7 +10,8 @@ from po_optimizer.lms.embedded.calibration import calibrate, forget_if_unusual
 
 @pytest.fixture
 def weights(tmp_path, monkeypatch):
-    """A file of weights, beside which speeds are kept."""
+    """A file of weights, beside which speeds are kept, on a machine without work."""
+    monkeypatch.setattr(os, "getloadavg", lambda: (0.0, 0.0, 0.0))
     monkeypatch.setenv("PO_WEIGHTS_DIR", str(tmp_path))
     path = tmp_path / "some.gguf"
     path.write_bytes(b"weights")
@@ -51,6 +53,17 @@ def test_a_speed_is_kept_for_the_machine_and_the_weights(weights):
     weights.write_bytes(b"other weights")
     calibrate(weights, 8, machine.start)
     assert machine.started == [4, 8, 2, 4, 4, 8]
+
+
+def test_what_was_measured_beside_other_work_is_measured_again(weights, monkeypatch):
+    """Once the machine is free; while it is not, the kept speed serves."""
+    machine = Machine(on_4=20.0, on_8=15.0)
+    monkeypatch.setattr(os, "getloadavg", lambda: (4.0, 0.0, 0.0))
+    assert calibrate(weights, 8, machine.start) == calibrate(weights, 8, machine.start)
+    monkeypatch.setattr(os, "getloadavg", lambda: (0.5, 9.0, 9.0))
+    machine.speeds["on_8"] = 36.0
+    assert [calibrate(weights, 8, machine.start).threads for _ in "ab"] == [8, 8]
+    assert machine.started == [4, 8, 4, 8]
 
 
 def test_a_single_core_leaves_nothing_to_measure(weights):

@@ -1,6 +1,7 @@
 """How many threads decode fastest on this machine: measured once, and kept."""
 
 import json
+import os
 import platform
 import statistics
 import time
@@ -32,11 +33,13 @@ class Speed(Frozen):
         threads: For decoding, the fastest.
         decoding: Tokens a second with them.
         reading: Tokens of a prompt a second, with every core.
+        busy: Other work took cores meanwhile: it is measured again once none does.
     """
 
     threads: int
     decoding: PositiveFloat
     reading: PositiveFloat
+    busy: bool = False
 
 
 class Probe(Protocol):
@@ -67,13 +70,19 @@ def calibrate(weights: Path, cores: int, start: Start) -> Speed | None:
     """
     if cores == 1:
         return None
-    name = _name(weights, cores)
-    if (kept := _read().get(name)) is not None:
+    name, busy = _name(weights, cores), _is_busy(cores)
+    kept = _read().get(name)
+    if kept is not None and (busy or not kept.busy):
         return kept
     logger.info("Measuring once how fast %s is here, about 10 s", weights.name)
-    speed = _measure(start, cores // 2, cores)
+    speed = _measure(start, cores // 2, cores).model_copy(update={"busy": busy})
     _keep(name, speed)
     return speed
+
+
+def _is_busy(cores: int) -> bool:
+    """Whether half of the cores or more had work in the last minute, as far as told."""
+    return hasattr(os, "getloadavg") and os.getloadavg()[0] >= cores / 2
 
 
 def _measure(start: Start, half: int, every: int) -> Speed:

@@ -82,6 +82,10 @@ ARGUMENTS = {
         ["--runner=ThreadRuner"],
         "runner='ThreadRuner'|(did you mean ThreadRunner?)|SequentialRunner",
     ),
+    "runner in several processes": (
+        ["--runner=ParallelRunner"],
+        "runner='ParallelRunner'|one process|ThreadRunner|--pipeline=sweep",
+    ),
     "unknown runner's module": (["--runner=nosuch.Runner"], "runner='nosuch.Runner'"),
     "unknown parameter of a runner": (
         ["--runner=ThreadRunner", "--runner-params=nosuch=1"],

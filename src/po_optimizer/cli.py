@@ -44,7 +44,7 @@ _INTERRUPTED = (
     "command resumes."
 )
 _GRACE_SECONDS = 1.0  # from the second Ctrl-C, for what is to be tidied up
-_RUNNERS = ("SequentialRunner", "ThreadRunner", "ParallelRunner")
+_RUNNERS = ("SequentialRunner", "ThreadRunner")
 
 _exiting = threading.Lock()
 
@@ -133,13 +133,18 @@ def _unknown_name(options: dict[str, Any]) -> str | None:
     """Why a run failed that asked for a pipeline, node or runner that is not there.
 
     Kedro raises ValueError and AttributeError for it, and does not list what there is.
+    Its ParallelRunner fails when it pickles the catalog.
     """
     runner = options.get("runner") or _RUNNERS[0]
+    remedy = f"Choose {listed(_RUNNERS)}, or the dotted path of another one."
     try:
         load_obj(runner, "kedro.runner")
     except (ImportError, AttributeError):
         problem = f"there is no such runner{nearest(runner, _RUNNERS)}"
-        remedy = f"Choose {listed(_RUNNERS)}, or the dotted path of another one."
+        return str(SettingError("runner", runner, problem, remedy))
+    if runner.endswith("ParallelRunner"):
+        problem = "a run's LMs are of one process, and its stages wait for one another"
+        remedy += " Several configurations run in parallel: --pipeline=sweep."
         return str(SettingError("runner", runner, problem, remedy))
     for option, names in _names_there_are().items():
         values = options.get(option) or ()

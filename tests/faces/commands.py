@@ -27,7 +27,7 @@ EXEMPT = {
     "make test-docs": "it types these",
     "make test-browser": "CI runs it",
     "make lock": "needs the package index and uv",
-    "make test-integrations": "CI runs it",
+    "make test-integrations": "installs other tools",
     "kedro new": "tests/servers/test_starter.py does it",
     "pip install -e .": "tests/servers/test_starter.py does it",
     "kedro run --env=litellm": "needs a provider's key",

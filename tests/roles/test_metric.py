@@ -24,6 +24,7 @@ from po_optimizer.roles.metric import (
     references,
     score_reference,
 )
+from po_optimizer.roles.score import Score, ScoreError
 
 GIVEN = ("example", "prediction", "trace", "pred_name", "pred_trace")
 
@@ -165,6 +166,14 @@ def test_a_metric_may_assert_that_an_output_is_right():
 
     wrong = dspy.Prediction(answer="Rome", context=["c"])
     assert "AssertionError: wrong" in Measure(asserts)(ONE, wrong).unusable
+
+
+def test_a_number_outside_the_range_is_the_metrics_fault():
+    """Not the output's, which may be the best of all."""
+    measure = Measure(lambda example, given: Score(given.answer))
+    assert measure(dspy.Example(), dspy.Prediction(answer=1.0)) == 1.0
+    with pytest.raises(ScoreError, match=r"got 1\.5"):
+        measure(dspy.Example(), dspy.Prediction(answer=1.5))
 
 
 def test_a_metric_that_raises_at_any_output_of_an_example_is_broken():

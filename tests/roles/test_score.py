@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from po_optimizer.roles.score import Score
+from po_optimizer.roles.score import Score, ScoreError
 
 FULL = Score(0.5, {"a": 1.0, "b": 0.0}, rubric=0.6, feedback="b fails", unusable=None)
 
@@ -34,6 +34,16 @@ def test_number_outside_the_range_is_refused(number):
     """NaN, infinities and negative numbers are no scores."""
     with pytest.raises(ValueError, match=r"lies in \[0, 1\]"):
         Score(number)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [{"components": {"words": 12}}, {"components": {"a": None}}, {"rubric": -0.5}],
+)
+def test_parts_outside_the_range_are_refused(parts):
+    """Before anything is paid, not when the answers are stored."""
+    with pytest.raises(ScoreError, match=r"lies in \[0, 1\]"):
+        Score(0.5, **parts)
 
 
 def pickled(score):

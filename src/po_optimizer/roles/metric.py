@@ -12,7 +12,7 @@ from pydantic import ConfigDict, TypeAdapter
 from pydantic.errors import PydanticUserError
 
 from po_optimizer.errors import PoOptimizerError
-from po_optimizer.roles.score import Score
+from po_optimizer.roles.score import Score, ScoreError
 
 Metric = Callable[..., Any]
 """What DSPy's optimizers take: (example, prediction, *OPTIONAL) -> a score."""
@@ -54,7 +54,7 @@ class Measure:
         Raises:
             JudgeUnreadableError: The metric's own LM answered nothing readable.
             TypeError: The metric gave no number.
-            ValueError: The number is outside [0, 1] or NaN.
+            ScoreError: The number, or a part of it, is outside [0, 1] or NaN.
         """
         try:
             given = (example, prediction, *optional)
@@ -62,7 +62,7 @@ class Measure:
         except (AdapterParseError, LMInvalidRequestError) as error:
             problem = f"the LM that the metric asks gave nothing to score by: {error}"
             raise JudgeUnreadableError(problem) from error
-        except PoOptimizerError:
+        except (PoOptimizerError, ScoreError):
             raise
         except Exception as error:
             if not self._is_outputs_fault(example, prediction):

@@ -7,6 +7,10 @@ _ROUNDING = 1e-6
 """What sums and 32-bit floats may add to or take from a number in [0, 1]."""
 
 
+class ScoreError(ValueError):
+    """A number outside [0, 1]: the fault of the metric, not of the output."""
+
+
 class Score(float):
     """One prediction's objective in [0, 1], higher is better, with its explanation.
 
@@ -38,13 +42,13 @@ class Score(float):
         feedback: str = "",
         unusable: str | None = None,
     ) -> "Score":
-        """Checks the range and keeps the parts."""
-        if not -_ROUNDING <= value <= 1.0 + _ROUNDING:  # also refuses NaN
-            msg = f"a score lies in [0, 1], got {value!r}"
-            raise ValueError(msg)
-        score = super().__new__(cls, min(1.0, max(0.0, value)))
-        score.components = dict(components or {})
-        score.rubric = rubric
+        """Checks the ranges and keeps the parts."""
+        score = super().__new__(cls, _fraction("score", value))
+        score.components = {
+            str(name): _fraction(f"component ({name})", part)
+            for name, part in (components or {}).items()
+        }
+        score.rubric = None if rubric is None else _fraction("rubric", rubric)
         score.feedback = feedback
         score.unusable = unusable
         return score
@@ -74,7 +78,7 @@ class Score(float):
 
         Raises:
             TypeError: The metric returned none of these.
-            ValueError: The number is outside [0, 1] or NaN.
+            ScoreError: The number is outside [0, 1] or NaN.
         """
         if isinstance(result, Score):
             return result
@@ -93,3 +97,11 @@ class Score(float):
             )
             raise TypeError(msg)
         return cls(value, feedback=str(getattr(result, "feedback", "") or ""))
+
+
+def _fraction(name: str, value: float) -> float:
+    is_number = hasattr(value, "__float__")
+    if not is_number or not -_ROUNDING <= value <= 1.0 + _ROUNDING:  # NaN is refused
+        msg = f"a {name} lies in [0, 1], got {value!r}"
+        raise ScoreError(msg)
+    return min(1.0, max(0.0, float(value)))

@@ -81,4 +81,4 @@ def test_page_and_table_are_written_from_the_same_runs():
     assert "ollama-granite4" in table
     assert "ollama-granite4" in page
     assert "src=" not in page.split("<script>")[0]
-    assert set(shown) == {"ranking_figure", "ranking_price_figure"}
+    assert set(shown) == {"ranking_figure"}

@@ -3,14 +3,12 @@ import json
 import plotly.graph_objects as go
 import pytest
 
-from po_optimizer.lms.usage import Usage
 from po_optimizer.reporting.examples import choose_cases
 from po_optimizer.reporting.figures import (
     components_figure,
     history_figure,
     slope_figure,
     uplift_figure,
-    usage_figure,
 )
 from tests.evaluation.scripted import records, report
 
@@ -23,7 +21,6 @@ TRIALS = [
     {"trial": 2, "kind": "minibatch", "score": 0.6, "n": 3, "best": 0.4, **BASE},
     {"trial": 3, "kind": "full_eval", "score": 0.5, "n": 6, "best": 0.5, **BASE},
 ]
-STAGES = {"optimize": Usage(paid=5, cached=2, seconds=60.0), "evaluate": Usage(paid=1)}
 
 
 def _trace(figure: go.Figure, name: str) -> go.Scatter:
@@ -64,22 +61,14 @@ def test_the_history_tells_the_kinds_apart() -> None:
     assert figure.layout.shapes[0].y0 == 0.4
 
 
-def test_usage_has_calls_tokens_and_minutes() -> None:
-    """Each stage has a bar for paid and cached calls, tokens and minutes."""
-    figure = usage_figure(STAGES)
-    assert _trace(figure, "paid calls").x == (5, 1)
-    assert _trace(figure, "LM minutes").x == (1.0, 0.0)
-
-
 @pytest.mark.parametrize(
     "figure",
     [
         uplift_figure(report(BEFORE, AFTER)),
         components_figure(report(BEFORE, AFTER)),
         history_figure(TRIALS),
-        usage_figure(STAGES),
     ],
-    ids=["uplift", "components", "history", "usage"],
+    ids=["uplift", "components", "history"],
 )
 def test_every_axis_with_numbers_has_a_title(figure: go.Figure) -> None:
     """A number axis says what it counts, and the figure is plain JSON."""
@@ -90,6 +79,9 @@ def test_every_axis_with_numbers_has_a_title(figure: go.Figure) -> None:
 
 
 def test_names_from_data_are_escaped() -> None:
-    """A stage or example name cannot bring markup into a figure."""
-    figure = usage_figure({"<b>": Usage(paid=1)})
-    assert figure.data[0].y == ("&lt;b&gt;",)
+    """The name of a stratum or an example cannot bring markup into a figure."""
+    scores = report(BEFORE, AFTER)
+    strata = {"tier": {"<b>": scores.uplift.score}}
+    uplift = scores.uplift.model_copy(update={"strata": strata})
+    figure = uplift_figure(scores.model_copy(update={"uplift": uplift}))
+    assert "tier: &lt;b&gt; (n=4)" in figure.layout.yaxis.ticktext

@@ -51,8 +51,7 @@ def _page(
         before, after, QUICK, selection=Selection(n_candidates=4, n_valset=6)
     )
     cases = choose_cases(before, after)
-    made = (context.get("trials", ()), context.get("stages", {}))
-    figures = report_figures(scores, cases, *made)
+    figures = report_figures(scores, cases, context.get("trials", ()))
     return render_report(scores, decide(scores, QUICK), cases, figures, **context)
 
 
@@ -130,9 +129,9 @@ def test_a_candidate_is_shown_with_what_it_asks() -> None:
 
 
 def test_every_figure_has_its_place_and_data() -> None:
-    """With all inputs there are five figures, each with a place on the page."""
-    page = _page(trials=TRIALS, stages={"evaluate": Usage(paid=3)})
-    wanted = {"uplift", "components", "examples", "history", "usage"}
+    """With all inputs there are four figures, each with a place on the page."""
+    page = _page(trials=TRIALS)
+    wanted = {"uplift", "components", "examples", "history"}
     assert {f"figure-{name}" for name in wanted} <= Page(page).ids()
 
 
@@ -219,12 +218,12 @@ def test_the_selection_on_the_valset_is_put_into_words() -> None:
 
 
 def test_every_figure_can_be_stored_even_without_data() -> None:
-    """The catalog always gets its five figures, empty where nothing was measured."""
+    """The catalog always gets its four figures, empty where nothing was measured."""
     before, after = records([None, 0.5], "baseline"), records([0.5, None], "optimized")
     figures = report_figures(
-        score_pairs(before, after, QUICK), choose_cases(before, after), (), {}
+        score_pairs(before, after, QUICK), choose_cases(before, after), ()
     )
-    assert list(figures) == ["uplift", "components", "examples", "history", "usage"]
+    assert list(figures) == ["uplift", "components", "examples", "history"]
     assert "figure-uplift" not in Page(_page(before=before, after=after)).ids()
 
 
@@ -240,7 +239,7 @@ def test_a_large_testset_is_shown_in_part_and_says_so() -> None:
     assert f"Shown are {said}" in _text(page)
     assert "by Gaffke for the means" in _text(page)
     figures = report_figures(
-        score_pairs(before, after, QUICK), choose_cases(before, after), (), {}
+        score_pairs(before, after, QUICK), choose_cases(before, after), ()
     )
     assert said in figures["examples"].layout.xaxis.title.text
     assert len(figures["examples"].data[0].x) == 3 * 60

@@ -8,7 +8,6 @@ import pytest
 from po_optimizer.evaluation.ranking import rank
 from po_optimizer.lms.usage import Usage
 from po_optimizer.reporting.ranking_page import (
-    price_figure,
     ranking_figure,
     ranking_page,
     ranking_table,
@@ -40,11 +39,6 @@ def test_figure_names_every_run_with_n(ranking):
     figure = ranking_figure(ranking)
     assert list(figure.layout.yaxis.ticktext) == ["high<br>n=10", "low<br>n=10"]
     assert "95.0%" in figure.layout.xaxis.title.text
-
-
-def test_figure_against_seconds_leaves_out_what_has_none(ranking):
-    """No LM stands at 0 seconds because nothing was paid."""
-    assert [trace.name for trace in price_figure(ranking).data] == ["high"]
 
 
 def test_page_says_whose_program_it_is(ranking):

@@ -185,7 +185,7 @@ def evaluate(
             report,
             decision,
             cases,
-            report_figures(report, cases, trial_rows, usage.stages),
+            report_figures(report, cases, trial_rows),
             title=f"{type(programs['optimized']).__qualname__} on {task_lm.slug}",
             trials=trial_rows,
             stages=usage.stages,

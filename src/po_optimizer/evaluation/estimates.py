@@ -1,4 +1,4 @@
-"""What is said of a mean: its interval, its test, what would show it.
+"""Means with interval and test, and how many examples would prove an uplift.
 
 Plain data and arithmetic: reports are read without the libraries that computed them.
 """

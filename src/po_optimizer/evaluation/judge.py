@@ -1,4 +1,4 @@
-"""Two programs' records to a report and a decision, entered with the testset."""
+"""Makes the score report and the decision from the records of two programs."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path

@@ -64,7 +64,7 @@ def tabulate(*streams: Iterable[PredictionRecord]) -> list[pd.DataFrame]:
 def side_by_side(
     *streams: Iterable[PredictionRecord],
 ) -> Iterator[tuple[PredictionRecord, ...]]:
-    """What every stream says of the first example, then of the second, and so on.
+    """The records of the first example, one a stream, then those of the second ...
 
     Raises:
         PoOptimizerError: At the end, if there was a difference or no record.

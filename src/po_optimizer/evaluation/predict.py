@@ -82,8 +82,8 @@ def predict_all(
     An answer that cannot be used is failed: 0.0, counted; so is an example on which
     the program raises, whatever it raises. An example that the LM
     could not be asked about is unscored: no score, counted apart. The examples are
-    drawn as they are needed, at most `EXAMPLES_AHEAD * lm.num_threads` in advance. Who
-    does not read to the end closes the iterator, and so ends the threads.
+    drawn as they are needed, at most `EXAMPLES_AHEAD * lm.num_threads` in advance. If
+    you stop reading early, close the iterator: that ends the threads.
 
     Args:
         program: The program that answers.
@@ -112,11 +112,11 @@ def predict_all(
         index: int, example: dspy.Example, group: str | None
     ) -> PredictionRecord:
         answers = []
-        record = blank(example, index, which, strata)
+        record = blank(example, index, which, strata, group)
         for again in lms:
             with dspy.context(lm=again):
                 answers.append(_answer(program, example, measure, record))
-        return mean_of_repeats(answers).model_copy(update={"group": group})
+        return mean_of_repeats(answers)
 
     try:
         # DSPy's history would keep the prompts of 10,000 calls
@@ -145,8 +145,8 @@ def score_references(
 ) -> Iterator[PredictionRecord]:
     """The metric on the examples' own reference outputs: the ceiling, no program.
 
-    Unscored is an example that has none, or that the metric cannot read, or whose
-    metric asks an LM: that would cost a call for each.
+    An example is unscored if it has none, if the metric cannot read them, or if the
+    metric asks an LM, which would cost a call for each example.
 
     Args:
         examples: With reference outputs or without.
@@ -158,17 +158,19 @@ def score_references(
     for index, example in enumerate(examples):
         record = blank(example, index, "reference")
         names = example.labels().keys() if outputs is None else outputs
-        scored = [_unscored(record, "the example has no reference outputs")]
+        outcomes = [_unscored("the example has no reference outputs")]
         for answer in references(example, names, types or {}):
             try:
                 with no_lm_calls():
-                    scored.append(_scored(record, example, answer, measure))
+                    outcomes.append(
+                        _scored(record.example_id, example, answer, measure)
+                    )
             except LMAsked:
-                scored.append(_unscored(record, "the metric asks an LM"))
+                outcomes.append(_unscored("the metric asks an LM"))
             except MetricError as error:
-                scored.append(_unscored(record, str(error)))
-        best = max(scored, key=lambda r: -1.0 if r.score is None else r.score)
-        yield best if best.scored else scored[-1]
+                outcomes.append(_unscored(str(error)))
+        best = max(reversed(outcomes), key=lambda outcome: outcome.get("score", -1.0))
+        yield _completed(record, best)
 
 
 def _another(lm: Any, number: int) -> Any:
@@ -217,14 +219,12 @@ def _answer(
     with dspy.context(trace=[]), dspy.track_usage() as tracker:
         prediction, error = _call(program, example)
     if isinstance(error, LMError) and not isinstance(error, _OF_THE_PROMPT):
-        return _unscored(record, _sentence(error))
-    usage = _tokens(tracker)
-    record = record.model_copy(
-        update={"seconds": time.perf_counter() - started, **usage}
-    )
+        return _completed(record, _unscored(_sentence(error)))
+    spent = {"seconds": time.perf_counter() - started, **_tokens(tracker)}
     if error is not None:
-        return _failed(record, error)
-    return _scored(record, example, prediction, measure)
+        return _completed(record, spent | _failed(error))
+    outcome = _scored(record.example_id, example, prediction, measure)
+    return _completed(record, spent | outcome)
 
 
 def _call(program: dspy.Module, example: dspy.Example) -> tuple[Any, Exception | None]:
@@ -238,7 +238,11 @@ def _call(program: dspy.Module, example: dspy.Example) -> tuple[Any, Exception |
 
 
 def blank(
-    example: dspy.Example, index: int, which: Which, strata: Sequence[str] = ()
+    example: dspy.Example,
+    index: int,
+    which: Which,
+    strata: Sequence[str] = (),
+    group: str | None = None,
 ) -> PredictionRecord:
     """The record of an example that has no answer yet."""
     ids = [str(example[name]) for name in ID_FIELDS if example.get(name) is not None]
@@ -249,46 +253,46 @@ def blank(
         strata={
             name: str(example[name]) for name in strata if example.get(name) is not None
         },
+        group=group,
         inputs=json_ready(example.inputs().toDict()),
         labels=json_ready(example.labels().toDict()) if which == "baseline" else {},
         status="ok",
     )
 
 
-def _scored(
-    record: PredictionRecord,
-    example: dspy.Example,
-    prediction: Any,
-    measure: Measure,
+def _completed(
+    record: PredictionRecord, outcome: Mapping[str, Any]
 ) -> PredictionRecord:
+    return PredictionRecord.model_validate({**dict(record), **outcome})
+
+
+def _scored(
+    example_id: str, example: dspy.Example, prediction: Any, measure: Measure
+) -> dict[str, Any]:
     try:
         score = measure(example, prediction)
     except JudgeUnreadableError as error:
-        return _unscored(record, str(error))
+        return _unscored(str(error))
     except PoOptimizerError:
         raise
     except Exception as error:
         problem = f"{type(error).__name__}: {error}"
-        name = record.example_id
-        msg = f"the metric gave no score for the example {name} ({problem})"
+        msg = f"the metric gave no score for the example {example_id} ({problem})"
         raise MetricError(msg) from error
     unusable = score.unusable is not None
-    return PredictionRecord.model_validate(
-        {
-            **dict(record),
-            "outputs": json_ready(_fields(prediction)),
-            "status": "failed" if unusable else "ok",
-            "reason": score.unusable or "",
-            "score": 0.0 if unusable else score.value,
-            "rubric": score.rubric,
-            "components": dict(score.components),
-            "feedback": score.feedback,
-        }
-    )
+    return {
+        "outputs": json_ready(_fields(prediction)),
+        "status": "failed" if unusable else "ok",
+        "reason": score.unusable or "",
+        "score": 0.0 if unusable else score.value,
+        "rubric": score.rubric,
+        "components": dict(score.components),
+        "feedback": score.feedback,
+    }
 
 
-def _unscored(record: PredictionRecord, reason: str) -> PredictionRecord:
-    return record.model_copy(update={"status": "unscored", "reason": reason})
+def _unscored(reason: str) -> dict[str, Any]:
+    return {"status": "unscored", "reason": reason}
 
 
 def _fields(prediction: Any) -> Mapping[str, Any]:
@@ -302,18 +306,16 @@ def _fields(prediction: Any) -> Mapping[str, Any]:
     return {"output": prediction}
 
 
-def _failed(record: PredictionRecord, error: Exception) -> PredictionRecord:
+def _failed(error: Exception) -> dict[str, Any]:
     raw, reason = getattr(error, "lm_response", None), _sentence(error)
     if isinstance(error, _OF_THE_PROMPT):
         reason = f"{REFUSED}: {reason}"
-    return record.model_copy(
-        update={
-            "status": "failed",
-            "score": 0.0,
-            "reason": reason,
-            "raw_text": None if raw is None else str(raw),
-        }
-    )
+    return {
+        "status": "failed",
+        "score": 0.0,
+        "reason": reason,
+        "raw_text": None if raw is None else str(raw),
+    }
 
 
 def _sentence(error: Exception) -> str:

@@ -24,7 +24,7 @@ from po_optimizer.params.evaluate import PromotionParams
 
 
 class FinishedRun(Result):
-    """What one run has left: an LM's own, a sweep's, or that of another LM's program.
+    """A finished run: an LM's own, one of a sweep, or of a program of another LM.
 
     Attributes:
         name: Its folder, as `<lm>`, `<lm>/sweep/<configuration>`.

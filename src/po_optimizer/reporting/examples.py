@@ -1,4 +1,4 @@
-"""Which examples a reader sees: all of a small testset, the telling ones of a large."""
+"""Chooses the examples of a report: of a large testset only the telling ones."""
 
 from collections.abc import Iterable
 from heapq import nlargest, nsmallest

@@ -12,11 +12,9 @@ from po_optimizer.evaluation.estimates import Estimate
 from po_optimizer.evaluation.metric_check import MetricReport
 from po_optimizer.evaluation.predictions import PredictionRecord
 from po_optimizer.evaluation.score_report import ScoreReport
-from po_optimizer.lms.usage import Usage
 from po_optimizer.optimization.journal import Trial
 from po_optimizer.reporting.examples import Case, describe_choice
 from po_optimizer.reporting.style import (
-    BASELINE,
     BETTER,
     EQUAL,
     INK,
@@ -26,7 +24,6 @@ from po_optimizer.reporting.style import (
     before_and_after,
     name_rows,
     new_figure,
-    style_figure,
 )
 
 
@@ -34,15 +31,13 @@ def report_figures(
     report: ScoreReport,
     cases: Sequence[Case],
     trials: Sequence[Mapping[str, Any]],
-    stages: Mapping[str, Usage],
 ) -> dict[str, go.Figure]:
-    """uplift, components, examples, history, usage; empty ones where data is missing.
+    """uplift, components, examples, history; empty ones where data is missing.
 
     Args:
         report: Means, intervals, uplift.
         cases: The examples that are shown.
         trials: The optimizer's journal (`Trial`).
-        stages: Stage to its LM calls' totals.
     """
     choice = describe_choice(len(cases), report.baseline.n_examples)
     return {
@@ -50,7 +45,6 @@ def report_figures(
         "components": components_figure(report),
         "examples": slope_figure(cases).update_xaxes(title_text=choice),
         "history": history_figure(trials),
-        "usage": usage_figure(stages),
     }
 
 
@@ -159,46 +153,6 @@ def history_figure(trials: Sequence[Mapping[str, Any]]) -> go.Figure:
             figure.add_hline(y=row.score, line={"color": WORSE, "dash": "dot"})
     figure.update_xaxes(title_text="trial", dtick=max(1, len(rows) // 10))
     figure.update_yaxes(title_text="mean score on the valset (0 to 1)")
-    return figure
-
-
-def usage_figure(stages: Mapping[str, Usage]) -> go.Figure:
-    """LM calls, tokens and minutes of each stage."""
-    names, usages = [escape(name) for name in stages], list(stages.values())
-    panels: list[tuple[str, dict[str, tuple[list[float], str]]]] = [
-        (
-            "LM calls",
-            {
-                "paid calls": ([u.paid for u in usages], OPTIMIZED),
-                "cached calls": ([u.cached for u in usages], BASELINE),
-            },
-        ),
-        (
-            "tokens, paid calls only",
-            {
-                "prompt tokens": ([u.prompt_tokens for u in usages], BETTER),
-                "completion tokens": (
-                    [u.completion_tokens for u in usages],
-                    WORSE,
-                ),
-            },
-        ),
-        (
-            "LM minutes",
-            {"LM minutes": ([u.seconds / 60 for u in usages], "#cc79a7")},
-        ),
-    ]
-    from plotly.subplots import make_subplots  # noqa: PLC0415 -- loads the classes
-
-    figure = make_subplots(rows=len(panels), cols=1, vertical_spacing=0.16)
-    for number, (title, bars) in enumerate(panels, start=1):
-        for name, (values, color) in bars.items():
-            look = {"marker": {"color": color, "line_width": 0}, "orientation": "h"}
-            figure.add_bar(x=values, y=names, name=name, row=number, col=1, **look)
-        figure.update_xaxes(title_text=title, rangemode="tozero", row=number, col=1)
-    style_figure(figure, 3 * (len(names) + 2.2))
-    figure.update_layout(barmode="stack")
-    figure.update_yaxes(autorange="reversed", type="category")
     return figure
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import plotly.graph_objects as go
-from markupsafe import Markup
 
 from po_optimizer.evaluation.promotion import Promotion
 from po_optimizer.evaluation.reasons import p_text
@@ -53,8 +52,7 @@ def render_report(
         preflight: Checks with name, passed, value, allowed, message.
         settings: Name to value: LM, versions, seeds, data hash.
     """
-    usage = dict(stages or {})
-    needed = {"uplift": report.uplift.score.n, "history": trials, "usage": usage}
+    needed = {"uplift": report.uplift.score.n, "history": trials}
     rows = [Trial.model_validate(trial) for trial in trials]
     template = environment().get_template("report.html.j2")
     return template.render(
@@ -73,17 +71,16 @@ def render_report(
         left_out=describe_choice(len(cases), report.baseline.n_examples),
         trials=rows,
         candidates=_candidates(rows),
-        usage=usage,
+        usage=dict(stages or {}),
         prompt_diff=body_of(prompt_diff),
         preflight=_without_paths(preflight),
         settings=_without_paths(dict(settings or {})),
-        figures=drawn({n: fig for n, fig in figures.items() if needed.get(n, True)}),
+        figures={
+            name: draw(figure, f"figure: {name}")
+            for name, figure in figures.items()
+            if needed.get(name, True)
+        },
     )
-
-
-def drawn(figures: Mapping[str, go.Figure]) -> dict[str, Markup]:
-    """The figures as SVG, by their names."""
-    return {name: draw(figure, f"figure: {name}") for name, figure in figures.items()}
 
 
 def _intervals(report: ScoreReport) -> str:

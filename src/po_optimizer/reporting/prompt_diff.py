@@ -44,7 +44,7 @@ class PredictorChange(Result):
 
 
 def prompt_diff_html(changes: Sequence[PredictorChange]) -> str:
-    """A page of its own; `body_of` gives what of it stands in a report.
+    """The changes as a page of its own; a report shows its body (`body_of`).
 
     All text of programs is escaped: demos and instructions come from LMs.
     """
@@ -72,7 +72,7 @@ def describe_changes(changes: Sequence[PredictorChange]) -> str:
 
 
 def body_of(page: str) -> Markup:
-    """What of a prompt page is not head or title, and escaped already."""
+    """The body of a prompt page, whose text is escaped already."""
     match = re.search(r"<!-- prompts -->(.*)<!-- end -->", page, re.DOTALL)
     return Markup(match[1] if match else page)  # noqa: S704 (from our template)
 
@@ -114,7 +114,7 @@ def _begin(text: str) -> str:
 
 @lru_cache(maxsize=1)
 def environment() -> Environment:
-    """Jinja that escapes for every template, controls too: the text is not ours."""
+    """Jinja for all templates; it escapes HTML and control characters."""
     loader = PackageLoader("po_optimizer.reporting", "templates")
     templates = Environment(
         loader=loader,

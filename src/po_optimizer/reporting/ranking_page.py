@@ -1,16 +1,15 @@
-"""What a ranking shows: a table, figures, a page."""
+"""A ranking as table, figure and page."""
 
 from __future__ import annotations  # plotly's classes load when they are used
 
-import itertools
 from html import escape
 
 import plotly.graph_objects as go
 
 from po_optimizer.evaluation.ranking import RankedRun, Ranking
-from po_optimizer.reporting.page import drawn
 from po_optimizer.reporting.prompt_diff import environment
-from po_optimizer.reporting.style import COLORS, before_and_after, new_figure
+from po_optimizer.reporting.style import before_and_after
+from po_optimizer.reporting.svg import draw
 
 
 def ranking_table(ranking: Ranking) -> str:
@@ -32,36 +31,11 @@ def ranking_figure(ranking: Ranking) -> go.Figure:
     )
 
 
-def price_figure(ranking: Ranking) -> go.Figure:
-    """The objective against seconds per example: up and to the left is better."""
-    runs = [run for run in ranking.runs if run.seconds_per_example is not None]
-    figure = new_figure(8 + len(runs))
-    for run, color in zip(runs, itertools.cycle(COLORS), strict=False):
-        mean, interval = run.optimized.mean or 0.0, run.optimized.interval
-        low, high = (interval.low, interval.high) if interval else (mean, mean)
-        figure.add_scatter(
-            x=[run.seconds_per_example],
-            y=[mean],
-            name=run.name,
-            mode="markers",
-            marker={"color": color, "size": 11},
-            error_y={"array": [high - mean], "arrayminus": [mean - low]},
-            hovertemplate=f"{escape(run.name)}<br>%{{y:.3f}} at %{{x:.1f}} s"
-            "<extra></extra>",
-        )
-    figure.update_layout(legend={"orientation": "v"})
-    figure.update_xaxes(title_text="seconds per example (log)", type="log")
-    figure.update_yaxes(title_text="objective (0 to 1)", range=[-0.02, 1.04])
-    return figure
-
-
 def ranking_page(ranking: Ranking) -> str:
-    """Every run's figures on one self-contained page."""
-    figures = drawn(
-        {"ranking": ranking_figure(ranking), "price": price_figure(ranking)}
-    )
+    """All runs on one self-contained page."""
+    figure = draw(ranking_figure(ranking), "figure: ranking")
     template = environment().get_template("ranking.html.j2")
-    return template.render(ranking=ranking, figures=figures)
+    return template.render(ranking=ranking, figure=figure)
 
 
 def _columns(run: RankedRun) -> dict[str, str | float | int | None]:

@@ -12,15 +12,30 @@ from po_optimizer.evaluation.estimates import Estimate
 BASELINE, OPTIMIZED = "#8f8f8f", "#2f8fd0"
 BETTER, WORSE, EQUAL = "#009e73", "#d55e00", "#8f8f8f"
 INK, GRID = "#808080", "rgba(128,128,128,0.25)"
-COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 ROW = 34  # pixels
 
 
 def new_figure(rows: float, *, legend: bool = True) -> go.Figure:
     """An empty figure in the report's style, `rows` lines of text high."""
     figure = go.Figure()
-    style_figure(figure, rows)
-    figure.update_layout(showlegend=legend)
+    figure.update_layout(
+        height=int(120 + ROW * rows),
+        margin={"l": 8, "r": 12, "t": 36, "b": 8},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        font={"color": INK, "size": 13, "family": "system-ui, sans-serif"},
+        legend={
+            "orientation": "h",
+            "x": 0,
+            "y": 1,
+            "yanchor": "bottom",
+            "traceorder": "normal",
+        },
+        hoverlabel={"align": "left"},
+        showlegend=legend,
+    )
+    figure.update_xaxes(gridcolor=GRID, zeroline=False, automargin=True)
+    figure.update_yaxes(gridcolor=GRID, zeroline=False, automargin=True)
     return figure
 
 
@@ -44,27 +59,6 @@ def before_and_after(
     add_dots(figure, names, after, "optimized", color=OPTIMIZED, offset=0.15)
     figure.update_xaxes(title_text=title, range=[-0.02, 1.02])
     return name_rows(figure, names)
-
-
-def style_figure(figure: go.Figure, rows: float) -> None:
-    """Gives a figure the style and the height of so many lines of text."""
-    figure.update_layout(
-        height=int(120 + ROW * rows),
-        margin={"l": 8, "r": 12, "t": 36, "b": 8},
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        font={"color": INK, "size": 13, "family": "system-ui, sans-serif"},
-        legend={
-            "orientation": "h",
-            "x": 0,
-            "y": 1,
-            "yanchor": "bottom",
-            "traceorder": "normal",
-        },
-        hoverlabel={"align": "left"},
-    )
-    figure.update_xaxes(gridcolor=GRID, zeroline=False, automargin=True)
-    figure.update_yaxes(gridcolor=GRID, zeroline=False, automargin=True)
 
 
 def name_rows(figure: go.Figure, names: Sequence[str]) -> go.Figure:

@@ -1,13 +1,12 @@
 """A figure as inline SVG: no script, a thousandth of plotly's weight, and it prints.
 
-It draws what this package's figures hold: markers, lines, bars that stack, error bars
-and straight lines across. kedro-viz draws the same figures with plotly.
+It draws what this package's figures hold: markers, lines, error bars and straight lines
+across. kedro-viz draws the same figures with plotly.
 """
 
 from __future__ import annotations  # plotly's classes load when they are used
 
 import math
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import unescape
@@ -38,21 +37,15 @@ class _Axis:
     high: float
     start: float
     end: float
-    log: bool = False
     least: float = 0.0  # between two ticks
 
     def at(self, value: float) -> float:
         """Where a value lies."""
-        value = math.log10(value) if self.log else value
         share = (value - self.low) / ((self.high - self.low) or 1.0)
         return round(self.start + share * (self.end - self.start), 1)
 
     def ticks(self) -> list[float]:
         """Round numbers, as many as there is room for."""
-        if self.log:
-            low, high = math.floor(self.low), math.ceil(self.high)
-            marks = [m * 10.0**n for n in range(low, high + 1) for m in (1, 2, 5)]
-            return [m for m in marks if self.low <= math.log10(m) <= self.high]
         room = max(2, int(abs(self.end - self.start) / _GAP))
         rough = max(self.least, (self.high - self.low) / room or 1.0)
         power = 10.0 ** math.floor(math.log10(rough))
@@ -68,9 +61,6 @@ def draw(figure: go.Figure, label: str) -> Markup:
         figure: Of this package.
         label: What it shows, for those who do not see it.
     """
-    panels: dict[str, list[Any]] = defaultdict(list)
-    for trace in figure.data:
-        panels[(trace.xaxis or "x")[1:]].append(trace)
     legend = Markup("")
     if figure.layout.showlegend is not False:
         dots = (_tag("i", "", style=f"background:{_color(t)}") for t in figure.data)
@@ -79,23 +69,19 @@ def draw(figure: go.Figure, label: str) -> Markup:
         legend = _tag("p", *items, class_="legend")
     drawings = []
     for name, width in WIDTHS.items():
-        parts = [_Panel(figure, *panel, width).draw(label) for panel in panels.items()]
-        drawings.append(_tag("div", "", *parts, class_=name))
+        drawing = _Drawing(figure, width).draw(label)
+        drawings.append(_tag("div", drawing, class_=name))
     return legend + Markup("").join(drawings)
 
 
-class _Panel:
-    """One pair of axes."""
+class _Drawing:
+    """A figure of one width."""
 
-    def __init__(
-        self, figure: go.Figure, suffix: str, traces: list[Any], width: int
-    ) -> None:
+    def __init__(self, figure: go.Figure, width: int) -> None:
         layout = figure.layout
-        self._x, self._y = layout[f"xaxis{suffix}"], layout[f"yaxis{suffix}"]
-        self._shapes = layout.shapes if not suffix else ()
-        self._traces, self._width = traces, width
-        bars = [name for trace in traces if trace.type == "bar" for name in trace.y]
-        self._rows = list(dict.fromkeys(bars)) or list(self._y.ticktext or ())
+        self._x, self._y, self._shapes = layout.xaxis, layout.yaxis, layout.shapes
+        self._traces, self._width = figure.data, width
+        self._rows = list(self._y.ticktext or ())
         category = self._x.type == "category"
         self._columns = ["baseline", "optimized"] if category else []
         height = 46 * len(self._rows) if self._rows else 300
@@ -112,27 +98,20 @@ class _Panel:
 
     def _axis(self, letter: str, start: float, end: float) -> _Axis:
         axis = self._x if letter == "x" else self._y
-        log = axis.type == "log"
-        if axis.range is not None and not log:
+        if axis.range is not None:
             low, high = axis.range
             return _Axis(low, high, start, end)
-        values = [v for trace in self._traces for v in _reach(trace, letter)]
-        if log:
-            values = [math.log10(value) for value in values if value > 0.0]
+        values = [v for t in self._traces for v in t[letter] if v is not None]
         low, high = min(values, default=0.0), max(values, default=1.0)
         room = 0.06 * ((high - low) or 1.0)
-        if axis.rangemode == "tozero":
-            low = room = 0.0
         least = float(axis.dtick or 0.0)
-        return _Axis(low - room, high + room or 1.0, start, end, log, least)
+        return _Axis(low - room, high + room, start, end, least)
 
     def draw(self, label: str) -> Markup:
-        """The panel as an SVG element of its width."""
+        """The SVG element."""
         parts = [*self._grid(), *self._lines_across()]
-        stacked: dict[str, float] = defaultdict(float)
         for trace in self._traces:
-            bar = trace.type == "bar"
-            parts += self._bars(trace, stacked) if bar else self._scatter(trace)
+            parts += self._scatter(trace)
         w, h = self._width, self._height
         box = {"viewBox": f"0 0 {w} {h}", "width": w, "height": h}
         return _tag("svg", *parts, **box, role="img", aria_label=label)
@@ -164,15 +143,6 @@ class _Panel:
             else:
                 y = self._down.at(shape.y0)
                 yield _line(self._across.start, y, self._across.end, y, "across")
-
-    def _bars(self, trace: Any, stacked: dict[str, float]) -> Iterator[Markup]:
-        for name, value in zip(trace.y, trace.x, strict=True):
-            start, stacked[name] = stacked[name], stacked[name] + value
-            left, right = self._across.at(start), self._across.at(stacked[name])
-            y = self._down.at(self._rows.index(name)) - 5
-            title = f"{_plain(name)}: {trace.name} {value:,.6g}"
-            box = {"x": left, "y": y, "width": max(0.0, right - left), "height": 14}
-            yield _tag("rect", _tag("title", title), **box, fill=_color(trace))
 
     def _scatter(self, trace: Any) -> Iterator[Markup]:
         texts = trace.text or [trace.name] * len(trace.x)
@@ -216,29 +186,14 @@ class _Panel:
     def _error_bars(
         self, trace: Any, n: int, point: tuple[float, float], color: str
     ) -> Iterator[Markup]:
-        x, y = point
-        for letter, axis in (("x", self._across), ("y", self._down)):
-            bars = trace[f"error_{letter}"]
-            if bars.array is None:
-                continue
-            value = trace[letter][n]
-            low, high = value - bars.arrayminus[n], value + bars.array[n]
-            if letter == "y":
-                yield _line(x, axis.at(low), x, axis.at(high), "error", stroke=color)
-                continue
-            ends = (axis.at(low), axis.at(high))
-            left, right = (min(max(end, axis.start), axis.end) for end in ends)
+        bars, across, y = trace.error_x, self._across, point[1]
+        if bars.array is not None:
+            value = trace.x[n]
+            ends = (value - bars.arrayminus[n], value + bars.array[n])
+            left, right = (
+                min(max(across.at(end), across.start), across.end) for end in ends
+            )
             yield _line(left, y, right, y, "error", stroke=color)
-
-
-def _reach(trace: Any, letter: str) -> list[float]:
-    """All that an axis must show of a trace."""
-    values = [value for value in trace[letter] if isinstance(value, int | float)]
-    if trace.type == "bar" or trace[f"error_{letter}"].array is None:
-        return values
-    bars = trace[f"error_{letter}"]
-    ends = zip(values, bars.arrayminus, bars.array, strict=True)
-    return [end for v, less, more in ends for end in (v - less, v + more)]
 
 
 def _mark(point: tuple[float, float], color: str, symbol: str) -> Markup:
@@ -274,7 +229,7 @@ def _tag(element: str, *inside: str, **attributes: object) -> Markup:
 
 def _color(trace: Any) -> str:
     color = trace.marker.color
-    if trace.type == "scatter" and (trace.line.color or color is None):
+    if trace.line.color or color is None:
         return str(trace.line.color)
     return "#808080" if isinstance(color, tuple) else str(color)
 

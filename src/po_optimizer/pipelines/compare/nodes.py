@@ -5,7 +5,6 @@ from typing import Any
 from po_optimizer.errors import PoOptimizerError
 from po_optimizer.evaluation.ranking import FinishedRun, Ranking, rank
 from po_optimizer.reporting.ranking_page import (
-    price_figure,
     ranking_figure,
     ranking_page,
     ranking_table,
@@ -34,11 +33,10 @@ def rank_runs(
 
 
 def show_ranking(ranking: dict[str, Any]) -> dict[str, Any]:
-    """The table as CSV, one self-contained page, and its two figures for kedro-viz."""
+    """The table as CSV, one self-contained page, and its figure for kedro-viz."""
     checked = Ranking.model_validate(ranking)
     return {
         "ranking_table": ranking_table(checked),
         "ranking_page": ranking_page(checked),
         "ranking_figure": ranking_figure(checked),
-        "ranking_price_figure": price_figure(checked),
     }

@@ -4,7 +4,7 @@ from kedro.pipeline import Node, Pipeline
 
 from .nodes import rank_runs, show_ranking
 
-_SHOWN = ("ranking_table", "ranking_page", "ranking_figure", "ranking_price_figure")
+_SHOWN = ("ranking_table", "ranking_page", "ranking_figure")
 
 
 def create_pipeline(after: str | None = None, **kwargs: object) -> Pipeline:

@@ -190,7 +190,7 @@ def write_report(
         Predictions(baseline_predictions), Predictions(optimized_predictions)
     )
     trials = trials or []
-    figures = report_figures(report, cases, trials, usage.stages)
+    figures = report_figures(report, cases, trials)
     page = render_report(
         report,
         decision,

@@ -12,8 +12,7 @@ from .nodes import (
 )
 
 _FIGURES = [
-    f"{name}_figure"
-    for name in ("uplift", "components", "examples", "history", "usage")
+    f"{name}_figure" for name in ("uplift", "components", "examples", "history")
 ]
 
 

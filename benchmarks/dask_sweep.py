@@ -43,7 +43,8 @@ from tests.faces.project import (
 )
 from tests.small_role import ROLE, write_records
 
-from po_optimizer.lms import Ledger, Usage
+from po_optimizer.lms.ledger import Ledger
+from po_optimizer.lms.usage import Usage
 
 _TOOK = re.compile(r"completed successfully in ([\d.]+) sec")
 _LOG = "data/08_reporting/run.log"

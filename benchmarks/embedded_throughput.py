@@ -37,8 +37,9 @@ from tests.servers.wire import serving
 from tests.weights import SMALL
 
 from po_optimizer.evaluation.predict import predict_all
-from po_optimizer.lms import MeteredLM, make_lm, stop_servers, use_lm
-from po_optimizer.lms.embedded.server import serve
+from po_optimizer.lms.build import make_lm
+from po_optimizer.lms.embedded.server import serve, stop_servers
+from po_optimizer.lms.lm import MeteredLM, use_lm
 from po_optimizer.params.lm import DecodingBounds, LMParams
 from po_optimizer.product_owner.program import ProductOwner
 from po_optimizer.product_owner.record import ProductOwnerRecord

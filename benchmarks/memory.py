@@ -26,7 +26,7 @@ from tests.faces.project import (
     product_owner_answers,
 )
 
-from po_optimizer.lms import Ledger
+from po_optimizer.lms.ledger import Ledger
 
 LARGE = {
     "data_prep.sizes.train": 91,

@@ -39,7 +39,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "roles"))
 from score_per_call import LIGHT, interval
 from tests.weights import SMALL
 
-from po_optimizer.lms import MeteredLM, make_lm, stop_servers, use_lm
+from po_optimizer.lms.build import make_lm
+from po_optimizer.lms.embedded.server import stop_servers
+from po_optimizer.lms.lm import MeteredLM, use_lm
 from po_optimizer.optimization.candidates import demos_key
 from po_optimizer.optimization.job import NEVER_GIVE_UP, Job
 from po_optimizer.optimization.run import optimize

@@ -10,7 +10,10 @@ from typing import Any
 
 from dspy.lm15 import Message, Request, Response, TextPart, Usage
 
-from po_optimizer.lms import Ledger, Meter, MeteredEngine, MeteredLM
+from po_optimizer.lms.engine import MeteredEngine
+from po_optimizer.lms.ledger import Ledger
+from po_optimizer.lms.lm import MeteredLM
+from po_optimizer.lms.meter import Meter
 from po_optimizer.lms.providers import make_provider
 from po_optimizer.params.lm import LMParams
 

@@ -6,7 +6,7 @@ from kedro.io import DatasetError
 
 from po_optimizer.cli import RunError, run, split_params, with_plain_errors
 from po_optimizer.errors import BelowBoundError, PoOptimizerError
-from po_optimizer.lms import LMUnreachable
+from po_optimizer.lms.stops import LMUnreachable
 from tests.faces.project import copy_project, kedro
 
 

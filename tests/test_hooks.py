@@ -10,7 +10,7 @@ from kedro.pipeline import Node, Pipeline
 from po_optimizer.datasets import DSPyProgramDataset, LMDataset, WholeJSONDataset
 from po_optimizer.errors import ExecutionStopError, InterruptedRunError
 from po_optimizer.hooks import InterruptHooks, RunHooks
-from po_optimizer.lms import stop_requested
+from po_optimizer.lms.stops import stop_requested
 from po_optimizer.roles.build import make_program
 from tests.small_role import Labeler
 from tests.test_small_role import ROLE

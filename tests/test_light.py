@@ -74,7 +74,7 @@ def test_ollama_and_vertex_are_asked_and_priced_without_litellm(tmp_path):
     code = """
 from pathlib import Path
 from pytest import MonkeyPatch
-from po_optimizer.lms import make_lm
+from po_optimizer.lms.build import make_lm
 from po_optimizer.params.lm import LMParams
 from tests.servers import google
 from tests.servers.wire import serving

@@ -9,7 +9,8 @@ from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 
 from po_optimizer.console.messages import explain
-from po_optimizer.lms import MeteredLM, make_lm, use_lm
+from po_optimizer.lms.build import make_lm
+from po_optimizer.lms.lm import MeteredLM, use_lm
 
 PROJECT = Path(__file__).parents[1]
 

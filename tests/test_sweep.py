@@ -11,8 +11,9 @@ from po_optimizer.errors import (
     PoOptimizerError,
     SettingError,
 )
-from po_optimizer.lms import Ledger, LMUnreachable, Meter, stop_requested
-from po_optimizer.lms.meter import in_use
+from po_optimizer.lms.ledger import Ledger
+from po_optimizer.lms.meter import Meter, in_use
+from po_optimizer.lms.stops import LMUnreachable, stop_requested
 from po_optimizer.params.project import SweepParams
 from po_optimizer.pipelines.sweep import nodes
 from po_optimizer.settings import CONFIG_LOADER_ARGS, CONFIG_LOADER_CLASS

@@ -33,7 +33,7 @@ from po_optimizer.errors import (
     listed,
     nearest,
 )
-from po_optimizer.lms import StopRun, force_exit
+from po_optimizer.lms.stops import StopRun, force_exit
 from po_optimizer.lms.visible import visible
 from po_optimizer.persistence.format import newest, read_local
 from po_optimizer.persistence.outline import outline_program

@@ -22,13 +22,9 @@ from po_optimizer.console.next_step import Invocation
 from po_optimizer.console.summary import show_summary, warn_of_kept_outputs
 from po_optimizer.datasets import DSPyProgramDataset, LMDataset
 from po_optimizer.errors import ExecutionStopError
-from po_optimizer.lms import (
-    Interrupted,
-    orderly_interrupt,
-    stop_lms_in_use,
-    stop_requested,
-    stop_servers,
-)
+from po_optimizer.lms.embedded.server import stop_servers
+from po_optimizer.lms.interrupt import orderly_interrupt, stop_lms_in_use
+from po_optimizer.lms.stops import Interrupted, stop_requested
 from po_optimizer.params.project import RoleParams
 from po_optimizer.pipeline_registry import check_program_from, shape_pipelines
 from po_optimizer.roles.build import make_program

@@ -6,7 +6,7 @@ import pytest
 from kedro.io import DatasetError
 
 from po_optimizer.datasets import RunsDataset
-from po_optimizer.lms import CallRow, Ledger
+from po_optimizer.lms.ledger import CallRow, Ledger
 from tests.evaluation.scripted import report
 
 CALL = {"started": "2026-01-01T00:00:00", "run_id": "r", "lm": "x", "paid": True}

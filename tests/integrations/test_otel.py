@@ -9,7 +9,7 @@ import dspy
 import pytest
 
 from po_optimizer import optimize
-from po_optimizer.lms import Ledger
+from po_optimizer.lms.ledger import Ledger
 from po_optimizer.roles.build import load_metric, make_program
 from tests.programs.cases import CASES
 from tests.programs.server import serving

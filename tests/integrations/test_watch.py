@@ -12,7 +12,8 @@ from po_optimizer import save_program
 from po_optimizer.evaluation.predictions import PredictionRecord
 from po_optimizer.integrations.watch.server import make_app
 from po_optimizer.integrations.watch.state import find_runs
-from po_optimizer.lms import CallRow, Ledger, MeanUsage
+from po_optimizer.lms.ledger import CallRow, Ledger
+from po_optimizer.lms.usage import MeanUsage
 from po_optimizer.optimization.forecast import Forecast
 from po_optimizer.optimization.journal import (
     BEST_ANSWERS,

@@ -6,8 +6,8 @@ import yaml
 from dspy.utils.dummies import DummyLM
 
 from po_optimizer.errors import SettingError
-from po_optimizer.lms import use_lm
 from po_optimizer.lms.build import adopt_lm, lm_of
+from po_optimizer.lms.lm import use_lm
 from po_optimizer.lms.providers.embedded import DEFAULT
 from po_optimizer.lms.selection import task_lm_params
 from tests.faces.project import ROOT

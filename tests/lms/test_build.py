@@ -9,8 +9,10 @@ import pytest
 from pydantic import ValidationError
 
 from po_optimizer.errors import SettingError
-from po_optimizer.lms import LMNotReady, LMUnreachable, lm_slug, make_lm, use_lm
+from po_optimizer.lms.build import lm_slug, make_lm
+from po_optimizer.lms.lm import use_lm
 from po_optimizer.lms.providers import make_provider
+from po_optimizer.lms.stops import LMNotReady, LMUnreachable
 from po_optimizer.params.lm import EmbeddedParams, LMParams, PriceParams
 from tests.servers.wire import serving
 

@@ -6,9 +6,11 @@ import sqlite3
 import dspy
 import pytest
 
-from po_optimizer.lms import WriteFailed, make_lm, use_lm
 from po_optimizer.lms.answer_store import FILE, Answers
+from po_optimizer.lms.build import make_lm
 from po_optimizer.lms.cache import EndpointCache, identifying
+from po_optimizer.lms.lm import use_lm
+from po_optimizer.lms.stops import WriteFailed
 from po_optimizer.params.lm import DecodingBounds, LMParams
 from tests.scripted import ScriptedEngine, fixed_fields, scripted_lm
 

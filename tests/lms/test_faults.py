@@ -10,14 +10,9 @@ import pytest
 from dspy.utils.exceptions import AdapterParseError
 from dspy.utils.parallelizer import ParallelExecutor
 
-from po_optimizer.lms import (
-    Interrupted,
-    LMNotReady,
-    LMUnreachable,
-    StopRun,
-    make_lm,
-    use_lm,
-)
+from po_optimizer.lms.build import make_lm
+from po_optimizer.lms.lm import use_lm
+from po_optimizer.lms.stops import Interrupted, LMNotReady, LMUnreachable, StopRun
 from po_optimizer.params.lm import LMParams
 from tests.servers import google
 from tests.servers.wire import _openai as openai_answer

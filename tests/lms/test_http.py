@@ -7,8 +7,11 @@ import zlib
 import dspy
 import pytest
 
-from po_optimizer.lms import LMUnreachable, http, make_lm, use_lm
+from po_optimizer.lms import http
+from po_optimizer.lms.build import make_lm
 from po_optimizer.lms.http import get_json, is_loopback
+from po_optimizer.lms.lm import use_lm
+from po_optimizer.lms.stops import LMUnreachable
 from po_optimizer.params.lm import LMParams
 from tests.lms.hostile import chat, hostile
 from tests.servers import google

@@ -7,13 +7,9 @@ import threading
 import dspy
 import pytest
 
-from po_optimizer.lms import (
-    Interrupted,
-    force_exit,
-    orderly_interrupt,
-    stop_lms_in_use,
-    use_lm,
-)
+from po_optimizer.lms.interrupt import orderly_interrupt, stop_lms_in_use
+from po_optimizer.lms.lm import use_lm
+from po_optimizer.lms.stops import Interrupted, force_exit
 from tests.scripted import fixed_fields, scripted_lm
 
 

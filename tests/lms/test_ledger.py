@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from po_optimizer.lms import CallRow, Ledger
+from po_optimizer.lms.ledger import CallRow, Ledger
 
 WRITER = """
 import sys

@@ -19,15 +19,10 @@ from dspy.utils.exceptions import (
 )
 
 from po_optimizer.errors import SettingError
-from po_optimizer.lms import (
-    LMNotReady,
-    LMUnreachable,
-    MeteredEngine,
-    StopRun,
-    WriteFailed,
-    cache,
-    use_lm,
-)
+from po_optimizer.lms import cache
+from po_optimizer.lms.engine import MeteredEngine
+from po_optimizer.lms.lm import use_lm
+from po_optimizer.lms.stops import LMNotReady, LMUnreachable, StopRun, WriteFailed
 from tests.scripted import fixed_fields, scripted_lm
 
 QA = "question -> answer"

@@ -17,7 +17,9 @@ from dspy.lm15 import (
 )
 from dspy.utils.exceptions import LMInvalidRequestError, LMTransportError
 
-from po_optimizer.lms import LMUnreachable, StopRun, cache, use_lm
+from po_optimizer.lms import cache
+from po_optimizer.lms.lm import use_lm
+from po_optimizer.lms.stops import LMUnreachable, StopRun
 from tests.scripted import ScriptedEngine, fixed_fields, scripted_lm
 from tests.servers.wire import serving
 

@@ -6,7 +6,7 @@ import pytest
 import tqdm
 
 from po_optimizer.evaluation.predict import predict_all
-from po_optimizer.lms import use_lm
+from po_optimizer.lms.lm import use_lm
 from po_optimizer.lms.program_threads import own_threads
 from tests.scripted import fixed_fields, scripted_lm
 

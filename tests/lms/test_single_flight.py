@@ -7,8 +7,9 @@ import dspy
 import pytest
 from dspy.utils.exceptions import LMInvalidRequestError
 
-from po_optimizer.lms import StopRun, use_lm
 from po_optimizer.lms.cache import KeptAnswer
+from po_optimizer.lms.lm import use_lm
+from po_optimizer.lms.stops import StopRun
 from tests.scripted import fixed_fields, scripted_lm
 
 ANSWER = fixed_fields(answer="42")

@@ -5,12 +5,7 @@ import errno
 import pytest
 
 from po_optimizer.errors import PoOptimizerError, SettingError
-from po_optimizer.lms import (
-    LMNotReady,
-    LMUnreachable,
-    StopRun,
-    WriteFailed,
-)
+from po_optimizer.lms.stops import LMNotReady, LMUnreachable, StopRun, WriteFailed
 
 STOPS = [
     LMUnreachable("slug", "http://here", "refused"),

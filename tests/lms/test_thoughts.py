@@ -6,9 +6,10 @@ import dspy
 import pytest
 from dspy.lm15 import InvalidRequestError, request_from_openai_chat
 
-from po_optimizer.lms import make_lm, use_lm
 from po_optimizer.lms.answer_repair import without_thoughts
+from po_optimizer.lms.build import make_lm
 from po_optimizer.lms.engine import PreparedEngine
+from po_optimizer.lms.lm import use_lm
 from po_optimizer.params.lm import LMParams
 from tests.scripted import ScriptedEngine
 from tests.servers.wire import serving

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from po_optimizer.lms import use_lm
+from po_optimizer.lms.lm import use_lm
 from po_optimizer.optimization.background import in_background
 from tests.scripted import ScriptedEngine, prompt_text, scripted_lm
 

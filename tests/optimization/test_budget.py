@@ -1,6 +1,6 @@
 from types import SimpleNamespace
 
-from po_optimizer.lms import CallRow, Ledger
+from po_optimizer.lms.ledger import CallRow, Ledger
 from po_optimizer.optimization.budget import Budget
 from po_optimizer.params.optimize import BudgetParams
 

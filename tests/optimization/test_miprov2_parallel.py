@@ -5,7 +5,7 @@ import dspy
 import pytest
 
 from po_optimizer.errors import PoOptimizerError
-from po_optimizer.lms import Interrupted
+from po_optimizer.lms.stops import Interrupted
 from tests.optimization import world
 
 CONFIGURATIONS = [

@@ -4,7 +4,7 @@ import dspy
 import pytest
 
 from po_optimizer.errors import PoOptimizerError
-from po_optimizer.lms import Ledger
+from po_optimizer.lms.ledger import Ledger
 from tests.optimization import world
 from tests.scripted import ScriptedEngine
 

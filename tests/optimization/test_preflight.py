@@ -7,8 +7,10 @@ from dspy.lm15 import InvalidRequestError, ServerError
 from dspy.utils.exceptions import LMInvalidRequestError, LMTransportError
 
 from po_optimizer.errors import InterruptedRunError, PreflightError
-from po_optimizer.lms import Interrupted, stop_lms_in_use, use_lm
 from po_optimizer.lms.check import Check
+from po_optimizer.lms.interrupt import stop_lms_in_use
+from po_optimizer.lms.lm import use_lm
+from po_optimizer.lms.stops import Interrupted
 from po_optimizer.optimization.forecast import forecast
 from po_optimizer.optimization.preflight import offline
 from po_optimizer.optimization.preflight.run import preflight

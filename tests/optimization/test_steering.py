@@ -5,7 +5,8 @@ from functools import partial
 
 import pytest
 
-from po_optimizer.lms import Interrupted, Ledger
+from po_optimizer.lms.ledger import Ledger
+from po_optimizer.lms.stops import Interrupted
 from po_optimizer.optimization.steering import (
     FILE,
     SteeringRequest,

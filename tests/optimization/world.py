@@ -10,7 +10,7 @@ from typing import Any
 
 import dspy
 
-from po_optimizer.lms import MeteredLM
+from po_optimizer.lms.lm import MeteredLM
 from po_optimizer.optimization.job import Job
 from po_optimizer.optimization.journal import Trial
 from po_optimizer.optimization.report import OptimizationResult

@@ -18,7 +18,7 @@ from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
 
 from po_optimizer.config_loader import ProjectConfigLoader
-from po_optimizer.lms import MeteredLM
+from po_optimizer.lms.lm import MeteredLM
 from po_optimizer.params.evaluate import EvaluateParams, PromotionParams
 from po_optimizer.pipelines.evaluate import create_pipeline
 from po_optimizer.settings import CONFIG_LOADER_ARGS

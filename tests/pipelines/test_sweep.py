@@ -12,7 +12,7 @@ import pytest
 from distributed import Client
 
 from po_optimizer.errors import InterruptedRunError
-from po_optimizer.lms import Ledger
+from po_optimizer.lms.ledger import Ledger
 from tests.cluster import cluster
 from tests.faces.project import (
     ENVIRONMENT,

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from po_optimizer import load_program
-from po_optimizer.lms import Ledger
+from po_optimizer.lms.ledger import Ledger
 from tests.canary import KEY, PROMPT_KEY, holders
 from tests.faces.project import ROOT, copy_project, kedro, store_no_snapshots
 from tests.small_role import ROLE, write_records

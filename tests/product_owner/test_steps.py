@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from po_optimizer.lms import use_lm
+from po_optimizer.lms.lm import use_lm
 from po_optimizer.optimization.job import Job
 from po_optimizer.optimization.run import optimize
 from po_optimizer.persistence import load_program, save_program

@@ -11,8 +11,9 @@ from typing import Any
 import dspy
 
 from po_optimizer.evaluation.predict import predict_all
-from po_optimizer.lms import Ledger, MeteredLM
 from po_optimizer.lms.build import make_lm
+from po_optimizer.lms.ledger import Ledger
+from po_optimizer.lms.lm import MeteredLM
 from po_optimizer.optimization.forecast import Forecast, forecast
 from po_optimizer.optimization.job import Job
 from po_optimizer.optimization.journal import Trial

@@ -4,7 +4,7 @@ import dspy
 import pytest
 
 from po_optimizer.errors import SettingError
-from po_optimizer.lms import use_lm
+from po_optimizer.lms.lm import use_lm
 from po_optimizer.params.lm import DecodingBounds
 from po_optimizer.params.project import RoleParams
 from po_optimizer.roles.build import import_object, load_metric, make_program

@@ -11,8 +11,11 @@ from pathlib import Path
 import dspy
 import pytest
 
-from po_optimizer.lms import Ledger, LMUnreachable, make_lm, use_lm
+from po_optimizer.lms.build import make_lm
+from po_optimizer.lms.ledger import Ledger
+from po_optimizer.lms.lm import use_lm
 from po_optimizer.lms.providers import provider_class
+from po_optimizer.lms.stops import LMUnreachable
 from po_optimizer.params.lm import LMParams
 from tests.faces.project import (
     ROOT,

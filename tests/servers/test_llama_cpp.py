@@ -4,8 +4,10 @@ import dspy
 import pytest
 import yaml
 
-from po_optimizer.lms import Ledger, make_lm, stop_servers, use_lm
-from po_optimizer.lms.embedded.server import KEY, serve
+from po_optimizer.lms.build import make_lm
+from po_optimizer.lms.embedded.server import KEY, serve, stop_servers
+from po_optimizer.lms.ledger import Ledger
+from po_optimizer.lms.lm import use_lm
 from po_optimizer.lms.providers import make_provider
 from po_optimizer.params.lm import LMParams
 from tests.faces.project import copy_project, kedro, store_no_snapshots

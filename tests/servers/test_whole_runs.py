@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from po_optimizer.lms import Ledger
+from po_optimizer.lms.ledger import Ledger
 from tests.canary import KEY, PROMPT_KEY, holders
 from tests.servers import google
 from tests.servers.wire import serving

@@ -14,8 +14,8 @@ from pydantic import BaseModel, ValidationError
 
 from po_optimizer.errors import PoOptimizerError, SettingError, field_problems
 from po_optimizer.files import write_whole
-from po_optimizer.lms import MeteredLM
 from po_optimizer.lms.build import lm_of
+from po_optimizer.lms.lm import MeteredLM
 from po_optimizer.params.optimize import OptimizeParams
 
 P = TypeVar("P", bound=BaseModel)

@@ -27,7 +27,7 @@ from po_optimizer.console.live import show_progress
 from po_optimizer.errors import InterruptedRunError, SettingError, listed
 from po_optimizer.evaluation.predict import blank
 from po_optimizer.evaluation.predictions import PredictionRecord, json_ready
-from po_optimizer.lms import orderly_interrupt, stop_lms_in_use
+from po_optimizer.lms.interrupt import orderly_interrupt, stop_lms_in_use
 from po_optimizer.optimization.forecast import Forecast, forecast
 from po_optimizer.optimization.guarded_metric import is_failed
 from po_optimizer.optimization.headroom import with_headroom

@@ -28,7 +28,7 @@ from po_optimizer.evaluation.predict import predict_all
 from po_optimizer.evaluation.predictions import json_ready
 from po_optimizer.evaluation.score_report import RunUsage, ScoreReport
 from po_optimizer.files import write_whole
-from po_optimizer.lms import orderly_interrupt, stop_lms_in_use
+from po_optimizer.lms.interrupt import orderly_interrupt, stop_lms_in_use
 from po_optimizer.optimization.journal import read_journal
 from po_optimizer.optimization.report import tell
 from po_optimizer.params.evaluate import PromotionParams

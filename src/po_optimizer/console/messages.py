@@ -9,7 +9,7 @@ from kedro.io import DatasetError
 from kedro.validation.exceptions import ParameterValidationError
 
 from po_optimizer.errors import PoOptimizerError, causes, refusal
-from po_optimizer.lms import StopRun
+from po_optimizer.lms.stops import StopRun
 from po_optimizer.lms.visible import visible
 
 _PARAMETERS = {

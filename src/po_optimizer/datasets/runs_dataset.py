@@ -12,7 +12,8 @@ from po_optimizer.datasets.file_dataset import local_path
 from po_optimizer.datasets.whole_file import WholeJSONDataset
 from po_optimizer.evaluation.ranking import FinishedRun
 from po_optimizer.files import Folder
-from po_optimizer.lms import Ledger, Usage
+from po_optimizer.lms.ledger import Ledger
+from po_optimizer.lms.usage import Usage
 
 _FILES = (".json", ".jsonl", ".html", ".csv", ".log")  # that lie beside folders
 _NO_RUNS = ("figures", "judged_programs", "runs")  # "runs": those that were kept

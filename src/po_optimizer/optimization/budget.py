@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from typing_extensions import Unpack
 
-from po_optimizer.lms import MeteredLM
 from po_optimizer.lms.ledger import CallFilter
+from po_optimizer.lms.lm import MeteredLM
 from po_optimizer.lms.stops import BudgetReached
 from po_optimizer.lms.usage import Usage
 from po_optimizer.params.optimize import BudgetParams

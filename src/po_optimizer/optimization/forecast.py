@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from po_optimizer.lms import MeanUsage, MeteredLM
-from po_optimizer.lms.usage import Basis
+from po_optimizer.lms.lm import MeteredLM
+from po_optimizer.lms.usage import Basis, MeanUsage
 from po_optimizer.optimization.job import Job
 from po_optimizer.optimization.optimizers import make_optimizer, sizes_of
 from po_optimizer.optimization.optimizers.base import CallRange, PerRun

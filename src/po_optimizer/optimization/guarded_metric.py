@@ -14,8 +14,7 @@ from dspy.teleprompt.gepa.gepa_utils import ScoreWithFeedback
 from dspy.utils.exceptions import AdapterParseError, LMError
 
 from po_optimizer.errors import PoOptimizerError
-from po_optimizer.lms import LMUnreachable, StopRun
-from po_optimizer.lms.stops import MetricBroken
+from po_optimizer.lms.stops import LMUnreachable, MetricBroken, StopRun
 from po_optimizer.optimization.job import Job
 from po_optimizer.optimization.journal import Trial
 from po_optimizer.roles.metric import (

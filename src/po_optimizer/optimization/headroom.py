@@ -15,9 +15,9 @@ import numpy as np
 from dspy.utils.exceptions import AdapterParseError
 from numpy.typing import NDArray
 
-from po_optimizer.lms import StopRun, orderly_interrupt, use_lm
-from po_optimizer.lms.interrupt import Control
-from po_optimizer.lms.stops import BudgetReached
+from po_optimizer.lms.interrupt import Control, orderly_interrupt
+from po_optimizer.lms.lm import use_lm
+from po_optimizer.lms.stops import BudgetReached, StopRun
 from po_optimizer.optimization.budget import Budget
 from po_optimizer.optimization.forecast import WORTH, Forecast, Headroom
 from po_optimizer.optimization.guarded_metric import GuardedMetric

@@ -5,7 +5,7 @@ from typing import Any
 
 import dspy
 
-from po_optimizer.lms import MeteredLM
+from po_optimizer.lms.lm import MeteredLM
 from po_optimizer.params.optimize import OptimizeParams
 from po_optimizer.roles.metric import Metric
 

@@ -12,15 +12,10 @@ from po_optimizer.errors import (
     InterruptedRunError,
     PoOptimizerError,
 )
-from po_optimizer.lms import (
-    Interrupted,
-    StopRun,
-    orderly_interrupt,
-    use_lm,
-)
-from po_optimizer.lms.interrupt import Control
+from po_optimizer.lms.interrupt import Control, orderly_interrupt
+from po_optimizer.lms.lm import use_lm
 from po_optimizer.lms.meter import OUTSIDE_TRIALS
-from po_optimizer.lms.stops import BudgetReached
+from po_optimizer.lms.stops import BudgetReached, Interrupted, StopRun
 from po_optimizer.optimization import steering
 from po_optimizer.optimization.background import Begin, in_background
 from po_optimizer.optimization.budget import Budget

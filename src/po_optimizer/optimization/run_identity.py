@@ -16,7 +16,7 @@ import dspy
 from pydantic import BaseModel
 from pydantic.errors import PydanticInvalidForJsonSchema
 
-from po_optimizer.lms import MeteredLM
+from po_optimizer.lms.lm import MeteredLM
 from po_optimizer.optimization.job import Job
 from po_optimizer.roles.metric import Metric
 

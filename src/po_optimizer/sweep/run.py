@@ -20,7 +20,7 @@ from kedro.framework.context import KedroContext
 
 from po_optimizer.console.live import StageBar, show
 from po_optimizer.errors import PoOptimizerError, SettingError, listed
-from po_optimizer.lms import Interrupted
+from po_optimizer.lms.stops import Interrupted
 from po_optimizer.params.project import SweepParams
 from po_optimizer.sweep.sessions import (
     SessionEnd,

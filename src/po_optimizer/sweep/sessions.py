@@ -17,8 +17,9 @@ from kedro.framework import project
 from po_optimizer.console.logs import name_log_lines
 from po_optimizer.console.messages import explain
 from po_optimizer.errors import ExecutionStopError
-from po_optimizer.lms import Interrupted, StopRun, stop_requested, stop_servers
+from po_optimizer.lms.embedded.server import stop_servers
 from po_optimizer.lms.meter import meters_in_use
+from po_optimizer.lms.stops import Interrupted, StopRun, stop_requested
 from po_optimizer.sweep.tasks import SessionTask
 
 logger = logging.getLogger(__name__)

@@ -10,9 +10,10 @@ import dspy
 import pytest
 
 from po_optimizer.errors import SettingError
-from po_optimizer.lms import make_lm, stop_servers, use_lm
+from po_optimizer.lms.build import make_lm
 from po_optimizer.lms.embedded import server
-from po_optimizer.lms.embedded.server import EmbeddedServer, serve
+from po_optimizer.lms.embedded.server import EmbeddedServer, serve, stop_servers
+from po_optimizer.lms.lm import use_lm
 from po_optimizer.params.lm import EmbeddedParams, LMParams
 from tests.weights import SMALL, WEIGHTS, needs_weights
 

@@ -3,7 +3,7 @@
 import pytest
 
 from po_optimizer.errors import SettingError
-from po_optimizer.lms import make_lm
+from po_optimizer.lms.build import make_lm
 from po_optimizer.lms.http import get_json
 from po_optimizer.lms.providers import make_provider, provider_names
 from po_optimizer.params.lm import LMParams

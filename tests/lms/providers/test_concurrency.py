@@ -5,8 +5,8 @@ import logging
 import pytest
 
 from po_optimizer.errors import SettingError
-from po_optimizer.lms import make_lm, stop_servers
-from po_optimizer.lms.embedded.server import KEY, serve
+from po_optimizer.lms.build import make_lm
+from po_optimizer.lms.embedded.server import KEY, serve, stop_servers
 from po_optimizer.lms.providers import embedded as embedded_provider
 from po_optimizer.lms.providers import make_provider
 from po_optimizer.lms.providers.base import FEW_AT_A_TIME

@@ -7,7 +7,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import dspy
 import pytest
 
-from po_optimizer.lms import make_lm, use_lm
+from po_optimizer.lms.build import make_lm
+from po_optimizer.lms.lm import use_lm
 from po_optimizer.lms.providers import make_provider
 from po_optimizer.params.lm import LMParams
 

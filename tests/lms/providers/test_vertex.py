@@ -8,9 +8,10 @@ import google.auth as google_auth
 import pytest
 
 from po_optimizer.errors import PoOptimizerError, SettingError
-from po_optimizer.lms import LMNotReady, LMUnreachable, make_lm, use_lm
-from po_optimizer.lms.build import lm_of
+from po_optimizer.lms.build import lm_of, make_lm
+from po_optimizer.lms.lm import use_lm
 from po_optimizer.lms.providers import make_provider
+from po_optimizer.lms.stops import LMNotReady, LMUnreachable
 from po_optimizer.params.lm import LMParams
 from tests.lms.hostile import chat, hostile
 from tests.servers import google

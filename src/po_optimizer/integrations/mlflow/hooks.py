@@ -14,7 +14,7 @@ from kedro.pipeline.node import Node
 from mlflow.entities.trace_location import MlflowExperimentLocation
 
 from po_optimizer.integrations.mlflow.tracker import Tracker
-from po_optimizer.lms import use_lm
+from po_optimizer.lms.lm import use_lm
 from po_optimizer.optimization.report import listening
 from po_optimizer.params.project import MLflowParams, RoleParams
 from po_optimizer.records.checking import to_examples

@@ -15,9 +15,9 @@ from po_optimizer.errors import ArtifactError, ExecutionStopError, listed
 from po_optimizer.integrations.packs.answers import AnswerMissing
 from po_optimizer.integrations.packs.code import Code
 from po_optimizer.integrations.packs.pack_file import Pack
-from po_optimizer.lms import MeteredLM, make_lm
-from po_optimizer.lms.build import adopt_lm
+from po_optimizer.lms.build import adopt_lm, make_lm
 from po_optimizer.lms.cache import EndpointCache, caches_of
+from po_optimizer.lms.lm import MeteredLM
 from po_optimizer.optimization.inputs import LMInput, OwnLM, RunInputs
 from po_optimizer.optimization.job import Job
 from po_optimizer.optimization.optimizers import make_optimizer

@@ -28,7 +28,7 @@ from po_optimizer.integrations.packs.pack_file import (
 )
 from po_optimizer.integrations.packs.repetition import Repetition, repeated
 from po_optimizer.integrations.watch.state import WatchedRun, find_runs
-from po_optimizer.lms import use_lm
+from po_optimizer.lms.lm import use_lm
 from po_optimizer.optimization.inputs import read_inputs
 from po_optimizer.optimization.journal import Trial, read_journal
 from po_optimizer.optimization.run_identity import changes

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Sequence
 import dspy
 from dspy.utils.exceptions import LMError
 
-from po_optimizer.lms import StopRun, use_lm
 from po_optimizer.lms.check import Check, check
+from po_optimizer.lms.lm import use_lm
+from po_optimizer.lms.stops import StopRun
 from po_optimizer.optimization.job import Job
 from po_optimizer.optimization.optimizers import make_optimizer
 from po_optimizer.optimization.preflight.probe import Probe, Prober

@@ -7,9 +7,9 @@ from statistics import fmean
 import dspy
 from dspy.utils.exceptions import LMError
 
-from po_optimizer.lms import StopRun, use_lm
 from po_optimizer.lms.check import Check, check
-from po_optimizer.lms.lm import LMAsked, no_lm_calls
+from po_optimizer.lms.lm import LMAsked, no_lm_calls, use_lm
+from po_optimizer.lms.stops import StopRun
 from po_optimizer.optimization.guarded_metric import empty_scores
 from po_optimizer.optimization.job import Job
 from po_optimizer.optimization.preflight.probe import Probe

@@ -12,9 +12,10 @@ import dspy
 from dspy.lm15 import request_from_openai_chat
 from dspy.utils.exceptions import LMError, LMInvalidRequestError
 
-from po_optimizer.lms import CallRow, Interrupted, MeteredLM, StopRun, use_lm
 from po_optimizer.lms.interrupt import Control
-from po_optimizer.lms.stops import BudgetReached, MetricBroken
+from po_optimizer.lms.ledger import CallRow
+from po_optimizer.lms.lm import MeteredLM, use_lm
+from po_optimizer.lms.stops import BudgetReached, Interrupted, MetricBroken, StopRun
 from po_optimizer.optimization.budget import Budget
 from po_optimizer.optimization.guarded_metric import Attempt, GuardedMetric, attempt
 from po_optimizer.optimization.job import Job

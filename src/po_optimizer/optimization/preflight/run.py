@@ -9,8 +9,8 @@ import dspy
 from pydantic import Field
 
 from po_optimizer.errors import PreflightError
-from po_optimizer.lms import MeteredLM
 from po_optimizer.lms.check import Check, check
+from po_optimizer.lms.lm import MeteredLM
 from po_optimizer.optimization.budget import Budget
 from po_optimizer.optimization.job import Job
 from po_optimizer.optimization.optimizers import make_optimizer, sizes_of

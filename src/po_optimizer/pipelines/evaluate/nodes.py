@@ -17,7 +17,7 @@ from po_optimizer.evaluation.predict import predict_all
 from po_optimizer.evaluation.predictions import Predictions, Which
 from po_optimizer.evaluation.promotion import Promotion, check_fail_below
 from po_optimizer.evaluation.score_report import RunUsage, ScoreReport
-from po_optimizer.lms import MeteredLM
+from po_optimizer.lms.lm import MeteredLM
 from po_optimizer.lms.usage import Usage
 from po_optimizer.params.evaluate import EvaluateParams, PromotionParams
 from po_optimizer.params.project import RoleParams

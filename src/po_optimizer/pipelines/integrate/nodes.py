@@ -11,7 +11,8 @@ from dspy.utils.exceptions import AdapterParseError, LMInvalidRequestError
 
 from po_optimizer.console.live import StageBar, show
 from po_optimizer.errors import PoOptimizerError
-from po_optimizer.lms import MeteredLM, StopRun, use_lm
+from po_optimizer.lms.lm import MeteredLM, use_lm
+from po_optimizer.lms.stops import StopRun
 from po_optimizer.product_owner.doubts import doubts_about
 from po_optimizer.product_owner.request import read_request
 

@@ -4,7 +4,8 @@ from logging import getLogger
 from typing import Any
 
 from po_optimizer.evaluation.metric_check import metric_report as check_up
-from po_optimizer.lms import MeteredLM, StopRun, use_lm
+from po_optimizer.lms.lm import MeteredLM, use_lm
+from po_optimizer.lms.stops import StopRun
 from po_optimizer.params.project import DataPrepParams, RoleParams
 from po_optimizer.records.checking import to_examples
 from po_optimizer.reporting.figures import metric_figure

@@ -8,7 +8,7 @@ from typing import Any
 from po_optimizer.api.optimized import search
 from po_optimizer.console.live import StageBar, show
 from po_optimizer.datasets.record_stream import RecordStream
-from po_optimizer.lms import MeteredLM
+from po_optimizer.lms.lm import MeteredLM
 from po_optimizer.optimization.forecast import Forecast, forecast, seconds_per_call
 from po_optimizer.optimization.headroom import with_headroom
 from po_optimizer.optimization.job import Job

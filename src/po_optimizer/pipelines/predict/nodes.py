@@ -10,7 +10,7 @@ import dspy
 from po_optimizer.console.live import watch
 from po_optimizer.errors import SettingError, listed
 from po_optimizer.evaluation.predict import predict_all, unjudged
-from po_optimizer.lms import MeteredLM
+from po_optimizer.lms.lm import MeteredLM
 from po_optimizer.params.project import FeaturesParams, RoleParams
 from po_optimizer.persistence import extract_program_components, get_provenance
 from po_optimizer.records.reading import Table, read_table

@@ -10,11 +10,10 @@ from typing import Any
 
 from dspy.lm15 import Message, Request, Response, TextPart, Usage
 
-from po_optimizer.lms.engine import MeteredEngine
 from po_optimizer.lms.ledger import Ledger
 from po_optimizer.lms.lm import MeteredLM
 from po_optimizer.lms.meter import Meter
-from po_optimizer.lms.providers import make_provider
+from po_optimizer.lms.providers import Provider, make_provider
 from po_optimizer.params.lm import LMParams
 
 Answer = Callable[[str], str]
@@ -56,19 +55,21 @@ def scripted_lm(answer: Answer, folder: Path, **params: Any) -> MeteredLM:
     params.setdefault("num_threads", 1)
     settings = LMParams(**{"provider": "openai", **params})
     scripted = ScriptedEngine(answer)
+    provider = given_provider(settings, scripted)
     meter = Meter(Ledger(folder / "ledger.sqlite"), "test-run", "scripted")
-    engine = MeteredEngine(
-        lambda: scripted,
-        meter,
-        lambda prompt, completion: 0.0,
-        json_schema=settings.structured_output == "json_schema",
-        json_object=settings.structured_output != "none",
-    )
-    provider = make_provider(settings)
-    lm = MeteredLM(provider, engine, slug="scripted", folder=folder, where="scripted")
+    lm = MeteredLM(provider, meter, folder=folder)
+    lm.where = "scripted"
     lm.scripted = scripted
-    provider.check_provider = list  # no server is there to be looked at
     return lm
+
+
+def given_provider(params: LMParams, engine: Any) -> Provider:
+    """A provider whose LM is asked by this engine; calls cost nothing."""
+    provider = make_provider(params)
+    provider.connect = lambda: engine
+    provider.cost = lambda prompt, completion: 0.0
+    provider.check_provider = list  # no server is there to be looked at
+    return provider
 
 
 def fixed_fields(**fields: Any) -> Answer:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from po_optimizer.datasets import LMDataset
-from po_optimizer.lms.build import lm_slug
+from po_optimizer.lms.identity import lm_slug
 from po_optimizer.lms.selection import task_lm_params
 from po_optimizer.settings import CONFIG_LOADER_ARGS, CONFIG_LOADER_CLASS
 

@@ -20,7 +20,7 @@ def task_lm(env: str, folder: Path) -> MeteredLM:
     bootstrap_project(PROJECT)
     with KedroSession.create(PROJECT, env=env) as session:
         found = session.load_context().catalog["task_lm"].load()
-    return make_lm(found.params, folder, run_id="live", api_key=found.meter.secret)
+    return make_lm(found.params, folder, run_id="live", api_key=found.provider.api_key)
 
 
 def ask(env: str, folder: Path) -> MeteredLM:

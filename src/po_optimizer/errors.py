@@ -169,10 +169,6 @@ class DamagedArtifactError(ArtifactError):
         )
 
 
-class PromptsChangedError(ArtifactError):
-    """A loaded program renders other prompts than when it was saved."""
-
-
 class NotStoredError(BaseException):
     """Code or a live object that the document only names was used.
 

@@ -29,7 +29,7 @@ try:  # the second that these imports take is before any command that could say 
         results_folder,
     )
     from po_optimizer.hooks import InterruptHooks, RunHooks
-    from po_optimizer.lms.build import lm_slug
+    from po_optimizer.lms.identity import lm_slug
 except KeyboardInterrupt:
     sys.stderr.write("Error: stopped by Ctrl-C; nothing was begun\n")
     sys.exit(130)

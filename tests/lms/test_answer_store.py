@@ -14,7 +14,7 @@ from dspy.clients.call_result import CallResult
 from dspy.lm15 import Message, Response, TextPart, Usage
 
 from po_optimizer.lms.answer_store import FILE, Answers
-from po_optimizer.lms.cache import EndpointCache, KeptAnswer, digest
+from po_optimizer.lms.cache import KeptAnswer, digest
 
 KEY = "a" * 64
 MESSAGE = Message(role="assistant", parts=(TextPart(text="forty-two"),))
@@ -56,9 +56,9 @@ def test_row_of_another_kind_is_a_miss(tmp_path, value):
         ("CREATE TABLE answers (key TEXT PRIMARY KEY, answer)",),
         ("INSERT INTO answers VALUES (?, ?)", (KEY, value)),
     )
-    assert answers.get(KEY) is None
+    assert answers.get(KEY, {}) is None
     answers.put(KEY, "new")
-    assert answers.get(KEY) == "new"
+    assert answers.get(KEY, {}) == "new"
 
 
 def test_row_too_large_to_be_an_answer_is_a_miss(tmp_path):
@@ -66,7 +66,7 @@ def test_row_too_large_to_be_an_answer_is_a_miss(tmp_path):
     answers = Answers(tmp_path)
     insert = "INSERT INTO answers VALUES (?, zeroblob(?))"
     tamper(tmp_path, (insert, (KEY, 2**27 + 1)))
-    assert answers.get(KEY) is None
+    assert answers.get(KEY, {}) is None
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_link_is_not_followed(tmp_path):
     folder.mkdir()
     (folder / FILE).symlink_to(outside)
     with pytest.raises(OSError, match=FILE):
-        EndpointCache(folder)
+        Answers(folder)
     assert not outside.exists()
 
 
@@ -111,7 +111,7 @@ def test_link_is_not_followed(tmp_path):
 def test_answers_are_for_their_owner_alone(tmp_path):
     """Prompts and answers may hold what nobody else is to read."""
     Answers(tmp_path).put(KEY, "secret")
-    EndpointCache(tmp_path).get(KEY, {})
+    Answers(tmp_path).get(KEY, {})
     modes = {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
     assert modes == {0o600}
 
@@ -120,7 +120,7 @@ def test_half_a_character_becomes_a_replacement(tmp_path):
     """A lone surrogate could not be written; two halves are one character."""
     answers = Answers(tmp_path)
     answers.put(KEY, {"text": "x\ud83d", "pair": "\ud83d\ude00"})
-    assert answers.get(KEY) == {"text": "x\ufffd", "pair": "\U0001f600"}
+    assert answers.get(KEY, {}) == {"text": "x\ufffd", "pair": "\U0001f600"}
 
 
 def test_many_threads_read_and_write_one_file(tmp_path):
@@ -129,7 +129,7 @@ def test_many_threads_read_and_write_one_file(tmp_path):
 
     def put(n):
         openings[n % 2].put(f"{n:064x}", {"n": n})
-        return openings[(n + 1) % 2].get(f"{n:064x}")
+        return openings[(n + 1) % 2].get(f"{n:064x}", {})
 
     with ThreadPoolExecutor(8) as threads:
         assert list(threads.map(put, range(400))) == [{"n": n} for n in range(400)]
@@ -180,4 +180,4 @@ def test_killed_writers_lose_no_answer_that_was_kept(tmp_path):
         writer.wait()
         kept += [int(line) for line in rest[:-1]]  # the last may be cut
     answers = Answers(tmp_path)
-    assert all(answers.get(f"{n:064x}")["n"] == n for n in kept)
+    assert all(answers.get(f"{n:064x}", {})["n"] == n for n in kept)

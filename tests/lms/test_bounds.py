@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
-from po_optimizer.lms.engine import PreparedEngine, bound_schema
+from po_optimizer.lms.engine import ProviderEngine, bound_schema
 from po_optimizer.params.lm import DecodingBounds, LMParams
+from tests.scripted import given_provider
 
 BOUNDS = DecodingBounds(items=3, item_characters=60, text_characters=200)
 LIMITS = st.integers(0, 500)
@@ -159,7 +160,9 @@ class Listening:
     def complete(self, request):
         """What it was asked, beside an answer."""
         message = Message(role="assistant", parts=(TextPart(text="hello"),))
-        return SimpleNamespace(message=message, config=request.config)
+        return SimpleNamespace(
+            message=message, config=request.config, model="m", finish_reason="stop"
+        )
 
 
 def requested(wanted):
@@ -167,7 +170,7 @@ def requested(wanted):
     message = Message(role="user", parts=(TextPart(text="hello"),))
     config = Config(response_format=wanted, max_tokens=7)
     request = Request(model="m", messages=(message,), config=config)
-    engine = PreparedEngine(Listening(), LMParams(bounds=BOUNDS), {})
+    engine = ProviderEngine(given_provider(LMParams(bounds=BOUNDS), Listening()))
     asked = engine.complete(request)
     assert asked.config.max_tokens == 7
     assert request.config.response_format == wanted

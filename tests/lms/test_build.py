@@ -9,7 +9,8 @@ import pytest
 from pydantic import ValidationError
 
 from po_optimizer.errors import SettingError
-from po_optimizer.lms.build import lm_slug, make_lm
+from po_optimizer.lms.build import make_lm
+from po_optimizer.lms.identity import lm_slug
 from po_optimizer.lms.lm import use_lm
 from po_optimizer.lms.providers import make_provider
 from po_optimizer.lms.stops import LMNotReady, LMUnreachable

@@ -8,7 +8,7 @@ import pytest
 
 from po_optimizer.lms.answer_store import FILE, Answers
 from po_optimizer.lms.build import make_lm
-from po_optimizer.lms.cache import EndpointCache, identifying
+from po_optimizer.lms.cache import identifying
 from po_optimizer.lms.lm import use_lm
 from po_optimizer.lms.stops import WriteFailed
 from po_optimizer.params.lm import DecodingBounds, LMParams
@@ -34,12 +34,12 @@ def refuse_writes(monkeypatch, error):
 
 def kept(folder, key="k"):
     """What a cache that was opened anew has under a key."""
-    return EndpointCache(folder).get(key, {})
+    return Answers(folder).get(key, {})
 
 
 def test_kept_answer_is_read_back_from_the_disk(tmp_path):
     """Another process has the answer, and nothing is made up."""
-    EndpointCache(tmp_path).put("k", {"text": "hello"})
+    Answers(tmp_path).put("k", {"text": "hello"})
     assert kept(tmp_path) == {"text": "hello"}
     assert kept(tmp_path, "other") is None
 
@@ -116,10 +116,10 @@ def test_broken_cache_file_stops_the_run(tmp_path):
 
 def test_answers_are_never_evicted(tmp_path):
     """12 MB, over DSPy's default limit of 10 MB, stay readable."""
-    cache = EndpointCache(tmp_path)
+    cache = Answers(tmp_path)
     for number in range(24):
         cache.put(str(number), {"text": "x" * 500_000})
-    fresh = EndpointCache(tmp_path)
+    fresh = Answers(tmp_path)
     assert all(fresh.get(str(number), {}) for number in range(24))
 
 

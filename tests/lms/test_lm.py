@@ -20,7 +20,6 @@ from dspy.utils.exceptions import (
 
 from po_optimizer.errors import SettingError
 from po_optimizer.lms import cache
-from po_optimizer.lms.engine import MeteredEngine
 from po_optimizer.lms.lm import use_lm
 from po_optimizer.lms.stops import LMNotReady, LMUnreachable, StopRun, WriteFailed
 from tests.scripted import fixed_fields, scripted_lm
@@ -237,11 +236,9 @@ def test_wrong_setting_stops_with_its_own_error(tmp_path):
     def connect():
         raise error
 
-    engine = MeteredEngine(
-        connect, lm.meter, lambda *_: None, json_schema=True, json_object=True
-    )
+    lm.provider.connect = connect
     with pytest.raises(LMNotReady) as stop:
-        ask(lm.copy(engine=engine))
+        ask(lm)
     assert stop.value.as_error() is error
     assert lm.meter.stopped is stop.value
 

@@ -8,10 +8,10 @@ from dspy.lm15 import InvalidRequestError, request_from_openai_chat
 
 from po_optimizer.lms.answer_repair import without_thoughts
 from po_optimizer.lms.build import make_lm
-from po_optimizer.lms.engine import PreparedEngine
+from po_optimizer.lms.engine import ProviderEngine
 from po_optimizer.lms.lm import use_lm
 from po_optimizer.params.lm import LMParams
-from tests.scripted import ScriptedEngine
+from tests.scripted import ScriptedEngine, given_provider
 from tests.servers.wire import serving
 
 
@@ -83,7 +83,7 @@ def test_filter_as_an_error_is_the_same_as_in_an_answer(code, words):
     def refuse(prompt):
         raise InvalidRequestError(words, status=400, provider_code=code)
 
-    answer = PreparedEngine(ScriptedEngine(refuse), LMParams(), {}).complete(_request())
+    answer = refusing(refuse).complete(_request())
     assert answer.finish_reason == "content_filter"
     assert answer.message.text in {"", None}
 
@@ -95,7 +95,12 @@ def test_other_refusals_of_a_prompt_are_errors():
         raise InvalidRequestError("max_tokens is too large", status=400)
 
     with pytest.raises(InvalidRequestError):
-        PreparedEngine(ScriptedEngine(refuse), LMParams(), {}).complete(_request())
+        refusing(refuse).complete(_request())
+
+
+def refusing(refuse):
+    """The engine of a provider whose LM refuses."""
+    return ProviderEngine(given_provider(LMParams(), ScriptedEngine(refuse)))
 
 
 def _request():

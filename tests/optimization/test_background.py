@@ -52,7 +52,7 @@ def test_a_call_within_a_call_takes_no_place(tmp_path):
             return super().complete(request)
 
     outer = scripted_lm(Crowd(), tmp_path / "outer", num_threads=2)
-    outer.engine._connect = lambda: Asking(Crowd())
+    outer.provider.connect = lambda: Asking(Crowd())
     with use_lm(outer, stage="test"), in_background(2) as begin:
         calls = [begin(lambda n=n: outer(f"{n}")) for n in range(2)]
         assert all(call.result(timeout=30) for call in calls)

@@ -379,7 +379,7 @@ class CuttingEngine:
 def test_a_server_that_cuts_gives_itself_away(tmp_path):
     """Ollama cuts long prompts silently; its count of tokens shows it."""
     lm = world.lm(tmp_path, provider="ollama")
-    lm.engine._connect = lambda: CuttingEngine(lm.scripted)
+    lm.provider.connect = lambda: CuttingEngine(lm.scripted)
     short = world.examples("v", 8)
     long = [dspy.Example(question="word " * 200, answer="9").with_inputs("question")]
     with pytest.raises(PreflightError, match="cuts long prompts") as raised:
@@ -396,7 +396,7 @@ def test_what_was_refused_is_refused_again(tmp_path, monkeypatch, most, name):
     long = [dspy.Example(question="word " * 200, answer="9").with_inputs("question")]
     for _ in range(2):
         lm = world.lm(tmp_path)
-        lm.engine._connect = lambda lm=lm: CuttingEngine(lm.scripted)
+        lm.provider.connect = lambda lm=lm: CuttingEngine(lm.scripted)
         with pytest.raises(PreflightError, match="cut") as raised:
             check(lm, trainset=[*world.examples("t", 7), *long])
         assert name in failed(raised)
@@ -407,7 +407,7 @@ def test_a_mended_server_passes(tmp_path):
     long = [dspy.Example(question="word " * 200, answer="9").with_inputs("question")]
     trainset = [*world.examples("t", 7), *long]
     lm = world.lm(tmp_path)
-    lm.engine._connect = lambda: CuttingEngine(lm.scripted)
+    lm.provider.connect = lambda: CuttingEngine(lm.scripted)
     with pytest.raises(PreflightError):
         check(lm, trainset=trainset)
     assert check(world.lm(tmp_path), trainset=trainset).passed
@@ -512,7 +512,7 @@ def test_bound_that_would_never_be_reached_is_refused(tmp_path):
     lm = world.lm(tmp_path)
     params = world.settings(budget={"max_cost_usd": 5})
     assert check(lm, params).passed
-    lm.engine._cost = lambda prompt, completion: None
+    lm.provider.cost = lambda prompt, completion: None
     with pytest.raises(PreflightError, match=r"lm\.price") as raised:
         check(lm, params)
     assert failed(raised) == ["cost_is_known"]
@@ -686,14 +686,14 @@ class WithoutSchema:
 def test_a_server_without_json_schema_is_told_the_setting(tmp_path, error):
     """One sentence, found by asking once more without the schema."""
     lm = world.lm(tmp_path)
-    lm.engine._connect = lambda: WithoutSchema(lm.scripted, error)
+    lm.provider.connect = lambda: WithoutSchema(lm.scripted, error)
     with pytest.raises(
         PreflightError, match=r"structured_output=json_object"
     ) as raised:
         check(lm)
     assert failed(raised) == ["lm_takes_json_schema"]
     plain = world.lm(tmp_path, structured_output="json_object")
-    plain.engine._connect = lambda: WithoutSchema(plain.scripted, error)
+    plain.provider.connect = lambda: WithoutSchema(plain.scripted, error)
     assert check(plain).passed
 
 

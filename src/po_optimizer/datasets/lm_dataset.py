@@ -6,7 +6,8 @@ from kedro.io import AbstractDataset, DatasetError
 
 from po_optimizer.datasets.file_dataset import local_path
 from po_optimizer.errors import SettingError, listed
-from po_optimizer.lms.build import lm_slug, make_lm
+from po_optimizer.lms.build import make_lm
+from po_optimizer.lms.identity import lm_slug
 from po_optimizer.lms.lm import MeteredLM
 from po_optimizer.lms.selection import prompt_lm_params, task_lm_params
 from po_optimizer.params.lm import LMParams

@@ -4,6 +4,7 @@ import contextlib
 import json
 import sqlite3
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +65,13 @@ class Answers:
             raise sqlite3.DatabaseError(f"{FILE} holds something else than answers")
         return bool(schema)
 
-    def get(self, key: str) -> Any:
-        """The answer; None: there is none that can be read."""
+    def get(self, key: str, parts: Mapping[str, Any]) -> Any:
+        """The answer; None: there is none that can be read.
+
+        Args:
+            key: The digest of the parts.
+            parts: What it is kept by; other stores look for these.
+        """
         select = (
             "SELECT answer FROM answers"
             " WHERE key = ? AND typeof(answer) = 'blob' AND length(answer) <= ?"

@@ -1,7 +1,6 @@
 """Builds the LM of a run from parameters, a model's name or an existing LM."""
 
 import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -13,11 +12,10 @@ from dspy.lm15 import LM15Error
 from pydantic import ValidationError
 
 from po_optimizer.errors import SettingError, field_problems
-from po_optimizer.lms.engine import MeteredEngine, PreparedEngine
+from po_optimizer.lms.identity import identify, lm_slug, model_name, slug_of
 from po_optimizer.lms.ledger import Ledger
 from po_optimizer.lms.lm import MeteredLM
 from po_optimizer.lms.meter import Meter
-from po_optimizer.lms.other_lms import identify, model_name, slug_of
 from po_optimizer.lms.providers import (
     Provider,
     make_provider,
@@ -33,11 +31,6 @@ _UNSET_ANSWER = 1000
 """Tokens of an answer, for checks only, of an LM made without `max_tokens`."""
 
 _OWN_FIELDS = {"temperature", "max_tokens", "max_completion_tokens"}
-
-
-def lm_slug(provider: str, model: str) -> str:
-    """Provider and model, fit for a path: lower case, digits, dots and dashes."""
-    return re.sub(r"[^a-z0-9.]+", "-", f"{provider}-{model}".lower()).strip("-.")
 
 
 def make_lm(
@@ -56,20 +49,8 @@ def make_lm(
     """
     provider = make_provider(params, api_key)
     slug, folder = lm_slug(params.provider, params.model), Path(folder)
-    meter = Meter(Ledger(folder / "ledger.sqlite"), run_id, slug, secret=api_key)
-
-    def connect() -> Any:
-        arguments = provider.request_arguments()
-        return PreparedEngine(provider.connect(), params, arguments)
-
-    engine = MeteredEngine(
-        connect,
-        meter,
-        provider.cost,
-        json_schema=params.structured_output == "json_schema",
-        json_object=params.structured_output != "none",
-    )
-    return MeteredLM(provider, engine, slug=slug, folder=folder)
+    meter = Meter(Ledger(folder / "ledger.sqlite"), run_id, slug)
+    return MeteredLM(provider, meter, folder=folder)
 
 
 def lm_of(
@@ -161,13 +142,13 @@ def adopt_lm(
     """
     settings: Mapping[str, Any] = getattr(lm, "kwargs", None) or {}
     adapter = adapter or dspy.ChatAdapter()
-    slug = slug_of(lm)
-    meter = Meter(Ledger(Path(folder) / slug / "ledger.sqlite"), run_id, slug)
-    identity = identify(lm, meter, settings)
+    slug = slug_of(model_name(lm))
+    folder = Path(folder) / slug
+    meter = Meter(Ledger(folder / "ledger.sqlite"), run_id, slug)
+    identity = identify(lm, folder, settings)
     provider = _Adopted(_describe(lm, settings, adapter, num_threads))
     adopted = lm.copy()
     vars(adopted).update(
-        meters_itself=False,
         meter=meter,
         adapter=adapter,
         params=provider.params,

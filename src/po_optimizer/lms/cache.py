@@ -10,7 +10,6 @@ the n-th call of its kind, so that a resumed run finds it.
 """
 
 import hashlib
-import re
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -26,19 +25,10 @@ from dspy.clients.call_result import CACHE_FORMAT, CallResult
 from dspy.clients.execution import IGNORED_CACHE_KEYS
 
 from po_optimizer.lms.answer_store import Answers
+from po_optimizer.lms.identity import is_secret
 from po_optimizer.lms.stops import WriteFailed
 
-_SECRET_NAME = re.compile(
-    r"(keys?|token|secrets?|passwords?|credentials?|headers?|auth(orization)?)\d*$",
-    re.IGNORECASE,
-)  # at the end of a name: `tokenizer` decides what is answered
 _DAMAGED = (ValueError, TypeError, LookupError, AttributeError)
-
-
-def is_secret(name: str, value: Any) -> bool:
-    """Whether an argument of an LM is a key, or headers that may contain one."""
-    named = name not in {"messages", "prompt"} and _SECRET_NAME.search(name)
-    return bool(named) and isinstance(value, str | Mapping)
 
 
 def identifying(request: Mapping[str, Any]) -> dict[str, Any]:
@@ -85,43 +75,15 @@ def numbered(request: dict[str, Any]) -> dict[str, Any] | None:
         return {**request, "po_turn": scope.n_asked[kind]}
 
 
-class EndpointCache:
-    """The answers of one endpoint.
-
-    Args:
-        folder: Made when missing.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.answers = Answers(folder)
-
-    def get(self, key: str, parts: dict[str, Any]) -> Any:
-        """The record of an answer; None: there is none.
-
-        Args:
-            key: The digest of the parts.
-            parts: What it is kept by.
-        """
-        return self.answers.get(key)
-
-    def put(self, key: str, record: dict[str, Any]) -> None:
-        """Keeps the record of an answer.
-
-        Raises:
-            TypeError: It is no plain data.
-        """
-        self.answers.put(key, record)
-
-
 @dataclass
 class _Caches:
     """The caches of this process, by their folder."""
 
-    make: Callable[[Path], EndpointCache] = EndpointCache
-    opened: dict[Path, EndpointCache] = field(default_factory=dict)
+    make: Callable[[Path], Answers] = Answers
+    opened: dict[Path, Answers] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def of(self, folder: Path) -> EndpointCache:
+    def of(self, folder: Path) -> Answers:
         with self.lock:
             if folder not in self.opened:
                 self.opened[folder] = self.make(folder)
@@ -132,7 +94,7 @@ caches = _Caches()
 
 
 @contextmanager
-def caches_of(make: Callable[[Path], EndpointCache]) -> Iterator[None]:
+def caches_of(make: Callable[[Path], Answers]) -> Iterator[None]:
     """Within the block, in all threads, `make` gives the cache of each folder."""
     outside = caches.make, caches.opened
     caches.make, caches.opened = make, {}

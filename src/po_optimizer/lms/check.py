@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable
 
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import JsonValue
 
 from po_optimizer.errors import SettingError
+from po_optimizer.params.base import Result
 
 
-class Check(BaseModel):
+class Check(Result):
     """A setting, its value and what is allowed.
 
     Args:
@@ -18,8 +19,6 @@ class Check(BaseModel):
         passed: Whether it did.
         message: What to do if it did not, or what was seen.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     setting: str

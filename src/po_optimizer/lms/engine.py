@@ -1,7 +1,4 @@
-"""How an LM is asked: each attempt is checked, put in form, sent and recorded.
-
-Engines are asked only when DSPy's response cache has no answer: so a guard sees exactly
-the calls that are paid for, each retry included, and the cache stays DSPy's own.
+"""How an LM is asked: each request is put in form and sent, each answer cleaned.
 
 A small model left alone with an unbounded list or string writes until its token limit,
 and the cut answer cannot be read. So the JSON schema of a request is bounded; what is
@@ -10,7 +7,7 @@ accepted as an answer stays the program's own matter.
 
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from logging import getLogger
 from typing import Any
@@ -28,9 +25,9 @@ from dspy.lm15 import (
 
 from po_optimizer.errors import PoOptimizerError
 from po_optimizer.lms.answer_repair import repair_answer, without_thoughts
-from po_optimizer.lms.meter import Meter
+from po_optimizer.lms.providers.base import Provider
 from po_optimizer.lms.stops import LMNotReady
-from po_optimizer.params.lm import DecodingBounds, LMParams
+from po_optimizer.params.lm import DecodingBounds
 
 logger = getLogger(__name__)
 
@@ -45,63 +42,96 @@ _NOTICES = {
 }
 
 
-class MeteredEngine:
-    """A DSPy engine that checks, times and records each attempt of another one.
+class ProviderEngine:
+    """A DSPy engine that asks a provider's LM by the parameters.
+
+    Each request is put in form: the schema is bounded, so that a small model finds an
+    end, and the server's own arguments are added. As arguments of dspy.LM they would be
+    refused, for DSPy hands a custom engine only what every provider knows;
+    `Config.extensions` is its place for the others. Answers are cleaned: half
+    characters are replaced, and thoughts are left out.
 
     Args:
-        connect: Gives the engine that reaches the LM; called on first use, so that
-            a run whose answers are all cached starts no server.
-        meter: Shared with the LM.
-        cost: (prompt tokens, completion tokens) -> US dollars or None.
-        json_schema: The LM takes a JSON schema as response format.
-        json_object: The LM takes the plain JSON response format.
+        provider: Connected on first use, so that a run whose answers are all cached
+            starts no server.
     """
 
     supports_function_calling = False
     supports_reasoning = False
 
-    def __init__(
-        self,
-        connect: Callable[[], Any],
-        meter: Meter,
-        cost: Callable[[int | None, int | None], float | None],
-        *,
-        json_schema: bool,
-        json_object: bool,
-    ) -> None:
-        self.meter = meter
-        self.supports_response_schema = json_schema
-        formats = {"response_format"} if json_schema or json_object else set()
+    def __init__(self, provider: Provider) -> None:
+        wanted = provider.params.structured_output
+        self.provider = provider
+        self.supports_response_schema = wanted == "json_schema"
+        formats = set() if wanted == "none" else {"response_format"}
         self.supported_params = frozenset({"temperature", "max_tokens"} | formats)
-        self._connect = connect
-        self._cost = cost
         self._engine: Any = None
+        self._arguments: dict[str, Any] = {}
+        self._prepared: tuple[Config, Config] | None = None
         self._warned: set[str] = set()
         self._lock = threading.Lock()
 
-    @property
-    def knows_cost(self) -> bool:
-        """Whether a call's cost follows from its tokens."""
-        return self._cost(1, 1) is not None
+    def connect(self) -> Any:
+        """The engine that reaches the LM, made on first use.
+
+        Raises:
+            LMNotReady: A setting keeps the LM from being asked. DSPy would retry or
+                swallow an ordinary error, and a wrong setting stays wrong.
+        """
+        with self._lock:
+            if self._engine is None:
+                try:
+                    self._arguments = self.provider.request_arguments()
+                    self._engine = self.provider.connect()
+                except PoOptimizerError as error:
+                    raise LMNotReady(error) from error
+            return self._engine
 
     def complete(self, request: Request) -> Response:
-        """One attempt, checked against the guards and recorded."""
-        self.meter.check()
-        engine = self._connected()
-        with self.meter.attempt(self.meter.slug) as usage:
-            response: Response = engine.complete(request)
-            usage.report(response.usage.input_tokens, response.usage.output_tokens)
-            usage.cost_usd = self._cost(usage.prompt_tokens, usage.completion_tokens)
-        self._warn_of_part(response.finish_reason, request.config.max_tokens)
-        self._compare(request.model, response.model)
-        return response
+        """The answer without thoughts, or an empty one that a filter withheld.
+
+        What a server says of a filter as an HTTP error is the same empty answer as
+        what another says with `finish_reason`: one cause, one status.
+        """
+        try:
+            answer: Response = self.connect().complete(self._prepare(request))
+        except InvalidRequestError as error:
+            if not _is_withheld(error):
+                raise
+            answer = _empty(request)
+        self._warn_of_part(answer.finish_reason, request.config.max_tokens)
+        self._compare(request.model, answer.model)
+        parts = tuple(_clean(answer.message.parts))
+        if parts == answer.message.parts:
+            return answer
+        message = replace(answer.message, parts=parts or (TextPart(text=""),))
+        return replace(answer, message=message)
+
+    def _prepare(self, request: Request) -> Request:
+        """The request as it is sent; the config of the last one, if it is the same."""
+        config, last = request.config, self._prepared
+        if last is None or last[0] != config:
+            last = self._prepared = config, self._complete_config(config)
+        return replace(request, config=last[1])
+
+    def _complete_config(self, config: Config) -> Config:
+        params = self.provider.params
+        extensions = {**(config.extensions or {}), **self._arguments}
+        config = replace(config, extensions=extensions or None)
+        if params.temperature is None:  # optimizers choose some of their own
+            config = replace(config, temperature=None)
+        form = config.response_format
+        if params.bounds and form is not None and "schema" in form:
+            schema = bound_schema(form["schema"], params.bounds)
+            config = replace(config, response_format={**form, "schema": schema})
+        return config
 
     def _warn_of_part(self, reason: str, most: int | None) -> None:
         """Warns once for each reason why an answer is not complete."""
         if reason in _NOTICES and reason not in self._warned:
             self._warned.add(reason)
             notice = _NOTICES[reason].format(most=most)
-            logger.warning("An answer of %s %s", self.meter.slug, notice)
+            logger.warning("An answer of %s %s", self.provider.params.model, notice)
 
     def _compare(self, requested: str, answered: str) -> None:
         """Warns once if another model than the requested one answered."""
@@ -122,82 +152,9 @@ class MeteredEngine:
             answered,
         )
 
-    def _connected(self) -> Any:
-        with self._lock:
-            if self._engine is None:
-                try:
-                    self._engine = self._connect()
-                except PoOptimizerError as error:
-                    # DSPy would retry or swallow it; a wrong setting stays wrong
-                    self.meter.stopped = LMNotReady(error)
-                    raise self.meter.stopped from error
-            return self._engine
-
-    def __deepcopy__(self, memo: dict[int, object]) -> "MeteredEngine":
+    def __deepcopy__(self, memo: dict[int, object]) -> "ProviderEngine":
         """The same engine: a connection is not copied with a program."""
         return self
-
-
-class PreparedEngine:
-    """An engine that completes requests by the parameters and cleans the answers.
-
-    The schema is bounded, so that a small model finds an end. The server's own
-    arguments are added here: as arguments of dspy.LM they would be refused, for DSPy
-    hands a custom engine only what every provider knows. `Config.extensions` is its
-    place for the others. Half characters are replaced here too, because some answers
-    come through other HTTP clients.
-
-    Args:
-        engine: The engine that answers.
-        params: Bounds, and whether a temperature is sent; optimizers choose some of
-            their own.
-        arguments: What each request carries, by the server's own names.
-    """
-
-    def __init__(
-        self, engine: Any, params: LMParams, arguments: Mapping[str, Any]
-    ) -> None:
-        self._engine = engine
-        self._prepared: tuple[Config, Config] | None = None
-        self._bounds = params.bounds
-        self._sends_temperature = params.temperature is not None
-        self._arguments = dict(arguments)
-
-    def complete(self, request: Request) -> Response:
-        """The answer without thoughts, or an empty one that a filter withheld.
-
-        What a server says of a filter as an HTTP error is the same empty answer as
-        what another says with `finish_reason`: one cause, one status.
-        """
-        try:
-            answer: Response = self._engine.complete(self._prepare(request))
-        except InvalidRequestError as error:
-            if not _is_withheld(error):
-                raise
-            return _empty(request)
-        parts = tuple(_clean(answer.message.parts))
-        if parts == answer.message.parts:
-            return answer
-        message = replace(answer.message, parts=parts or (TextPart(text=""),))
-        return replace(answer, message=message)
-
-    def _prepare(self, request: Request) -> Request:
-        """The request as it is sent; the config of the last one, if it is the same."""
-        config, last = request.config, self._prepared
-        if last is None or last[0] != config:
-            last = self._prepared = config, self._complete_config(config)
-        return replace(request, config=last[1])
-
-    def _complete_config(self, config: Config) -> Config:
-        extensions = {**(config.extensions or {}), **self._arguments}
-        config = replace(config, extensions=extensions or None)
-        if not self._sends_temperature:
-            config = replace(config, temperature=None)
-        form = config.response_format
-        if self._bounds and form is not None and "schema" in form:
-            schema = bound_schema(form["schema"], self._bounds)
-            config = replace(config, response_format={**form, "schema": schema})
-        return config
 
 
 def _empty(request: Request) -> Response:

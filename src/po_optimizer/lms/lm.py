@@ -15,9 +15,10 @@ import dspy
 from dspy.utils.callback import BaseCallback
 
 from po_optimizer.lms.check import Check
-from po_optimizer.lms.engine import MeteredEngine
-from po_optimizer.lms.meter import CallScope, LMIdentity, in_use
-from po_optimizer.lms.other_lms import metering_every_lm
+from po_optimizer.lms.engine import ProviderEngine
+from po_optimizer.lms.identity import LMIdentity
+from po_optimizer.lms.meter import CallScope, Meter, in_use
+from po_optimizer.lms.metering import metering_every_lm
 from po_optimizer.lms.program_threads import own_threads
 from po_optimizer.lms.providers import Provider
 
@@ -27,36 +28,24 @@ class MeteredLM(dspy.LM):
 
     Args:
         provider: How the LM is reached, with what the configuration says of it.
-        engine: The metering engine.
-        slug: Provider and model, fit for a path.
+        meter: Checks and records its calls; it has the LM's slug.
         folder: Where the response cache lies.
-        where: Of the endpoint, without secrets; None: as the provider says.
     """
 
-    meters_itself: bool = True  # the metering of every other LM leaves it alone
-
-    def __init__(
-        self,
-        provider: Provider,
-        engine: MeteredEngine,
-        *,
-        slug: str,
-        folder: Path,
-        where: str | None = None,
-    ) -> None:
+    def __init__(self, provider: Provider, meter: Meter, *, folder: Path) -> None:
         params = provider.params
         super().__init__(
             provider.model,
-            engine=engine,
+            engine=ProviderEngine(provider),
             temperature=params.temperature,
             max_tokens=params.max_tokens,
             num_retries=params.num_retries,
         )
         self.provider = provider
         self.params = params
-        self.meter = engine.meter
-        self.slug = slug
-        self.where = where or provider.where
+        self.meter = meter
+        self.slug = meter.slug
+        self.where = provider.where
         self._folder = folder
 
     @cached_property
@@ -97,7 +86,7 @@ class MeteredLM(dspy.LM):
     @property
     def knows_cost(self) -> bool:
         """Whether a call's cost follows from its tokens."""
-        return bool(self.engine.knows_cost)
+        return self.provider.cost(1, 1) is not None
 
     @cached_property
     def adapter(self) -> Any:
@@ -108,7 +97,8 @@ class MeteredLM(dspy.LM):
     @property
     def identity(self) -> LMIdentity:
         """The LM as the ledger, the cache and errors name it."""
-        return LMIdentity(self.slug, self.where, self.cache_folder)
+        secrets = filter(None, [self.engine.provider.api_key])
+        return LMIdentity(self.slug, self.where, self.cache_folder, tuple(secrets))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """DSPy's call; a cache hit is recorded, an LM out of reach stops the run."""

@@ -6,7 +6,6 @@ nothing inside it was recorded.
 """
 
 import asyncio
-import re
 import sqlite3
 import threading
 import time
@@ -17,7 +16,6 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from logging import getLogger
-from pathlib import Path
 from typing import Any
 
 import dspy
@@ -30,6 +28,7 @@ from dspy.utils.exceptions import (
 )
 
 from po_optimizer.lms.answer_repair import count
+from po_optimizer.lms.identity import LMIdentity
 from po_optimizer.lms.ledger import CallRow, Ledger
 from po_optimizer.lms.stops import (
     Interrupted,
@@ -38,7 +37,7 @@ from po_optimizer.lms.stops import (
     WriteFailed,
     stop_requested,
 )
-from po_optimizer.lms.visible import mask, scrub, visible
+from po_optimizer.lms.visible import first_words, scrub
 
 logger = getLogger(__name__)
 
@@ -49,23 +48,6 @@ _CLIENT_LIBRARIES = {
     *("httpx", "httpcore", "openai", "anthropic", "requests", "urllib3", "aiohttp"),
     *("litellm", "google", "botocore", "grpc"),
 }
-
-
-@dataclass(frozen=True)
-class LMIdentity:
-    """Which LM is asked.
-
-    Args:
-        slug: Its name in the ledger.
-        where: Its endpoint in words, without secrets.
-        cache_folder: Of this endpoint's response cache.
-        secrets: Removed from errors: keys, and addresses that may contain a key.
-    """
-
-    slug: str
-    where: str
-    cache_folder: Path
-    secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
 OUTSIDE_TRIALS = 0
@@ -149,7 +131,6 @@ class Meter:
         stopped: The StopRun that was raised; every later paid attempt raises it
             again, even if DSPy swallowed the first.
         trial: The running trial, for calls whose scope names none.
-        secret: The API key, which a server may repeat in its errors.
         in_flight: Calls that have begun and not ended, in all threads.
     """
 
@@ -159,7 +140,6 @@ class Meter:
     guards: list[Callable[[], None]] = field(default_factory=list)
     stopped: StopRun | None = None
     trial: int | None = None
-    secret: str | None = field(default=None, repr=False)
     in_flight: int = field(default=0, init=False)
     _changed: threading.Condition = field(
         default_factory=threading.Condition, init=False, repr=False, compare=False
@@ -183,30 +163,30 @@ class Meter:
         except Exception as error:
             if not _is_unreachable(error):
                 raise  # the LM is there, and the next prompt may suit it
-            problem = self.describe_error(error, 300, lm.secrets)
+            problem = first_words(error, 300, *lm.secrets)
             self.stopped = LMUnreachable(lm.slug, lm.where, problem)
             raise self.stopped from error
 
     @contextmanager
-    def attempt(self, slug: str, secrets: tuple[str, ...] = ()) -> Iterator[CallUsage]:
+    def attempt(self, lm: LMIdentity) -> Iterator[CallUsage]:
         """Records one paid attempt; the block fills in its usage.
 
         Raises:
             StopRun: The run was stopped while the server's Retry-After was waited for.
         """
-        self._await_retry(slug)
+        self._await_retry(lm.slug)
         usage = CallUsage()
         with _inner_layer() as layer:
             try:
                 yield usage
             except Exception as error:
                 _take_retry_after(error)
-                scrub(error, self.secret, *secrets)
-                problem = self.describe_error(error, 400, secrets)
+                scrub(error, *lm.secrets)
+                problem = first_words(error, 400, *lm.secrets)
                 problem = f"{type(error).__name__}: {problem}"
-                self._record(layer, slug, CallUsage(), error=problem)
+                self._record(layer, lm.slug, CallUsage(), error=problem)
                 raise
-            self._record(layer, slug, usage)
+            self._record(layer, lm.slug, usage)
 
     @contextmanager
     def _flying(self) -> Iterator[None]:
@@ -223,14 +203,6 @@ class Meter:
         """Returns once no call is in flight: its answer is kept by then."""
         with self._changed:
             self._changed.wait_for(lambda: self.in_flight == 0)
-
-    def describe_error(
-        self, error: BaseException, most: int, secrets: tuple[str, ...] = ()
-    ) -> str:
-        """The text of an error, without secrets and cut to `most` characters."""
-        # the libraries' advice and tracebacks are about their own arguments
-        text = re.split(r"\n\n  |\nTraceback ", str(error), maxsplit=1)[0]
-        return mask(visible(mask(text, self.secret))[:most], *secrets)
 
     def check(self) -> None:
         """Raises the StopRun that forbids another paid attempt, if there is one."""

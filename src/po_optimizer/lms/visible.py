@@ -39,6 +39,13 @@ def visible_data(value: T) -> T:
     return shown  # type: ignore[no-any-return]
 
 
+def first_words(error: BaseException, most: int, *secrets: str | None) -> str:
+    """The text of an error without what libraries add to it, in `most` characters."""
+    # the libraries' advice and tracebacks are about their own arguments
+    text = re.split(r"\n\n  |\nTraceback ", str(error), maxsplit=1)[0]
+    return visible(mask(text, *secrets))[:most]
+
+
 def mask(text: str, *secrets: str | None) -> str:
     """The text without the secrets, and without the credentials of any address."""
     for secret in secrets:

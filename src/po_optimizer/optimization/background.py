@@ -15,8 +15,8 @@ from typing import Any
 import dspy
 from dspy.utils.callback import BaseCallback
 
+from po_optimizer.lms.identity import model_name
 from po_optimizer.lms.meter import in_event_loop
-from po_optimizer.lms.other_lms import model_name
 from po_optimizer.lms.stops import force_exit
 
 Call = Callable[[], Any]

@@ -15,7 +15,7 @@ from pydantic import Field, ValidationError
 from po_optimizer.errors import ArtifactError, PoOptimizerError
 from po_optimizer.files import read_whole, write_whole
 from po_optimizer.lms.build import shown
-from po_optimizer.lms.cache import is_secret as is_key
+from po_optimizer.lms.identity import is_secret as is_key
 from po_optimizer.lms.lm import MeteredLM
 from po_optimizer.optimization.job import Job
 from po_optimizer.params.base import Frozen

@@ -20,7 +20,6 @@ from po_optimizer.errors import (
     ArtifactError,
     DamagedArtifactError,
     OtherProgramError,
-    PromptsChangedError,
     SaveError,
     listed,
 )
@@ -218,10 +217,10 @@ def load_program_from_components(
 
     Raises:
         DamagedArtifactError: It is missing, or not what was saved.
-        PromptsChangedError: A type in it changed since, and so did the prompts.
         ArtifactError: It is no file, too large, or may not be read; a later version of
-            this package wrote it; a path in it names the wrong kind of thing;
-            `program` has other predictors, or another LM than the saved one did.
+            this package wrote it; a path in it names the wrong kind of thing; a type
+            in it changed since, and so did the prompts; `program` has other
+            predictors, or another LM than the saved one did.
     """
     by_hand = hand_made(path_or_document)
     if by_hand is not None:
@@ -321,7 +320,7 @@ def _check_prompts(
         return
     same_versions = document["made_with"] == fmt.versions()
     if same_versions and not accept:
-        raise PromptsChangedError(
+        raise ArtifactError(
             f"path={where!r}: these predictors render other prompts than when the "
             f"program was saved: {listed(changed)}. A type in their signatures "
             "changed: restore that code, or pass program=... to accept the new prompts."

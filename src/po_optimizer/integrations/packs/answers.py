@@ -13,7 +13,6 @@ from dspy.clients.cache import _transform_value
 
 from po_optimizer.integrations.packs.pack_file import canonical
 from po_optimizer.lms.answer_store import Answers
-from po_optimizer.lms.cache import EndpointCache
 from po_optimizer.lms.stops import BudgetReached
 from po_optimizer.optimization.inputs import without_secrets
 
@@ -36,7 +35,7 @@ def request_of(parts: Mapping[str, Any]) -> str:
     return canonical({**settings, **content})
 
 
-class GivenAnswers(EndpointCache):
+class GivenAnswers(Answers):
     """Stands in the place of an endpoint's cache, and lets no call through.
 
     Args:
@@ -56,7 +55,7 @@ class GivenAnswers(EndpointCache):
         self._given = answers
         self._stores = stores
 
-    def get(self, key: str, parts: dict[str, Any]) -> Any:
+    def get(self, key: str, parts: Mapping[str, Any]) -> Any:
         """The answer.
 
         Raises:
@@ -65,7 +64,7 @@ class GivenAnswers(EndpointCache):
         text, problem = request_of(parts), "there is no answer to"
         answer = self._given.get(text)
         if self._stores:
-            kept = (store.get(key) for store in self._stores)
+            kept = (store.get(key, parts) for store in self._stores)
             stored = next((value for value in kept if value is not None), None)
             answer = None if stored is None else orjson.dumps(stored)
         if answer is not None and self._given.setdefault(text, answer) != answer:

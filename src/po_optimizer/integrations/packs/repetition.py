@@ -15,8 +15,9 @@ from po_optimizer.errors import ArtifactError, ExecutionStopError, listed
 from po_optimizer.integrations.packs.answers import AnswerMissing
 from po_optimizer.integrations.packs.code import Code
 from po_optimizer.integrations.packs.pack_file import Pack
+from po_optimizer.lms.answer_store import Answers
 from po_optimizer.lms.build import adopt_lm, make_lm
-from po_optimizer.lms.cache import EndpointCache, caches_of
+from po_optimizer.lms.cache import caches_of
 from po_optimizer.lms.lm import MeteredLM
 from po_optimizer.optimization.inputs import LMInput, OwnLM, RunInputs
 from po_optimizer.optimization.job import Job
@@ -97,7 +98,7 @@ class Repetition:
 def repeated(
     inputs: RunInputs,
     code: Code,
-    answers: Callable[[Path], EndpointCache],
+    answers: Callable[[Path], Answers],
     most_trials: int,
 ) -> Iterator[Repetition]:
     """Repeats a search; in the block its LMs still answer as they did in it.

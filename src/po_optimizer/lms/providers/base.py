@@ -33,7 +33,7 @@ class Provider:
 
     def __init__(self, params: LMParams, api_key: str | None = None) -> None:
         self.params = params
-        self._api_key = api_key
+        self.api_key = api_key
 
     @classmethod
     def params_of(cls, name: str) -> LMParams | None:

@@ -149,8 +149,8 @@ class LiteLLM(Provider):
         options: dict[str, Any] = {"timeout": params.timeout_seconds}
         if params.api_base is not None:
             options["api_base"] = params.api_base
-        if self._api_key is not None:
-            options["api_key"] = self._api_key
+        if self.api_key is not None:
+            options["api_key"] = self.api_key
         engine = LiteLLMEngine(**options)
         if self.model.partition("/")[0] in _TAKE_A_CLIENT:
             engine.client_options["client"] = bounded_client(params.timeout_seconds)
@@ -191,7 +191,7 @@ class LiteLLM(Provider):
         )
 
     def _missing_keys(self) -> list[str]:
-        params, api_key = self.params, self._api_key
+        params, api_key = self.params, self.api_key
         required = _litellm().validate_environment(
             params.model, api_key=api_key, api_base=params.api_base
         )

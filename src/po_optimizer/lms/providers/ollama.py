@@ -55,7 +55,7 @@ class Ollama(Provider):
             SettingError: A check did not pass.
         """
         require(self.check_provider())
-        seconds, key = self.params.timeout_seconds, self._api_key
+        seconds, key = self.params.timeout_seconds, self.api_key
         transport = OllamaTransport(self._base, seconds, sends_key=bool(key))
         return dspy_engine("ollama", with_v1(self._base), key or "none", transport)
 
@@ -106,7 +106,7 @@ class Ollama(Provider):
             problem = "it is asked at /api/chat, so the address ends before /v1"
             yield _answers(base, problem, f"OLLAMA_BASE_URL={base.removesuffix('/v1')}")
             return
-        reply = get_json(f"{base}/api/tags", self._api_key)
+        reply = get_json(f"{base}/api/tags", self.api_key)
         models = _models(reply.document)
         problem = remedy = ""
         if reply.status is None:
@@ -157,7 +157,7 @@ class Ollama(Provider):
         """Whether the model supports this context, if the server says so."""
         params = self.params
         body = {"model": params.model}
-        reply = get_json(f"{self._base}/api/show", self._api_key, body=body).document
+        reply = get_json(f"{self._base}/api/show", self.api_key, body=body).document
         info = reply.get("model_info") if isinstance(reply, dict) else None
         lengths = [
             value
@@ -183,7 +183,7 @@ class Ollama(Provider):
         memory = (
             folder / f"weights-{hashlib.sha256(name.encode()).hexdigest()[:12]}.txt"
         )
-        models = _models(get_json(f"{self._base}/api/tags", self._api_key).document)
+        models = _models(get_json(f"{self._base}/api/tags", self.api_key).document)
         digests = [
             str(entry["digest"]).removeprefix("sha256:")
             for entry in models or ()

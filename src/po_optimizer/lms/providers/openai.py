@@ -32,14 +32,14 @@ class OpenAI(Provider):
                 "an OpenAI-compatible server needs its address",
                 "Set it, or PO_LM_BASE_URL in the environment.",
             )
-        return openai_engine(base, self._api_key, self.params.timeout_seconds)
+        return openai_engine(base, self.api_key, self.params.timeout_seconds)
 
     def slots(self) -> int | None:
         """As a llama.cpp server reports them under /props, beside /v1."""
         if self.params.api_base is None:
             return None
         root = with_v1(self.params.api_base).removesuffix("/v1")
-        props = get_json(f"{root}/props", self._api_key).document
+        props = get_json(f"{root}/props", self.api_key).document
         total = props.get("total_slots") if isinstance(props, dict) else None
         return total if isinstance(total, int) and total > 0 else None
 
@@ -50,14 +50,14 @@ class OpenAI(Provider):
             yield _answers(None, "there is no address", remedy)
             return
         base = with_v1(self.params.api_base)
-        reply = get_json(f"{base}/models", self._api_key)
+        reply = get_json(f"{base}/models", self.api_key)
         if reply.status is None:
             remedy = "Start it, or correct PO_LM_BASE_URL."
             yield _answers(base, f"no server answers ({reply.problem})", remedy)
             return
         yield _answers(base)
         if reply.status in _REFUSED:
-            verb = "refuses the key" if self._api_key else "wants a key"
+            verb = "refuses the key" if self.api_key else "wants a key"
             yield check(
                 "server_key",
                 "PO_LM_API_KEY",

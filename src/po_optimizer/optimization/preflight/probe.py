@@ -16,6 +16,7 @@ from po_optimizer.lms.interrupt import Control
 from po_optimizer.lms.ledger import CallRow
 from po_optimizer.lms.lm import MeteredLM, use_lm
 from po_optimizer.lms.stops import BudgetReached, Interrupted, MetricBroken, StopRun
+from po_optimizer.lms.visible import first_words
 from po_optimizer.optimization.budget import Budget
 from po_optimizer.optimization.guarded_metric import Attempt, GuardedMetric, attempt
 from po_optimizer.optimization.job import Job
@@ -244,7 +245,7 @@ class Prober:
 
     def refusal(self, error: LMError) -> str:
         """Describes an error of the server as a refused prompt."""
-        words = self._lm.meter.describe_error(error, 300)
+        words = first_words(error, 300)
         return f"{self._lm.slug} refuses the prompt: {words}"
 
     def _rows(self) -> list[CallRow]:

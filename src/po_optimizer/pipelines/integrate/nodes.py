@@ -13,6 +13,7 @@ from po_optimizer.console.live import StageBar, show
 from po_optimizer.errors import PoOptimizerError
 from po_optimizer.lms.lm import MeteredLM, use_lm
 from po_optimizer.lms.stops import StopRun
+from po_optimizer.lms.visible import first_words
 from po_optimizer.product_owner.doubts import doubts_about
 from po_optimizer.product_owner.request import read_request
 
@@ -81,7 +82,7 @@ def _plain_refusals(lm: MeteredLM) -> Iterator[None]:
             "in JSON (lm.structured_output)."
         ) from error
     except LMInvalidRequestError as error:
-        words = lm.meter.describe_error(error, 300)
+        words = first_words(error, 300)
         raise PoOptimizerError(
             f"integrate: {lm.slug} refused the prompt: {words}; {untouched}. Shorten "
             "the documents, or choose an LM with a larger context window "

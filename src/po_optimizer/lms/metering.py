@@ -1,16 +1,15 @@
-"""Meters every LM that is called during a run: judges, pinned LMs and any other.
+"""Meters every LM that is called during a run: the run's, judges, pinned ones, others.
 
 The LMs themselves stay as they are. For the time of a run, DSPy's functions that carry
 out a call (`dspy.clients.execution`) are replaced, and in classes of LMs that do not
-use these, the methods with which they answer.
+use these, the methods with which they answer. An engine is asked only when there is no
+kept answer: so a guard sees exactly the calls that are paid for, each retry included.
 """
 
 import asyncio
 import functools
-import hashlib
 import inspect
 import os
-import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any
@@ -19,26 +18,21 @@ from unittest.mock import patch
 from dspy._vendor.lm15.serde import request_to_dict
 from dspy.clients import execution
 from dspy.clients.base_lm import BaseLM
-from dspy.clients.call_result import CallResult
+from dspy.clients.call_result import CallResult, usage_dict
 from dspy.clients.engines.legacy_engine import AsyncLegacyEngine, LegacyEngine
 from dspy.clients.errors import error_boundary
+from dspy.clients.legacy_outputs import value
 from dspy.lm15 import Request, Response
 
-from po_optimizer.lms.cache import (
-    KeptAnswer,
-    identifying,
-    is_secret,
-    numbered,
-)
-from po_optimizer.lms.meter import CallUsage, LMIdentity, Meter, meter_of_run
+from po_optimizer.lms.cache import KeptAnswer, identifying, numbered
+from po_optimizer.lms.engine import ProviderEngine
+from po_optimizer.lms.identity import LMIdentity, identify
+from po_optimizer.lms.meter import CallUsage, Meter, meter_of_run
 from po_optimizer.patching import ProcessWide, plain_type_adapters
 
 # LiteLLM fetches a price map from the network at import unless told not to
 os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
 
-_ADDRESSES = ("api_base", "base_url")
-_SECRET_VARIABLE = re.compile(r"_(API_KEY|ACCESS_KEY|SECRET|TOKEN|PASSWORD)$")
-_SHORTEST_SECRET = 6
 _OWN_METHODS = ("__call__", "acall", "forward", "aforward")
 _execute, _aexecute = execution.execute, execution.aexecute
 _select, _canonical = execution._engine, execution._canonical
@@ -81,13 +75,24 @@ def _subclasses(cls: type[Any]) -> Iterator[type[Any]]:
         yield from _subclasses(below)
 
 
-def _meter(lm: Any) -> Meter | None:
-    """The meter to use; None: the LM meters itself, or there is no run."""
-    return None if _meters_itself(lm) else meter_of_run()
+def _is_ours(lm: Any) -> bool:
+    """Whether the project built the LM, which then has a meter of its own."""
+    return isinstance(getattr(lm, "engine", None), ProviderEngine)
 
 
-def _meters_itself(lm: Any) -> bool:
-    return bool(getattr(lm, "meters_itself", False))
+def _metering(lm: Any, options: Mapping[str, Any]) -> tuple[Meter, LMIdentity] | None:
+    """The meter of a call, and whose call it is; None: there is no run.
+
+    Args:
+        lm: Of any kind.
+        options: Of this call.
+    """
+    if _is_ours(lm):
+        return lm.meter, lm.identity
+    meter = meter_of_run()
+    if meter is None:
+        return None
+    return meter, identify(lm, meter.ledger.path.parent, options)
 
 
 def _metered(lm: Any, call: Any) -> Any:
@@ -99,7 +104,7 @@ def _metered(lm: Any, call: Any) -> Any:
 
 
 async def _ametered(lm: Any, call: Any) -> Any:
-    if _meters_itself(lm):
+    if _is_ours(lm):
         return await asyncio.to_thread(_metered, lm, call)
     with _kept(lm, call, awaited=True) as kept:
         if kept is None:
@@ -117,12 +122,11 @@ def _uncached(call: Any) -> Any:
 @contextmanager
 def _kept(lm: Any, call: Any, *, awaited: bool) -> Iterator[KeptAnswer | None]:
     """Meters the call; gives the place of its answer, None: it is not kept."""
-    own = _meters_itself(lm)
-    meter = lm.meter if own else meter_of_run()
-    if meter is None:
+    metering = _metering(lm, call.legacy)
+    if metering is None:
         yield None
         return
-    identity = lm.identity if own else identify(lm, meter, call.legacy)
+    meter, identity = metering
     with meter.call(identity):
         try:
             parts = _parts(lm, call, awaited=awaited)
@@ -141,7 +145,7 @@ def _parts(lm: Any, call: Any, *, awaited: bool) -> dict[str, Any] | None:
     """
     if not call.cache:
         return numbered(identifying(call.key(lm, awaited)))
-    if not _meters_itself(lm):
+    if not _is_ours(lm):
         return identifying(call.key(lm, awaited))
     with error_boundary(lm.model):
         request = request_to_dict(execution._canonical(call))
@@ -152,12 +156,11 @@ def _parts(lm: Any, call: Any, *, awaited: bool) -> dict[str, Any] | None:
 def _metered_engine(lm: Any, call: Any, asynchronous: bool) -> Any:
     """Wraps the engine that DSPy chooses, so that each attempt is metered."""
     backend, request, provider = _select(lm, call, asynchronous)
-    meter = _meter(lm)
-    if meter is None:
+    metering = _metering(lm, call.legacy)
+    if metering is None:
         return backend, request, provider
     kind = _AsyncAttempts if asynchronous else _Attempts
-    attempts = kind(backend, lm, provider, meter, identify(lm, meter, call.legacy))
-    return attempts, request, provider
+    return kind(backend, lm, provider, *metering), request, provider
 
 
 _REPLACEMENTS = {
@@ -180,7 +183,12 @@ class _Attempts:
     """
 
     def __init__(
-        self, backend: Any, lm: Any, provider: str | None, meter: Meter, identity: Any
+        self,
+        backend: Any,
+        lm: Any,
+        provider: str | None,
+        meter: Meter,
+        identity: LMIdentity,
     ) -> None:
         self._backend = backend
         self._lm = lm
@@ -199,14 +207,14 @@ class _Attempts:
         """One attempt by way of LiteLLM or of the LM's own `forward`."""
         with self._attempt() as usage:
             result: CallResult = self._backend.complete_legacy(*args, **kwargs)
-            _report_result(usage, result)
+            _report(usage, result)
         return result
 
     def stream(self, request: Request) -> Iterator[Any]:
         """One attempt, piece by piece; its usage comes with the last."""
         with self._attempt() as usage:
             for event in self._backend.stream(request):
-                _report_event(usage, event)
+                self._report_event(usage, event)
                 yield event
 
     @contextmanager
@@ -215,15 +223,26 @@ class _Attempts:
         by_class = isinstance(self._backend, LegacyEngine | AsyncLegacyEngine)
         if not by_class or {"forward", "aforward"} & set(vars(self._lm)):
             self._meter.check()
-        identity = self._identity
-        with self._meter.attempt(identity.slug, identity.secrets) as usage:
+        if isinstance(self._backend, ProviderEngine):
+            self._backend.connect()  # what it takes is no time of the attempt
+        with self._meter.attempt(self._identity) as usage:
             yield usage
 
     def _report(self, usage: CallUsage, request: Request, response: Any) -> None:
-        if isinstance(response, Response):  # DSPy says what is wrong with another
-            result = CallResult.native(response, provider=self._provider)
-            execution._price_result(self._lm, result, response, self._provider, request)
-            _report_result(usage, result)
+        if not isinstance(response, Response):  # DSPy says what is wrong with it
+            return
+        result = CallResult.native(response, provider=self._provider)
+        if not isinstance(self._backend, ProviderEngine):
+            price = execution._price_result
+            price(self._lm, result, response, self._provider, request)
+        _report(usage, result)
+        if isinstance(self._backend, ProviderEngine):
+            cost = self._backend.provider.cost
+            usage.cost_usd = cost(usage.prompt_tokens, usage.completion_tokens)
+
+    def _report_event(self, usage: CallUsage, event: Any) -> None:
+        if getattr(event, "usage", None) is not None:
+            _report(usage, CallResult(usage=usage_dict(event, self._provider)))
 
 
 class _AsyncAttempts(_Attempts):
@@ -240,34 +259,33 @@ class _AsyncAttempts(_Attempts):
         """One attempt by way of LiteLLM or of the LM's own `aforward`."""
         with self._attempt() as usage:
             result: CallResult = await self._backend.complete_legacy(*args, **kwargs)
-            _report_result(usage, result)
+            _report(usage, result)
         return result
 
     async def stream(self, request: Request) -> Any:
         """One attempt, piece by piece; its usage comes with the last."""
         with self._attempt() as usage:
             async for event in self._backend.stream(request):
-                _report_event(usage, event)
+                self._report_event(usage, event)
                 yield event
 
 
-def _report_result(usage: CallUsage, result: CallResult) -> None:
-    tokens = result.usage or {}
-    usage.report(tokens.get("prompt_tokens"), tokens.get("completion_tokens"))
-    usage.cost_usd = result.cost
-
-
-def _report_event(usage: CallUsage, event: Any) -> None:
-    if (tokens := getattr(event, "usage", None)) is not None:
-        usage.report(tokens.input_tokens, tokens.output_tokens)
-
-
-def _report_answer(usage: CallUsage, answer: Any) -> None:
-    """Takes the usage from an answer of a user's `forward`, in OpenAI's form."""
+def _report(usage: CallUsage, answer: Any) -> None:
+    """Takes the usage and the cost from a result of DSPy's or a user's `forward`."""
     tokens = getattr(answer, "usage", None)
-    if not isinstance(tokens, Mapping):
-        tokens = getattr(tokens, "__dict__", {})
-    usage.report(tokens.get("prompt_tokens"), tokens.get("completion_tokens"))
+    usage.report(
+        _first(tokens, "prompt_tokens", "input_tokens"),
+        _first(tokens, "completion_tokens", "output_tokens"),
+    )
+    by_litellm = getattr(answer, "_hidden_params", None) or {}
+    own = isinstance(answer, CallResult)
+    usage.cost_usd = answer.cost if own else by_litellm.get("response_cost")
+
+
+def _first(tokens: Any, *names: str) -> Any:
+    """The count that has one of these names; None: it is not reported."""
+    counts = (value(tokens, name) for name in names)
+    return next((count for count in counts if count is not None), None)
 
 
 def _metered_method(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -277,15 +295,15 @@ def _metered_method(method: Callable[..., Any]) -> Callable[..., Any]:
 
     @contextmanager
     def metered(lm: Any, kwargs: dict[str, Any]) -> Iterator[CallUsage]:
-        meter = _meter(lm)
-        if meter is None:
+        metering = None if _is_ours(lm) else _metering(lm, kwargs)
+        if metering is None:
             yield CallUsage()
             return
-        identity = identify(lm, meter, kwargs)
+        meter, identity = metering
         with meter.call(identity):
             if not delegates:
                 meter.check()
-            with meter.attempt(identity.slug, identity.secrets) as usage:
+            with meter.attempt(identity) as usage:
                 yield usage
 
     if inspect.iscoroutinefunction(method):
@@ -294,7 +312,7 @@ def _metered_method(method: Callable[..., Any]) -> Callable[..., Any]:
         async def ask(lm: Any, *args: Any, **kwargs: Any) -> Any:
             with metered(lm, kwargs) as usage:
                 answer = await method(lm, *args, **kwargs)
-                _report_answer(usage, answer)
+                _report(usage, answer)
             return answer
 
         return ask
@@ -303,76 +321,7 @@ def _metered_method(method: Callable[..., Any]) -> Callable[..., Any]:
     def ask_now(lm: Any, *args: Any, **kwargs: Any) -> Any:
         with metered(lm, kwargs) as usage:
             answer = method(lm, *args, **kwargs)
-            _report_answer(usage, answer)
+            _report(usage, answer)
         return answer
 
     return ask_now
-
-
-def identify(lm: Any, meter: Meter, options: Mapping[str, Any]) -> LMIdentity:
-    """The identity of an LM that the project did not build.
-
-    Args:
-        lm: A `dspy.LM`, or an instance of a user's LM class.
-        meter: Of the run.
-        options: Of this call; they go over the LM's.
-    """
-    model, slug = model_name(lm), slug_of(lm)
-    settings = {**(getattr(lm, "kwargs", None) or {}), **options}
-    endpoint = "\n".join(
-        [*_whose(lm), *_addresses(model, settings), *_headers(settings)]
-    )
-    folder = hashlib.sha256(endpoint.encode()).hexdigest()[:12]
-    return LMIdentity(
-        slug,
-        "its own endpoint",
-        meter.ledger.path.parent / "response_cache" / folder,
-        tuple(_secrets(model, settings)),
-    )
-
-
-def model_name(lm: Any) -> str:
-    """The LM's model, or its class's name if it names none."""
-    return str(getattr(lm, "model", None) or type(lm).__name__)
-
-
-def slug_of(lm: Any) -> str:
-    """The LM's name in the ledger and in paths."""
-    return re.sub(r"[^a-z0-9.]+", "-", model_name(lm).lower()).strip("-.")
-
-
-def _whose(lm: Any) -> Iterator[str]:
-    """The classes that answer, and the texts that an engine's object holds."""
-    yield f"{type(lm).__module__}.{type(lm).__qualname__}"
-    engine = getattr(lm, "engine", None)
-    if not isinstance(engine, str | None):
-        yield f"{type(engine).__module__}.{type(engine).__qualname__}"
-        texts = getattr(engine, "__dict__", {}).items()
-        yield from sorted(f"{k}={v}" for k, v in texts if isinstance(v, str))
-
-
-def _addresses(model: str, settings: Mapping[str, Any]) -> list[str]:
-    """Where the LM answers: its arguments, else the provider's variables."""
-    addresses = [str(settings[name]) for name in _ADDRESSES if settings.get(name)]
-    provider = model.partition("/")[0].upper()
-    names = (f"{provider}_{name.upper()}" for name in _ADDRESSES)
-    return addresses or [os.environ[name] for name in names if os.environ.get(name)]
-
-
-def _headers(settings: Mapping[str, Any]) -> Iterator[str]:
-    """What may choose who answers, and may be secret: no key of an answer has it."""
-    for name, value in sorted(settings.items()):
-        if "header" in name and isinstance(value, Mapping) and value:
-            yield f"{name}={sorted(value.items())}"
-
-
-def _secrets(model: str, settings: Mapping[str, Any]) -> Iterator[str]:
-    """What must not be repeated: keys, headers and addresses, longest first."""
-    texts = _addresses(model, settings)
-    for name, value in settings.items():
-        if is_secret(name, value):
-            values = value.values() if isinstance(value, Mapping) else [value]
-            texts += [text for text in values if isinstance(text, str)]
-    texts += [v for k, v in os.environ.items() if _SECRET_VARIABLE.search(k)]
-    long = (text for text in texts if len(text) >= _SHORTEST_SECRET)
-    yield from sorted(set(long), key=len, reverse=True)

@@ -1,0 +1,114 @@
+"""Which LM is asked: its name in ledgers and folders, its endpoint, its secrets."""
+
+import hashlib
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+_SECRET_NAME = re.compile(
+    r"(keys?|token|secrets?|passwords?|credentials?|headers?|auth(orization)?)\d*$",
+    re.IGNORECASE,
+)  # at the end of a name: `tokenizer` decides what is answered
+_SECRET_VARIABLE = re.compile(r"_(API_KEY|ACCESS_KEY|SECRET|TOKEN|PASSWORD)$")
+_SHORTEST_SECRET = 6
+_ADDRESSES = ("api_base", "base_url")
+
+
+@dataclass(frozen=True)
+class LMIdentity:
+    """Which LM is asked.
+
+    Args:
+        slug: Its name in the ledger.
+        where: Its endpoint in words, without secrets.
+        cache_folder: Of this endpoint's response cache.
+        secrets: Removed from errors: keys, and addresses that may contain a key.
+    """
+
+    slug: str
+    where: str
+    cache_folder: Path
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+
+
+def identify(lm: Any, folder: Path, options: Mapping[str, Any]) -> LMIdentity:
+    """The identity of an LM that the project did not build.
+
+    Args:
+        lm: A `dspy.LM`, or an instance of a user's LM class.
+        folder: Of the run's ledger; the caches of endpoints lie in it.
+        options: Of this call; they go over the LM's.
+    """
+    model = model_name(lm)
+    settings = {**(getattr(lm, "kwargs", None) or {}), **options}
+    endpoint = "\n".join(
+        [*_classes(lm), *_addresses(model, settings), *_headers(settings)]
+    )
+    name = hashlib.sha256(endpoint.encode()).hexdigest()[:12]
+    return LMIdentity(
+        slug_of(model),
+        "its own endpoint",
+        folder / "response_cache" / name,
+        tuple(_secrets(model, settings)),
+    )
+
+
+def model_name(lm: Any) -> str:
+    """The LM's model, or its class's name if it names none."""
+    return str(getattr(lm, "model", None) or type(lm).__name__)
+
+
+def slug_of(model: str) -> str:
+    """The name as a part of a path: lower case, digits, dots and dashes."""
+    return re.sub(r"[^a-z0-9.]+", "-", model.lower()).strip("-.")
+
+
+def lm_slug(provider: str, model: str) -> str:
+    """Provider and model as a part of a path."""
+    return slug_of(f"{provider}-{model}")
+
+
+def is_secret(name: str, value: Any) -> bool:
+    """Whether an argument of an LM is a key, or headers that may contain one."""
+    named = name not in {"messages", "prompt"} and _SECRET_NAME.search(name)
+    return bool(named) and isinstance(value, str | Mapping)
+
+
+def _classes(lm: Any) -> Iterator[str]:
+    """The classes that answer, and the texts that an engine's object holds."""
+    yield f"{type(lm).__module__}.{type(lm).__qualname__}"
+    engine = getattr(lm, "engine", None)
+    if not isinstance(engine, str | None):
+        yield f"{type(engine).__module__}.{type(engine).__qualname__}"
+        texts = getattr(engine, "__dict__", {}).items()
+        yield from sorted(f"{k}={v}" for k, v in texts if isinstance(v, str))
+
+
+def _addresses(model: str, settings: Mapping[str, Any]) -> list[str]:
+    """Where the LM answers: its arguments, else the provider's variables."""
+    addresses = [str(settings[name]) for name in _ADDRESSES if settings.get(name)]
+    provider = model.partition("/")[0].upper()
+    names = (f"{provider}_{name.upper()}" for name in _ADDRESSES)
+    return addresses or [os.environ[name] for name in names if os.environ.get(name)]
+
+
+def _headers(settings: Mapping[str, Any]) -> Iterator[str]:
+    """What may choose who answers, and may be secret: no key of an answer has it."""
+    for name, value in sorted(settings.items()):
+        if "header" in name and isinstance(value, Mapping) and value:
+            yield f"{name}={sorted(value.items())}"
+
+
+def _secrets(model: str, settings: Mapping[str, Any]) -> Iterator[str]:
+    """What must not be repeated: keys, headers and addresses, longest first."""
+    texts = _addresses(model, settings)
+    for name, value in settings.items():
+        if is_secret(name, value):
+            values = value.values() if isinstance(value, Mapping) else [value]
+            texts += [text for text in values if isinstance(text, str)]
+    texts += [v for k, v in os.environ.items() if _SECRET_VARIABLE.search(k)]
+    long = (text for text in texts if len(text) >= _SHORTEST_SECRET)
+    yield from sorted(set(long), key=len, reverse=True)

@@ -19,10 +19,10 @@ from po_optimizer.roles.build import load_metric
 from po_optimizer.roles.metric import (
     JudgeUnreadableError,
     Measure,
+    best_form,
     call_metric,
     metric_problem,
     references,
-    score_reference,
 )
 from po_optimizer.roles.score import Score, ScoreError
 
@@ -298,7 +298,16 @@ def test_the_metric_shows_which_form_it_reads(metric):
     """It may read the model that the signature names, or the dict of the data."""
     example = dspy.Example(question="q", out={"x": 1}).with_inputs("question")
     forms = references(example, ["out"], {"out": Point})
-    assert score_reference(Measure(metric), example, forms) == 1.0
+    form, score = best_form(Measure(metric), example, forms)
+    assert score == metric(example, form) == 1.0
+
+
+def test_a_form_that_the_metric_can_use_is_better():
+    """Both forms score 0.0: the one that it cannot read says nothing of the answer."""
+    example = dspy.Example(question="q", out={"x": 1}).with_inputs("question")
+    measure = Measure(lambda e, p, trace=None: float(p.out["x"] > 1))
+    forms = references(example, ["out"], {"out": Point})
+    assert best_form(measure, example, forms) == (forms[1], 0.0)
 
 
 def test_a_bad_first_output_is_no_defect_of_the_metric():

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Sequence
+from contextlib import suppress
 from statistics import fmean
 
 import dspy
@@ -15,7 +16,14 @@ from po_optimizer.evaluation.corruptions import (
     adversaries,
 )
 from po_optimizer.params.base import Result
-from po_optimizer.roles.metric import Metric, call_metric, output_types, references
+from po_optimizer.roles.metric import (
+    Measure,
+    Metric,
+    best_form,
+    call_metric,
+    output_types,
+    references,
+)
 from po_optimizer.roles.score import Score
 
 SHUFFLED = "references of other records"
@@ -142,16 +150,15 @@ def _above_honest(played: Sequence[Family]) -> list[str]:
 
 
 def _outputs(metric: Metric, example: dspy.Example, types: Types) -> Outputs:
-    """The example's labels in the form that the metric reads better."""
+    """The example's labels in the form that the metric scores best."""
     labels = dict(example.labels().items())
     names = [name for name in types if name in labels] or list(labels)
-    forms = [answer.toDict() for answer in references(example, names, types)]
-
-    def score(outputs: Outputs) -> float:
-        result = _score(metric, example, outputs)
-        return result if isinstance(result, Score) else -1.0
-
-    return max(forms, key=score) if len(forms) > 1 else {n: labels[n] for n in names}
+    forms = references(example, names, types)
+    if len(forms) > 1:
+        with suppress(Exception):  # the table shows what the metric raises
+            form, _ = best_form(Measure(metric), example, forms)
+            return dict(form.toDict())
+    return {name: labels[name] for name in names}
 
 
 def _shuffled(outputs: Sequence[Outputs], seed: int) -> list[Outputs]:

@@ -43,6 +43,7 @@ from po_optimizer.roles.metric import (
     JudgeUnreadableError,
     Measure,
     Metric,
+    best_form,
     references,
 )
 
@@ -158,19 +159,19 @@ def score_references(
     for index, example in enumerate(examples):
         record = blank(example, index, "reference")
         names = example.labels().keys() if outputs is None else outputs
-        outcomes = [_unscored("the example has no reference outputs")]
-        for answer in references(example, names, types or {}):
-            try:
-                with no_lm_calls():
-                    outcomes.append(
-                        _scored(record.example_id, example, answer, measure)
-                    )
-            except LMAsked:
-                outcomes.append(_unscored("the metric asks an LM"))
-            except MetricError as error:
-                outcomes.append(_unscored(str(error)))
-        best = max(reversed(outcomes), key=lambda outcome: outcome.get("score", -1.0))
-        yield _completed(record, best)
+        forms = references(example, names, types or {})
+        try:
+            with no_lm_calls():
+                outcome = (
+                    _scored(record.example_id, example, forms, measure)
+                    if forms
+                    else _unscored("the example has no reference outputs")
+                )
+        except LMAsked:
+            outcome = _unscored("the metric asks an LM")
+        except MetricError as error:
+            outcome = _unscored(str(error))
+        yield _completed(record, outcome)
 
 
 def _another(lm: Any, number: int) -> Any:
@@ -223,7 +224,7 @@ def _answer(
     spent = {"seconds": time.perf_counter() - started, **_tokens(tracker)}
     if error is not None:
         return _completed(record, spent | _failed(error))
-    outcome = _scored(record.example_id, example, prediction, measure)
+    outcome = _scored(record.example_id, example, [prediction], measure)
     return _completed(record, spent | outcome)
 
 
@@ -267,10 +268,11 @@ def _completed(
 
 
 def _scored(
-    example_id: str, example: dspy.Example, prediction: Any, measure: Measure
+    example_id: str, example: dspy.Example, forms: Sequence[Any], measure: Measure
 ) -> dict[str, Any]:
+    """The outcome of the answer, in the form that the metric scores best."""
     try:
-        score = measure(example, prediction)
+        prediction, score = best_form(measure, example, forms)
     except JudgeUnreadableError as error:
         return _unscored(str(error))
     except PoOptimizerError:

@@ -213,21 +213,29 @@ def as_output(label: Any, annotation: Any) -> Any:
     return parse_value(label, annotation)
 
 
-def score_reference(
-    measure: Measure, example: dspy.Example, answers: Sequence[dspy.Prediction]
-) -> Score:
-    """The best score of the forms in which an example's labels are `references`.
+def best_form(
+    measure: Measure, example: dspy.Example, forms: Sequence[Any]
+) -> tuple[Any, Score]:
+    """The form of an answer that the metric scores best, and its score.
+
+    Of equal scores the first counts, and one that the metric can use before one that it
+    cannot.
+
+    Args:
+        measure: The metric.
+        example: The answer's.
+        forms: One or more, of labels as `references` gives them.
 
     Raises:
-        Exception: What the metric raised, if it gave none of them a score.
+        Exception: What the metric raised, if it gave no form a score.
     """
-    scores: list[Score] = []
-    for number, answer in enumerate(answers, start=1):
+    scored: list[tuple[Any, Score]] = []
+    for number, form in enumerate(forms, start=1):
         try:
-            scores.append(measure(example, answer))
+            scored.append((form, measure(example, form)))
         except (LMError, PoOptimizerError, JudgeUnreadableError):
             raise
-        except Exception:  # whatever a metric raises at the one, the other may have
-            if number == len(answers) and not scores:
+        except Exception:  # a metric that cannot read one form may read the other
+            if number == len(forms) and not scored:
                 raise
-    return max(scores)
+    return max(scored, key=lambda pair: (pair[1].unusable is None, pair[1]))

@@ -15,11 +15,11 @@ from po_optimizer.optimization.job import Job
 from po_optimizer.optimization.preflight.probe import Probe
 from po_optimizer.roles.metric import (
     Measure,
+    best_form,
     metric_problem,
     output_names,
     output_types,
     references,
-    score_reference,
 )
 from po_optimizer.roles.score import Score
 
@@ -114,7 +114,7 @@ def _checks(
     problem, scores = "", list[Score]()
     try:
         measure = Measure(job.metric)
-        scores = [score_reference(measure, *pair) for pair in pairs]
+        scores = [best_form(measure, *pair)[1] for pair in pairs]
     except (LMError, StopRun):
         raise
     except Exception as error:  # noqa: BLE001 -- what it raises is the finding

@@ -4,7 +4,8 @@ import traceback
 
 import pytest
 
-from po_optimizer.lms.visible import mask, scrub
+from po_optimizer.lms.visible import scrub
+from po_optimizer.secret import mask
 
 KEY = "sk-canary"
 

@@ -23,7 +23,7 @@ from kedro.io.core import (
 from po_optimizer.errors import SettingError, listed, refusal
 from po_optimizer.files import Folder, LocalFolder, RemoteFolder
 from po_optimizer.files.atomic import MAX_BYTES
-from po_optimizer.files.remote import without_credentials
+from po_optimizer.secret import without_credentials
 
 _DI = TypeVar("_DI")
 _DO = TypeVar("_DO")

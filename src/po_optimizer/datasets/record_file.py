@@ -9,9 +9,9 @@ from kedro_datasets._typing import TablePreview
 
 from po_optimizer.datasets.file_dataset import at_home
 from po_optimizer.datasets.previews import table_preview
-from po_optimizer.files.remote import without_credentials
 from po_optimizer.records.reading import Table, parse_arrow, parse_file, read_table
 from po_optimizer.roles.build import import_object
+from po_optimizer.secret import without_credentials
 
 _DATASET_FOLDER = "state.json"  # of Hugging Face's `Dataset.save_to_disk`
 _SEVERAL = "dataset_dict.json"  # of `DatasetDict.save_to_disk`

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from po_optimizer.files.atomic import MAX_BYTES
+from po_optimizer.secret import without_credentials
 
 _STALE_SECONDS = 3600
 _STAGED_NAME = re.compile(r"\..+\.(\d+)-[0-9a-f]{8}\.tmp", re.DOTALL)
@@ -239,9 +240,3 @@ class StagedObject:
             self._pending = False
             self._folder.remove(self.name)
             self._close()
-
-
-def without_credentials(text: str) -> str:
-    """The text without user, password and query of the addresses in it."""
-    text = re.sub(r"(\w://)[^/@\s]*@", r"\1", text)
-    return re.sub(r"(\w://[^\s?]*)\?\S*", r"\1", text)

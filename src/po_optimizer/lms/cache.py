@@ -25,8 +25,8 @@ from dspy.clients.call_result import CACHE_FORMAT, CallResult
 from dspy.clients.execution import IGNORED_CACHE_KEYS
 
 from po_optimizer.lms.answer_store import Answers
-from po_optimizer.lms.identity import is_secret
 from po_optimizer.lms.stops import WriteFailed
+from po_optimizer.secret import is_secret_argument
 
 _DAMAGED = (ValueError, TypeError, LookupError, AttributeError)
 
@@ -39,7 +39,7 @@ def identifying(request: Mapping[str, Any]) -> dict[str, Any]:
     return {
         name: value
         for name, value in request.items()
-        if name not in IGNORED_CACHE_KEYS and not is_secret(name, value)
+        if name not in IGNORED_CACHE_KEYS and not is_secret_argument(name, value)
     }
 
 

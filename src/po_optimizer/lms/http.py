@@ -25,7 +25,7 @@ from dspy._vendor.lm15.transports import (
 )
 
 from po_optimizer.lms.answer_repair import parse_answer
-from po_optimizer.lms.visible import mask
+from po_optimizer.secret import mask
 
 LARGEST_BYTES = 2**25  # of one answer; a million tokens of text take some 5 MB
 _CODINGS = {"gzip", "x-gzip", "deflate"}  # none grows a block by more than 1,030 times

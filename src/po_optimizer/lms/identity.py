@@ -8,11 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-_SECRET_NAME = re.compile(
-    r"(keys?|token|secrets?|passwords?|credentials?|headers?|auth(orization)?)\d*$",
-    re.IGNORECASE,
-)  # at the end of a name: `tokenizer` decides what is answered
-_SECRET_VARIABLE = re.compile(r"_(API_KEY|ACCESS_KEY|SECRET|TOKEN|PASSWORD)$")
+from po_optimizer.secret import environment_secrets, is_secret_argument
+
 _SHORTEST_SECRET = 6
 _ADDRESSES = ("api_base", "base_url")
 
@@ -71,12 +68,6 @@ def lm_slug(provider: str, model: str) -> str:
     return slug_of(f"{provider}-{model}")
 
 
-def is_secret(name: str, value: Any) -> bool:
-    """Whether an argument of an LM is a key, or headers that may contain one."""
-    named = name not in {"messages", "prompt"} and _SECRET_NAME.search(name)
-    return bool(named) and isinstance(value, str | Mapping)
-
-
 def _classes(lm: Any) -> Iterator[str]:
     """The classes that answer, and the texts that an engine's object holds."""
     yield f"{type(lm).__module__}.{type(lm).__qualname__}"
@@ -106,9 +97,9 @@ def _secrets(model: str, settings: Mapping[str, Any]) -> Iterator[str]:
     """What must not be repeated: keys, headers and addresses, longest first."""
     texts = _addresses(model, settings)
     for name, value in settings.items():
-        if is_secret(name, value):
+        if is_secret_argument(name, value):
             values = value.values() if isinstance(value, Mapping) else [value]
             texts += [text for text in values if isinstance(text, str)]
-    texts += [v for k, v in os.environ.items() if _SECRET_VARIABLE.search(k)]
+    texts += [secret for _, secret in environment_secrets()]
     long = (text for text in texts if len(text) >= _SHORTEST_SECRET)
     yield from sorted(set(long), key=len, reverse=True)

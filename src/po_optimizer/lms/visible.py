@@ -9,9 +9,9 @@ import re
 from typing import Any, TypeVar
 
 from po_optimizer.errors import causes
+from po_optimizer.secret import mask
 
 T = TypeVar("T")
-MASK = "***"
 
 # C0 but tab and line feed, DEL and C1, marks and overrides of direction, invisible
 # separators and tags, line and paragraph separator, half characters
@@ -19,7 +19,6 @@ _STEERING = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f"
     "\ufeff\U000e0000-\U000e007f\ud800-\udfff]"
 )
-_IN_ADDRESS = re.compile(r"(?<=://)[^/?#\s'\"]+@")  # user and password
 
 
 def visible(text: str) -> str:
@@ -44,13 +43,6 @@ def first_words(error: BaseException, most: int, *secrets: str | None) -> str:
     # the libraries' advice and tracebacks are about their own arguments
     text = re.split(r"\n\n  |\nTraceback ", str(error), maxsplit=1)[0]
     return visible(mask(text, *secrets))[:most]
-
-
-def mask(text: str, *secrets: str | None) -> str:
-    """The text without the secrets, and without the credentials of any address."""
-    for secret in secrets:
-        text = text.replace(secret, MASK) if secret else text
-    return _IN_ADDRESS.sub(f"{MASK}@", text)
 
 
 def scrub(error: BaseException, *secrets: str | None) -> None:

@@ -15,7 +15,6 @@ from pydantic import Field, ValidationError
 from po_optimizer.errors import ArtifactError, PoOptimizerError
 from po_optimizer.files import read_whole, write_whole
 from po_optimizer.lms.build import shown
-from po_optimizer.lms.identity import is_secret as is_key
 from po_optimizer.lms.lm import MeteredLM
 from po_optimizer.optimization.job import Job
 from po_optimizer.params.base import Frozen
@@ -29,6 +28,7 @@ from po_optimizer.persistence.codec.values import (
     Encoder,
     is_secret,
 )
+from po_optimizer.secret import is_secret_argument
 
 FILE = "inputs.json"
 
@@ -41,7 +41,9 @@ _ADDRESSES = ("api_base", "base_url")
 def without_secrets(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings that are data, and neither a secret nor an address."""
     plain = shown(settings).items()
-    return {k: v for k, v in plain if k not in _ADDRESSES and not is_key(k, v)}
+    return {
+        k: v for k, v in plain if k not in _ADDRESSES and not is_secret_argument(k, v)
+    }
 
 
 class OwnLM(Frozen):
@@ -66,7 +68,7 @@ class OwnLM(Frozen):
         """Describes an LM that a run has adopted."""
         settings = without_secrets(lm.kwargs)
         for name, value in lm.kwargs.items():
-            if value and (name in _ADDRESSES or is_key(name, value)):
+            if value and (name in _ADDRESSES or is_secret_argument(name, value)):
                 mapping = isinstance(value, Mapping)
                 settings[name] = {"none": "none"} if mapping else NOWHERE
         switches = {k: v for k, v in vars(lm.adapter).items() if isinstance(v, bool)}

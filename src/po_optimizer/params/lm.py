@@ -1,6 +1,5 @@
 """One LM: which model, how it is asked, how it is reached."""
 
-import re
 from collections.abc import Iterator
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -9,6 +8,7 @@ from pydantic import Field, JsonValue, PositiveFloat, PositiveInt, field_validat
 
 from po_optimizer.errors import listed
 from po_optimizer.params.base import Count, Params
+from po_optimizer.secret import names_key
 
 
 class EmbeddedParams(Params):
@@ -96,7 +96,7 @@ class LMParams(Params):
     @classmethod
     def _gives_no_secret(cls, extra: dict[str, JsonValue]) -> dict[str, JsonValue]:
         """What goes with each request stands in reports, so no key may stand in it."""
-        named = sorted(name for name in _names(extra) if _SECRET.search(name))
+        named = sorted(name for name in _names(extra) if names_key(name))
         if named:
             msg = (
                 f"{listed(named)} would be written into reports; give the key as "
@@ -104,13 +104,6 @@ class LMParams(Params):
             )
             raise ValueError(msg)
         return extra
-
-
-_SECRET = re.compile(
-    r"api_?key|access_?key|secret|password|credential|authorization|(session|auth|ad)"
-    r"_?token$",
-    re.IGNORECASE,
-)
 
 
 def _names(value: JsonValue) -> Iterator[str]:

@@ -4,9 +4,6 @@ A run is repeated by its own kept answers before it is sealed, which proves the 
 """
 
 import json
-import os
-import re
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +31,7 @@ from po_optimizer.optimization.journal import Trial, read_journal
 from po_optimizer.optimization.run_identity import changes
 from po_optimizer.persistence import format as fmt
 from po_optimizer.roles.metric import Metric
+from po_optimizer.secret import environment_secrets
 
 _PROGRAMS = (
     "program.json",
@@ -41,9 +39,6 @@ _PROGRAMS = (
     "best_program_so_far.json",
 )
 """Where the program of a run lies from its workspace: Python's, a project's, any."""
-_SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL", re.IGNORECASE)
-_PASSWORD = re.compile(r"://[^/@\s:]*:([^/@\s]+)@")
-_NO_WORD = re.compile(r".{16,}|(?=.*\d).{8,}", re.DOTALL)  # "ollama" is no key
 
 
 @dataclass(frozen=True)
@@ -165,7 +160,7 @@ def _check_secrets(pack: Pack) -> None:
         "the requests": "\n".join(pack.answers),
         "the answers": b"\n".join(pack.answers.values()).decode(),
     }
-    for variable, secret in _secrets():
+    for variable, secret in environment_secrets():
         spelled = (secret, json.dumps(secret)[1:-1])
         where = [n for n, text in members.items() if any(s in text for s in spelled)]
         if where:
@@ -173,13 +168,6 @@ def _check_secrets(pack: Pack) -> None:
                 f"the run cannot be packed: {listed(where)} hold the value of "
                 f"{variable}. Take it out of records and prompts, and run again."
             )
-
-
-def _secrets() -> Iterator[tuple[str, str]]:
-    """Names and values of the environment: keys, and passwords in addresses."""
-    for name, value in os.environ.items():
-        secrets = _PASSWORD.findall(value) + [value] * bool(_SECRET.search(name))
-        yield from ((name, secret) for secret in secrets if _NO_WORD.match(secret))
 
 
 def replay(

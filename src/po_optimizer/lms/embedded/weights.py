@@ -17,8 +17,8 @@ from pathlib import Path
 
 from po_optimizer.errors import SettingError, needs_extra
 from po_optimizer.files.atomic import copy_whole
-from po_optimizer.lms.visible import mask
 from po_optimizer.params.lm import EmbeddedParams
+from po_optimizer.secret import mask
 
 logger = getLogger(__name__)
 

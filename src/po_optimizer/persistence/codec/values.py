@@ -6,9 +6,7 @@ only; it never calls what a document names. What cannot be written in a place th
 shapes the prompts is a NotStorableError, what is malformed a DamagedArtifactError.
 """
 
-import functools
 import math
-import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NoReturn, TypeVar
@@ -21,6 +19,7 @@ from po_optimizer.errors import (
 )
 from po_optimizer.persistence import format as fmt
 from po_optimizer.persistence.codec.imports import Imports
+from po_optimizer.secret import is_key, names_secret
 
 Node = dict[str, Any]
 Encode = Callable[["Encoder", Any, str], Any]
@@ -113,34 +112,14 @@ class NotStored:
     __fspath__ = __reversed__ = _refuse
 
 
-_SECRET = re.compile(
-    r"(^|_)(api_?key|access_key(_id)?|secret|secret_key|token|session_token|password|"
-    r"passwd|authorization|credentials?|private_key|api_base|base_url|endpoint|"
-    r"headers|model_list)$",
-    re.IGNORECASE,
-)
-# What providers' keys look like, a header with one, an address with a password; words
-# such as "sk-learn pipelines" and "Basic mathematics" have no digit.
-_KEY = re.compile(
-    r"(sk|xox[abprs]|glpat)-(?=\S*\d)[\w-]{10,}|(sk|pk|rk)_(live|test)_\w{10,}|"
-    r"(hf|gsk|r8|npm|gh[pousr])_[A-Za-z0-9]{20,}|github_pat_\w{20,}|"
-    r"(AKIA|ASIA)[A-Z0-9]{16}|AIza[\w-]{35}|eyJ[\w-]{8,}\.[\w-]+\.[\w-]+|"
-    r"(Bearer|Basic) (?=\S*\d)[\w.~+/=-]{8,}|[a-z][\w+.-]*://[^/\s:@]*:[^/\s@]+@\S+"
-)
-_LONGEST_KEY = 4096
 _OPEN = (bool, int, float, type, type(None), NotStored)  # never a secret themselves
-
-
-@functools.lru_cache(4096)
-def _names_secret(name: str) -> bool:
-    return bool(_SECRET.search(name))
 
 
 def is_secret(name: Any, value: Any) -> bool:
     """True if name or value say that it is a key, a header or an address."""
-    if isinstance(value, str) and len(value) < _LONGEST_KEY and _KEY.fullmatch(value):
+    if isinstance(value, str) and is_key(value):
         return True
-    if not isinstance(name, str) or not _names_secret(name):
+    if not isinstance(name, str) or not names_secret(name):
         return False
     if isinstance(value, _OPEN) or (isinstance(value, str | bytes) and not value):
         return False

@@ -135,6 +135,7 @@ class NotStorableError(ArtifactError):
             f"{where} cannot be stored: {problem}. Demos, signatures and configs are "
             "stored as values, enums, dataclasses and pydantic models: replace it."
         )
+        self.where = where
 
 
 class SaveError(ArtifactError):

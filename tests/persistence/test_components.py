@@ -29,6 +29,7 @@ from po_optimizer.persistence.codec.modules import predictors
 from po_optimizer.persistence.codec.values import Encoder
 from po_optimizer.persistence.prompts import prompt_hashes
 from po_optimizer.persistence.scripted_call import call_program
+from po_optimizer.persistence.snapshot import dumps, loads
 from tests.persistence import zoo
 from tests.persistence.conftest import document, document_bytes, program
 
@@ -251,12 +252,25 @@ def test_object_in_a_demo_is_an_error_that_names_it() -> None:
         extract_program_components(made)
 
 
-def test_cyclic_value_is_an_error() -> None:
-    """A value that contains itself is refused, not followed for ever."""
-    loop: list[Any] = []
-    loop.append(loop)
-    with pytest.raises(NotStorableError, match="levels deep"):
-        extract_program_components(zoo.with_demos(zoo.Plain(), {"question": loop}))
+@pytest.mark.parametrize("times", [1, 2])
+def test_cyclic_value_is_an_error_that_names_it(times: int) -> None:
+    """A value that contains itself is refused at once, however often it does."""
+    loop: list[Any] = ["a text"]
+    loop.extend([loop] * times)
+    program = zoo.with_demos(zoo.Plain(), {"question": {"deep": loop}})
+    with pytest.raises(NotStorableError) as caught:
+        extract_program_components(program)
+    place = "self.answer.demos[0]['question']['deep'][1]"
+    assert str(caught.value).startswith(f"{place} cannot be stored: it contains itself")
+
+
+def test_value_of_many_levels_is_an_error() -> None:
+    """What JSON cannot nest is refused, and said to be no cycle."""
+    deep: list[Any] = []
+    for _ in range(300):
+        deep = [deep]
+    with pytest.raises(NotStorableError, match="200 levels deep"):
+        extract_program_components(zoo.with_demos(zoo.Plain(), zoo.demo(extra=deep)))
 
 
 def test_other_program_is_refused() -> None:
@@ -349,6 +363,47 @@ def test_name_of_pythons_own_is_an_error_and_is_rescued() -> None:
     rescue = Encoder(rescue=True)
     assert "answer" in rescue.encode(program, "self")["state"]
     assert "self.__own__" in rescue.problems[0]
+
+
+def test_attributes_may_have_names_that_are_used_here() -> None:
+    """Flags of the user's own come back, whatever an optimizer calls its search."""
+    names = ("detailed_results", "trial_logs", "rebuilt_from", "_provenance", "stage")
+    program = Watched()
+    vars(program).update(dict.fromkeys(names, "mine"))
+    stored = extract_program_components(attach_provenance(program, {"seed": 1}))
+    for loaded in (
+        load_program_from_components(stored, allowed_packages=CODE),
+        load_program_from_components(stored, program=Watched()),
+        loads(dumps(program)),
+    ):
+        assert {name: vars(loaded).get(name) for name in names} == dict.fromkeys(
+            names, "mine"
+        )
+
+
+class Lookup(dspy.Tool):
+    """A kind of tool of the user's own."""
+
+
+def test_calls_of_tools_can_be_executed_after_loading() -> None:
+    """The classes within DSPy's own are DSPy's, not rebuilt ones without methods."""
+    program: Any = Watched()
+    call = {"name": "upper", "args": {"text": "a"}}
+    program.calls = dspy.ToolCalls.from_dict_list([call])
+    stored = extract_program_components(program)
+    loaded: Any = load_program_from_components(stored, allowed_packages=CODE)
+    assert loaded.calls.tool_calls[0].execute({"upper": zoo.shout}) == "A"
+
+
+def test_demo_may_hold_a_tool_of_any_kind() -> None:
+    """A subclass of `dspy.Tool`, too; the function comes from a donor."""
+    program = dspy.Predict("question, tools: list[dspy.Tool] -> answer")
+    tools = [dspy.Tool(zoo.weather), Lookup(zoo.weather)]
+    program.demos = [dspy.Example(question="q", tools=tools, answer="a")]
+    stored = extract_program_components(program)
+    loaded: Any = load_program_from_components(stored, program=program)
+    assert [type(tool) for tool in loaded.demos[0].tools] == [dspy.Tool, Lookup]
+    assert loaded.demos[0].tools[1].func is zoo.weather
 
 
 def test_type_without_a_schema_is_an_error_of_ours() -> None:

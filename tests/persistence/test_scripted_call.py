@@ -20,7 +20,7 @@ from po_optimizer.persistence import (
     save_program,
 )
 from po_optimizer.persistence.scripted_call import call_program, probe_inputs
-from po_optimizer.persistence.store import Saving
+from po_optimizer.persistence.store import save_to
 
 HERE = ["tests"]
 REGISTRY: dict[int, str] = {}
@@ -244,6 +244,6 @@ def test_donor_with_another_lm_is_refused() -> None:
 def test_part_that_the_role_does_not_give_is_not_released(tmp_path: Path) -> None:
     """With a donor, a save fails if a part would still be missing."""
     folder = LocalFolder(tmp_path)
-    saving = Saving(folder, "p.json", "off", "inline", donor=Asking())
+    program, donor = Asking(lm=FORBIDDEN), Asking()
     with pytest.raises(SaveError, match=r"self\.judge"):
-        saving.save(Asking(lm=FORBIDDEN))
+        save_to(folder, "p.json", program, "off", "inline", donor=donor)

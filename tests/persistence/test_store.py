@@ -218,21 +218,30 @@ def test_unstorable_program_is_rescued(tmp_path: Path) -> None:
     assert load_program(path, allowed_packages=CODE).answer.demos == []
 
 
-@pytest.mark.parametrize("texts_only", [False, True])
-def test_rescue_holds_instructions_and_demos(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, texts_only: bool
+def test_rescue_of_texts_holds_instructions_and_demos(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever cannot be encoded, the rescue file has every instruction and demo."""
-    loop: list[Any] = []
-    loop.append(loop)
-    broken = zoo.with_demos(zoo.Plain(), {"question": "kept?", "deep": loop})
-    if texts_only:
-        monkeypatch.setattr(store, "encode", lambda *_args: loop[1])
+    """If nothing can be encoded, the rescue file has every instruction and demo."""
+    monkeypatch.setattr(store, "encode", lambda *_args: int("none"))
+    program = zoo.with_demos(zoo.Plain(), {"question": "kept?"})
     with pytest.raises(SaveError, match="rescue"):
-        save_program(broken, tmp_path / "p.json", verify="off")
+        save_program(program, tmp_path / "p.json", verify="off")
     (path,) = tmp_path.glob("*.rescue.json")
     assert "kept?" in path.read_text()
     assert "question" in path.read_text()
+
+
+def test_rescue_of_a_cycle_holds_all_the_rest(tmp_path: Path) -> None:
+    """A demo that contains itself is cut where it does; what is rescued loads."""
+    loop: dict[str, Any] = {"text": "kept?"}
+    loop["self"] = loop
+    broken = zoo.with_demos(zoo.Plain(), {"question": loop}, zoo.demo())
+    with pytest.raises(SaveError, match=r"demos\[0\]\['question'\]\['self'\] cannot"):
+        save_program(broken, tmp_path / "p.json", verify="off")
+    (path,) = tmp_path.glob("*.rescue.json")
+    rescued: Any = load_program_from_components(path, allowed_packages=CODE)
+    assert rescued.answer.demos[0]["question"]["text"] == "kept?"
+    assert rescued.answer.demos[1] == zoo.demo()
 
 
 def test_document_that_reads_back_differently_is_not_published(

@@ -35,11 +35,11 @@ from po_optimizer.persistence.format import parse
 from po_optimizer.persistence.outline import PredictorOutline, outline_program
 from po_optimizer.persistence.store import (
     DillMode,
-    Saving,
     VerifyMode,
     check_modes,
     is_stored,
     load_from,
+    save_to,
     tidy,
 )
 
@@ -132,14 +132,15 @@ class DSPyProgramDataset(FileDataset[dspy.Module, dspy.Module | None]):
             raise DatasetError(f"{msg}dspy.Module); it was given {given}.")
         path = self._get_save_path()
         try:
-            Saving(
+            save_to(
                 self._folder(path.parent),
                 path.name,
+                data,
                 self._dill,
                 self._verify,
                 arguments=self._arguments,
                 donor=self._make_donor() if self._make_donor else None,
-            ).save(data)
+            )
         except ArtifactError as error:
             raise DatasetError(str(error)) from error
         self._tidy_versions(path)

@@ -45,7 +45,7 @@ from po_optimizer.persistence.codec.values import (
     NotStored,
 )
 from po_optimizer.persistence.hand_made import fill_program, hand_made
-from po_optimizer.persistence.prompts import hash_prompts, prompt_hashes
+from po_optimizer.persistence.prompts import prompt_hashes
 
 logger = logging.getLogger(__name__)
 
@@ -111,7 +111,7 @@ def encode(
         "provenance": get_provenance(program),
         "n_predictors": len(by_path),
         "n_demos": sum(len(predictor.demos) for predictor in by_path.values()),
-        "fingerprint": hash_prompts(by_path),
+        "fingerprint": prompt_hashes(program),
         "arguments": encode_arguments(program, arguments),
         "program": tree,
         "types": encoder.types,
@@ -259,10 +259,11 @@ def program_of(
     imports = Imports(allowed_packages, classes)
     saved_with, here = document["made_with"].get("python"), fmt.versions()["python"]
     decoder = Decoder(
-        imports, document["types"], lms=lms, same_python=saved_with == here
+        imports, document["types"], lms=lms or {}, same_python=saved_with == here
     )
     loaded = decode(document, decoder, donor)
-    _check_prompts(document, loaded, where, accept=program is not None)
+    accept = program is not None or "rescued" in document
+    _check_prompts(document, loaded, where, accept=accept)
     for path, reason in imports.refused.items():
         logger.warning("%s: %s was rebuilt without its code: %s", where, path, reason)
     warn_of_missing(where, decoder.missing)

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from types import GenericAlias
@@ -13,6 +13,7 @@ import orjson
 from dspy.adapters import utils
 from pydantic import BaseModel
 
+from po_optimizer.errors import NotStoredError
 from po_optimizer.patching import PLAIN, ProcessWide, plain_type_adapters, replaced
 from po_optimizer.persistence.codec.modules import predictors
 from po_optimizer.persistence.codec.values import FAILURES
@@ -20,6 +21,7 @@ from po_optimizer.persistence.format import sha256
 
 _schema_of = utils._get_json_schema
 _ADAPTERS = {"ChatAdapter": dspy.ChatAdapter, "JSONAdapter": dspy.JSONAdapter}
+_FAILURES = (*FAILURES, NotStoredError)  # of a rescued program, what was lost
 _ITSELF = frozenset((str, int, bool, type(None)))
 
 
@@ -36,14 +38,7 @@ class _Fields:
 
 
 def prompt_hashes(program: Any, *, whole: bool = False) -> dict[str, str]:
-    """A hash of each predictor's prompt, by its path; see `hash_prompts`."""
-    return hash_prompts(predictors(program), whole=whole)
-
-
-def hash_prompts(
-    by_path: Mapping[str, dspy.Predict], *, whole: bool = False
-) -> dict[str, str]:
-    """A hash of each predictor's prompt.
+    """A hash of each predictor's prompt, by the predictor's path.
 
     Hashed are the messages of ChatAdapter and JSONAdapter, with a probe for every
     input. A demo of nothing but texts, numbers and lists of them is written into every
@@ -51,13 +46,13 @@ def hash_prompts(
     are hashed.
 
     Args:
-        by_path: The predictors of a program, as `predictors` gives them.
+        program: Any program.
         whole: Render every demo, as up to format version 2.
     """
     with _schemas_kept():
         return {
             where: sha256(render(predictor, whole=whole))
-            for where, predictor in by_path.items()
+            for where, predictor in predictors(program).items()
         }
 
 
@@ -95,6 +90,13 @@ _builtin_schema = lru_cache(maxsize=1000)(_schema_of)  # which takes half a mill
 def render(predictor: dspy.Predict, *, whole: bool = False) -> bytes:
     """The messages of both adapters for the probe inputs, and the demos, as JSON."""
     try:
+        return _dump(_prompt(predictor, whole=whole))
+    except _FAILURES as error:  # a demo that contains itself
+        return type(error).__name__.encode()
+
+
+def _prompt(predictor: dspy.Predict, *, whole: bool) -> dict[str, Any]:
+    try:
         signature: Any = _Fields(predictor.signature)
     except FAILURES:  # it is none: each adapter will say so
         signature, whole = getattr(predictor, "signature", None), True
@@ -105,12 +107,14 @@ def render(predictor: dspy.Predict, *, whole: bool = False) -> bytes:
         for number, (demo, plain) in enumerate(zip(demos, values, strict=True))
         if plain is None or not number
     ]
-    prompt: dict[str, Any] = {
+    prompt = {
         name: _messages(adapter(), signature, rendered)
         for name, adapter in _ADAPTERS.items()
     }
-    if not whole:
-        prompt["demos"] = values
+    return prompt if whole else {**prompt, "demos": values}
+
+
+def _dump(prompt: dict[str, Any]) -> bytes:
     try:
         return orjson.dumps(prompt, default=str, option=orjson.OPT_NON_STR_KEYS)
     except TypeError:  # a lone surrogate, which JSON can only hold escaped
@@ -120,7 +124,7 @@ def render(predictor: dspy.Predict, *, whole: bool = False) -> bytes:
 def _messages(adapter: dspy.Adapter, signature: Any, demos: list[Any]) -> Any:
     try:
         return adapter.format(signature, demos, _probes(signature))
-    except FAILURES as error:  # the program itself cannot render: it may not later
+    except _FAILURES as error:  # the program itself cannot render: it may not later
         return type(error).__name__
 
 
@@ -134,18 +138,11 @@ def _values(demo: Any, names: Iterable[str]) -> dict[str, Any] | None:
 
 def _is_plain(value: Any) -> bool:
     kind = type(value)
-    if kind is dict:
-        items = value.values()
-        return all(map(_is_text, value)) and (
-            _ITSELF.issuperset(map(type, items)) or all(map(_is_plain, items))
-        )
-    if kind is list:
-        return _ITSELF.issuperset(map(type, value)) or all(map(_is_plain, value))
+    if kind is dict and all(type(key) is str for key in value):
+        value = list(value.values())
+    if type(value) is list:
+        return all(map(_is_plain, value))
     return kind in _ITSELF or (kind is float and math.isfinite(value))
-
-
-def _is_text(value: Any) -> bool:
-    return type(value) is str
 
 
 def _probes(signature: Any) -> dict[str, Any]:

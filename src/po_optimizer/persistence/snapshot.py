@@ -23,7 +23,7 @@ from po_optimizer.files import Folder
 from po_optimizer.persistence import format as fmt
 from po_optimizer.persistence.codec.held_lms import describe_lm
 from po_optimizer.persistence.codec.imports import Imports
-from po_optimizer.persistence.codec.modules import PROVENANCE, SEARCH_HISTORY
+from po_optimizer.persistence.codec.modules import PROVENANCE, is_search_history
 from po_optimizer.persistence.codec.signatures import class_variables, rebuild_signature
 from po_optimizer.persistence.codec.type_table import encode_class, kind_of
 from po_optimizer.persistence.codec.values import (
@@ -108,7 +108,7 @@ def _reduce_module(module: Any) -> Any:
     state = {
         name: _without_secrets(name, value, module)
         for name, value in module.__getstate__().items()
-        if name not in SEARCH_HISTORY
+        if not is_search_history(name, value)
     }
     return module.__class__.__new__, (module.__class__,), state
 

@@ -5,11 +5,12 @@ reader sees has changed. What could be encoded is kept in a rescue file if it fa
 """
 
 import dataclasses
+import functools
 import json
 import logging
 import secrets
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, get_args
@@ -17,7 +18,7 @@ from typing import Any, Literal, get_args
 import dspy
 
 from po_optimizer.errors import ArtifactError, SaveError, SettingError, refusal
-from po_optimizer.files import Folder, LocalFolder, StagedFile, UnconfirmedError
+from po_optimizer.files import Folder, LocalFolder, UnconfirmedError
 from po_optimizer.persistence import format as fmt
 from po_optimizer.persistence import snapshot
 from po_optimizer.persistence.codec.imports import DEFAULT_ALLOWED, Imports
@@ -51,6 +52,8 @@ logger = logging.getLogger(__name__)
 
 DillMode = Literal["off", "write", "load"]
 VerifyMode = Literal["process", "inline", "off"]
+ReadBack = Callable[[Path, dict[str, str], Path | None], Findings]
+"""Reads back a document and its snapshot; see `read_back_inline`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,7 +127,9 @@ def save_program(
         )
     path = Path(path).expanduser()
     folder = LocalFolder(path.parent)
-    return Saving(folder, path.name, dill, verify, arguments, probes).save(program)
+    return save_to(
+        folder, path.name, program, dill, verify, arguments=arguments, probes=probes
+    )
 
 
 def load_program(
@@ -158,176 +163,161 @@ def load_program(
     )
 
 
-@dataclasses.dataclass(frozen=True)
-class Saving:
-    """One save of one program to one place; the options as `save_program` takes them.
+def save_to(
+    folder: Folder,
+    name: str,
+    program: dspy.Module,
+    dill: DillMode = "write",
+    verify: VerifyMode = "process",
+    *,
+    arguments: Mapping[str, Any] | None = None,
+    probes: Iterable[Inputs] | None = None,
+    donor: dspy.Module | None = None,
+) -> SavedProgram:
+    """Store a program under a name in a folder; see `save_program`.
 
-    Attributes:
+    Args:
         folder: Where it is published.
         name: The document's file name there.
+        program: As in `save_program`, like the options.
+        dill: Whether a snapshot is added.
+        verify: Where the staged file is read back.
+        arguments: What the program's constructor was called with.
+        probes: Inputs for scripted calls.
         donor: A new program of the class, which will give code when it is loaded:
             then nothing of the program may be missing.
+
+    Raises:
+        SaveError: It could not be stored; what was there before still is.
     """
-
-    folder: Folder
-    name: str
-    dill: DillMode
-    verify: VerifyMode
-    arguments: Mapping[str, Any] | None = None
-    probes: Iterable[Inputs] | None = None
-    donor: dspy.Module | None = None
-
-    def save(self, program: dspy.Module) -> SavedProgram:
-        """Store the program.
-
-        Raises:
-            SaveError: It could not be stored; what was there before still is.
-        """
-        check_modes(self.dill, self.verify)
-        with ExitStack() as stack:
-            verifier = self._verifier(stack)  # it starts while the program is encoded
-            try:
-                encoder = Encoder()
-                document = encode(encoder, program, self.arguments)
-                compare(document, encoder)
-                calls = self._compare_calls(program, document, encoder)
-                data = self._snapshot_bytes(program)
-                saved = self._publish(document, data, calls, verifier, stack)
-            except FAILURES as error:
-                problem = getattr(error, "problem", str(error))
-                if isinstance(error, OSError):
-                    problem = refusal(error)
-                done = isinstance(error, UnconfirmedError) and error.name == self.name
-                rescue = self._rescue(program)
-                raise SaveError(self._where, problem, rescue, in_place=done) from error
-        tidy(self.folder, self.name)
-        return saved
-
-    @property
-    def _where(self) -> str:
-        return self.folder.shown(self.name)
-
-    def _verifier(self, stack: ExitStack) -> Verifier | None:
-        if self.verify != "process":
-            return None
-        verifier = Verifier()
-        stack.callback(verifier.close)
-        return verifier
-
-    def _compare_calls(
-        self, program: dspy.Module, document: fmt.Document, encoder: Encoder
-    ) -> CallData | None:
-        """Calls for the process, where they are the same here.
-
-        Why they were not compared stands in the document then.
-        """
-        loaded = None if self.donor is None else program_of(document, "", self.donor)
-        missing = missing_parts(loaded) if loaded else []
-        if missing:
-            problem = (
-                f"the role's own program does not give {describe_missing(missing)}"
-            )
-            raise SaveError(self._where, problem)
-        if self.verify != "process":
-            return None
+    check_modes(dill, verify)
+    with ExitStack() as stack:
+        read_back: ReadBack | None = None if verify == "off" else read_back_inline
+        if verify == "process":
+            verifier = Verifier()  # it starts while the program is encoded
+            stack.callback(verifier.close)
         try:
-            probes = probe_inputs(program) if self.probes is None else [*self.probes]
-            calls = steady_calls(program, probes)
-            if loaded is None:
-                decoder = Decoder(Imports((), encoder.classes), document["types"])
-                loaded = decode(document, decoder)
-            difference = difference_of(loaded, calls)
-            if difference:
-                raise SaveError(self._where, f"loaded, {difference}")
-            return prepare_calls(program, calls, encoder.classes)
-        except ValueError as error:
-            document["not_compared"] = str(error)
-            return None
-
-    def _snapshot_bytes(self, program: dspy.Module) -> bytes | str | None:
-        """The snapshot, or why there is none, or None when none is wanted."""
-        if self.dill == "off":
-            return None
-        try:
-            return snapshot.dumps(program)
-        except snapshot.CANNOT_PICKLE as error:
-            return f"{type(error).__name__}: {error!s:.300}"
-
-    def _publish(
-        self,
-        document: fmt.Document,
-        data: bytes | str | None,
-        calls: CallData | None,
-        verifier: Verifier | None,
-        stack: ExitStack,
-    ) -> SavedProgram:
-        """Stages what is stored, reads it back and gives it its names.
-
-        A snapshot that does not load is left out, and all is staged again.
-        """
-        while True:
-            document, staged = self._stage(document, data, stack)
-            check = self._read_back(document, staged, calls, verifier)
-            if check.problem:
-                raise SaveError(self._where, check.problem)
-            if not (check.snapshot_problem or check.not_compared):
-                break
-            if check.not_compared:
-                document["not_compared"], calls = check.not_compared, None
-            data, verifier = check.snapshot_problem or data, self._verifier(stack)
-        for file in reversed(staged):  # a document never names what is not there
-            file.commit()
-        return SavedProgram.of(document, self._where)
-
-    def _stage(
-        self, document: fmt.Document, data: bytes | str | None, stack: ExitStack
-    ) -> tuple[fmt.Document, list[StagedFile]]:
-        """The sealed document, and it and its snapshot on the disk without a name."""
-        if isinstance(data, str):
-            logger.warning("%s: no snapshot: %s", self._where, data)
-        if data is not None:
-            entry = snapshot.describe(PurePosixPath(self.name).stem, data)
-            document = {**document, "snapshot": entry}
-        document, content = fmt.sealed_bytes(document)
-        staged = [self.folder.stage(self.name, content)]
-        stack.callback(staged[0].discard)
-        if isinstance(data, bytes):  # as private as the document that it belongs to
-            staged.append(self.folder.stage(entry["file"], data, self.name))
-            stack.callback(staged[1].discard)
-        return document, staged
-
-    def _read_back(
-        self,
-        document: fmt.Document,
-        staged: list[StagedFile],
-        calls: CallData | None,
-        verifier: Verifier | None,
-    ) -> Findings:
-        if self.verify == "off":
-            return Findings()
-        with ExitStack() as stack:
-            paths = [stack.enter_context(file.local_copy()) for file in staged]
-            given = paths[0], document["fingerprint"], [*paths[1:], None][0]
-            if verifier is None:
-                return read_back_inline(*given)
-            return verifier.read_back(*given, calls)
-
-    def _rescue(self, program: dspy.Module) -> str:
-        """What could be encoded, beside the target or in the temporary folder."""
-        name = f"{self.name}.{secrets.token_hex(4)}.rescue.json"
-        try:
-            data = fmt.file_bytes(encode(Encoder(rescue=True), program))
+            encoder = Encoder()
+            document = encode(encoder, program, arguments)
+            compare(document, encoder)
+            loaded = None if donor is None else _load_with(donor, document)
+            if verify == "process":
+                calls = _compare_calls(program, loaded, document, encoder, probes)
+                read_back = functools.partial(verifier.read_back, calls=calls)
+            data = None if dill == "off" else _snapshot_of(program)
+            saved = _publish(folder, name, document, data, read_back)
         except FAILURES as error:
-            logger.warning("the rescue file holds texts only: %s", error)
-            data = _texts_of(program)
-        for folder in (self.folder, LocalFolder(Path(tempfile.gettempdir()))):
-            try:
-                folder.stage(name, data, self.name).commit()
-            except OSError as error:
-                logger.warning("no rescue file in %s: %s", folder.shown(""), error)
-            else:
-                return f"What could be encoded is in {folder.shown(name)}"
-        return "No rescue file could be written."
+            problem = getattr(error, "problem", str(error))
+            if isinstance(error, OSError):
+                problem = refusal(error)
+            done = isinstance(error, UnconfirmedError) and error.name == name
+            rescue = _rescue(folder, name, program)
+            where = folder.shown(name)
+            raise SaveError(where, problem, rescue, in_place=done) from error
+    tidy(folder, name)
+    return saved
+
+
+def _load_with(donor: dspy.Module, document: fmt.Document) -> dspy.Module:
+    """The program of the document, with the donor's code."""
+    loaded = program_of(document, "", donor)
+    if missing := missing_parts(loaded):
+        problem = f"the role's own program does not give {describe_missing(missing)}"
+        raise SaveError("memory", problem)
+    return loaded
+
+
+def _compare_calls(
+    program: dspy.Module,
+    loaded: dspy.Module | None,
+    document: fmt.Document,
+    encoder: Encoder,
+    probes: Iterable[Inputs] | None,
+) -> CallData | None:
+    """Calls for the process, if those of the loaded program are the same here.
+
+    If they cannot be compared, the document says why.
+    """
+    try:
+        inputs = probe_inputs(program) if probes is None else [*probes]
+        calls = steady_calls(program, inputs)
+        if loaded is None:
+            decoder = Decoder(Imports((), encoder.classes), document["types"])
+            loaded = decode(document, decoder)
+        if difference := difference_of(loaded, calls):
+            raise SaveError("memory", f"loaded, {difference}")
+        return prepare_calls(program, calls, encoder.classes)
+    except ValueError as error:
+        document["not_compared"] = str(error)
+        return None
+
+
+def _snapshot_of(program: dspy.Module) -> bytes | str:
+    """The snapshot, or why there is none."""
+    try:
+        return snapshot.dumps(program)
+    except snapshot.CANNOT_PICKLE as error:
+        return f"{type(error).__name__}: {error!s:.300}"
+
+
+def _publish(
+    folder: Folder,
+    name: str,
+    document: fmt.Document,
+    data: bytes | str | None,
+    read_back: ReadBack | None,
+) -> SavedProgram:
+    """Stages what is stored, reads it back and gives it its names.
+
+    A snapshot that does not load is left out, and all is staged again.
+    """
+    where, files = folder.shown(name), dict[str, bytes]()
+    if isinstance(data, str):
+        logger.warning("%s: no snapshot: %s", where, data)
+    if data is not None:
+        entry = snapshot.describe(PurePosixPath(name).stem, data)
+        document["snapshot"] = entry
+        files = {entry["file"]: data} if isinstance(data, bytes) else {}
+    sealed, content = fmt.sealed_bytes(document)
+    with ExitStack() as stack:
+        staged = []
+        for file_name, stored in {name: content, **files}.items():
+            staged.append(folder.stage(file_name, stored, name))  # as private as it
+            stack.callback(staged[-1].discard)
+        findings = Findings()
+        if read_back is not None:
+            paths = [stack.enter_context(file.local_copy()) for file in staged]
+            findings = read_back(
+                paths[0], document["fingerprint"], [*paths[1:], None][0]
+            )
+        if findings.problem:
+            raise SaveError(where, findings.problem)
+        if not (findings.snapshot_problem or findings.not_compared):
+            for file in reversed(staged):  # a document never names what is not there
+                file.commit()
+            return SavedProgram.of(sealed, where)
+    if findings.not_compared:
+        document["not_compared"] = findings.not_compared
+    data = findings.snapshot_problem or data
+    return _publish(folder, name, document, data, read_back_inline)
+
+
+def _rescue(folder: Folder, name: str, program: dspy.Module) -> str:
+    """What could be encoded, beside the target or in the temporary folder."""
+    rescue = f"{name}.{secrets.token_hex(4)}.rescue.json"
+    try:
+        data = fmt.file_bytes(encode(Encoder(rescue=True), program))
+    except FAILURES as error:
+        logger.warning("the rescue file holds texts only: %s", error)
+        data = _texts_of(program)
+    for place in (folder, LocalFolder(Path(tempfile.gettempdir()))):
+        try:
+            place.stage(rescue, data, name).commit()
+        except OSError as error:
+            logger.warning("no rescue file in %s: %s", place.shown(""), error)
+        else:
+            return f"What could be encoded is in {place.shown(rescue)}"
+    return "No rescue file could be written."
 
 
 def _texts_of(program: dspy.Module) -> bytes:

@@ -43,6 +43,22 @@ def test_another_function_is_refused() -> None:
     assert [part.where for part in missing_parts(loaded)] == ["self.price"]
 
 
+def test_function_that_closes_over_itself_is_compared() -> None:
+    """A local recursive function, as a tool or a helper, comes from a donor."""
+
+    def clerk(step: int) -> Clerk:
+        def count(n: int) -> int:
+            return n and count(n - step) + 1
+
+        made = Clerk()
+        made.price = count
+        return made
+
+    document = extract_program_components(clerk(1))
+    assert load_program_from_components(document, program=clerk(1)).price(3) == 3
+    assert missing_parts(load_program_from_components(document, program=clerk(2)))
+
+
 def test_functions_are_not_compared_across_versions_of_python(
     of_another_python: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:

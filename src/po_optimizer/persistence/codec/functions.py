@@ -68,18 +68,24 @@ def _decode_missing(decoder: Decoder, node: dict[str, Any], donor: Any) -> Any:
     return rebound(decoder, donor)
 
 
-def code_hash(value: Any) -> str:
+def code_hash(value: Any, outer: tuple[int, ...] = ()) -> str:
     """A hash of a Python function: what it does, and the plain values it closes over.
 
     "" for what has no code of Python. Another version of Python compiles another code,
     so hashes are compared within one version only.
+
+    Args:
+        value: A function, a method or a partial.
+        outer: The ids of what it is part of: a function may close over itself.
     """
     value = getattr(unwrapped(value), "__func__", unwrapped(value))
     if isinstance(value, functools.partial):
-        parts: Any = [code_hash(value.func), _plain_only([value.args, value.keywords])]
+        given = [value.args, value.keywords]
+        parts: Any = [code_hash(value.func, outer), _plain_only(given, outer)]
     elif isinstance(value, types.FunctionType):
         defaults = [value.__defaults__, value.__kwdefaults__]
-        parts = [_code_parts(value.__code__), _plain_only([defaults, cells_of(value)])]
+        held = _plain_only([defaults, cells_of(value)], (*outer, id(value)))
+        parts = [_code_parts(value.__code__), held]
     else:
         return ""
     return fmt.sha256(repr(parts).encode())[:16]
@@ -102,13 +108,16 @@ def _code_parts(code: types.CodeType) -> list[Any]:
     return [code.co_code.hex(), code.co_names, code.co_freevars, consts]
 
 
-def _plain_only(value: Any) -> Any:
-    if isinstance(value, dict):
-        return [[repr(key), _plain_only(item)] for key, item in value.items()]
-    if isinstance(value, list | tuple):
-        return [_plain_only(item) for item in value]
+def _plain_only(value: Any, outer: tuple[int, ...]) -> Any:
+    if id(value) in outer:
+        return "itself"
     if isinstance(value, types.FunctionType | functools.partial):
-        return code_hash(value)
+        return code_hash(value, outer)
+    outer = (*outer, id(value))
+    if isinstance(value, dict):
+        return [[repr(key), _plain_only(item, outer)] for key, item in value.items()]
+    if isinstance(value, list | tuple):
+        return [_plain_only(item, outer) for item in value]
     return repr(value) if isinstance(value, _PLAIN) else type(value).__qualname__
 
 

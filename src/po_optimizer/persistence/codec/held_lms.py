@@ -19,6 +19,7 @@ from po_optimizer.persistence.codec.values import (
     NotStored,
     decodes,
     encodes,
+    is_json,
 )
 
 _GENERATION = frozenset(
@@ -71,7 +72,7 @@ def _encode_missing(encoder: Encoder, value: MissingLM, _where: str) -> Node:
 def describe_lm(lm: dspy.BaseLM) -> Node:
     """Class, model and generation arguments of an LM; the rest by its names only."""
     kwargs = {k: v for k, v in getattr(lm, "kwargs", {}).items() if v is not None}
-    generation = {k: v for k, v in kwargs.items() if k in _GENERATION and _is_plain(v)}
+    generation = {k: v for k, v in kwargs.items() if k in _GENERATION and is_json(v)}
     left_out = sorted(kwargs.keys() - generation.keys())
     if getattr(lm, "_engine_spec", "auto") not in ("auto", "lm15", "litellm"):
         left_out.append("engine")
@@ -88,14 +89,6 @@ def describe_lm(lm: dspy.BaseLM) -> Node:
         "generation": generation,
         "left_out": left_out,
     }
-
-
-def _is_plain(value: Any) -> bool:
-    if isinstance(value, dict):
-        return all(isinstance(k, str) and _is_plain(v) for k, v in value.items())
-    if isinstance(value, list):
-        return all(map(_is_plain, value))
-    return isinstance(value, str | int | float | None)
 
 
 def _can_rebuild(node: Node) -> bool:

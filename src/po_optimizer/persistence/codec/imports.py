@@ -59,11 +59,18 @@ _DSPY_OBJECTS = (
 )
 
 
+def _is_a(base: type) -> Callable[[Any], bool]:
+    return lambda item: isinstance(item, type) and issubclass(item, base)
+
+
 def _by_path(names: Iterable[str], *others: type) -> dict[str, type]:
-    """Classes of DSPy, of which later versions may lack one, and others."""
+    """Classes of DSPy, those within them, and others; a version may lack one."""
     homes = (dspy, dspy.adapters, dspy.adapters.types, dspy.evaluate)
-    given = [getattr(home, name, None) for home in homes for name in names]
-    return {import_path(cls): cls for cls in (*given, *others) if cls is not None}
+    outer = [
+        getattr(home, name) for home in homes for name in names if hasattr(home, name)
+    ]
+    inner = [i for o in outer for i in vars(o).values() if _is_a(pydantic.BaseModel)(i)]
+    return {import_path(item): item for item in (*outer, *inner, *others)}
 
 
 EXACT: dict[str, dict[str, type]] = {
@@ -73,10 +80,6 @@ EXACT: dict[str, dict[str, type]] = {
     "code": _by_path(["PythonInterpreter"]),
 }
 """The classes of DSPy and pydantic that a document may name, by kind and path."""
-
-
-def _is_a(base: type) -> Callable[[Any], bool]:
-    return lambda item: isinstance(item, type) and issubclass(item, base)
 
 
 KINDS: dict[str, Callable[[Any], bool]] = {

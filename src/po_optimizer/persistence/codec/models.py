@@ -226,7 +226,7 @@ def _base(node: Node) -> type[BaseModel]:
 def _encode_model(encoder: Encoder, value: BaseModel, where: str) -> Node:
     kind = type(value)
     stored = {k: v for k, v in vars(value).items() if k != "__stored_form__"}
-    with encoder.having(strict=encoder.strict and kind is not dspy.Tool):
+    with encoder.having(strict=encoder.strict and not isinstance(value, dspy.Tool)):
         fields = encoder.encode_members(stored, where)
     node: Node = {"$": "model", "type": encode_class(encoder, kind, where), "v": fields}
     if value.model_fields_set != set(stored):

@@ -34,27 +34,27 @@ from po_optimizer.persistence.codec.values import (
 
 logger = logging.getLogger(__name__)
 
-PROVENANCE = "_provenance"
-SEARCH_HISTORY = frozenset(
+PROVENANCE = "_po_optimizer_provenance"
+_SEARCH_HISTORY = frozenset(
     {"trial_logs", "candidate_programs", "mb_candidate_programs", "detailed_results"}
 )
-_NOT_STATE = SEARCH_HISTORY | {"history", PROVENANCE, "__orig_class__"}
+_NOT_STATE = frozenset({PROVENANCE, "__orig_class__", "__rebuilt_from__"})
 _EXAMPLES = frozenset({"demos", "traces", "train"})
-_NO_CHILDREN = _NOT_STATE | _EXAMPLES
+_NO_CHILDREN = _NOT_STATE | _SEARCH_HISTORY | _EXAMPLES | {"history"}
 _SCALARS = (str, bytes, int, float, type(None))
 
 
 class _Codeless:
     """A module whose class was not imported: what it adds to a call is code."""
 
-    rebuilt_from: str
+    __rebuilt_from__: str
 
     def forward(self, **_kwargs: Any) -> Any:
         """Refuse."""
         msg = (
-            f"the class {self.rebuilt_from!r} of this program was not imported, so how "
-            f"its predictors ({listed(predictors(self))}) work together is unknown. "
-            "Install its package and allow it with allowed_packages, or pass "
+            f"the class {self.__rebuilt_from__!r} of this program was not imported, so "
+            f"it is unknown how its predictors ({listed(predictors(self))}) work "
+            "together. Install its package and allow it with allowed_packages, or pass "
             "program=..."
         )
         raise ArtifactError(msg)
@@ -103,12 +103,13 @@ def encode_module(encoder: Encoder, module: Any, where: str) -> Node:
         return {"$": "ref", "id": encoder.modules[id(module)]}
     number = encoder.modules[id(module)] = len(encoder.modules)
     kind = type(module)
-    path = vars(module).get("rebuilt_from", class_reference(kind))
+    is_codeless = isinstance(module, _Codeless)
+    path = module.__rebuilt_from__ if is_codeless else class_reference(kind)
     _refuse_names(encoder, module, where)
     node: Node = {"$": "module", "id": number, "class": path}
     if isinstance(module, dspy.Predict) and path not in EXACT["module"]:
         node["predictor"] = True
-    if not isinstance(module, _Codeless):
+    if not is_codeless:
         encoder.classes[path] = kind
     node["state"] = {
         name: _encode_attribute(encoder, module, name, value, f"{where}.{name}")
@@ -142,7 +143,13 @@ def _is_state(name: str, value: Any) -> bool:
         return not isinstance(value, list) or not all(
             isinstance(v, dict) and {"prompt", "messages"} <= v.keys() for v in value
         )
-    return name not in _NOT_STATE and name != "rebuilt_from" and name[:2] != "__"
+    is_ours = name in _NOT_STATE or name[:2] == "__"
+    return not (is_ours or is_search_history(name, value))
+
+
+def is_search_history(name: str, value: Any) -> bool:
+    """True for what an optimizer left of its search; somebody's own flag is none."""
+    return name in _SEARCH_HISTORY and not isinstance(value, _SCALARS)
 
 
 def _encode_attribute(
@@ -196,14 +203,8 @@ def _encode_parallel(encoder: Encoder, value: Any, where: str) -> Node:
     return {"$": "parallel", "v": encoder.encode(settings, where)}
 
 
-@decodes("parallel")
-def _decode_parallel(decoder: Decoder, node: Node, _donor: Any) -> Any:
-    return dspy.Parallel(**decoder.decode(node["v"]))
-
-
-@decodes("ref")
-def _decode_reference(decoder: Decoder, node: Node, _donor: Any) -> Any:
-    return decoder.modules[node["id"]]
+decodes("parallel")(lambda dec, node, _: dspy.Parallel(**dec.decode(node["v"])))
+decodes("ref")(lambda decoder, node, _donor: decoder.modules[node["id"]])
 
 
 @decodes("module")
@@ -249,7 +250,7 @@ def _shell(decoder: Decoder, node: Node, donor: Any) -> Any:
         kind = RebuiltPredict if node.get("predictor") else RebuiltProgram
     module = object.__new__(kind)
     if isinstance(module, _Codeless):
-        module.__dict__["rebuilt_from"] = str(node["class"])
+        module.__dict__["__rebuilt_from__"] = str(node["class"])
     return module
 
 
@@ -260,8 +261,9 @@ def _fill(decoder: Decoder, node: Node, donor: Any) -> Any:
     for name, value in decoder.decode_members(node["state"], donor):
         state[name] = value
     if donor is not ABSENT:  # what the class has gained since
-        for name in vars(donor).keys() - _NOT_STATE:
-            state.setdefault(name, vars(donor)[name])
+        for name, value in vars(donor).items():
+            if _is_state(name, value):
+                state.setdefault(name, value)
     for name, default in (("_compiled", False), ("callbacks", []), ("history", [])):
         state.setdefault(name, default)  # the order of the others is the program's
     return module

@@ -9,6 +9,7 @@ shapes the prompts is a NotStorableError, what is malformed a DamagedArtifactErr
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, NoReturn, TypeVar
 
 from po_optimizer.errors import (
@@ -172,13 +173,19 @@ class AsIs:
         self.n_nodes += len(value) + 1
         if kind is list and are_texts(items):
             return value.copy()
-        copies = [
-            v if type(v) is str and v.isascii() else self._copy(v, depth + 1)
-            for v in items
-        ]
-        if ABSENT in copies:
-            return ABSENT
+        copies = []
+        for item in items:
+            is_ascii = type(item) is str and item.isascii()
+            copied = item if is_ascii else self._copy(item, depth + 1)
+            if copied is ABSENT:  # at once: a cycle has no end
+                return ABSENT
+            copies.append(copied)
         return dict(zip(value, copies, strict=True)) if kind is dict else copies
+
+
+def is_json(value: Any) -> bool:
+    """Whether JSON holds the value as it is, at any depth."""
+    return AsIs().take(value, 0) is not ABSENT
 
 
 def are_texts(values: Collection[Any]) -> bool:
@@ -199,21 +206,6 @@ def _is_json(value: Any, kind: type) -> bool:
     if kind is int:
         return bool(-(2**63) <= value < 2**63)
     return value is None or kind is bool or (kind is float and math.isfinite(value))
-
-
-class _Having:
-    """A block in which an encoder's flags differ."""
-
-    def __init__(self, state: dict[str, Any], flags: dict[str, bool]) -> None:
-        self._state = state
-        self._flags = flags
-
-    def __enter__(self) -> None:
-        self._outside = {name: self._state[name] for name in self._flags}
-        self._state.update(self._flags)
-
-    def __exit__(self, *_error: object) -> None:
-        self._state.update(self._outside)
 
 
 class Encoder:
@@ -238,7 +230,7 @@ class Encoder:
         self.classes: dict[str, Any] = {}  # of the program, by path
         self.placeholders: list[NotStored] = []  # that the program holds already
         self._plain_nodes: list[Node] = []
-        self._depth = 0
+        self._path: list[tuple[int, str]] = []  # from the program to what is encoded
 
     def encode(self, value: Any, where: str) -> Any:
         """The JSON form of a value; `where` names it in errors."""
@@ -247,18 +239,27 @@ class Encoder:
             return value
         if (kind is list or kind is dict) and not value:
             return kind()
-        self._depth += 1
+        self._path.append((id(value), where))
         try:
-            if self._depth > fmt.MAX_DEPTH:
-                problem = f"it is over {fmt.MAX_DEPTH} levels deep, or cyclic"
-                raise NotStorableError(where, problem)
+            if len(self._path) > fmt.MAX_DEPTH:
+                raise self._too_deep()
             return encoder_of(kind)(self, value, where)
         except FAILURES as error:
-            if not self.rescue:
+            if not self.rescue or getattr(error, "where", where) != where:
                 raise
             return self._give_up(value, where, error)
         finally:
-            self._depth -= 1
+            self._path.pop()
+
+    def _too_deep(self) -> NotStorableError:
+        """The error that names where a value stands again in itself, if one does."""
+        outer = set()
+        for number, where in self._path:
+            if number in outer:
+                return NotStorableError(where, "it contains itself")
+            outer.add(number)
+        problem = f"it is over {fmt.MAX_DEPTH} levels deep"
+        return NotStorableError(where, problem)
 
     def _give_up(self, value: Any, where: str, error: BaseException) -> Any:
         """Leave out a value that cannot be stored, and note the problem."""
@@ -277,15 +278,21 @@ class Encoder:
         """The JSON form of attributes by name."""
         return {k: self.encode_member(k, v, f"{where}.{k}") for k, v in members.items()}
 
-    def having(self, **flags: bool) -> _Having:
-        """Sets `strict`, `guards` or `annotating` for a while."""
-        return _Having(vars(self), flags)
+    @contextmanager
+    def having(self, **flags: bool) -> Iterator[None]:
+        """Sets `strict`, `guards` or `annotating` within the block."""
+        outside = {name: getattr(self, name) for name in flags}
+        vars(self).update(flags)
+        try:
+            yield
+        finally:
+            vars(self).update(outside)
 
     def encode_values(self, node: Node, values: dict[str, Any], where: str) -> None:
         """Puts an example's values into its node; in a demo most often as they are."""
         copied = values if values in self.as_is else ABSENT
         if copied is ABSENT and not self.guards:
-            copied = self.as_is.take(values, self._depth + 1)
+            copied = self.as_is.take(values, len(self._path) + 1)
         if copied is ABSENT:
             node["v"] = encoder_of(dict)(self, values, where)
         else:
@@ -317,6 +324,7 @@ class Encoder:
         return {"$": "missing", **entry, **({"code": code} if code else {})}
 
 
+@dataclass
 class Decoder:
     """Turns a document into values, importing only what `imports` allows.
 
@@ -332,27 +340,19 @@ class Decoder:
         as_is: Nodes that are their own values.
     """
 
-    def __init__(
-        self,
-        imports: Imports,
-        types: dict[str, Any],
-        *,
-        arguments: dict[str, Any] | None = None,
-        lms: Mapping[str, Any] | None = None,
-        compare: bool = False,
-        parts: bool = False,
-        same_python: bool = True,
-        as_is: AsIs | None = None,
-    ) -> None:
-        if len(types) > fmt.MAX_TYPES:
+    imports: Imports
+    types: dict[str, Any]
+    _: KW_ONLY
+    arguments: dict[str, Any] | None = None
+    lms: Mapping[str, Any] = field(default_factory=dict)
+    compare: bool = False
+    parts: bool = False
+    same_python: bool = True
+    as_is: AsIs = field(default_factory=AsIs)
+
+    def __post_init__(self) -> None:
+        if len(self.types) > fmt.MAX_TYPES:
             raise DamagedArtifactError("types", f"over {fmt.MAX_TYPES} types")
-        self.imports = imports
-        self.types = types
-        self.arguments = arguments
-        self.lms = lms or {}
-        self.compare = compare
-        self.parts = parts
-        self.same_python = same_python
         self.built: dict[str, Any] = {}
         self.building: dict[str, str] = {}
         self.modules: dict[int, Any] = {}
@@ -360,7 +360,6 @@ class Decoder:
         self.type_variables: dict[str, Any] = {}
         self.missing: list[NotStored] = []
         self.unchecked: list[str] = []  # places of functions that cannot be compared
-        self.as_is = as_is or AsIs()
         self._n_nodes = self.as_is.n_nodes
         self._depth = 0
 
@@ -377,19 +376,14 @@ class Decoder:
         self._enter(len(node))
         try:
             if kind is list:
-                if donor is ABSENT:
-                    return [v if type(v) is str else self.decode(v) for v in node]
-                nodes = enumerate(node)
-                return [self.decode(item, part(donor, i)) for i, item in nodes]
+                return [
+                    item if type(item) is str else self.decode(item, part(donor, i))
+                    for i, item in enumerate(node)
+                ]
             if "$" not in node:
-                if donor is ABSENT:
-                    return {
-                        k: v if type(v) is str else self.decode(v)
-                        for k, v in node.items()
-                    }
                 return {
-                    key: self.decode(value, part(donor, key))
-                    for key, value in node.items()
+                    k: item if type(item) is str else self.decode(item, part(donor, k))
+                    for k, item in node.items()
                 }
             handler = _DECODERS.get(node["$"])
             if handler is None:
@@ -430,6 +424,8 @@ class Decoder:
 
 def part(donor: Any, key: Any) -> Any:
     """The donor's item of that key, or ABSENT."""
+    if donor is ABSENT:
+        return ABSENT
     if isinstance(donor, dict):
         return donor.get(key, ABSENT)
     if isinstance(donor, list | tuple):

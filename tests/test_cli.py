@@ -4,7 +4,7 @@ import click
 import pytest
 from kedro.io import DatasetError
 
-from po_optimizer.cli import RunError, run, split_params, with_plain_errors
+from po_optimizer.cli import RunError, params_of, with_plain_errors
 from po_optimizer.errors import BelowBoundError, PoOptimizerError
 from po_optimizer.lms.stops import LMUnreachable
 from tests.faces.project import copy_project, kedro
@@ -82,11 +82,11 @@ def test_traceback_can_be_asked_for(monkeypatch):
 )
 def test_commas_in_params(text, value):
     """What has no `=` goes on with the value before it."""
-    assert split_params(click.Context(run), run.params[0], text) == value
+    assert params_of(text) == value
 
 
 @pytest.mark.parametrize("text", ["nonsense", "=1", "a"])
 def test_params_without_a_key_are_refused(text):
     """The error shows the part."""
     with pytest.raises(click.BadParameter, match="key=value"):
-        split_params(click.Context(run), run.params[0], text)
+        params_of(text)

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from contextlib import suppress
 
 import pytest
 from kedro.io import DataCatalog, MemoryDataset
@@ -9,7 +10,7 @@ from kedro.pipeline import Node, Pipeline
 
 from po_optimizer.datasets import DSPyProgramDataset, LMDataset, WholeJSONDataset
 from po_optimizer.errors import ExecutionStopError, InterruptedRunError
-from po_optimizer.hooks import InterruptHooks, RunHooks
+from po_optimizer.hooks import RunHooks
 from po_optimizer.lms.stops import stop_requested
 from po_optimizer.roles.build import make_program
 from tests.small_role import Labeler
@@ -64,11 +65,11 @@ def test_package_of_the_roles_program_is_allowed(tmp_path, role):
 STARTED = {"env": None, "runtime_params": None}
 
 
-def end_of_a_run(ended):
+def end_of_a_run(ended, hooks=None):
     """The hook at the end of a run whose optimization ended so."""
     node = Node(report, "how", "optimization_report", name="optimize")
     catalog = DataCatalog({"optimization_report": MemoryDataset(report(ended))})
-    RunHooks().after_pipeline_run(STARTED, Pipeline([node]), catalog)
+    (hooks or RunHooks()).after_pipeline_run(STARTED, Pipeline([node]), catalog)
 
 
 def test_completed_optimization_goes_on():
@@ -101,28 +102,52 @@ def test_servers_are_stopped_however_a_run_ends(monkeypatch, ending):
     assert stopped == [1]
 
 
-def test_run_after_an_interrupted_one_starts_afresh():
+def begin(hooks):
+    """What Kedro calls before the first node."""
+    given = DataCatalog({"parameters": MemoryDataset({})})
+    hooks.before_pipeline_run({"only_missing_outputs": False}, Pipeline([]), given)
+
+
+@pytest.fixture
+def handler():
+    """Who is told of a Ctrl-C around a run; nothing is left of a test's own."""
+    yield signal.getsignal(signal.SIGINT)
+    stop_requested.clear()
+
+
+def test_run_after_an_interrupted_one_starts_afresh(handler):
     """In a notebook both are one process, and Kedro tells no hook of a Ctrl-C."""
-    before, hooks = signal.getsignal(signal.SIGINT), InterruptHooks()
-    hooks.before_pipeline_run()
+    hooks = RunHooks()
+    begin(hooks)
     with pytest.raises(KeyboardInterrupt):
         os.kill(os.getpid(), signal.SIGINT)
     with pytest.raises(InterruptedRunError):
         hooks.before_node_run()
-    hooks.before_pipeline_run()
+    begin(hooks)
     hooks.before_node_run()
-    hooks.after_pipeline_run()
-    assert signal.getsignal(signal.SIGINT) is before
+    hooks.after_pipeline_run(STARTED, Pipeline([]), DataCatalog())
+    assert signal.getsignal(signal.SIGINT) is handler
     assert not stop_requested.is_set()
 
 
-def test_ctrl_c_in_the_last_node_is_no_success():
+@pytest.mark.parametrize("ended", ["completed", "budget"])
+def test_signals_are_given_back_however_a_run_ends(handler, ended):
+    """The next Ctrl-C, in a notebook, is about what runs then."""
+    hooks = RunHooks()
+    begin(hooks)
+    with suppress(ExecutionStopError):
+        end_of_a_run(ended, hooks)
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+def test_ctrl_c_in_the_last_node_is_no_success(handler):
     """A script that goes on after a success must not."""
-    hooks = InterruptHooks()
-    hooks.before_pipeline_run()
+    hooks = RunHooks()
+    begin(hooks)
     stop_requested.set()
     with pytest.raises(InterruptedRunError):
-        hooks.after_pipeline_run()
+        hooks.after_pipeline_run(STARTED, Pipeline([]), DataCatalog())
+    assert signal.getsignal(signal.SIGINT) is handler
 
 
 @pytest.mark.parametrize(

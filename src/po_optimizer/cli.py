@@ -232,11 +232,6 @@ def role(name: str, inputs: str, outputs: str) -> None:
     click.echo(f"Run it: kedro run --params role={name}")
 
 
-def split_params(context: click.Context, option: click.Parameter, value: Any) -> Any:
-    """`--params` as a mapping."""
-    return value if isinstance(value, dict) else params_of(str(value))
-
-
 def params_of(text: str) -> dict[str, Any]:
     """`a.b=1,c=x` as a mapping; what has no `=` goes on with the value before it.
 
@@ -260,21 +255,18 @@ def params_of(text: str) -> dict[str, Any]:
     return cast(dict[str, Any], OmegaConf.to_container(OmegaConf.from_dotlist(pairs)))
 
 
-def _set_verbose(_: click.Context, __: click.Parameter, verbose: bool) -> None:
-    if verbose:
-        show_examples()
-
-
 run = copy.copy(kedro_run)
 run.params = [copy.copy(option) for option in kedro_run.params]
-next(o for o in run.params if o.name == "params").callback = split_params
+next(o for o in run.params if o.name == "params").callback = lambda _, __, text: (
+    text if isinstance(text, dict) else params_of(str(text))
+)
 run.callback = with_plain_errors(kedro_run.callback)  # type: ignore[arg-type]
 run.params.append(
     click.Option(
         ["--verbose", "-v"],
         is_flag=True,
         expose_value=False,
-        callback=_set_verbose,
+        callback=lambda _, __, verbose: show_examples() if verbose else None,
         help="A line for each example.",
     )
 )

@@ -86,6 +86,7 @@ class RunHooks:
     def __init__(self) -> None:
         self._context: KedroContext | None = None
         self._storing = ExitStack()
+        self._signals = ExitStack()
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
@@ -135,12 +136,26 @@ class RunHooks:
     ) -> None:
         """Checks that there is the program that the run is about.
 
+        From then on the first Ctrl-C ends the LM calls of all threads in order.
+
         Raises:
             SettingError: `program_from` names no program, or the run would make one.
         """
         if run_params.get("only_missing_outputs"):
             warn_of_kept_outputs(pipeline, catalog)
         check_program_from(catalog.load("parameters"), pipeline, catalog)
+        self._signals.close()  # Kedro tells no hook of a second one, in a notebook say
+        self._signals.enter_context(orderly_interrupt(stop_lms_in_use))
+
+    @hook_impl
+    def before_node_run(self) -> None:
+        """Begins no further node after a Ctrl-C.
+
+        Raises:
+            InterruptedRunError: There was one.
+        """
+        if stop_requested.is_set():
+            raise Interrupted().as_error()
 
     @hook_impl
     def before_dataset_saved(self, dataset_name: str) -> None:
@@ -171,11 +186,15 @@ class RunHooks:
         pipeline: Pipeline,
         catalog: CatalogProtocol[Any, Any],
     ) -> None:
-        """Stops what was started and shows what came of it.
+        """Stops what was started, gives the signals back, shows what came of it.
 
         Raises:
+            InterruptedRunError: A Ctrl-C came in the last node: a script that goes on
+                after a success must not.
             ExecutionStopError: A budget ended the optimization.
         """
+        interrupted = stop_requested.is_set()
+        self._signals.close()
         stop_servers()
         invocation = Invocation(run_params["env"], run_params["runtime_params"])
         show_summary(pipeline, catalog, invocation)
@@ -187,11 +206,14 @@ class RunHooks:
             early = catalog.load(_SWEEP_REPORT)["ended_early"]
             if early:
                 raise ExecutionStopError("; ".join(early))
+        if interrupted:
+            raise Interrupted().as_error()
 
     @hook_impl
     def on_pipeline_error(self) -> None:
-        """Stops what was started."""
+        """Stops what was started, and gives the signals back."""
         self._storing.close()
+        self._signals.close()
         stop_servers()
 
 
@@ -226,44 +248,3 @@ def _own_dataset(catalog: Any, entry: str) -> Any:
     if kind is None or not kind.startswith(f"{__package__}."):
         return None
     return catalog.get(entry)
-
-
-class InterruptHooks:
-    """Ctrl-C in any node, those that run in threads too, which no signal reaches."""
-
-    def __init__(self) -> None:
-        self._signals = ExitStack()
-
-    @hook_impl
-    def before_pipeline_run(self) -> None:
-        """Ends the LM calls of all threads in order on the first Ctrl-C."""
-        self._signals.close()  # Kedro tells no hook of a second one, in a notebook say
-        self._signals.enter_context(orderly_interrupt(stop_lms_in_use))
-
-    @hook_impl
-    def before_node_run(self) -> None:
-        """Begins no further node after a Ctrl-C.
-
-        Raises:
-            InterruptedRunError: There was one.
-        """
-        if stop_requested.is_set():
-            raise Interrupted().as_error()
-
-    @hook_impl(trylast=True)
-    def after_pipeline_run(self) -> None:
-        """Gives the signals back.
-
-        Raises:
-            InterruptedRunError: A Ctrl-C came in the last node: a script that goes on
-                after a success must not.
-        """
-        interrupted = stop_requested.is_set()
-        self._signals.close()
-        if interrupted:
-            raise Interrupted().as_error()
-
-    @hook_impl
-    def on_pipeline_error(self) -> None:
-        """Gives the signals back."""
-        self._signals.close()

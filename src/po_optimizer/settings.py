@@ -28,7 +28,7 @@ try:  # the second that these imports take is before any command that could say 
         program_folder,
         results_folder,
     )
-    from po_optimizer.hooks import InterruptHooks, RunHooks
+    from po_optimizer.hooks import RunHooks
     from po_optimizer.lms.identity import lm_slug
 except KeyboardInterrupt:
     sys.stderr.write("Error: stopped by Ctrl-C; nothing was begun\n")
@@ -44,7 +44,7 @@ for module in (py_loader, files):
     # code, which nobody reads, that is a tenth of a second
     module.inspect = SimpleNamespace(stack=partial(inspect.stack, 0))
 
-HOOKS = (RunHooks(), InterruptHooks())
+HOOKS = (RunHooks(),)
 
 CONFIG_LOADER_CLASS = ProjectConfigLoader
 CONFIG_LOADER_ARGS = {

@@ -11,7 +11,6 @@ from po_optimizer.console.live import (
     minutes,
     show,
     show_progress,
-    sparkline,
     watch,
 )
 from po_optimizer.lms.usage import Usage
@@ -71,7 +70,7 @@ def test_an_end_without_a_program_says_none(caplog):
 
 
 def test_a_terminal_gets_a_live_display(terminal):
-    """Trial k of N, scores, best, calls, tokens and cost."""
+    """Trial k of N, best score, calls, tokens and cost."""
     with show_progress(terminal) as progress:
         assert isinstance(progress, OptimizationView)
         for event in EVENTS[:-1]:
@@ -155,12 +154,6 @@ def test_second_stage_at_a_time_logs(terminal):
         assert (shown, shown_too) == (True, False)
     with show(StageBar("c", 1), terminal) as again:
         assert again
-
-
-def test_sparkline_spans_the_range():
-    """0.0 is the lowest bar, 1.0 the highest, the newest are kept."""
-    assert sparkline([0.0, 1.0]) == "▁█"
-    assert len(sparkline([0.5] * 99)) == 20
 
 
 def test_durations_are_read_at_a_glance():

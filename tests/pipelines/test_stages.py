@@ -52,18 +52,9 @@ def made(tmp_path_factory):
         checked, rejected, None, None, None, ROLE, sizes
     )
     splits = (made["trainset"], made["valset"])
-    made["preflight"] = optimize.run_preflight(
-        *splits, made["testset"], lm, lm, ROLE, PARAMS, folder
-    )
-    made["forecast"] = optimize.make_forecast(
-        *splits,
-        made["testset"],
-        lm,
-        lm,
-        ROLE,
-        PARAMS,
-        made["preflight"],
-        EvaluateParams(),
+    made["preflight"], made["forecast"] = optimize.prepare_optimization(
+        *(*splits, made["testset"], lm, lm, ROLE, PARAMS),
+        *(PromotionParams(), EvaluateParams(), folder),
     )
     made |= optimize.optimize_program(
         *splits, lm, lm, ROLE, PARAMS, made["forecast"], folder

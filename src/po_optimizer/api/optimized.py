@@ -28,10 +28,10 @@ from po_optimizer.errors import InterruptedRunError, SettingError, listed
 from po_optimizer.evaluation.predict import blank
 from po_optimizer.evaluation.predictions import PredictionRecord, json_ready
 from po_optimizer.lms.interrupt import orderly_interrupt, stop_lms_in_use
+from po_optimizer.optimization import inputs
 from po_optimizer.optimization.forecast import Forecast, forecast
 from po_optimizer.optimization.guarded_metric import is_failed
 from po_optimizer.optimization.headroom import with_headroom
-from po_optimizer.optimization.inputs import RunInputs, write_inputs
 from po_optimizer.optimization.job import Job
 from po_optimizer.optimization.journal import BEST_ANSWERS, Trial, changes_since
 from po_optimizer.optimization.preflight.run import preflight
@@ -74,10 +74,9 @@ class Optimized:
 
     def __repr__(self) -> str:
         """In a line, for a notebook's cell."""
-        best, first = self.report.best, self.report.baseline
-        scores = [f"{trial.score:.3f}" for trial in (first, best) if trial is not None]
-        valset = f"{' -> '.join(scores)} on the valset"
-        return f"Optimized({self.report.ended}, {valset}, folder='{self.folder}')"
+        before, best = self.report.baseline.score, self.report.best.score
+        scores = f"{before:.3f} -> {best:.3f} on the valset"
+        return f"Optimized({self.report.ended}, {scores}, folder='{self.folder}')"
 
 
 @names_of_arguments()
@@ -204,7 +203,7 @@ def search(
 
         def note(event: Event) -> None:
             if isinstance(event, Started):  # it is no other run's workspace
-                write_inputs(RunInputs.of(job, role), workspace)
+                write_result(workspace / inputs.FILE, inputs.RunInputs.of(job, role))
             if isinstance(event, Scored) and event.is_best:
                 records = (_record(n, *a) for n, a in enumerate(event.answers))
                 write_lines(workspace / BEST_ANSWERS, records)

@@ -31,7 +31,6 @@ from po_optimizer.optimization.report import (
 logger = logging.getLogger(__name__)
 
 SECONDS = 30.0  # between two log lines where there is no terminal
-_SPARKS = "▁▂▃▄▅▆▇█"
 _POLL_SECONDS = 1.0
 _REASON = 200  # characters of why an example has no score or a score of 0.0
 _display = threading.Lock()
@@ -173,7 +172,7 @@ def _log_example(stage: str, n: int, number: int, record: PredictionRecord) -> N
 
 
 class OptimizationView:
-    """Trial k of N with scores, best, calls, tokens, cost and time left.
+    """Trial k of N with the best score, calls, tokens, cost and time left.
 
     It asks for what is spent at most once a second, from the display's own thread.
     """
@@ -181,7 +180,6 @@ class OptimizationView:
     def __init__(self) -> None:
         self._bar = StageBar("optimize")
         self._run: Started | None = None
-        self._scores: list[float] = []
         self._best: float | None = None
         self._polled: tuple[float, Usage | None] = (0.0, None)
         self._before = 0  # calls that were paid before this view
@@ -197,7 +195,6 @@ class OptimizationView:
             case Phase():
                 self._bar.name = f"optimize: {event.name}"
             case Scored():
-                self._scores.append(event.trial.score)
                 self._best = event.trial.best
                 self._bar.done += 1
                 self._bar.kept += event.replayed
@@ -206,34 +203,28 @@ class OptimizationView:
 
     def __rich__(self) -> RenderableType:
         """The optimization at this moment."""
-        self._bar.detail = self._detail()
+        best = "" if self._best is None else f"best {self._best:.4f}"
+        replayed = f"{self._bar.kept} trials replayed" if self._bar.kept else ""
+        parts = filter(None, (best, self._describe_spent(), replayed))
+        self._bar.detail = "  ".join(parts)
         return self._bar
 
-    def _detail(self) -> str:
-        best = "" if self._best is None else f"best {self._best:.4f}"
-        parts = [best, sparkline(self._scores), _describe(self._run, self._poll())]
-        if self._bar.kept:
-            parts.append(f"{self._bar.kept} trials replayed")
-        return "  ".join(part for part in parts if part)
-
-    def _poll(self) -> Usage | None:
-        polled, spent = self._polled
-        if self._run is not None and time.monotonic() - polled >= _POLL_SECONDS:
-            spent = self._run.spent()
-            if self._polled[1] is None:
-                self._before = spent.paid
-            if (forecast := self._run.forecast) is not None:
+    def _describe_spent(self) -> str:
+        """Calls, tokens and cost so far; they set the time left, too."""
+        if self._run is None:
+            return ""
+        forecast, (polled, spent) = self._run.forecast, self._polled
+        if spent is None or time.monotonic() - polled >= _POLL_SECONDS:
+            first, spent = spent is None, self._run.spent()
+            self._before = spent.paid if first else self._before
+            if forecast is not None:
                 calls = forecast.calls.upper - self._before
                 self._bar.measure(spent.paid - self._before, calls)
             self._polled = (time.monotonic(), spent)
-        return spent
-
-
-def _describe(run: Started | None, spent: Usage | None) -> str:
-    if run is None or spent is None:
-        return ""
-    expected = f" of {between(run.forecast.calls)}" if run.forecast else ""
-    return f"{spent.paid}{expected} LM calls, {spent.tokens:,} tokens, {cost(spent)}"
+        expected = f" of {between(forecast.calls)}" if forecast else ""
+        return (
+            f"{spent.paid}{expected} LM calls, {spent.tokens:,} tokens, {cost(spent)}"
+        )
 
 
 def cost(spent: Usage) -> str:
@@ -241,12 +232,6 @@ def cost(spent: Usage) -> str:
     if spent.cost_usd is None:
         return "cost unknown"
     return f"cost ${spent.cost_usd:.4f}" if spent.cost_usd else "no cost"
-
-
-def sparkline(scores: list[float], width: int = 20) -> str:
-    """The last scores as bars; 0.0 is the lowest bar, 1.0 the highest."""
-    top = len(_SPARKS) - 1
-    return "".join(_SPARKS[round(score * top)] for score in scores[-width:])
 
 
 def minutes(seconds: float) -> str:

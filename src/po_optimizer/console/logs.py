@@ -2,9 +2,10 @@
 
 import logging
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -101,20 +102,13 @@ def _configured() -> list[str]:
     return [name for name, of in loggers.items() if isinstance(of, logging.Logger)]
 
 
-def _warn_once(path: str) -> Callable[[logging.LogRecord], None]:
+def _warn_once(handler: Any, _record: logging.LogRecord) -> None:
     """Takes the place of a handler's `handleError`, which traces each line's loss."""
-    warned = False
-
-    def warn(record: logging.LogRecord) -> None:
-        nonlocal warned
-        if not warned:
-            warned = True
-            error = sys.exc_info()[1]
-            problem = refusal(error) if isinstance(error, OSError) else error
-            text = "the log %s cannot be written: %s. The run goes on without it."
-            logger.warning(text, path, problem)
-
-    return warn
+    handler.handleError = lambda record: None
+    error = sys.exc_info()[1]
+    problem = refusal(error) if isinstance(error, OSError) else error
+    text = "the log %s cannot be written: %s. The run goes on without it."
+    logger.warning(text, handler.baseFilename, problem)
 
 
 def tolerate_log_failure() -> None:
@@ -123,5 +117,5 @@ def tolerate_log_failure() -> None:
         if isinstance(handler, logging.FileHandler):
             with suppress(OSError):  # warned of when the first line is lost
                 Path(handler.baseFilename).parent.mkdir(parents=True, exist_ok=True)
-            warn: Any = _warn_once(handler.baseFilename)
+            warn: Any = partial(_warn_once, handler)
             handler.handleError = warn  # type: ignore[method-assign]

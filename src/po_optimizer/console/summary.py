@@ -123,8 +123,7 @@ def show_summary(
         choice = load("choice")
         why = "" if "score_report" in outputs else f": {choice['reason']}"
         page.text(f"made by the {choice['program']} program{why}")
-    if usage := _usage(pipeline, catalog):
-        page.text(_price(usage))
+    _show_usage(page, pipeline, catalog)
     for name, label in _FILES.items():
         if name in outputs:
             page.text(f"{label:>17}: {_path(catalog, name)}", whole=True)
@@ -132,17 +131,18 @@ def show_summary(
         page.text(f"{what:>17}: {command}", whole=True)
 
 
-def _usage(pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]) -> Usage | None:
-    """What the LM calls of this run took; None: it has no LM."""
+def _show_usage(
+    page: Page, pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]
+) -> None:
+    """What the LM calls of this run took, if it has an LM."""
     meters = [catalog.load(name).meter for name in _LMS if name in pipeline.inputs()]
     ledgers = {meter.ledger.path: meter for meter in meters}.values()
+    if not ledgers:
+        return
     totals = [meter.ledger.totals(run_id=meter.run_id) for meter in ledgers]
-    return sum(totals, Usage()) if totals else None
-
-
-def _price(usage: Usage) -> str:
+    usage = sum(totals, Usage())
     kept = f", {usage.cached} more from kept answers" if usage.cached else ""
-    return (
+    page.text(
         f"took {minutes(time.monotonic() - BEGUN)}: {usage.paid} LM calls{kept}, "
         f"{usage.tokens:,} tokens, {cost(usage)}"
     )

@@ -1,11 +1,11 @@
 """Numbers for the instructions and demos of a candidate, as reports name them."""
 
-import hashlib
 import inspect
-import json
 from typing import Any
 
 import dspy
+
+from po_optimizer.optimization.run_identity import digest
 
 
 class CandidateIndex:
@@ -64,17 +64,12 @@ def candidate_key(program: dspy.Module) -> str:
     parts = [
         [p.signature.instructions, demos_key(p.demos)] for p in program.predictors()
     ]
-    return _digest(parts)
+    return digest(parts)
 
 
 def demos_key(demos: list[Any]) -> str:
     """A digest of a list of demos."""
-    return _digest([dict(demo.items()) for demo in demos])
-
-
-def _digest(value: Any) -> str:
-    text = json.dumps(value, sort_keys=True, default=repr, ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return digest([dict(demo.items()) for demo in demos])
 
 
 def _number(values: list[str], value: str) -> int:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from po_optimizer.lms.lm import MeteredLM
 from po_optimizer.lms.usage import Basis, MeanUsage
 from po_optimizer.optimization.job import Job
-from po_optimizer.optimization.optimizers import make_optimizer, sizes_of
+from po_optimizer.optimization.optimizers import make_optimizer
 from po_optimizer.optimization.optimizers.base import CallRange, PerRun
 from po_optimizer.optimization.preflight.run import PreflightReport
 from po_optimizer.params.base import Frozen
@@ -98,6 +98,9 @@ class Forecast(Frozen):
         tokens = _sum(1, self.tokens, most, rate.tokens)
         cost = _sum(1, self.cost_usd, most, rate.cost_usd)
         seconds = self.seconds + most * rate.seconds / self.num_threads
+        time = _between(seconds / 60, share, " minutes", digits=1)
+        if seconds < 90:  # noqa: PLR2004
+            time = _between(seconds, share, " s")
         over = (
             f"; may reach the budget: {', '.join(self.over_budget)}"
             if self.over_budget
@@ -106,8 +109,7 @@ class Forecast(Frozen):
         evaluation = f", {between(self.evaluation)} to evaluate" if most else ""
         headroom = f"\n{self.headroom.describe()}" if self.headroom else ""
         return (
-            f"{self.optimizer}: {between(whole)} LM calls, "
-            f"{_time(seconds, share)}, "
+            f"{self.optimizer}: {between(whole)} LM calls, {time}, "
             f"{_between(tokens, share, ' tokens')}, "
             f"cost {_between(cost, share, ' USD', digits=4)} "
             f"(from the {rate.basis}, n={rate.n}): {between(self.calls)} to optimize "
@@ -115,12 +117,6 @@ class Forecast(Frozen):
             f"{between(self.prompt)}, preflight {self.preflight}){evaluation}"
             f"{over}{headroom}"
         )
-
-
-def _time(most: float, share: float) -> str:
-    if most < 90:  # noqa: PLR2004
-        return _between(most, share, " s")
-    return _between(most / 60, share, " minutes", digits=1)
 
 
 def between(calls: CallRange) -> str:
@@ -158,11 +154,12 @@ def forecast(
         n_used: Answers of the chosen program after that.
     """
     params, task_lm, prompt_lm = job.params, job.task_lm, job.prompt_lm
-    optimizer, sizes = make_optimizer(params), sizes_of(job)
+    optimizer = make_optimizer(params)
+    sizes = optimizer.sizes(job)
     if report is not None and report.calls_per_run:
         sizes = replace(sizes, per_run=PerRun.of(report.calls_per_run))
     calls = optimizer.calls(sizes)
-    task_rate, prompt_rate = _rate(task_lm), _rate(prompt_lm)
+    task_rate, prompt_rate = mean_usage(task_lm), mean_usage(prompt_lm)
     threads, extra = task_lm.num_threads, report.extra_calls if report else 0
     n_task, n_prompt = calls.task.upper + extra, calls.prompt.upper
     seconds = n_task * task_rate.seconds / threads + n_prompt * prompt_rate.seconds
@@ -194,12 +191,8 @@ def forecast(
     )
 
 
-def seconds_per_call(lm: MeteredLM) -> float:
+def mean_usage(lm: MeteredLM) -> MeanUsage:
     """What a call of the LM took so far, or is said to take."""
-    return _rate(lm).seconds
-
-
-def _rate(lm: MeteredLM) -> MeanUsage:
     sources: list[tuple[Basis, str]] = [("ledger", "optimize"), ("probe", "preflight")]
     for basis, stage in sources:
         mean = lm.meter.ledger.totals(stage=stage).per_call(basis)

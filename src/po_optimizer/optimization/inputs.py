@@ -13,7 +13,7 @@ from dspy.clients.execution import prepare
 from pydantic import Field, ValidationError
 
 from po_optimizer.errors import ArtifactError, PoOptimizerError
-from po_optimizer.files import read_whole, write_whole
+from po_optimizer.files import read_whole
 from po_optimizer.lms.build import shown
 from po_optimizer.lms.lm import MeteredLM
 from po_optimizer.optimization.job import Job
@@ -31,6 +31,7 @@ from po_optimizer.persistence.codec.values import (
 from po_optimizer.secret import is_secret_argument
 
 FILE = "inputs.json"
+"""Beside the journal: a run's `RunInputs`."""
 
 NOWHERE = "http://replay.invalid/v1"
 """In place of addresses and secrets: that there is one changes how DSPy asks."""
@@ -207,11 +208,6 @@ def without_secret_arguments(role: RoleParams) -> RoleParams:
         for group, arguments in groups.items()
     }
     return role.model_copy(update=update)
-
-
-def write_inputs(inputs: RunInputs, workspace: Path) -> None:
-    """Keeps them beside the journal."""
-    write_whole(workspace / FILE, inputs.model_dump_json())
 
 
 def read_inputs(workspace: Path) -> RunInputs:

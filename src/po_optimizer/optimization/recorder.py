@@ -71,6 +71,7 @@ class Recorder(BaseCallback):
         on_trial: Callable[[Scored], None],
     ) -> None:
         self.best: Best | None = None
+        self._best_score = -1.0
         self.journal = journal
         self.control = control
         self.budget = budget
@@ -142,20 +143,14 @@ class Recorder(BaseCallback):
         is_best = running.kind == "full_eval" and trial.score > self._best_score
         # a resumed run replays its first steps: what is stored already is better
         improves = is_best and trial.best >= self.journal.best_earlier
-        if improves and self._save_best is not None:
-            self._save_best(self._copy(running.program), trial)
+        program = unpatched_copy(running.program, self._student) if is_best else None
+        if program is not None and improves and self._save_best is not None:
+            self._save_best(program, trial)
         recorded = self.journal.add(trial)
         replayed = recorded is not trial
-        if is_best:
-            self.best = Best(self._copy(running.program), recorded)
+        if program is not None:
+            self.best, self._best_score = Best(program, recorded), recorded.score
         self._on_trial(Scored(recorded, replayed, outputs.results))
-
-    def _copy(self, program: dspy.Module) -> dspy.Module:
-        return unpatched_copy(program, self._student)
-
-    @property
-    def _best_score(self) -> float:
-        return self.best.trial.score if self.best else -1.0
 
     def _is_repeated_baseline(self, running: _Running) -> bool:
         """The optimizers evaluate the student themselves: from the cache, here.

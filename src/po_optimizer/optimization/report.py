@@ -18,15 +18,6 @@ from po_optimizer.params.base import Frozen
 EndedHow = Literal["completed", "budget", "interrupted"]
 
 
-class ForecastAccuracy(Frozen):
-    """What came of the most that was forecast, as ratios; None: unknown."""
-
-    calls: float | None
-    tokens: float | None
-    seconds: float | None
-    cost: float | None
-
-
 class OptimizationReport(Frozen):
     """How an optimization went; scores are means in [0, 1], higher is better.
 
@@ -41,6 +32,7 @@ class OptimizationReport(Frozen):
         n_trials: Evaluations in the journal, the baseline included.
         seconds: Wall time over all restarts.
         spent: LM calls, tokens and cost over all restarts.
+        forecast: Of it, before it began; None: none was made.
         fingerprint: What the result depends on.
     """
 
@@ -57,7 +49,6 @@ class OptimizationReport(Frozen):
     seconds: float
     spent: Usage
     forecast: Forecast | None
-    forecast_against_actual: ForecastAccuracy | None
     fingerprint: dict[str, str]
 
     def provenance(self, **more: Any) -> dict[str, Any]:
@@ -90,24 +81,6 @@ class OptimizationResult:
     program: dspy.Module
     report: OptimizationReport
     trials: list[Trial]
-
-
-def compare(
-    forecast: Forecast | None, spent: Usage, seconds: float
-) -> ForecastAccuracy | None:
-    """Actual divided by the most that was forecast; None without a forecast."""
-    if forecast is None:
-        return None
-    return ForecastAccuracy(
-        calls=_ratio(spent.paid, forecast.calls.upper),
-        tokens=_ratio(spent.tokens, forecast.tokens),
-        seconds=_ratio(seconds, forecast.seconds),
-        cost=_ratio(spent.cost_usd, forecast.cost_usd),
-    )
-
-
-def _ratio(actual: float | None, expected: float | None) -> float | None:
-    return round(actual / expected, 3) if actual is not None and expected else None
 
 
 _log = logging.getLogger(__name__)

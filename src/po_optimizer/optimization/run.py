@@ -4,6 +4,7 @@ import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import dspy
 
@@ -27,7 +28,7 @@ from po_optimizer.optimization.guarded_metric import (
 )
 from po_optimizer.optimization.job import Job
 from po_optimizer.optimization.journal import open_journal, sole_run
-from po_optimizer.optimization.optimizers import make_optimizer, sizes_of
+from po_optimizer.optimization.optimizers import make_optimizer
 from po_optimizer.optimization.optimizers.base import Optimizer, Search
 from po_optimizer.optimization.quiet import quiet_dspy
 from po_optimizer.optimization.recorder import Recorder, SaveBest
@@ -40,7 +41,6 @@ from po_optimizer.optimization.report import (
     Phase,
     Progress,
     Started,
-    compare,
     log_event,
     tell,
 )
@@ -85,56 +85,49 @@ def optimize(
     path = workspace / "trials.jsonl"
     with sole_run(path):
         journal = open_journal(path, run_fingerprint(job), job.params.on_change)
-        control = Control(*job.lms)
+        control, optimizer = Control(*job.lms), make_optimizer(job.params)
+        identity = optimization_id(journal.fingerprint)
+        budget = Budget(job.params.budget, job.lms, identity)
         chosen = replace(
             job,
-            valset=make_optimizer(job.params).choose_valset(job.valset),
+            valset=optimizer.choose_valset(job.valset),
             metric=GuardedMetric(job.metric, control.check, control.stop),
         )
-        identity = optimization_id(journal.fingerprint)
         recorder = Recorder(
             chosen,
             journal=journal,
             control=control,
-            budget=Budget(job.params.budget, job.lms, identity),
+            budget=budget,
             save_best=save_best,
             on_trial=announce,
         )
-        remark, how = _carry_out(chosen, recorder, announce, forecast)
-        if how == "completed":
+        announce(
+            Started(
+                optimizer=job.params.optimizer,
+                trials=optimizer.evaluations(optimizer.sizes(chosen)),
+                resumed=journal.n_earlier,
+                forecast=forecast,
+                spent=budget.spent,
+                fingerprint=journal.fingerprint,
+            )
+        )
+        clock = time.monotonic()
+        ended: EndedHow | Literal["failed"] = "failed"
+        try:
+            remark, ended = _search(chosen, optimizer, recorder, announce)
+        finally:
+            score = recorder.best.trial.score if recorder.best else None
+            announce(Ended(ended, score, time.monotonic() - clock))
+        if ended == "completed":
             journal.complete()
-        return _result(job, recorder, how=how, remark=remark, forecast=forecast)
+        return _result(job, recorder, how=ended, remark=remark, forecast=forecast)
 
 
-def _carry_out(
-    job: Job, recorder: Recorder, progress: Progress, forecast: Forecast | None
+def _search(
+    job: Job, optimizer: Optimizer, recorder: Recorder, progress: Progress
 ) -> tuple[str, EndedHow]:
     """Why the search ended, as a sentence and as a word."""
-    clock, ended = time.monotonic(), "failed"
-    progress(
-        Started(
-            optimizer=job.params.optimizer,
-            trials=make_optimizer(job.params).evaluations(sizes_of(job)),
-            resumed=recorder.journal.n_earlier,
-            forecast=forecast,
-            spent=recorder.budget.spent,
-            fingerprint=recorder.journal.fingerprint,
-        )
-    )
-    try:
-        remark, ended = _search(job, recorder, progress)
-    finally:
-        score = recorder.best.trial.score if recorder.best else None
-        progress(Ended(ended, score, time.monotonic() - clock))
-    return remark, ended
-
-
-def _search(job: Job, recorder: Recorder, progress: Progress) -> tuple[str, EndedHow]:
-    def announce(phase: str) -> None:
-        progress(Phase(phase))
-
-    optimizer, control = make_optimizer(job.params), recorder.control
-    workspace = recorder.journal.path.parent
+    control, workspace = recorder.control, recorder.journal.path.parent
     (workspace / steering.FILE).unlink(missing_ok=True)  # of an earlier run
     steer = partial(steering.follow_requests, workspace, recorder.budget, control.check)
     with (
@@ -152,10 +145,15 @@ def _search(job: Job, recorder: Recorder, progress: Progress) -> tuple[str, Ende
         try:
             places = max(lm.num_threads for lm in job.lms)
             with control.raising_stops(), in_background(places) as begin:
-                announce("baseline")
+                progress(Phase("baseline"))
                 results = _evaluate_baseline(job, optimizer, begin)
                 stop_at_floor(job, recorder.journal.trials[0], results)
-                search = Search(recorder.candidates, announce, begin, results)
+                search = Search(
+                    candidates=recorder.candidates,
+                    announce=lambda phase: progress(Phase(phase)),
+                    begin=begin,
+                    baseline=results,
+                )
                 return optimizer.compile(job, search), "completed"
         except BudgetReached as stop:
             return str(stop), "budget"
@@ -206,7 +204,6 @@ def _result(
         msg = f"{remark} The baseline was not evaluated, so there is no program yet."
         stop = InterruptedRunError if how == "interrupted" else ExecutionStopError
         raise stop(msg)
-    spent, seconds = budget.spent(), round(budget.wall_seconds, 1)
     predictors = best.program.predictors()
     report = OptimizationReport(
         optimizer=job.params.optimizer,
@@ -219,10 +216,9 @@ def _result(
         instructions=[p.signature.instructions for p in predictors],
         n_demos=[len(p.demos) for p in predictors],
         n_trials=len(journal.trials),
-        seconds=seconds,
-        spent=spent,
+        seconds=round(budget.wall_seconds, 1),
+        spent=budget.spent(),
         forecast=forecast,
-        forecast_against_actual=compare(forecast, spent, seconds),
         fingerprint=journal.fingerprint,
     )
     return OptimizationResult(best.program, report, list(journal.trials))

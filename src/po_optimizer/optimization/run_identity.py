@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import dspy
 from pydantic import BaseModel
 from pydantic.errors import PydanticInvalidForJsonSchema
 
@@ -41,12 +40,22 @@ def run_fingerprint(job: Job) -> Fingerprint:
     """
     params = job.params
     chosen = getattr(params, params.optimizer)
+    splits = {
+        name: [[dict(e.items()), sorted(e.inputs().keys())] for e in examples]
+        for name, examples in (("trainset", job.trainset), ("valset", job.valset))
+    }
+    modules = [job.student, *(module for _, module in job.student.named_sub_modules())]
+    classes = {type(module) for module in modules}
+    defined = [cls for cls in classes if not cls.__module__.startswith("dspy.")]
+    signatures = [
+        [name, p.signature.dump_state(), _types(p.signature), p.config]
+        for name, p in job.student.named_predictors()
+    ]
     return {
-        "trainset": _digest([_example(example) for example in job.trainset]),
-        "valset": _digest([_example(example) for example in job.valset]),
-        "program source": _digest(_sources(job.student)),
-        "program signature": _digest(_signatures(job.student)),
-        "metric source": _digest(_metric(job.metric)),
+        **{name: digest(examples) for name, examples in splits.items()},
+        "program source": digest(sorted(_source(cls) for cls in defined)),
+        "program signature": digest(signatures),
+        "metric source": digest(_metric(job.metric)),
         **_lm("task_lm", job.task_lm),
         **_lm("prompt_lm", job.prompt_lm),
         "optimize.optimizer": params.optimizer,
@@ -59,7 +68,7 @@ def run_fingerprint(job: Job) -> Fingerprint:
 
 def optimization_id(fingerprint: Fingerprint) -> str:
     """What all restarts of one optimization share: 16 hexadecimal digits."""
-    return _digest(fingerprint)[:16]
+    return digest(fingerprint)[:16]
 
 
 def changes(earlier: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
@@ -69,7 +78,7 @@ def changes(earlier: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
 
 
 def _change(name: str, earlier: str | None, now: str | None) -> str:
-    if earlier and now and len(earlier) == len(now) == len(_digest("")):
+    if earlier and now and len(earlier) == len(now) == len(digest("")):
         return name
     return f"{name} (was {earlier}, is {now})"
 
@@ -79,7 +88,8 @@ def canonical(value: Any) -> str:
     return json.dumps(_plain(value), sort_keys=True)
 
 
-def _digest(value: Any) -> str:
+def digest(value: Any) -> str:
+    """A digest that equal values have in every process."""
     return hashlib.sha256(canonical(value).encode()).hexdigest()
 
 
@@ -96,24 +106,6 @@ def _plain(value: Any) -> Any:
         # a representation would cut an image
         return [type(value).__qualname__, _plain(dict(value))]
     return re.sub(r" at 0x[0-9a-f]+", "", repr(value))
-
-
-def _example(example: dspy.Example) -> list[Any]:
-    return [dict(example.items()), sorted(example.inputs().keys())]
-
-
-def _sources(student: dspy.Module) -> list[str]:
-    modules = [student, *(module for _, module in student.named_sub_modules())]
-    classes = {type(module) for module in modules}
-    defined = [cls for cls in classes if not cls.__module__.startswith("dspy.")]
-    return sorted(_source(cls) for cls in defined)
-
-
-def _signatures(student: dspy.Module) -> list[Any]:
-    return [
-        [name, p.signature.dump_state(), _types(p.signature), p.config]
-        for name, p in student.named_predictors()
-    ]
 
 
 def _types(signature: Any) -> Any:

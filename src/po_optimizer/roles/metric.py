@@ -74,13 +74,15 @@ class Measure:
         return score
 
     def _is_outputs_fault(self, example: dspy.Example, prediction: Any) -> bool:
+        """Whether another output of the example gets a score, or there is none."""
         outputs = {name: prediction[name] for name in output_names(prediction)}
         labels = {name: example[name] for name in outputs if name in example}
-        types = {name: type(outputs[name]) for name in labels}
-        answers = references(example, labels, types) or [dspy.Prediction(labels)]
-        usable = [dspy.Prediction({**outputs, **dict(a.items())}) for a in answers]
-        usable = usable if labels else []
-        usable += [self._scored] if self._scored is not None else []
+        usable = [] if self._scored is None else [self._scored]
+        if labels:
+            types = {name: type(outputs[name]) for name in labels}
+            answers = references(example, labels, types) or [dspy.Prediction(labels)]
+            changed = ({**outputs, **dict(answer.items())} for answer in answers)
+            usable = [*map(dspy.Prediction, changed), *usable]
         return not usable or any(self._scores(example, output) for output in usable)
 
     def _scores(self, example: dspy.Example, prediction: Any) -> bool:

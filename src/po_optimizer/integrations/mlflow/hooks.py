@@ -20,7 +20,7 @@ from po_optimizer.params.project import MLflowParams, RoleParams
 from po_optimizer.records.checking import to_examples
 from po_optimizer.roles.record import load_record_type
 
-_PROBE = "optimize.run_preflight_node"
+_PROBE = "optimize.prepare_optimization_node"
 
 
 class TrackingHooks:

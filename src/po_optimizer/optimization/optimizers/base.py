@@ -136,6 +136,11 @@ class Optimizer:
         """The part of the valset on which candidates are scored."""
         return valset
 
+    def sizes(self, job: Job) -> Sizes:
+        """What the number of LM calls of the job depends on."""
+        predictors, val = job.student.predictors(), self.choose_valset(job.valset)
+        return Sizes(len(predictors), len(job.trainset), len(val))
+
     def calls(self, sizes: Sizes) -> Calls:
         """Bounds of the LM calls, by formula."""
         raise NotImplementedError

@@ -20,12 +20,10 @@ from po_optimizer.optimization.optimizers.base import (
 )
 from po_optimizer.optimization.optimizers.miprov2_parallel import CallsAhead
 from po_optimizer.optimization.optimizers.miprov2_plan import (
+    AUTO,
     Plan,
     check_arguments,
-    largest_valset,
     make_plan,
-    prompt_calls,
-    task_calls,
 )
 from po_optimizer.optimization.optimizers.racing import BLOCK, Candidate, RacingEvaluate
 from po_optimizer.params.optimize import Miprov2Params
@@ -145,7 +143,7 @@ class Miprov2(Optimizer):
 
     def compile(self, job: Job, search: Search) -> str:
         """Searches; if all candidates were tried, the search just ends."""
-        params, plan = self._params, self._plan(job)
+        params, plan = self._params, make_plan(self._params, self.sizes(job))
         if params.races:  # it has other numbers for `auto` than DSPy
             numbers = {"num_candidates": plan.demo_sets, "num_trials": plan.trials}
             params = params.model_copy(update={"auto": None, **numbers})
@@ -173,10 +171,6 @@ class Miprov2(Optimizer):
             return "ended early: every distinct candidate had been evaluated"
         return optimizer.remark
 
-    def _plan(self, job: Job) -> Plan:
-        predictors, val = len(job.student.predictors()), len(job.valset)
-        return make_plan(self._params, Sizes(predictors, len(job.trainset), val))
-
     def beside_baseline(self, job: Job, begin: Begin) -> Call | None:
         """The demos' calls; none with a budget, which they could use up before it."""
         bounded = any(job.params.budget.model_dump().values())
@@ -184,20 +178,22 @@ class Miprov2(Optimizer):
         if bounded or shuffled or job.task_lm.num_threads == 1:
             return None
         rng = random.Random(self._seed)  # noqa: S311 -- as MIPROv2 begins
-        self._ahead = CallsAhead(job, self._plan(job), begin)
+        self._ahead = CallsAhead(job, make_plan(self._params, self.sizes(job)), begin)
         return partial(self._ahead.begin_demos, rng)
 
     def choose_valset(self, valset: list[dspy.Example]) -> list[dspy.Example]:
         """All of it, or the sample that `auto` uses, drawn with the seed."""
-        most = largest_valset(self._params)
-        if most is None or len(valset) <= most:
+        if self._params.auto is None:
+            return valset
+        most = AUTO[self._params.auto][1] // (2 if self._params.races else 1)
+        if len(valset) <= most:
             return valset
         return random.Random(self._seed).sample(valset, most)  # noqa: S311
 
     def calls(self, sizes: Sizes) -> Calls:
         """Bounds of the LM calls, by formula."""
         plan = make_plan(self._params, sizes)
-        return Calls(task=task_calls(plan), prompt=prompt_calls(plan))
+        return Calls(task=plan.task_calls, prompt=plan.prompt_calls)
 
     def evaluations(self, sizes: Sizes) -> int:
         """The baseline, each trial, and the full evaluations of minibatch mode.

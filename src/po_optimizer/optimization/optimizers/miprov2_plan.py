@@ -59,13 +59,31 @@ class Plan:
         labeled = 0 if self.zeroshot or not self.params.max_labeled_demos else 1
         return max(0, self.demo_sets - 1 - labeled)
 
+    @property
+    def task_calls(self) -> CallRange:
+        """LM calls of the program: baseline, bootstrapping and trials."""
+        sizes, sets = self.sizes, self.bootstrapped_sets
+        asked = self.full_evals * sizes.val
+        if self.minibatch:
+            asked += self.trials * self.params.minibatch_size
+        first_set = min(self.demos, sizes.train) if sets else 0
+        return sizes.calls(
+            lower=sizes.val + first_set, upper=sizes.val + asked + sets * sizes.train
+        )
 
-def largest_valset(params: Miprov2Params) -> int | None:
-    """On how many examples `auto` scores candidates at most; None: on all."""
-    if params.auto is None:
-        return None
-    most = AUTO[params.auto][1]
-    return most // 2 if params.races else most
+    @property
+    def prompt_calls(self) -> CallRange:
+        """LM calls of the proposer: data summary and instructions."""
+        params = self.params
+        proposals = self.instructions * self.sizes.predictors
+        per_proposal = 3 if params.program_aware_proposer else 1
+        more = math.ceil(self.sizes.train / params.view_data_batch_size) - 1
+        batches = min(_SUMMARY_BATCHES, max(0, more))
+        least = most = 0
+        if params.data_aware_proposer:
+            least, most = 2 + min(_COMPLETE_AFTER, batches), 2 + batches
+        upper = proposals * per_proposal + most
+        return CallRange(lower=proposals + least, upper=upper)
 
 
 def make_plan(params: Miprov2Params, sizes: Sizes) -> Plan:
@@ -93,88 +111,46 @@ def make_plan(params: Miprov2Params, sizes: Sizes) -> Plan:
     )
 
 
-def task_calls(plan: Plan) -> CallRange:
-    """LM calls of the program: baseline, bootstrapping and trials."""
-    sizes, sets = plan.sizes, plan.bootstrapped_sets
-    scored = plan.trials * sizes.val
-    if plan.minibatch:
-        scored = plan.trials * plan.params.minibatch_size + plan.full_evals * sizes.val
-    first_set = min(plan.demos, sizes.train) if sets else 0
-    return sizes.calls(
-        lower=sizes.val + first_set, upper=sizes.val + scored + sets * sizes.train
-    )
-
-
-def prompt_calls(plan: Plan) -> CallRange:
-    """LM calls of the proposer: data summary and instructions."""
-    params = plan.params
-    proposals = plan.instructions * plan.sizes.predictors
-    per_proposal = 3 if params.program_aware_proposer else 1
-    more = math.ceil(plan.sizes.train / params.view_data_batch_size) - 1
-    batches = min(_SUMMARY_BATCHES, max(0, more))
-    summary = 2 + batches if params.data_aware_proposer else 0
-    least = 2 + min(_COMPLETE_AFTER, batches) if params.data_aware_proposer else 0
-    return CallRange(lower=proposals + least, upper=proposals * per_proposal + summary)
-
-
 def check_arguments(params: Miprov2Params, sizes: Sizes) -> list[Check]:
     """Whether the arguments fit each other and the splits."""
-    return [
-        _auto_or_numbers(params),
-        _minibatch(params, sizes),
-        _demos(params, sizes),
-        _candidates(params, sizes),
-    ]
-
-
-def _auto_or_numbers(params: Miprov2Params) -> Check:
-    numbers = [params.num_candidates, params.num_trials]
-    free = params.auto is None
-    return check(
-        "miprov2_mode",
-        f"{_HERE}.auto",
-        params.model_dump(include={"auto", "num_candidates", "num_trials"}),
-        "either auto alone, or num_candidates and num_trials together",
-        passed=None not in numbers if free else numbers == [None, None],
-        remedy="Set auto to null, or both numbers to null.",
-    )
-
-
-def _minibatch(params: Miprov2Params, sizes: Sizes) -> Check:
-    used = make_plan(params, sizes).minibatch
-    return check(
-        "miprov2_minibatch",
-        f"{_HERE}.minibatch_size",
-        params.minibatch_size if used else None,
-        f"at most the size of the valset, {sizes.val}",
-        passed=not used or params.minibatch_size <= sizes.val,
-        remedy=f"Lower it, or set {_HERE}.minibatch to false.",
-    )
-
-
-def _demos(params: Miprov2Params, sizes: Sizes) -> Check:
+    plan, numbers = make_plan(params, sizes), [params.num_candidates, params.num_trials]
     bootstrapped, labeled = params.max_bootstrapped_demos, params.max_labeled_demos
-    fits = bool(bootstrapped) or not labeled
-    return check(
-        "miprov2_demos",
-        f"{_HERE}.max_bootstrapped_demos",
-        {"max_bootstrapped_demos": bootstrapped, "max_labeled_demos": labeled},
-        "1 or more when max_labeled_demos is, and neither above the size of the "
-        f"trainset, {sizes.train}",
-        passed=fits and max(bootstrapped, labeled) <= sizes.train,
-        remedy="Change one of the two.",
-    )
-
-
-def _candidates(params: Miprov2Params, sizes: Sizes) -> Check:
-    plan = make_plan(params, sizes)
+    demos_fit = bool(bootstrapped) or not labeled
     enough = not plan.minibatch or plan.full_evals <= plan.combinations
-    return check(
-        "miprov2_candidates",
-        f"{_HERE}.num_candidates",
-        {"distinct": plan.combinations, "full_evals": plan.full_evals},
-        "2 or more distinct candidates, and with minibatch no fewer than there are "
-        "full evaluations",
-        passed=enough and plan.combinations > 1,
-        remedy=f"Raise it, or {_HERE}.minibatch_full_eval_steps, or lower num_trials.",
-    )
+    return [
+        check(
+            "miprov2_mode",
+            f"{_HERE}.auto",
+            params.model_dump(include={"auto", "num_candidates", "num_trials"}),
+            "either auto alone, or num_candidates and num_trials together",
+            passed=numbers == [None, None] if params.auto else None not in numbers,
+            remedy="Set auto to null, or both numbers to null.",
+        ),
+        check(
+            "miprov2_minibatch",
+            f"{_HERE}.minibatch_size",
+            params.minibatch_size if plan.minibatch else None,
+            f"at most the size of the valset, {sizes.val}",
+            passed=not plan.minibatch or params.minibatch_size <= sizes.val,
+            remedy=f"Lower it, or set {_HERE}.minibatch to false.",
+        ),
+        check(
+            "miprov2_demos",
+            f"{_HERE}.max_bootstrapped_demos",
+            {"max_bootstrapped_demos": bootstrapped, "max_labeled_demos": labeled},
+            "1 or more when max_labeled_demos is, and neither above the size of the "
+            f"trainset, {sizes.train}",
+            passed=demos_fit and max(bootstrapped, labeled) <= sizes.train,
+            remedy="Change one of the two.",
+        ),
+        check(
+            "miprov2_candidates",
+            f"{_HERE}.num_candidates",
+            {"distinct": plan.combinations, "full_evals": plan.full_evals},
+            "2 or more distinct candidates, and with minibatch no fewer than there are "
+            "full evaluations",
+            passed=enough and plan.combinations > 1,
+            remedy=f"Raise it, or {_HERE}.minibatch_full_eval_steps, or lower "
+            "num_trials.",
+        ),
+    ]

@@ -98,8 +98,12 @@ def posterior(candidates: NDArray[np.int_], scores: Values) -> Posterior:
     precision, evidence = precision[np.ix_(tried, tried)], evidence[tried]
 
     def likelihood(spreads: tuple[float, ...]) -> float:
+        """How likely these spreads are, as a logarithm up to a constant."""
         prior = _prior(*(part[np.ix_(tried, tried)] for part in parts), *spreads)
-        return _likelihood(prior, precision, evidence, spreads)
+        system = np.eye(len(prior)) + prior @ precision
+        fit = evidence @ np.linalg.solve(system, prior @ evidence)
+        unusual = np.square(np.log(np.divide(spreads, _USUAL_SPREAD))).sum()
+        return float(fit - np.linalg.slogdet(system)[1] - unusual) / 2
 
     prior = _prior(*parts, *max(product(_SPREADS, repeat=2), key=likelihood))
     # only the tried are solved for: of those there are few
@@ -139,13 +143,3 @@ def _prior(
         + together * np.eye(len(demos))
         + _LEVEL**2
     )
-
-
-def _likelihood(
-    prior: Values, precision: Values, evidence: Values, spreads: tuple[float, ...]
-) -> float:
-    """How likely these spreads are, as a logarithm up to a constant."""
-    system = np.eye(len(prior)) + prior @ precision
-    fit = evidence @ np.linalg.solve(system, prior @ evidence)
-    unusual = np.square(np.log(np.divide(spreads, _USUAL_SPREAD))).sum()
-    return float(fit - np.linalg.slogdet(system)[1] - unusual) / 2

@@ -25,11 +25,7 @@ from dspy.evaluate.evaluate import EvaluationResult
 from dspy.utils.callback import with_callbacks
 
 from po_optimizer.optimization.optimizers.base import Search
-from po_optimizer.optimization.optimizers.posterior import (
-    Posterior,
-    Values,
-    posterior,
-)
+from po_optimizer.optimization.optimizers.posterior import Posterior, posterior
 
 BLOCK = 8
 """Examples between two looks; for any number of threads, as results are."""
@@ -68,6 +64,9 @@ class Race:
         scores: Of the start, candidate (0, 0, ...), on every example in order.
         bound: Most answers of all candidates together.
         seed: Of the candidates that are considered, if there are too many for all.
+
+    Attributes:
+        pending: Answers that were asked for and have not come, by candidate.
     """
 
     def __init__(
@@ -82,7 +81,7 @@ class Race:
         self._n = len(scores)
         self._left = bound
         self._scores = {tuple(0 for _ in choices): list(scores)}
-        self._pending: Counter[Candidate] = Counter()
+        self.pending: Counter[Candidate] = Counter()
         self._drawn = [tuple(map(rng.choice, choices)) for _ in range(_DRAWN)]
         self._given_up: dict[Candidate, str] = {}
         self._means: dict[Candidate, float] = {}
@@ -96,7 +95,7 @@ class Race:
             Why the candidate is given up; "" if it is not.
         """
         self._scores.setdefault(candidate, []).extend(scores)
-        self._pending[candidate] -= len(scores)
+        self.pending[candidate] -= len(scores)
         self._update()
         self._given_up.pop(candidate, None)
         place = self._candidates.index(candidate)
@@ -135,14 +134,9 @@ class Race:
         if not 0 < asked <= self._left:
             return None
         self._left -= asked
-        self._pending[self._candidates[place]] += asked
+        self.pending[self._candidates[place]] += asked
         self._expected = self._expected.expecting(place, asked)
         return Look(self._candidates[place], examples)
-
-    @property
-    def n_pending(self) -> int:
-        """Answers that were asked for and have not come."""
-        return self._pending.total()
 
     def describe(self) -> str:
         """How far the candidates came, in a sentence."""
@@ -159,12 +153,13 @@ class Race:
 
     def _asked(self, place: int) -> int:
         candidate = self._candidates[place]
-        return len(self._scores.get(candidate, [])) + self._pending[candidate]
+        return len(self._scores.get(candidate, [])) + self.pending[candidate]
 
     def _update(self) -> None:
         """The posterior of the tried, the drawn, and those next to the best so far."""
-        considered = dict.fromkeys([*self._scores, *+self._pending, *self._drawn])
-        best = max(self._scores, key=self._mean)
+        considered = dict.fromkeys([*self._scores, *+self.pending, *self._drawn])
+        # as they were estimated before the last answers; of a new one 0.0
+        best = max(self._scores, key=lambda tried: self._means.get(tried, 0.0))
         for place, numbers in enumerate(self._choices):
             for number in numbers:
                 considered[(*best[:place], number, *best[place + 1 :])] = None
@@ -175,36 +170,28 @@ class Race:
             row[: len(answers)] = answers
         self._posterior = posterior(np.array(self._candidates), scores)
         self._expected = self._posterior
-        for candidate, asked in (+self._pending).items():
+        for candidate, asked in (+self.pending).items():
             place = self._candidates.index(candidate)
             self._expected = self._expected.expecting(place, asked)
         means = self._posterior.means
         self._means = dict(zip(considered, map(float, means), strict=True))
-
-    def _mean(self, candidate: Candidate) -> float:
-        """As it was estimated before the last answers; of a new one 0.0."""
-        return self._means.get(candidate, 0.0)
 
     def _most_valuable(self) -> int | None:
         """The candidate whose answers are expected to gain most; None: too little."""
         asked = np.array([*map(self._asked, range(len(self._candidates)))])
         missing = self._n - asked
         # the best must be whole in the end; the first candidate is that itself
-        tried = len(self._scores) > 1 or bool(+self._pending)
+        tried = len(self._scores) > 1 or bool(+self.pending)
         spare = self._left - (self._n if tried else 0)
         open_ = (missing > 0) & (np.minimum(missing, BLOCK) <= spare)
         open_ &= [candidate not in self._given_up for candidate in self._candidates]
-        values = np.max([self._values(np.minimum(m, missing)) for m in _AHEAD], axis=0)
+        looks = [np.maximum(np.minimum(most, missing), 1) for most in _AHEAD]
+        values = np.max([self._expected.gains(n) / n for n in looks], axis=0)
         # rounded: what is equal must not be decided by the last bit of a processor
         values = np.where(open_, np.round(values, 9), 0.0)
         place = int(values.argmax())
-        least = _UNWAITED * WORTH if +self._pending else WORTH
+        least = _UNWAITED * WORTH if +self.pending else WORTH
         return place if values[place] >= least else None
-
-    def _values(self, asked: Values) -> Values:
-        """Expected gain for an answer if a candidate is asked so many."""
-        asked = np.maximum(asked, 1)
-        return self._expected.gains(asked) / asked
 
 
 @dataclass(frozen=True)
@@ -260,7 +247,7 @@ class RacingEvaluate(dspy.Evaluate):
         self._race = Race(choices, baseline, bound, seed)
         asked: deque[_Answers] = deque()
         while True:
-            while self._race.n_pending < _ENOUGH and (look := self._race.next()):
+            while self._race.pending.total() < _ENOUGH and (look := self._race.next()):
                 asked.append(self._ask(look, program_of(look.candidate)))
             if not asked:
                 return self._race.describe()

@@ -26,7 +26,7 @@ _SETTING = "lm.context_tokens"
 
 
 def check_context(
-    job: Job, testset: Sequence[dspy.Example], probe: Probe, optimization_id: str
+    job: Job, testset: Sequence[dspy.Example], probe: Probe, prober: Prober
 ) -> Iterator[Check]:
     """The checks on both LMs' context windows; the last may ask the task LM once.
 
@@ -34,7 +34,7 @@ def check_context(
         job: The optimization.
         testset: Its examples are answered later, too.
         probe: How many characters make a token, and what was asked.
-        optimization_id: Under which the LM calls are recorded.
+        prober: Asks the task LM.
     """
     with use_lm(job.task_lm, stage="preflight"):
         longest = _longest_prompt(job, testset, probe)
@@ -45,7 +45,6 @@ def check_context(
     yield from _check_prompt_windows(job, per_token)
     answers = probe.lost is None and not holds_media(longest)
     if answers and window.passed and job.task_lm.provider.cuts_silently:
-        prober = Prober(job, job.task_lm, optimization_id)
         yield _check_reading(longest, prober, characters(longest) / per_token)
 
 

@@ -37,15 +37,14 @@ def check_before_probe(job: Job, target: float | None) -> list[Check]:
 
     What a program with a `forward` of its own gives is known only after it has run.
     """
-    problem = metric_problem(job.metric)
-    if problem:
+    if problem := metric_problem(job.metric):
         value = repr(job.metric)[:80]
         allowed = "a callable that takes (example, prediction, ...)"
         return [_failed("metric_callable", value, allowed, problem)]
-    outputs = list(output_types(job.student))
+    outputs, examples = list(output_types(job.student)), [*job.valset, *job.trainset]
     try:
         with use_lm(job.task_lm, stage="preflight"), no_lm_calls():
-            checks = _checks(job, outputs, _examples(job), [], target)
+            checks = _checks(job, outputs, examples, [], target)
     except LMAsked:
         return []
     judged = all(check.passed and check.value is not None for check in checks)
@@ -60,31 +59,27 @@ def check_on_probe(
 
     A metric that asks an LM is tried on one example only: each score is paid for.
     """
-    pairs = zip(job.valset, probe.attempts, strict=False)
     usable = [
         (example, attempt.score, attempt.prediction)
-        for example, attempt in pairs
+        for example, attempt in zip(job.valset, probe.attempts, strict=False)
         if attempt.score is not None and attempt.unusable is None
     ]
     if not usable:
         return []
-    outputs = output_names(usable[0][-1])
+    first, _, answer = usable[0]
+    outputs, examples = output_names(answer), [*job.valset, *job.trainset]
     scored = [(example, score) for example, score, _ in usable]
     with use_lm(job.task_lm, stage="preflight", optimization_id=identity):
         try:
             with no_lm_calls():
-                return _checks(job, outputs, _examples(job), scored, target)
+                return _checks(job, outputs, examples, scored, target)
         except LMAsked:
             pass
         try:
-            return _checks(job, outputs, [usable[0][0]], scored, None)
+            return _checks(job, outputs, [first], scored, None)
         except (LMError, StopRun) as error:
             allowed = "an answer of the LM that the metric asks"
             return [_failed("metric_lm_answers", None, allowed, str(error))]
-
-
-def _examples(job: Job) -> list[dspy.Example]:
-    return [*job.valset, *job.trainset]
 
 
 def _failed(name: str, value: str | None, allowed: str, problem: str) -> Check:
@@ -121,9 +116,8 @@ def _checks(
         problem = f"The metric raised {type(error).__name__}: {error}."
     of_references = [(e, s) for (e, _), s in zip(pairs, scores, strict=False)]
     comparable = [*scored, *of_references] if pairs else None
-    of_labels = _on_references(job, outputs, scores, problem, n=len(pairs))
     checks = [
-        of_labels,
+        _on_references(job, outputs, scores, problem, n=len(pairs)),
         _on_empty(job, outputs, examples, comparable),
     ]
     if target is not None and all(check.passed for check in checks):

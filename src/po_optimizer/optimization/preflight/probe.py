@@ -84,12 +84,15 @@ class Prober:
         job: Whose budget ends the asking when it is reached.
         lm: One of its LMs.
         optimization_id: What all restarts of the optimization share.
+
+    Attributes:
+        budget: The optimization's.
     """
 
     def __init__(self, job: Job, lm: MeteredLM, optimization_id: str) -> None:
         self._job = job
         self._lm = lm
-        self._budget = Budget(job.params.budget, job.lms, optimization_id)
+        self.budget = Budget(job.params.budget, job.lms, optimization_id)
         self._before = len(self._rows())
         self._history_start = len(lm.history)
 
@@ -100,11 +103,11 @@ class Prober:
         Raises:
             InterruptedRunError: Ctrl-C.
         """
-        identity = self._budget.optimization_id
+        identity = self.budget.optimization_id
         try:
             with (
                 use_lm(self._lm, stage="preflight", optimization_id=identity),
-                Control(self._lm).guarded(self._budget.check),
+                Control(self._lm).guarded(self.budget.check),
             ):
                 yield
         except BudgetReached as stop:

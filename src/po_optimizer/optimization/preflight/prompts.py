@@ -49,14 +49,16 @@ def longest_call(predictor: Any, calls: Sequence[Call]) -> dict[str, Any]:
 def characters(prompt: Messages) -> int:
     """Characters of a prompt; a part that is no text counts as `_MEDIA_CHARACTERS`."""
     return sum(
-        _MEDIA_CHARACTERS if _is_media(part) else len(str(part.get("text", "")))
+        len(str(part.get("text", "")))
+        if part.get("type") == "text"
+        else _MEDIA_CHARACTERS
         for part in _parts(prompt)
     )
 
 
 def holds_media(prompt: Messages) -> bool:
     """Whether there is an image, a sound or a file in it."""
-    return any(map(_is_media, _parts(prompt)))
+    return any(part.get("type") != "text" for part in _parts(prompt))
 
 
 def _parts(prompt: Messages) -> list[dict[str, Any]]:
@@ -66,7 +68,3 @@ def _parts(prompt: Messages) -> list[dict[str, Any]]:
         is_list = isinstance(content, list)
         parts += content if is_list else [{"type": "text", "text": str(content)}]
     return parts
-
-
-def _is_media(part: dict[str, Any]) -> bool:
-    return part.get("type") != "text"

@@ -11,9 +11,8 @@ from pydantic import Field
 from po_optimizer.errors import PreflightError
 from po_optimizer.lms.check import Check, check
 from po_optimizer.lms.lm import MeteredLM
-from po_optimizer.optimization.budget import Budget
 from po_optimizer.optimization.job import Job
-from po_optimizer.optimization.optimizers import make_optimizer, sizes_of
+from po_optimizer.optimization.optimizers import make_optimizer
 from po_optimizer.optimization.preflight.context import check_context
 from po_optimizer.optimization.preflight.metric import (
     check_before_probe,
@@ -86,15 +85,12 @@ def preflight(
         checks = list(_without_lm(job, testset, target_rubric, disk_path))
         if all(check.passed for check in checks):
             identity = optimization_id(run_fingerprint(job))
-            probe = Prober(job, job.task_lm, identity).run()
-            checks += _with_lm(job, testset, identity, probe)
+            prober = Prober(job, job.task_lm, identity)
+            probe = prober.run()
+            checks += _with_lm(job, testset, prober, probe)
             if not any(c.name.startswith("metric_on_ref") for c in checks):
                 checks += check_on_probe(job, probe, identity, target_rubric)
-            paid = (
-                Budget(job.params.budget, job.lms, identity)
-                .spent(stage="preflight")
-                .paid
-            )
+            paid = prober.budget.spent(stage="preflight").paid
             extra = max(0, paid - sum(probe.calls))
     report = PreflightReport(
         optimization_id=identity,
@@ -133,14 +129,14 @@ def _of_program(job: Job, target_rubric: float | None) -> Iterator[Check]:
     yield predictors
     if predictors.passed:
         yield from check_packages(optimizer)
-        yield from optimizer.checks(sizes_of(job))
+        yield from optimizer.checks(optimizer.sizes(job))
         yield from check_before_probe(job, target_rubric)
         yield check_storage(job.student, job.trainset)
         yield check_cost(job, optimizer)
 
 
 def _with_lm(
-    job: Job, testset: Sequence[dspy.Example], identity: str, probe: Probe
+    job: Job, testset: Sequence[dspy.Example], prober: Prober, probe: Probe
 ) -> Iterator[Check]:
     if probe.schema_refused:
         slug = job.task_lm.slug
@@ -157,26 +153,24 @@ def _with_lm(
     yield _answers("task_lm", job.task_lm, probe.lost, probe.paid)
     prompt_lm, proposes = job.prompt_lm, make_optimizer(job.params).proposes
     if prompt_lm.slug != job.task_lm.slug and proposes:
-        lost = Prober(job, prompt_lm, identity).ping()
+        lost = Prober(job, prompt_lm, prober.budget.optimization_id).ping()
         yield _answers("prompt_lm", prompt_lm, lost)
     if probe.lost is None:
         yield from _on_outputs(probe, floor_stop=job.params.floor_stop)
     if probe.varies is not None:
         yield _repeats(job.task_lm, varies=probe.varies)
-    yield from check_context(job, testset, probe, identity)
+    yield from check_context(job, testset, probe, prober)
 
 
 def _answers(which: str, lm: MeteredLM, lost: str | None, paid: int = 1) -> Check:
-    note = "" if paid else "answered by the response cache"
-    name, allowed = f"{which}_answers", "an answer"
     return check(
-        name,
+        f"{which}_answers",
         "lm.model",
         lm.slug,
-        allowed,
+        "an answer",
         passed=lost is None,
         remedy=lost or "",
-        note=note,
+        note="" if paid else "answered by the response cache",
     )
 
 

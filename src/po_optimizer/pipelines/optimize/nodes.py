@@ -1,6 +1,5 @@
-"""Nodes of optimize: say what it costs, prove that it can succeed, do it."""
+"""Nodes of optimize: prove that it can succeed, say what it costs, do it."""
 
-from collections.abc import Iterable
 from logging import getLogger
 from pathlib import Path
 from typing import Any
@@ -9,10 +8,10 @@ from po_optimizer.api.optimized import search
 from po_optimizer.console.live import StageBar, show
 from po_optimizer.datasets.record_stream import RecordStream
 from po_optimizer.lms.lm import MeteredLM
-from po_optimizer.optimization.forecast import Forecast, forecast, seconds_per_call
+from po_optimizer.optimization.forecast import Forecast, forecast, mean_usage
 from po_optimizer.optimization.headroom import with_headroom
 from po_optimizer.optimization.job import Job
-from po_optimizer.optimization.preflight.run import PreflightReport, preflight
+from po_optimizer.optimization.preflight.run import preflight
 from po_optimizer.params.evaluate import EvaluateParams, PromotionParams
 from po_optimizer.params.optimize import OptimizeParams
 from po_optimizer.params.project import RoleParams
@@ -26,31 +25,7 @@ Records = list[dict[str, Any]]
 _PROBED = 5  # calls that a preflight usually waits for, one after the other
 
 
-def run_preflight(
-    trainset: Records,
-    valset: Records,
-    testset: Iterable[dict[str, Any]],
-    task_lm: MeteredLM,
-    prompt_lm: MeteredLM,
-    role: RoleParams,
-    optimize_params: OptimizeParams,
-    workspace: Path,
-    promotion: PromotionParams | None = None,
-) -> dict[str, Any]:
-    """The preflight report; raises what would make the optimization fail later."""
-    job = _job(trainset, valset, task_lm, prompt_lm, role, optimize_params)
-    with show(StageBar("preflight", seconds=_PROBED * seconds_per_call(task_lm))):
-        report = preflight(
-            job,
-            testset=to_examples(testset, load_record_type(role)),
-            target_rubric=promotion.target_rubric if promotion else None,
-            disk_path=workspace,
-        )
-    logger.info("preflight: %d checks passed", len(report.checks))
-    return report.model_dump(mode="json")
-
-
-def make_forecast(
+def prepare_optimization(
     trainset: Records,
     valset: Records,
     testset: RecordStream,
@@ -58,19 +33,33 @@ def make_forecast(
     prompt_lm: MeteredLM,
     role: RoleParams,
     optimize_params: OptimizeParams,
-    preflight_report: dict[str, Any],
+    promotion: PromotionParams,
     evaluate: EvaluateParams,
-) -> dict[str, Any]:
-    """LM calls, tokens, time, cost to come; what there is to gain, if asked for."""
+    workspace: Path,
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The preflight report and the forecast of calls, time and cost to come.
+
+    It raises what would make the optimization fail later.
+    """
     job = _job(trainset, valset, task_lm, prompt_lm, role, optimize_params)
-    report = PreflightReport.model_validate(preflight_report)
-    n_evaluated = len(testset) * evaluate.repeats
+    usual = _PROBED * mean_usage(task_lm).seconds
+    with show(StageBar("preflight", seconds=usual)):
+        report = preflight(
+            job,
+            testset=to_examples(testset, load_record_type(role)),
+            target_rubric=promotion.target_rubric,
+            disk_path=workspace,
+        )
+    logger.info("preflight: %d checks passed", len(report.checks))
     expected = forecast(
-        job, report, n_evaluated=n_evaluated, n_used=1 if role.integration else 0
+        job,
+        report,
+        n_evaluated=len(testset) * evaluate.repeats,
+        n_used=1 if role.integration else 0,
     )
     with show(StageBar("forecast", seconds=expected.seconds / 5)):
         expected = with_headroom(job, expected)
-    return expected.model_dump(mode="json")
+    return report.model_dump(mode="json"), expected.model_dump(mode="json")
 
 
 def optimize_program(

@@ -2,15 +2,15 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from .nodes import make_forecast, optimize_program, run_preflight
+from .nodes import optimize_program, prepare_optimization
 
 
 def create_pipeline(**kwargs: object) -> Pipeline:
-    """Preflight, forecast, then the optimizer that the parameters choose."""
+    """Preflight and forecast, then the optimizer that the parameters choose."""
     return Pipeline(
         [
             Node(
-                run_preflight,
+                prepare_optimization,
                 inputs=[
                     "trainset",
                     "valset",
@@ -19,27 +19,12 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                     "prompt_lm",
                     "params:role",
                     "params:optimize",
-                    "workspace",
                     "params:promotion",
-                ],
-                outputs="preflight_report",
-                name="run_preflight_node",
-            ),
-            Node(
-                make_forecast,
-                inputs=[
-                    "trainset",
-                    "valset",
-                    "testset",
-                    "task_lm",
-                    "prompt_lm",
-                    "params:role",
-                    "params:optimize",
-                    "preflight_report",
                     "params:evaluate",
+                    "workspace",
                 ],
-                outputs="forecast",
-                name="make_forecast_node",
+                outputs=["preflight_report", "forecast"],
+                name="prepare_optimization_node",
             ),
             Node(
                 optimize_program,

@@ -1,5 +1,6 @@
 """Programs as people write them survive as documents, prompt for prompt."""
 
+import collections
 import json
 import logging
 from pathlib import Path
@@ -379,6 +380,18 @@ def test_attributes_may_have_names_that_are_used_here() -> None:
         assert {name: vars(loaded).get(name) for name in names} == dict.fromkeys(
             names, "mine"
         )
+
+
+def test_default_of_a_dict_comes_from_a_donor() -> None:
+    """`defaultdict(lambda: ...)` needs no donor for what is in it."""
+    program: Any = Watched()
+    program.seen = collections.defaultdict(lambda: 7, {"a": 1})
+    stored = extract_program_components(program)
+    loaded: Any = load_program_from_components(stored, program=program)
+    alone: Any = load_program_from_components(stored, allowed_packages=CODE)
+    assert (loaded.seen["a"], loaded.seen["b"], alone.seen["a"]) == (1, 7, 1)
+    with pytest.raises(NotStoredError, match="default_factory"):
+        alone.seen["b"]
 
 
 class Lookup(dspy.Tool):

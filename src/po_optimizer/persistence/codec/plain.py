@@ -23,6 +23,7 @@ from po_optimizer.errors import DamagedArtifactError
 from po_optimizer.persistence import format as fmt
 from po_optimizer.persistence.codec.annotations import BY_NAME
 from po_optimizer.persistence.codec.values import (
+    ABSENT,
     Decoder,
     Encoder,
     Node,
@@ -248,6 +249,9 @@ def _decode_pairs(decoder: Decoder, node: Node, donor: Any) -> Any:
     return _PAIRS.get(node["$"], dict)(pairs)
 
 
+_FACTORIES = (None, int, float, str, bool, list, dict, set, tuple)
+
+
 @encodes("collections.defaultdict")
 def _encode_defaultdict(encoder: Encoder, value: Any, where: str) -> Node:
     factory = encoder.encode(value.default_factory, f"{where}.default_factory")
@@ -257,8 +261,10 @@ def _encode_defaultdict(encoder: Encoder, value: Any, where: str) -> Node:
 
 @decodes("defaultdict")
 def _decode_defaultdict(decoder: Decoder, node: Node, donor: Any) -> Any:
-    factory = decoder.decode(node["factory"])
-    if factory not in (None, int, float, str, bool, list, dict, set, tuple):
+    given = getattr(donor, "default_factory", ABSENT)
+    factory = decoder.decode(node["factory"], given)
+    is_named = isinstance(node["factory"], dict) and node["factory"]["$"] == "missing"
+    if not is_named and factory not in _FACTORIES:
         raise DamagedArtifactError("defaultdict", f"factory {factory!r}")
     return collections.defaultdict(factory, _decode_pairs(decoder, node, donor))
 

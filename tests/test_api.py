@@ -15,6 +15,7 @@ from po_optimizer import (
     optimize,
     save_program,
 )
+from po_optimizer.api.arguments import optimize_params
 from po_optimizer.errors import (
     InterruptedRunError,
     PoOptimizerError,
@@ -224,6 +225,12 @@ def test_a_mistake_is_one_sentence(given, changed, words):
     with pytest.raises(PoOptimizerError, match=words) as refused:
         optimize(Answering(), **{**given, **changed})
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("bound", [{"auto": "light"}, {"max_metric_calls": 60}])
+def test_a_bound_of_gepa_takes_the_place_of_the_default(bound):
+    """Nobody has to set to null what he never set."""
+    assert optimize_params("gepa", bound).gepa.max_full_evals is None
 
 
 def test_what_is_no_program_is_refused(given):

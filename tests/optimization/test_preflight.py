@@ -164,16 +164,22 @@ def wild(example, prediction, trace=None):
     return Score(0.0) if not getattr(prediction, "answer", "") else 9.0
 
 
+def pair(example, prediction, trace=None):
+    """Gives a score and a reason, as other libraries' metrics do."""
+    return world.metric(example, prediction), "a reason"
+
+
 @pytest.mark.parametrize(
     ("metric", "names"),
     [
         (flat, ["metric_on_empty"]),
         (blind, ["metric_on_references"]),
-        (wild, ["metric_on_references"]),
+        (wild, ["metric_score"]),
+        (pair, ["metric_score"]),
     ],
 )
 def test_a_metric_that_cannot_tell_is_refused(tmp_path, metric, names):
-    """Empty as good as any, references too low, out of range: before any call."""
+    """Empty as good as any, references too low, or no number: before any call."""
     lm = world.lm(tmp_path)
     with pytest.raises(PreflightError, match=r"role\.metric") as raised:
         check(lm, metric=metric)

@@ -139,7 +139,7 @@ def test_any_number_is_a_score(result, value):
 )
 def test_what_is_no_number_is_one_sentence(result):
     """DSPy cannot sum these up either."""
-    with pytest.raises(TypeError, match=r"a number in \[0, 1\] or dspy.Prediction"):
+    with pytest.raises(ScoreError, match=r"a number in \[0, 1\] or dspy.Prediction"):
         Measure(lambda e, p: result)(ONE, dspy.Prediction(answer="x"))
 
 

@@ -32,7 +32,7 @@ def test_score_is_its_number(number):
 @given(st.floats().filter(lambda x: not -1e-6 <= x <= 1 + 1e-6))
 def test_number_outside_the_range_is_refused(number):
     """NaN, infinities and negative numbers are no scores."""
-    with pytest.raises(ValueError, match=r"lies in \[0, 1\]"):
+    with pytest.raises(ScoreError, match=r"lies in \[0, 1\]"):
         Score(number)
 
 
@@ -81,7 +81,7 @@ def test_feedback_of_dspys_scores_is_kept():
 @pytest.mark.parametrize("result", [None, "0.5", [1.0], {}])
 def test_other_results_are_refused_by_type(result):
     """A metric that forgets its return is told so, not scored 0.0."""
-    with pytest.raises(TypeError, match=type(result).__name__):
+    with pytest.raises(ScoreError, match=type(result).__name__):
         Score.of(result)
 
 

@@ -28,10 +28,11 @@ Optimizer = Literal["miprov2", "gepa", "bootstrap_random_search"]
 _GROUPS = re.compile(
     r"\b(role|optimize(\.(miprov2|gepa|bootstrap_random_search))?)\.(?=\w)"
 )
-_EXCLUDED_BY_AUTO = {
-    "miprov2": {"num_candidates": None, "num_trials": None},
-    "gepa": {"max_full_evals": None},
+_IN_PLACE_OF: dict[str, dict[str, tuple[str, ...]]] = {
+    "miprov2": {"auto": ("num_candidates", "num_trials")},
+    "gepa": {"auto": ("max_full_evals",), "max_metric_calls": ("max_full_evals",)},
 }
+"""A setting, and those that have a default which it excludes."""
 
 
 @contextmanager
@@ -61,8 +62,9 @@ def optimize_params(optimizer: str, settings: dict[str, Any]) -> OptimizeParams:
     names = set(OptimizeParams.model_fields)
     values = {k: v for k, v in settings.items() if k in names}
     own = {k: v for k, v in settings.items() if k not in names}
-    if own.get("auto"):
-        own = {**_EXCLUDED_BY_AUTO.get(optimizer, {}), **own}
+    for name, defaults in _IN_PLACE_OF.get(optimizer, {}).items():
+        if own.get(name):
+            own = dict.fromkeys(defaults) | own
     if optimizer in names:
         values[optimizer] = own
     return checked_settings(

@@ -24,7 +24,7 @@ from po_optimizer.roles.metric import (
     call_metric,
     output_names,
 )
-from po_optimizer.roles.score import Score
+from po_optimizer.roles.score import Score, ScoreError
 
 _SHOWN, _SHOWN_INPUTS = 600, 120  # characters
 Stop = Callable[[], None]
@@ -106,14 +106,13 @@ def empty_scores(
         outputs: The names of the outputs that are left out, or blank.
 
     Raises:
-        TypeError: The metric gave no number.
-        ValueError: The number is outside [0, 1] or NaN.
+        ScoreError: The metric gave no number in [0, 1].
     """
     results = []
     for blank in (dspy.Prediction(), dspy.Prediction(**dict.fromkeys(outputs, ""))):
         try:
             results.append(call_metric(metric, example, blank))
-        except LMError:
+        except (LMError, ScoreError):
             raise
         except Exception:  # noqa: BLE001, S112 -- it did not take it for a good one
             continue
@@ -151,7 +150,7 @@ def stop_at_floor(job: Job, baseline: Trial, results: list[Any]) -> None:
     if len(scores) == 1:
         example, prediction, _ = results[0]
         metric = getattr(job.metric, "unguarded", job.metric)
-        with suppress(TypeError, ValueError):
+        with suppress(ScoreError):
             empty = empty_scores(metric, example, output_names(prediction))
             floor = max([floor, *empty])
     above = max(scores) > floor

@@ -53,8 +53,7 @@ class Measure:
 
         Raises:
             JudgeUnreadableError: The metric's own LM answered nothing readable.
-            TypeError: The metric gave no number.
-            ScoreError: The number, or a part of it, is outside [0, 1] or NaN.
+            ScoreError: The metric gave no number in [0, 1], or a part of it is none.
         """
         try:
             given = (example, prediction, *optional)

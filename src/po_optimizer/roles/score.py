@@ -8,7 +8,7 @@ _ROUNDING = 1e-6
 
 
 class ScoreError(ValueError):
-    """A number outside [0, 1]: the fault of the metric, not of the output."""
+    """No number in [0, 1]: the fault of the metric, not of the output."""
 
 
 class Score(float):
@@ -77,8 +77,8 @@ class Score(float):
                 and perhaps `feedback`, as DSPy's Prediction and ScoreWithFeedback.
 
         Raises:
-            TypeError: The metric returned none of these.
-            ScoreError: The number is outside [0, 1] or NaN.
+            ScoreError: The metric returned none of these, or a number that is outside
+                [0, 1] or NaN.
         """
         if isinstance(result, Score):
             return result
@@ -95,7 +95,7 @@ class Score(float):
                 "dspy.Prediction(score=..., feedback=...), got "
                 f"{type(result).__name__} ({result!r:.80})"
             )
-            raise TypeError(msg)
+            raise ScoreError(msg)
         return cls(value, feedback=str(getattr(result, "feedback", "") or ""))
 
 

@@ -21,7 +21,7 @@ from po_optimizer.roles.metric import (
     output_types,
     references,
 )
-from po_optimizer.roles.score import Score
+from po_optimizer.roles.score import Score, ScoreError
 
 logger = getLogger(__name__)
 _SETTING = "role.metric"
@@ -108,8 +108,11 @@ def _checks(
     pairs = pairs[:_MOST_REFERENCES]
     problem, scores = "", list[Score]()
     try:
+        empty = _empty_scores(job, outputs, examples)
         measure = Measure(job.metric)
         scores = [best_form(measure, *pair)[1] for pair in pairs]
+    except ScoreError as error:
+        return [_failed("metric_score", None, "a number for every output", f"{error}.")]
     except (LMError, StopRun):
         raise
     except Exception as error:  # noqa: BLE001 -- what it raises is the finding
@@ -118,7 +121,7 @@ def _checks(
     comparable = [*scored, *of_references] if pairs else None
     checks = [
         _on_references(job, outputs, scores, problem, n=len(pairs)),
-        _on_empty(job, outputs, examples, comparable),
+        _on_empty(job, empty, comparable),
     ]
     if target is not None and all(check.passed for check in checks):
         checks += _check_target(scores, target)
@@ -148,25 +151,23 @@ def _on_references(
     )
 
 
-def _on_empty(
-    job: Job,
-    outputs: Sequence[str],
-    examples: list[dspy.Example],
-    comparable: Scored | None,
-) -> Check:
+def _empty_scores(
+    job: Job, outputs: Sequence[str], examples: list[dspy.Example]
+) -> dict[int, float]:
+    """The best score of an empty output, by the id of its example."""
+    return {
+        id(example): max(empty_scores(job.metric, example, outputs), default=0.0)
+        for example in examples[:_MOST_EMPTY]
+    }
+
+
+def _on_empty(job: Job, empty: dict[int, float], comparable: Scored | None) -> Check:
     """Whether empty output scores less than other output."""
     name, most = "metric_on_empty", job.params.preflight.max_empty_score
     allowed = (
         f"at most {most} on an empty output (optimize.preflight.max_empty_score), "
         "or less than on others"
     )
-    try:
-        empty = {
-            id(example): max(empty_scores(job.metric, example, outputs), default=0.0)
-            for example in examples[:_MOST_EMPTY]
-        }
-    except (TypeError, ValueError) as error:
-        return _failed(name, None, allowed, f"Of an empty output: {error}.")
     # what sums leave over is no credit
     highest = round(max(empty.values(), default=0.0), 6)
     if highest <= most:

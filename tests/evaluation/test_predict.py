@@ -292,7 +292,7 @@ def test_a_program_may_give_anything(value: Any, stored: Any, tmp_path: Path) ->
         return 1.0
 
     record = _given(lambda question: value, tmp_path, metric)[0]
-    assert given[0] is value
+    assert (given[0], type(given[0])) == (value, type(value))
     assert record.outputs == stored
 
 

@@ -169,6 +169,11 @@ def pair(example, prediction, trace=None):
     return world.metric(example, prediction), "a reason"
 
 
+def unlabeled(example, prediction, trace=None):
+    """Reads a label that the examples do not have."""
+    return prediction.answer == example.gold
+
+
 @pytest.mark.parametrize(
     ("metric", "names"),
     [
@@ -176,6 +181,7 @@ def pair(example, prediction, trace=None):
         (blind, ["metric_on_references"]),
         (wild, ["metric_score"]),
         (pair, ["metric_score"]),
+        (unlabeled, ["metric_score"]),
     ],
 )
 def test_a_metric_that_cannot_tell_is_refused(tmp_path, metric, names):

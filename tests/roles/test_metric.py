@@ -168,6 +168,20 @@ def test_a_metric_may_assert_that_an_output_is_right():
     assert "AssertionError: wrong" in Measure(asserts)(ONE, wrong).unusable
 
 
+def test_a_metric_that_changes_what_it_gets_changes_nothing():
+    """Labels and outputs are read again: by the next program, in demos, in reports."""
+
+    def destructive(example, given):
+        return sum(example.cities.pop() == given.cities.pop(0) for _ in range(2)) / 2
+
+    example = dspy.Example(cities=["Bern", "Graz"], own=[])
+    example.own.append(example.own)  # a list within itself ends, too
+    given = dspy.Prediction(cities=["Graz", "Bern"])
+    measure = Measure(destructive)
+    assert [measure(example, given) for _ in range(2)] == [1.0, 1.0]
+    assert (example.cities, given.cities) == (["Bern", "Graz"], ["Graz", "Bern"])
+
+
 def test_a_number_outside_the_range_is_the_metrics_fault():
     """Not the output's, which may be the best of all."""
     measure = Measure(lambda example, given: Score(given.answer))

@@ -71,7 +71,7 @@ class GuardedMetric:
         except Exception as error:  # noqa: BLE001 -- whatever it is stops the run
             stop = MetricBroken(
                 f"the metric gave no score ({type(error).__name__}: {error}) for the "
-                f"example {_cut(str(dict(example.inputs().items())), _SHOWN_INPUTS)}"
+                f"example {shown_inputs(example)}"
             )
             cause = error
         self._stop(stop)
@@ -241,6 +241,11 @@ def attempt(
     raw = _cut(str(history[-1]["outputs"][0] if history else prediction))
     score = metric(example, prediction)
     return Attempt(score, score.unusable, raw, prediction)
+
+
+def shown_inputs(example: dspy.Example) -> str:
+    """The example's inputs, cut, for a message."""
+    return _cut(str(dict(example.inputs().items())), _SHOWN_INPUTS)
 
 
 def _cut(text: str, limit: int = _SHOWN) -> str:

@@ -1,5 +1,6 @@
 """Calls metrics of any signature, and judges what an exception of theirs means."""
 
+import copy
 import functools
 import inspect
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -101,6 +102,8 @@ def call_metric(metric: Metric, *given: Any) -> Any:
 
 
 def _call(metric: Metric, signature: inspect.Signature | None, *given: Any) -> Any:
+    # what a metric changes would be read by the next program, in demos and in reports
+    given = (*map(_own_copy, given[:2]), *given[2:])
     if signature is None:
         return metric(*given)
     parameters = signature.parameters
@@ -117,6 +120,21 @@ def _call(metric: Metric, signature: inspect.Signature | None, *given: Any) -> A
         and (name in by_name or parameters[name].default is inspect.Parameter.empty)
     }
     return metric(*arguments, *padding, **named)
+
+
+def _own_copy(value: Any, *within: int) -> Any:
+    """The value with examples, dicts, lists and sets of its own; other parts shared."""
+    kind = type(value)
+    if id(value) in within or not issubclass(kind, dict | list | set | dspy.Example):
+        return value
+    own, within = copy.copy(value), (*within, id(value))
+    if isinstance(own, dspy.Example):
+        own._store = _own_copy(own._store, *within)
+    elif isinstance(own, dict):
+        own.update({key: _own_copy(part, *within) for key, part in own.items()})
+    elif isinstance(own, list):
+        own[:] = [_own_copy(part, *within) for part in own]
+    return own
 
 
 def metric_problem(metric: Any) -> str:

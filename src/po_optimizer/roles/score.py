@@ -91,7 +91,7 @@ class Score(float):
             value = None
         if value is None:
             msg = (
-                "a metric returns a number in [0, 1] or "
+                "A metric returns a number in [0, 1] or "
                 "dspy.Prediction(score=..., feedback=...), got "
                 f"{type(result).__name__} ({result!r:.80})"
             )
@@ -102,6 +102,6 @@ class Score(float):
 def _fraction(name: str, value: float) -> float:
     is_number = hasattr(value, "__float__")
     if not is_number or not -_ROUNDING <= value <= 1.0 + _ROUNDING:  # NaN is refused
-        msg = f"a {name} lies in [0, 1], got {value!r}"
+        msg = f"A {name} lies in [0, 1], got {value!r}"
         raise ScoreError(msg)
     return min(1.0, max(0.0, float(value)))

@@ -10,7 +10,7 @@ from dspy.utils.exceptions import LMError
 from po_optimizer.lms.check import Check, check
 from po_optimizer.lms.lm import LMAsked, no_lm_calls, use_lm
 from po_optimizer.lms.stops import StopRun
-from po_optimizer.optimization.guarded_metric import empty_scores
+from po_optimizer.optimization.guarded_metric import empty_scores, shown_inputs
 from po_optimizer.optimization.job import Job
 from po_optimizer.optimization.preflight.probe import Probe
 from po_optimizer.roles.metric import (
@@ -106,21 +106,27 @@ def _checks(
     answers = (references(e, outputs, types) for e in examples)
     pairs = [p for p in zip(examples, answers, strict=True) if p[1]]
     pairs = pairs[:_MOST_REFERENCES]
-    problem, scores = "", list[Score]()
+    of_references: Scored = []
     try:
         empty = _empty_scores(job, outputs, examples)
         measure = Measure(job.metric)
-        scores = [best_form(measure, *pair)[1] for pair in pairs]
+        for example, forms in pairs:
+            of_references.append((example, best_form(measure, example, forms)[1]))
     except ScoreError as error:
-        return [_failed("metric_score", None, "a number for every output", f"{error}.")]
+        problem = f"{error}."
+        return [_failed("metric_score", None, "a number for every output", problem)]
     except (LMError, StopRun):
         raise
     except Exception as error:  # noqa: BLE001 -- what it raises is the finding
-        problem = f"The metric raised {type(error).__name__}: {error}."
-    of_references = [(e, s) for (e, _), s in zip(pairs, scores, strict=False)]
+        problem = (
+            f"It raised {type(error).__name__}: {error} for the labels of the example "
+            f"{shown_inputs(example)}. Correct the metric or these labels."
+        )
+        return [_failed("metric_score", None, "a number for every output", problem)]
+    scores = [score for _, score in of_references]
     comparable = [*scored, *of_references] if pairs else None
     checks = [
-        _on_references(job, outputs, scores, problem, n=len(pairs)),
+        _on_references(job, outputs, scores),
         _on_empty(job, empty, comparable),
     ]
     if target is not None and all(check.passed for check in checks):
@@ -128,10 +134,8 @@ def _checks(
     return checks
 
 
-def _on_references(
-    job: Job, outputs: Sequence[str], scores: list[Score], problem: str, *, n: int
-) -> Check:
-    least = job.params.preflight.min_reference_score
+def _on_references(job: Job, outputs: Sequence[str], scores: list[Score]) -> Check:
+    least, n = job.params.preflight.min_reference_score, len(scores)
     mean = fmean(scores) if scores else None
     named = ", ".join(outputs) or "it gives no named ones"
     return check(
@@ -140,9 +144,8 @@ def _on_references(
         None if mean is None else round(mean, 4),
         f"a mean of {least} or more on the reference outputs "
         f"(optimize.preflight.min_reference_score, n={n})",
-        passed=not n or (mean is not None and mean >= least),
-        remedy=problem
-        or "The metric does not take the labels for good answers: correct one of "
+        passed=mean is None or mean >= least,
+        remedy="The metric does not take the labels for good answers: correct one of "
         "them, or lower this bound.",
         note=""
         if n

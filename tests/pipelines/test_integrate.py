@@ -8,8 +8,11 @@ from dspy.utils.exceptions import LMInvalidRequestError, LMTransportError
 
 from po_optimizer.errors import PoOptimizerError
 from po_optimizer.pipelines.integrate.nodes import write_vision_and_review
-from po_optimizer.product_owner.fields import is_iso_8601
-from po_optimizer.product_owner.schema import ProductOwnerReview, ProductVision
+from po_optimizer.product_owner.schema import (
+    ProductOwnerReview,
+    ProductVision,
+    is_iso_8601,
+)
 from po_optimizer.roles.build import make_program
 from tests.product_owner.records import PRODUCT_OWNER, REQUIREMENTS, review, vision
 from tests.scripted import fixed_fields, scripted_lm

@@ -16,13 +16,15 @@ from pydantic import (
 )
 
 from po_optimizer.errors import DocumentError
-from po_optimizer.product_owner.fields import Written, as_text, is_iso_8601
 from po_optimizer.product_owner.schema import (
     Document,
     ProductOwnerReview,
     ProductVision,
     Requirements,
     RequirementsAlignment,
+    Written,
+    as_text,
+    is_iso_8601,
 )
 from po_optimizer.product_owner.yaml_text import read_yaml
 

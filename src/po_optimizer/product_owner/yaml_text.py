@@ -6,6 +6,7 @@ stays "001", an entry `No` stays "No"; only timestamps are brought to ISO 8601.
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 import yaml
@@ -22,10 +23,11 @@ LINE_WIDTH = 100  # characters
 _FENCED = re.compile(r"^```[^\n]*\n(.*?)(?:^```|\Z)", re.MULTILINE | re.DOTALL)
 _UNUSUAL_BREAK = re.compile("[\x85\u2028\u2029]")
 _NULL, _TIMESTAMP = "tag:yaml.org,2002:null", "tag:yaml.org,2002:timestamp"
+_TEXT = "tag:yaml.org,2002:str"
 _TAGS = {
-    yaml.ScalarEvent: (_NULL, _TIMESTAMP, "tag:yaml.org,2002:str"),
-    yaml.SequenceStartEvent: ("tag:yaml.org,2002:seq",),
-    yaml.MappingStartEvent: ("tag:yaml.org,2002:map",),
+    yaml.ScalarNode: (_TEXT, _NULL, _TIMESTAMP),
+    yaml.SequenceNode: ("tag:yaml.org,2002:seq",),
+    yaml.MappingNode: ("tag:yaml.org,2002:map",),
 }
 """What a node may be declared as; `!!int`, `!!binary` and `!!python` are errors."""
 _PLAIN = {
@@ -35,108 +37,82 @@ _PLAIN = {
 }
 
 
+class _Loader(yaml.CBaseLoader):
+    """Composes nodes whose scalars are text, null or a timestamp.
+
+    Its depth is bounded: libyaml's binding calls itself for each level, without
+    Python's limit.
+    """
+
+    depth = 0
+
+    def descend_resolver(self, parent: Any, index: Any) -> None:
+        """Called before each node."""
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise _too_deep(parent)
+
+    def ascend_resolver(self) -> None:
+        """Called after each node."""
+        self.depth -= 1
+
+    def resolve(self, kind: Any, value: Any, implicit: Any) -> str:
+        """The tag of a node that declares none."""
+        if kind is not yaml.ScalarNode:
+            return _TAGS[kind][0]
+        pairs = _PLAIN.get(value[:1], ()) if implicit[0] else ()
+        return next((tag for tag, pattern in pairs if pattern.match(value)), _TEXT)
+
+
 class _Reader:
-    """Reads a text by the events of libyaml, without a tree in between."""
+    """Makes plain values of nodes; what an alias stands for is counted each time."""
 
-    def __init__(self, text: str) -> None:
-        self._loader = yaml.CSafeLoader(text)
+    def __init__(self) -> None:
         self._n_nodes = 0
-        self._anchors: dict[str, tuple[Any, int] | None] = {}
 
-    def read(self) -> Any:
-        """The one document of the text; None if there is none."""
-        try:
-            self._next()
-            if type(self._next()) is yaml.StreamEndEvent:
-                return None
-            content = self._value(self._next(), 1)
-            self._next()
-            if type(event := self._next()) is not yaml.StreamEndEvent:
-                raise _refusal("a second document begins", event)
-        finally:
-            self._loader.dispose()
-        return content
-
-    def _next(self) -> Any:
-        return self._loader.get_event()
-
-    def _value(self, event: Any, depth: int) -> Any:
-        if event.anchor is not None:
-            return self._anchored(event, depth)
-        self._count(1, event)
-        kind, tag = type(event), event.tag
-        if tag is not None and tag != "!" and tag not in _TAGS[kind]:
-            problem = f"could not determine a constructor for the tag {tag!r}"
-            raise _refusal(problem, event)
-        if kind is yaml.ScalarEvent:
-            return _scalar(event)
+    def value(self, node: Any, depth: int = 1) -> Any:
+        """What a node holds: text, None, a list or a mapping."""
+        self._n_nodes += 1
+        if self._n_nodes > MAX_NODES:
+            raise _refusal(f"it expands to more than {MAX_NODES} nodes", node)
         if depth > MAX_DEPTH:
-            problem = f"it is nested deeper than {MAX_DEPTH} levels"
-            raise _refusal(problem, event)
-        if kind is yaml.MappingStartEvent:
-            return self._mapping(depth)
-        items = []
-        while type(item := self._next()) is not yaml.SequenceEndEvent:
-            items.append(self._value(item, depth + 1))
-        return items
-
-    def _mapping(self, depth: int) -> dict[Any, Any]:
-        """A mapping whose keys are all different as they are written."""
+            raise _too_deep(node)
+        if node.tag not in _TAGS[type(node)]:
+            problem = f"could not determine a constructor for the tag {node.tag!r}"
+            raise _refusal(problem, node)
+        if isinstance(node, yaml.ScalarNode):
+            return _scalar(node)
+        if isinstance(node, yaml.SequenceNode):
+            return [self.value(item, depth + 1) for item in node.value]
         mapping: dict[Any, Any] = {}
-        others = {}  # keys that are not as they are written: null, a timestamp
-        while type(key := self._next()) is not yaml.MappingEndEvent:
-            if type(key) is not yaml.ScalarEvent:
+        for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
                 raise _refusal("a key is no text", key)
-            if key.value in mapping:
+            name = self.value(key, depth + 1)
+            if name in mapping:
                 raise _refusal(f"the key {key.value!r} stands twice", key)
-            if (name := self._value(key, depth)) != key.value:
-                others[key.value] = name
-            mapping[key.value] = self._value(self._next(), depth + 1)
-        if others:
-            return {others.get(key, key): value for key, value in mapping.items()}
+            mapping[name] = self.value(value, depth + 1)
         return mapping
 
-    def _anchored(self, event: Any, depth: int) -> Any:
-        """What an alias stands for, or what aliases will stand for."""
-        name, before = event.anchor, self._n_nodes
-        if type(event) is not yaml.AliasEvent:
-            event.anchor = self._anchors[name] = None
-            value = self._value(event, depth)
-            self._anchors[name] = value, self._n_nodes - before
-            return value
-        if name not in self._anchors:
-            raise _refusal(f"found undefined alias {name!r}", event)
-        target = self._anchors[name]
-        if target is None:
-            raise _refusal("an alias refers to the node that it stands in", event)
-        self._count(target[1], event)
-        return target[0]
 
-    def _count(self, n_nodes: int, event: Any) -> None:
-        self._n_nodes += n_nodes
-        if self._n_nodes > MAX_NODES:
-            raise _refusal(f"it expands to more than {MAX_NODES} nodes", event)
-
-
-def _scalar(event: Any) -> str | None:
+def _scalar(node: Any) -> str | None:
     """What a scalar is: None, ISO 8601, or as it is written."""
-    text, tag = event.value, event.tag
-    if event.implicit[0]:
-        pairs = _PLAIN.get(text[:1], ())
-        tag = next((tag for tag, pattern in pairs if pattern.match(text)), None)
-    if tag == _NULL:
+    if node.tag == _NULL:
         return None
-    if tag == _TIMESTAMP:
-        node = yaml.ScalarNode(tag, text)
-        try:
+    if node.tag == _TIMESTAMP:
+        with suppress(
+            AttributeError, ValueError
+        ):  # `!!timestamp` on a text; February 30
             return str(SafeConstructor().construct_yaml_timestamp(node).isoformat())
-        except (AttributeError, ValueError):  # AttributeError: `!!timestamp` on text
-            pass
-    return str(text)
+    return str(node.value)
 
 
-def _refusal(problem: str, event: Any) -> yaml.MarkedYAMLError:
-    return yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
+def _too_deep(node: Any) -> yaml.MarkedYAMLError:
+    return _refusal(f"it is nested deeper than {MAX_DEPTH} levels", node)
+
+
+def _refusal(problem: str, node: Any) -> yaml.MarkedYAMLError:
+    return yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
 
 
 def read_yaml(text: str, document: str = "the document") -> dict[str, Any]:
@@ -158,9 +134,10 @@ def read_yaml(text: str, document: str = "the document") -> dict[str, Any]:
         problem = f"the character {unprintable[0]!r} is not allowed"
         raise _unreadable(document, problem, text, unprintable.start())
     try:
-        content = _Reader(text).read()
+        root = yaml.compose(text, Loader=_Loader)
+        content = None if root is None else _Reader().value(root)
     except yaml.MarkedYAMLError as error:
-        problem = error.problem or "no YAML"
+        problem = (error.problem or "no YAML").removeprefix("but ")
         position = error.problem_mark.index if error.problem_mark else 0
         if "cannot start any token" in problem:
             character = text[position : position + 1]
@@ -183,7 +160,7 @@ def place_of(text: str, path: Iterable[int | str]) -> tuple[int, int] | None:
         text: As `read_yaml` has read it without an error.
         path: Keys and positions from the document's root, as pydantic's `loc`.
     """
-    node = yaml.compose(_without_fences(text), Loader=yaml.CSafeLoader)
+    node = yaml.compose(_without_fences(text), Loader=_Loader)
     place = None
     for step in path:
         inside = list(node.value) if isinstance(node, yaml.CollectionNode) else []

@@ -97,19 +97,6 @@ def test_references_of_other_records_score_clearly_lower() -> None:
     assert max(scores) < 0.9
 
 
-@pytest.mark.parametrize(
-    "reference",
-    [
-        review(),
-        {"product_vision": vision(), "product_owner_review": review()},
-        dspy.Example(product_owner_review=review()),
-    ],
-)
-def test_reference_may_be_the_review_or_what_holds_it(reference: Any) -> None:
-    """The review itself, a record's output and an example are understood."""
-    assert score_outputs(REQUIREMENTS, vision(), review(), reference) == 1.0
-
-
 def test_requirements_may_be_read_already() -> None:
     """A model or a mapping serves as well as text."""
     requirements = Requirements.from_yaml(REQUIREMENTS)

@@ -44,8 +44,8 @@ def score_outputs(
         requirements_yaml: The requirements that were reviewed.
         product_vision: The vision as a model, a mapping or YAML text.
         product_owner_review: The review, likewise.
-        reference: The review of a careful Product Owner, likewise, or what holds it
-            as `product_owner_review`. None: the value is the rubric.
+        reference: The review of a careful Product Owner, likewise. None: the value is
+            the rubric.
         weights: Replaces those of `DEFAULT_WEIGHTS` that it names; not negative.
 
     Returns:
@@ -58,13 +58,14 @@ def score_outputs(
     """
     shares = _weights(weights)
     requirements = Requirements.from_yaml(requirements_yaml)
-    reviewed = _review_in(reference)
-    expected = ProductOwnerReview.from_yaml(reviewed) if reviewed else None
+    expected = ProductOwnerReview.from_yaml(reference) if reference else None
     try:
         vision = read_output(product_vision, "product_vision")
         review = read_output(product_owner_review, "product_owner_review")
     except DocumentError as error:
-        return _unusable(str(error), judged=expected is not None)
+        names = [*PART_NAMES, *(() if expected is None else JUDGED_NAMES)]
+        nothing, why = dict.fromkeys(names, 0.0), str(error)
+        return Score(0.0, nothing, 0.0, feedback=why, unusable=why)
     parts = judge_by_rubric(requirements, vision, review)
     rubric = sum(part.value for part in parts) / len(parts)
     judged: tuple[Component, ...] = ()
@@ -78,7 +79,9 @@ def score_outputs(
     ]
     objective = rubric
     if judged:
-        objective = _weighted_mean({"rubric": rubric, **values}, shares)
+        earned = {"rubric": rubric, **values}
+        points = math.fsum(share * earned[name] for name, share in shares.items())
+        objective = points / math.fsum(shares.values())
     return Score(objective, values, rubric, "\n".join(reasons))
 
 
@@ -109,34 +112,14 @@ def product_owner_metric(
         DocumentError: The example's requirements or reference cannot be read.
         SettingError: A weight is unknown or cannot be used.
     """
+    outputs = prediction if isinstance(prediction, Mapping | dspy.Example) else {}
     return score_outputs(
         example.get("requirements_yaml"),
-        _field(prediction, "product_vision"),
-        _field(prediction, "product_owner_review"),
-        example,
+        outputs.get("product_vision"),
+        outputs.get("product_owner_review"),
+        example.get("product_owner_review"),
         weights=weights,
     )
-
-
-def _field(holder: Any, name: str) -> Any:
-    """A field of a mapping, an example, a prediction; None when it has none."""
-    if isinstance(holder, Mapping | dspy.Example):
-        return holder.get(name)
-    return None
-
-
-def _review_in(reference: Any) -> Any:
-    """The review in what may be a whole example or record output; else itself."""
-    if isinstance(reference, Mapping | dspy.Example):
-        itself = reference if isinstance(reference, Mapping) else None
-        return reference.get("product_owner_review", itself)
-    return reference
-
-
-def _unusable(reason: str, judged: bool) -> Score:
-    names = [*PART_NAMES, *(JUDGED_NAMES if judged else ())]
-    components = dict.fromkeys(names, 0.0)
-    return Score(0.0, components, 0.0, feedback=reason, unusable=reason)
 
 
 def _weights(changed: Mapping[str, float] | None) -> dict[str, float]:
@@ -155,8 +138,3 @@ def _weights(changed: Mapping[str, float] | None) -> dict[str, float]:
             "Correct it in the parameters, or leave it out for the defaults.",
         )
     return weights
-
-
-def _weighted_mean(values: Mapping[str, float], weights: Mapping[str, float]) -> float:
-    total = math.fsum(weights.values())
-    return math.fsum(weights[name] * values[name] for name in weights) / total

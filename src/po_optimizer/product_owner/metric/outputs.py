@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from po_optimizer.errors import DocumentError
-from po_optimizer.product_owner.fields import as_text
+from po_optimizer.product_owner.schema import as_text
 from po_optimizer.product_owner.yaml_text import read_yaml
 
 Fields = Mapping[str, Any]

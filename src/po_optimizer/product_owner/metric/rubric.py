@@ -12,14 +12,18 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from po_optimizer.product_owner.fields import is_iso_8601
 from po_optimizer.product_owner.metric.outputs import (
     Fields,
     alignment_of,
     entries_of,
     text_of,
 )
-from po_optimizer.product_owner.schema import STATUSES, Requirement, Requirements
+from po_optimizer.product_owner.schema import (
+    STATUSES,
+    Requirement,
+    Requirements,
+    is_iso_8601,
+)
 
 PART_NAMES = ("schema", "completeness", "alignment", "specificity")
 PART_POINTS = 30.0

@@ -119,6 +119,32 @@ def test_compressed_answer_is_read(tmp_path, provider):
         assert ask(make(provider, server, tmp_path)) == "42"
 
 
+MESSAGE = {"role": "assistant", "content": ""}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"choices": []},
+        {"choices": None},
+        {"object": "chat.completion"},
+        {"choices": [{"message": None, "finish_reason": "stop"}]},
+        {"choices": [{"message": MESSAGE, "finish_reason": "error"}]},
+        {"choices": [{"message": MESSAGE, "error": {"code": 502}}]},
+        [],
+        "overloaded",
+    ],
+)
+@pytest.mark.parametrize("provider", CLIENTS)
+def test_answer_without_a_message_is_the_servers_failure(tmp_path, provider, document):
+    """No empty text is scored for it, or kept as an answer: the run stops."""
+    with (
+        chatting(lambda h: h.send(json.dumps(document).encode())) as server,
+        pytest.raises(LMUnreachable, match=r"no message|broke|no JSON object"),
+    ):
+        ask(make(provider, server, tmp_path))
+
+
 @pytest.mark.parametrize("provider", CLIENTS)
 @pytest.mark.parametrize("status", [302, 307])
 def test_redirect_of_a_chat_is_not_followed(tmp_path, provider, status):

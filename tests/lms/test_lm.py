@@ -228,6 +228,18 @@ def test_refused_prompt_is_an_ordinary_error(tmp_path, refusal):
     assert lm("short enough")
 
 
+@pytest.mark.parametrize(
+    "words",
+    ["Your credit balance is too low", "API key not valid. Pass a valid API key."],
+)
+def test_refusal_of_the_account_is_no_refusal_of_the_prompt(tmp_path, words):
+    """Some clouds say with 400 that nothing is answered any more: nothing is scored."""
+    refusal = LMInvalidRequestError(words, status=400)
+    lm = scripted_lm(failing(refusal), tmp_path)
+    with pytest.raises(LMUnreachable, match=words):
+        lm("hello")
+
+
 def test_wrong_setting_stops_with_its_own_error(tmp_path):
     """What cannot even be asked is not retried; outside it is the setting's error."""
     lm = scripted_lm(ANSWER, tmp_path)

@@ -190,6 +190,28 @@ def test_class_with_a_forward_of_its_own_is_metered(lm, awaited):
     assert [row.completion_tokens for row in lm.meter.ledger.rows()] == [4, 4]
 
 
+class ByLiteLLM(dspy.BaseLM):
+    """An LM of one's own that gives what LiteLLM gave it."""
+
+    def forward(self, prompt=None, messages=None, **kwargs):
+        """The form of OpenAI's responses, and LiteLLM's price beside it."""
+        message = SimpleNamespace(content="hi")
+        choice = SimpleNamespace(message=message, finish_reason="stop")
+        usage = {"input_tokens": 3, "output_tokens": 0}
+        price = {"response_cost": 0.25}
+        return SimpleNamespace(
+            model=self.model, usage=usage, choices=[choice], _hidden_params=price
+        )
+
+
+def test_what_litellm_says_of_a_call_is_recorded(lm):
+    """Tokens under either protocol's names, and the cost."""
+    with use_lm(lm, stage="test"):
+        ByLiteLLM("own/x")("hello")
+    (row,) = lm.meter.ledger.rows()
+    assert (row.prompt_tokens, row.completion_tokens, row.cost_usd) == (3, 0, 0.25)
+
+
 def test_class_that_leaves_dspys_way_is_metered(lm):
     """An overridden `__call__` is counted and guarded, though it says no tokens."""
     lm.meter.guards.append(lambda: None)

@@ -56,10 +56,36 @@ def parse_answer(body: bytes) -> tuple[bytes, Any]:
     return body if repaired == answer else json.dumps(repaired).encode(), repaired
 
 
+def defect(answer: Any, address: str) -> str:
+    """Why the JSON that was sent is no answer of a model's; "": it is one.
+
+    Such an answer is the server's failure and may be asked for again; without a message
+    DSPy would take it for an empty text of the model's.
+
+    Args:
+        answer: The JSON; None: there is none.
+        address: That was asked; it tells OpenAI's protocol.
+    """
+    if not isinstance(answer, dict):
+        return f"the answer is {'not JSON' if answer is None else 'no JSON object'}"
+    path = address.partition("?")[0]
+    if answer.get("error") or not path.endswith("/chat/completions"):
+        return ""  # DSPy and LiteLLM report an error by its own words
+    choices = answer.get("choices")
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    if not isinstance(choice, dict) or not isinstance(choice.get("message"), dict):
+        return "the answer holds no message"
+    if error := choice.get("error") or choice.get("finish_reason") == "error":
+        return f"the server broke the answer off ({error})"
+    return ""
+
+
 def _repair(answer: Any, *, texts: bool) -> Any:
     if not isinstance(answer, dict):
         return answer
     repaired = repair_answer(answer) if texts else dict(answer)
+    if repaired.get("type") == "message":  # Anthropic's, which LiteLLM wants it of
+        repaired.setdefault("usage", {})
     for name in _ENVELOPES:
         if name in repaired:
             usage = repaired[name]

@@ -24,7 +24,7 @@ from dspy._vendor.lm15.transports import (
     TransportResponse,
 )
 
-from po_optimizer.lms.answer_repair import parse_answer
+from po_optimizer.lms.answer_repair import defect, parse_answer
 from po_optimizer.secret import mask
 
 LARGEST_BYTES = 2**25  # of one answer; a million tokens of text take some 5 MB
@@ -57,15 +57,15 @@ class AnswerTransport:
         }
 
     def stream(self, request: TransportRequest) -> TransportResponse:
-        """The response, its body read; it is JSON unless it is an error.
+        """The response, its body read; it is a model's answer unless it is an error.
 
         Raises:
             dspy.lm15.TransportError: There is none, or none that can be taken; an
                 answer that was cut on its way is none.
         """
         response, document = self.read(request)
-        if document is None and response.status < REFUSED:
-            raise ProtocolError("the answer is not JSON")
+        if response.status < REFUSED and (problem := defect(document, request.url)):
+            raise ProtocolError(problem)
         return response
 
     def read(self, request: TransportRequest) -> tuple[TransportResponse, Any]:

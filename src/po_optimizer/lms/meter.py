@@ -6,6 +6,7 @@ nothing inside it was recorded.
 """
 
 import asyncio
+import re
 import sqlite3
 import threading
 import time
@@ -44,6 +45,10 @@ logger = getLogger(__name__)
 _STEP_SECONDS = 1.0  # of a wait: then a Ctrl-C or the end of the budget is heard
 _LONG_SECONDS = 10.0  # a wait that is worth a line in the log
 _OF_THE_PROMPT = (None, 400, 413, 422)
+# Anthropic and Google say with 400 that no prompt at all is answered any more
+_OF_THE_ACCOUNT = re.compile(
+    r"credit balance|billing|quota|api key not valid", re.IGNORECASE
+)
 _CLIENT_LIBRARIES = {
     *("httpx", "httpcore", "openai", "anthropic", "requests", "urllib3", "aiohttp"),
     *("litellm", "google", "botocore", "grpc"),
@@ -297,7 +302,8 @@ def _is_unreachable(error: Exception) -> bool:
     if isinstance(error, LMUnsupportedModelError):
         return True  # no prompt is answered by a model that is not there
     if isinstance(error, ContextWindowExceededError | LMInvalidRequestError):
-        return error.status not in _OF_THE_PROMPT
+        account = _OF_THE_ACCOUNT.search(str(error))
+        return error.status not in _OF_THE_PROMPT or bool(account)
     if isinstance(error, LMError | OSError):
         return True
     libraries = {cls.__module__.partition(".")[0] for cls in type(error).__mro__}

@@ -53,7 +53,7 @@ class OllamaTransport(AnswerTransport):
         asked = TransportRequest("POST", self._address, headers, body)
         response, document = super().read(asked)
         if response.status < REFUSED and (chat := _from_ollama(document)) is not None:
-            response = with_body(response, json.dumps(chat).encode())
+            return with_body(response, json.dumps(chat).encode()), chat
         return response, document
 
 

@@ -19,6 +19,8 @@ _STEERING = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f"
     "\ufeff\U000e0000-\U000e007f\ud800-\udfff]"
 )
+# of libraries, about their own arguments
+_ADVICE = re.compile(r"\n\n  |\sTraceback \(|\. Handle with `")
 
 
 def visible(text: str) -> str:
@@ -40,8 +42,7 @@ def visible_data(value: T) -> T:
 
 def first_words(error: BaseException, most: int, *secrets: str | None) -> str:
     """The text of an error without what libraries add to it, in `most` characters."""
-    # the libraries' advice and tracebacks are about their own arguments
-    text = re.split(r"\n\n  |\nTraceback ", str(error), maxsplit=1)[0]
+    text = _ADVICE.split(str(error), maxsplit=1)[0]
     return visible(mask(text, *secrets))[:most]
 
 

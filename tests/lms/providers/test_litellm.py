@@ -10,6 +10,7 @@ import pytest
 from po_optimizer.lms.build import make_lm
 from po_optimizer.lms.lm import use_lm
 from po_optimizer.lms.providers import make_provider
+from po_optimizer.lms.stops import LMUnreachable
 from po_optimizer.params.lm import LMParams
 
 KEY = "sk-canary-of-a-cloud"
@@ -48,7 +49,10 @@ def _bedrock(body):
 
 @pytest.fixture
 def cloud():
-    """A server of four clouds' formats; it keeps what it was asked."""
+    """A server of four clouds' formats; it keeps what it was asked.
+
+    `server.unsaid` are names that its answers leave out.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self):
@@ -56,6 +60,8 @@ def cloud():
             self.server.asked.append((self.path, dict(self.headers), body))
             kinds = {"messages": _anthropic, "converse": _bedrock}
             answer = kinds.get(self.path.rpartition("/")[2], _openai)(body)
+            for name in self.server.unsaid:
+                answer.pop(name, None)
             text = json.dumps(answer).encode()
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
@@ -67,7 +73,7 @@ def cloud():
             """Says nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.asked = []
+    server.asked, server.unsaid = [], ()
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     yield server
     server.shutdown()
@@ -100,6 +106,30 @@ def test_clouds_answer_in_their_own_formats(tmp_path, cloud, model, extra, heade
     assert paid.cost_usd > 0
     files = [file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()]
     assert KEY.encode() not in b"".join(files)
+
+
+@pytest.mark.parametrize("model", ["groq/x", "openrouter/a/x"])
+def test_answer_without_a_message_is_the_servers_failure(tmp_path, cloud, model):
+    """No empty text is scored for it: the run stops."""
+    cloud.unsaid = ("choices",)
+    address = f"http://127.0.0.1:{cloud.server_port}"
+    params = LMParams(provider="litellm", model=model, api_base=address, num_retries=0)
+    lm = make_lm(params, tmp_path, run_id="r", api_key=KEY)
+    with use_lm(lm, stage="test"), pytest.raises(LMUnreachable, match="no message"):
+        dspy.Predict("question -> answer")(question="?")
+
+
+def test_an_answer_without_usage_is_no_answer_lost(tmp_path, cloud):
+    """Gateways leave it out; LiteLLM's reader of Anthropic's form would fail."""
+    cloud.unsaid = ("usage",)
+    address = f"http://127.0.0.1:{cloud.server_port}"
+    model = "anthropic/claude-haiku-4-5"
+    params = LMParams(provider="litellm", model=model, api_base=address, num_retries=0)
+    lm = make_lm(params, tmp_path, run_id="r", api_key=KEY)
+    with use_lm(lm, stage="test"):
+        assert dspy.Predict("question -> answer")(question="?").answer == "42"
+    (row,) = lm.meter.ledger.rows()
+    assert (row.prompt_tokens, row.cost_usd, row.error) == (None, None, None)
 
 
 def test_bedrock_is_reached_with_keys_of_its_own(tmp_path, cloud, monkeypatch):

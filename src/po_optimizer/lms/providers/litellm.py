@@ -12,7 +12,6 @@ from typing import Any
 import httpx
 from dspy.clients._http import retry_after_seconds
 from dspy.lm15 import (
-    InvalidRequestError,
     ProviderError,
     Request,
     Response,
@@ -20,8 +19,10 @@ from dspy.lm15 import (
 )
 
 from po_optimizer.errors import causes
+from po_optimizer.lms.answer_repair import defect
 from po_optimizer.lms.check import Check, check, require
 from po_optimizer.lms.http import (
+    REFUSED,
     AnswerError,
     check_head,
     is_loopback,
@@ -30,7 +31,7 @@ from po_optimizer.lms.http import (
 from po_optimizer.lms.providers.base import Provider
 
 _OF_THE_WIRE = {"content-encoding", "content-length", "transfer-encoding"}
-_BROKEN = "Error converting to valid response block"
+_BROKEN = ("Error converting to valid response block", "Unable to get json response")
 
 
 class PatientEngine:
@@ -53,11 +54,9 @@ class PatientEngine:
         """
         try:
             answer: Response = self._engine.complete(request)
-        except InvalidRequestError as error:
-            if _BROKEN in str(error):
-                raise TransportError(f"the answer is no JSON: {error}") from error
-            raise
         except ProviderError as error:
+            if any(words in str(error) for words in _BROKEN):
+                raise TransportError(f"the answer is no JSON: {error}") from error
             if error.retry_after is None:
                 error.retry_after = _seconds_to_wait(error)
             raise
@@ -90,13 +89,16 @@ class _WholeAnswers(httpx.BaseTransport):
             codings = response.headers.get_list("content-encoding")
             check_head(response.status_code, codings)
             seconds = request.extensions["timeout"]["read"]
-            body, _ = read_answer(response.iter_bytes(), seconds)
+            body, document = read_answer(response.iter_bytes(), seconds)
         except AnswerError as error:
             raise httpx.RemoteProtocolError(str(error), request=request) from error
         except TimeoutError as error:
             raise httpx.ReadTimeout(str(error), request=request) from error
         finally:
             response.close()
+        problem = defect(document, str(request.url))
+        if problem and response.status_code < REFUSED:
+            raise httpx.RemoteProtocolError(problem, request=request)
         headers = [
             (name, value)
             for name, value in response.headers.multi_items()
@@ -127,7 +129,8 @@ def bounded_client(seconds: float) -> Any:
 # LiteLLM asks these with the HTTP client that it is given; Azure and many others are
 # asked by OpenAI's own library, with a client of its own
 _TAKE_A_CLIENT = {
-    *("anthropic", "bedrock", "gemini", "groq", "ollama", "ollama_chat", "vertex_ai"),
+    *("anthropic", "bedrock", "gemini", "groq", "ollama", "ollama_chat", "openrouter"),
+    "vertex_ai",
 }
 
 

@@ -185,7 +185,7 @@ def test_a_roles_run_is_repeated_by_the_role_that_is_here(tmp_path, monkeypatch)
     assert all(row.score == row.other_score for row in replayed.ranking)
 
 
-def test_arguments_of_a_role_are_trusted_by_a_flag_only(packed, monkeypatch):
+def test_arguments_of_a_role_are_those_of_the_project(packed, monkeypatch):
     """They are data, but what the role's code does with them nobody knows."""
     monkeypatch.chdir(ROOT)
     monkeypatch.syspath_prepend(str(ROOT / "roles"))
@@ -197,8 +197,6 @@ def test_arguments_of_a_role_are_trusted_by_a_flag_only(packed, monkeypatch):
         PoOptimizerError, match=r"metric_args=\{'weight': 2\}.*has \{\}"
     ):
         find_code(inputs)
-    with pytest.raises(PoOptimizerError, match=r"metric_args=.* refuses them"):
-        find_code(inputs, trust_arguments=True)
     other = role.model_copy(update={"program": "os.system", "metric_args": {}})
     with pytest.raises(
         PoOptimizerError, match=r"trust this code: --program os\.system"

@@ -48,7 +48,8 @@ class Code:
     @property
     def packages(self) -> list[str]:
         """Whose classes of data the examples may be of."""
-        names = [type(self.program).__module__, self.metric.__module__]
+        code = (self.program, self.metric)
+        names = [part.__module__ for part in code if part is not None]
         if role := self.role:
             for path in (role.program, role.metric, role.record):
                 module, colon, _ = path.partition(":")
@@ -60,11 +61,7 @@ FindCode = Callable[[RunInputs], Code]
 
 
 def find_code(
-    inputs: RunInputs,
-    program: str | None = None,
-    metric: str | None = None,
-    *,
-    trust_arguments: bool = False,
+    inputs: RunInputs, program: str | None = None, metric: str | None = None
 ) -> Code:
     """The code by name, or that of the role in the project here.
 
@@ -72,10 +69,9 @@ def find_code(
         inputs: What the run was made of; what it names is compared, not imported.
         program: Import path of the program, its class, or a function that makes it.
         metric: Import path of the run's own metric.
-        trust_arguments: The run's arguments may be others than the role's here.
 
     Raises:
-        PoOptimizerError: Nobody has named it, the project names another one, or it
+        PoOptimizerError: Nobody has named it, the role here is another one, or it
             cannot be imported.
     """
     if inputs.role is None:
@@ -89,19 +85,25 @@ def find_code(
         named = RoleParams(program=program, metric=metric)
         return Code(make_program(named), check_metric(load_metric(named)))
     here = _role_here(inputs.role.name)
-    program = _agreed("--program", program, inputs.role.program, here.program)
-    metric = _agreed("--own-metric", metric, inputs.role.metric, here.metric)
-    update: dict[str, Any] = {"program": program, "metric": metric}
-    for name in ("program_args", "metric_args"):
-        recorded, own = getattr(inputs.role, name), getattr(here, name)
-        # secrets do not travel: they are the project's own
-        update[name] = recorded | {k: v for k, v in own.items() if is_secret(k, v)}
-        if update[name] != own and not trust_arguments:
+    paths = {"program": program, "metric": metric}
+    # imports are the project's own business, and secrets do not travel
+    update: dict[str, Any] = {"record": here.record}
+    for part, option in (("program", "--program"), ("metric", "--own-metric")):
+        recorded, own = getattr(inputs.role, part), getattr(here, part)
+        if not paths[part] and recorded != own:
             raise PoOptimizerError(
-                f"the run was made with role.{name}={recorded!r}, and the role here "
-                f"has {own!r}. Set them in the role's file, or, if you trust the file: "
-                "--trust-arguments"
+                f"the run was made of {recorded}, and the role here names {own}. "
+                "Nothing is imported because a file names it. If you trust this code: "
+                f"{option} {recorded}"
             )
+        arguments = f"{part}_args"
+        recorded, own = getattr(inputs.role, arguments), getattr(here, arguments)
+        if recorded != {k: v for k, v in own.items() if not is_secret(k, v)}:
+            raise PoOptimizerError(
+                f"the run was made with role.{arguments}={recorded!r}, and the role "
+                f"here has {own!r}. Set them in the role's file."
+            )
+        update |= {part: paths[part] or getattr(here, part), arguments: own}
     role = inputs.role.model_copy(update=update)
     return Code(None, load_metric(role), role)
 
@@ -126,12 +128,3 @@ def _role_here(name: str) -> RoleParams:
         **settings.CONFIG_LOADER_ARGS,
     )
     return RoleParams.model_validate(loader["parameters"]["role"])
-
-
-def _agreed(option: str, path: str | None, recorded: str, here: str) -> str:
-    if path or recorded == here:
-        return path or here
-    raise PoOptimizerError(
-        f"the run was made of {recorded}, and the role here names {here}. Nothing is "
-        f"imported because a file names it. If you trust this code: {option} {recorded}"
-    )

@@ -59,11 +59,6 @@ def pack(
     metavar="MODULE:FUNCTION",
     help="Another metric: rank every candidate by it, too.",
 )
-@click.option(
-    "--trust-arguments",
-    is_flag=True,
-    help="Take the role's arguments from FILE where those here are others.",
-)
 @_program
 @_own_metric
 def replay_command(
@@ -71,7 +66,6 @@ def replay_command(
     *,
     output: Path | None,
     metric: str | None,
-    trust_arguments: bool,
     program: str | None,
     own_metric: str | None,
 ) -> None:
@@ -82,9 +76,7 @@ def replay_command(
     """
     _import_from_here()
     other = load_metric(RoleParams(metric=metric)) if metric else None
-    code = partial(
-        find_code, program=program, metric=own_metric, trust_arguments=trust_arguments
-    )
+    code = partial(find_code, program=program, metric=own_metric)
     replayed = replay(file, output or Path("replay"), code=code, metric=other)
     for line in _lines(file, replayed):
         click.echo(visible(line))

@@ -1,16 +1,18 @@
 """Programs as people write them survive as documents, prompt for prompt."""
 
 import collections
+import dataclasses
 import json
 import logging
+import types
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import dspy
 import jsonschema
 import pytest
 from dspy.utils.callback import BaseCallback
-from pydantic import InstanceOf
+from pydantic import BaseModel, InstanceOf, PrivateAttr
 
 from po_optimizer.errors import (
     ArtifactError,
@@ -24,6 +26,7 @@ from po_optimizer.persistence import (
     extract_program_components,
     get_provenance,
     load_program_from_components,
+    missing_parts,
 )
 from po_optimizer.persistence import format as fmt
 from po_optimizer.persistence.codec.modules import predictors
@@ -392,6 +395,46 @@ def test_default_of_a_dict_comes_from_a_donor() -> None:
     assert (loaded.seen["a"], loaded.seen["b"], alone.seen["a"]) == (1, 7, 1)
     with pytest.raises(NotStoredError, match="default_factory"):
         alone.seen["b"]
+
+
+class Looking(BaseModel):
+    """Holds a function where no validation sees it."""
+
+    _look: Any = PrivateAttr(default=None)
+
+
+@dataclasses.dataclass(slots=True)
+class Slotted:
+    """Holds what it has in slots."""
+
+    look: Any
+
+
+class Named(NamedTuple):
+    """Holds a function by place and name."""
+
+    look: Any
+
+
+def hiding(look: Any) -> Any:
+    """A program that holds the function in all kinds of containers."""
+    program: Any = Watched()
+    program.model = Looking()
+    program.model._look = look
+    program.slotted, program.named = Slotted(look), Named(look)
+    program.space = types.SimpleNamespace(look=look)
+    program.queue, program.pair = collections.deque([look]), (look, {"look": [look]})
+    return program
+
+
+def test_code_comes_from_a_donor_whatever_holds_it() -> None:
+    """A private attribute, a slot, a named tuple, a namespace, a deque, a list."""
+    stored = extract_program_components(hiding(zoo.weather))
+    alone = load_program_from_components(stored, allowed_packages=CODE)
+    loaded = load_program_from_components(stored, program=hiding(zoo.weather))
+    assert len(missing_parts(alone)) == 7
+    assert not missing_parts(loaded)
+    assert loaded.model._look is loaded.slotted.look is zoo.weather
 
 
 class Lookup(dspy.Tool):

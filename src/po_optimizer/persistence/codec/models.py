@@ -25,6 +25,7 @@ from po_optimizer.persistence.codec.type_table import (
     register,
 )
 from po_optimizer.persistence.codec.values import (
+    ABSENT,
     Decoder,
     Encoder,
     Node,
@@ -262,12 +263,13 @@ def _decode_model(decoder: Decoder, node: Node, donor: Any) -> BaseModel:
     fields_set = set(node["set"] if "set" in node else node["v"])
     object.__setattr__(value, "__pydantic_fields_set__", fields_set)
     if not issubclass(kind, RootModel):  # which has no such slots
-        extra = decoder.decode(node.get("extra"))
-        if extra is None and kind.model_config.get("extra") == "allow":
-            extra = {}
-        object.__setattr__(value, "__pydantic_extra__", extra)
-        private = decoder.decode(node.get("private"))
-        object.__setattr__(value, "__pydantic_private__", private)
+        for key in ("extra", "private"):
+            slot = f"__pydantic_{key}__"
+            given = getattr(donor, slot, ABSENT)
+            members = decoder.decode(node.get(key), given)
+            if members is None and kind.model_config.get(key) == "allow":
+                members = {}
+            object.__setattr__(value, slot, members)
     return value
 
 

@@ -37,6 +37,8 @@ from po_optimizer.persistence.codec.values import (
     class_path,
     decodes,
     encodes,
+    part,
+    state_of,
 )
 
 ENUM_BASES = {
@@ -214,7 +216,7 @@ def _encode_by_shape(encoder: Encoder, value: Any, where: str) -> Node:
     if hasattr(kind, "__del__"):
         return encoder.leave_out(where, "object", class_path(kind))
     if dataclasses.is_dataclass(kind):
-        fields = encoder.encode_members(_state(value), where)
+        fields = encoder.encode_members(state_of(value), where)
         type_id = encode_class(encoder, kind, where)
         return {"$": "dataclass", "type": type_id, "v": fields}
     if isinstance(value, tuple) and hasattr(kind, "_fields"):
@@ -222,12 +224,6 @@ def _encode_by_shape(encoder: Encoder, value: Any, where: str) -> Node:
         type_id = encode_class(encoder, kind, where)
         return {"$": "namedtuple", "type": type_id, "items": items}
     return encoder.leave_out(where, "object", class_path(kind))
-
-
-def _state(value: Any) -> Node:
-    """The attributes of a dataclass, those in slots too."""
-    names = [f.name for f in dataclasses.fields(value) if hasattr(value, f.name)]
-    return {**getattr(value, "__dict__", {}), **{n: getattr(value, n) for n in names}}
 
 
 @decodes("dataclass")
@@ -242,8 +238,9 @@ def _decode_dataclass(decoder: Decoder, node: Node, donor: Any) -> Any:
 
 
 @decodes("namedtuple")
-def _decode_namedtuple(decoder: Decoder, node: Node, _donor: Any) -> Any:
-    items = [decoder.decode(item) for item in node["items"]]
+def _decode_namedtuple(decoder: Decoder, node: Node, donor: Any) -> Any:
+    nodes = enumerate(node["items"])
+    items = [decoder.decode(item, part(donor, i)) for i, item in nodes]
     return tuple.__new__(class_of(decoder, node, "namedtuple"), items)
 
 

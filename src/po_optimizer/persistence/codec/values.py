@@ -7,9 +7,11 @@ shapes the prompts is a NotStorableError, what is malformed a DamagedArtifactErr
 """
 
 import math
+from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass, field
+from types import SimpleNamespace
 from typing import Any, NoReturn, TypeVar
 
 from po_optimizer.errors import (
@@ -394,7 +396,7 @@ class Decoder:
 
     def decode_members(self, nodes: Node, donor: Any = ABSENT) -> Iterator[Any]:
         """Attributes as pairs of name and value; the donor has the same ones."""
-        members = getattr(donor, "__dict__", {})
+        members = state_of(donor)
         for name, node in nodes.items():
             if name[:2] == "__":  # Python itself uses these
                 raise DamagedArtifactError("state", f"attribute {name!r:.80}")
@@ -422,13 +424,22 @@ class Decoder:
             raise DamagedArtifactError("document", f"over {fmt.MAX_NODES} values")
 
 
+def state_of(value: Any) -> Node:
+    """The attributes of an instance; of a dataclass those in slots, too."""
+    state = getattr(value, "__dict__", {})
+    names = getattr(type(value), "__dataclass_fields__", ())
+    return {**state, **{n: getattr(value, n) for n in names if hasattr(value, n)}}
+
+
 def part(donor: Any, key: Any) -> Any:
     """The donor's item of that key, or ABSENT."""
     if donor is ABSENT:
         return ABSENT
+    if isinstance(donor, SimpleNamespace):
+        donor = vars(donor)
     if isinstance(donor, dict):
         return donor.get(key, ABSENT)
-    if isinstance(donor, list | tuple):
+    if isinstance(donor, list | tuple | deque):
         return donor[key] if isinstance(key, int) and key < len(donor) else ABSENT
     return ABSENT
 

@@ -165,6 +165,29 @@ def test_probes_come_from_demos() -> None:
     assert probe_inputs(program) == [{"question": "from a demo"}]
 
 
+def tool(city: str) -> str:
+    """Look up a city."""
+    return city
+
+
+def test_probe_of_an_agent_is_its_own_signatures() -> None:
+    """Not what its predictors are given on the way; so it is called, and compared."""
+    agent = dspy.ReAct("question, place -> answer", tools=[tool])
+    probes = probe_inputs(agent)
+    assert probes == [{"question": "<question>", "place": "<place>"}]
+    other = dspy.ReAct("question, place -> answer", tools=[tool], max_iters=3)
+    other.react.signature = other.react.signature.with_instructions("Be quick.")
+    assert compare_calls(agent, agent.deepcopy(), probes) is None
+    assert "requests" in str(compare_calls(agent, other, probes))
+
+
+def test_call_that_fails_before_it_asks_is_no_comparison() -> None:
+    """Two programs that refuse their inputs need not be the same: it is said."""
+    chain = dspy.MultiChainComparison("question -> answer", M=2)
+    with pytest.raises(ValueError, match=r"question, .* it raises TypeError"):
+        compare_calls(chain, chain, probe_inputs(chain))
+
+
 def test_input_without_a_value_is_not_compared() -> None:
     """Where no input of a type can be made, that is said."""
     with pytest.raises(ValueError, match="given"):

@@ -21,7 +21,7 @@ from unittest.mock import patch
 import dspy
 import orjson
 
-from po_optimizer.errors import ArtifactError, NotStoredError
+from po_optimizer.errors import ArtifactError, NotStoredError, listed
 from po_optimizer.patching import ProcessWide
 from po_optimizer.persistence.codec.held_lms import describe_lm
 from po_optimizer.persistence.codec.modules import predictors
@@ -33,6 +33,7 @@ MAX_PROBES = 3
 _MAX_REQUESTS = 200  # an agent that never ends is not followed further
 _ADDRESS = re.compile(r"0x[0-9a-f]{6,}")
 _SETTING = "po_optimizer_script"
+_RAISES = "raises "
 
 
 class _TooLongError(Exception):
@@ -45,7 +46,7 @@ class Outcome:
 
     Attributes:
         requests: The sha256 of every request, in order of the texts.
-        result: The output as data, or the exception's name.
+        result: The output as data, or which exception was raised.
         refused: What the program lacks, if it refused for that.
     """
 
@@ -163,7 +164,8 @@ def call_program(program: Any, inputs: Inputs) -> Outcome:
         except NotStoredError as error:
             refused = str(error)
         except Exception as error:  # noqa: BLE001 whatever it is, it is compared
-            result = type(error).__name__  # its words may hold a path or a time
+            # its words may hold a path or a time
+            result = f"{_RAISES}{type(error).__name__}"
             refused = str(error) if isinstance(error, ArtifactError) else ""
         finally:
             random.setstate(seed)
@@ -231,19 +233,16 @@ def probe_inputs(program: Any) -> list[dict[str, Any]]:
 
 def _input_names(program: Any) -> dict[str, Any]:
     """The inputs without a default, with their types."""
-    fields = {
-        name: field.annotation
-        for predictor in predictors(program).values()
-        for name, field in predictor.signature.input_fields.items()
-    }
     parameters = _parameters(program)
     named = [p for p in parameters if p.kind is not p.VAR_KEYWORD]
-    if len(named) < len(parameters):
-        outputs = {
-            name
-            for predictor in predictors(program).values()
-            for name in predictor.signature.output_fields
-        }
+    takes_any = len(named) < len(parameters)
+    signatures = [p.signature for p in predictors(program).values()]
+    own = vars(program).get("signature")
+    if takes_any and hasattr(own, "input_fields"):  # as agents have one
+        signatures = [own]
+    fields = {n: f.annotation for s in signatures for n, f in s.input_fields.items()}
+    if takes_any:
+        outputs = {name for s in signatures for name in s.output_fields}
         return {name: a for name, a in fields.items() if name not in outputs}
     required = [p for p in named if p.default is p.empty]
     return {
@@ -289,12 +288,18 @@ def difference_of(loaded: Any, calls: list[Call]) -> str | None:
 
 
 def steady_calls(program: Any, probes: list[Any]) -> list[Call]:
-    """Calls of the program, each of which gives the same twice."""
+    """Calls of the program, each of which gives the same twice.
+
+    Raises:
+        ValueError: One does not, or lacks a part, or fails before it asks anything.
+    """
     calls = []
     for inputs in probes[:MAX_PROBES]:
         outcome = call_program(program, inputs)
         if outcome.refused:
             raise ValueError(f"the program itself refuses: {outcome.refused:.200}")
+        if outcome.result.startswith(_RAISES) and not outcome.requests:
+            raise ValueError(f"called with {listed(inputs)}, it {outcome.result}")
         if outcome.difference(call_program(program, inputs)):
             raise ValueError("two calls of the program itself differ")
         calls.append(Call(inputs, outcome))

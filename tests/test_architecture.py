@@ -75,6 +75,18 @@ def test_catalog_of_an_environment_resolves(environment):
     assert {"task_lm", "optimized_program", "product_vision"} <= set(made.keys())
 
 
+def test_catalog_is_the_same_from_its_own_configuration():
+    """Kedro's `to_config` gives what makes every dataset again."""
+    loader = configuration("base")
+    catalog = DataCatalog.from_config(loader["catalog"], loader["credentials"])
+    again = DataCatalog.from_config(*catalog.to_config())
+    for name in catalog:
+        described = [c[name]._describe() for c in (catalog, again)]
+        versions = [entry.pop("version", None) for entry in described]
+        assert described[0] == described[1], name
+        assert len(set(map(bool, versions))) == 1, name
+
+
 def test_environment_says_what_its_name_says():
     """An environment named after a model chooses that model."""
     for environment in ENVIRONMENTS:

@@ -116,6 +116,18 @@ class FileDataset(AbstractVersionedDataset[_DI, _DO]):
             exists_function=self._path_exists,
         )
 
+    @property
+    def _init_args(self) -> dict[str, Any]:
+        """What Kedro's `to_config` writes."""
+        return self._given
+
+    @_init_args.setter
+    def _init_args(self, given: dict[str, Any]) -> None:
+        """Takes what Kedro noted: of a class without an `__init__` only `**kwargs`."""
+        given.pop("args", None)
+        options = {**given.pop("kwargs", {}), **given.pop("options", {})}
+        self._given = {**given, **options}
+
     @classmethod
     def _save_wrapper(cls, save_func: Any) -> Any:
         """Kedro's check of versions, for versioned files only."""

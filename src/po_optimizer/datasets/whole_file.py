@@ -5,13 +5,12 @@ by the type that its `preview` is declared to return.
 """
 
 import json
-import os
 from datetime import datetime
 from html import escape
 from pathlib import PurePosixPath
 from typing import Any
 
-from kedro.io.core import DatasetError, Version
+from kedro.io.core import DatasetError
 from kedro_datasets._typing import HTMLPreview, JSONPreview, PlotlyPreview, TablePreview
 
 from po_optimizer.datasets.file_dataset import (
@@ -28,14 +27,10 @@ class WholeTextDataset(FileDataset[Any, Any]):
     """A text file.
 
     Args:
-        filepath: The file, on any file system that fsspec knows.
         keep_previous: Keep what stood there beside it, under the time (UTC) of its
             last change, if the new content is another one: nothing is ever lost.
         optional: Without a file load nothing ("", of JSON None) instead of an error.
-        version: Kedro's versioning; old versions are kept.
-        credentials: For the file system; never shown.
-        fs_args: Arguments of the file system's constructor.
-        metadata: Free, for plugins.
+        options: As `FileDataset`.
     """
 
     _max_bytes = MAX_BYTES
@@ -44,23 +39,13 @@ class WholeTextDataset(FileDataset[Any, Any]):
     def __init__(
         self,
         *,
-        filepath: str | os.PathLike[str],
         keep_previous: bool = False,
         optional: bool = False,
-        version: Version | None = None,
-        credentials: dict[str, Any] | None = None,
-        fs_args: dict[str, Any] | None = None,
-        metadata: dict[str, Any] | None = None,
+        **options: Any,
     ) -> None:
         self._keep_previous = check_flag("keep_previous", keep_previous)
         self._optional = check_flag("optional", optional)
-        super().__init__(
-            filepath=filepath,
-            version=version,
-            credentials=credentials,
-            fs_args=fs_args,
-            metadata=metadata,
-        )
+        super().__init__(**options)
 
     def load(self) -> Any:
         """The content; nothing if it is optional and missing."""

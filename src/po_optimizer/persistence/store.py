@@ -35,7 +35,6 @@ from po_optimizer.persistence.components import (
     warn_of_missing,
 )
 from po_optimizer.persistence.scripted_call import (
-    Inputs,
     difference_of,
     probe_inputs,
     steady_calls,
@@ -101,7 +100,6 @@ def save_program(
     dill: DillMode = "write",
     verify: VerifyMode = "process",
     arguments: Mapping[str, Any] | None = None,
-    probes: Iterable[Inputs] | None = None,
 ) -> SavedProgram:
     """Store a program at a local path, whole or not at all.
 
@@ -113,8 +111,6 @@ def save_program(
             1.5 s), "inline", or not at all ("off"). In a process the program is
             called, too, with a scripted LM: loaded, it must ask and give the same.
         arguments: What the program's constructor was called with, by name.
-        probes: Up to three inputs for these calls; if none are given, they are taken
-            from the demos or made by type.
 
     Raises:
         SaveError: It could not be stored; what was there before still is.
@@ -127,9 +123,7 @@ def save_program(
         )
     path = Path(path).expanduser()
     folder = LocalFolder(path.parent)
-    return save_to(
-        folder, path.name, program, dill, verify, arguments=arguments, probes=probes
-    )
+    return save_to(folder, path.name, program, dill, verify, arguments=arguments)
 
 
 def load_program(
@@ -171,7 +165,6 @@ def save_to(
     verify: VerifyMode = "process",
     *,
     arguments: Mapping[str, Any] | None = None,
-    probes: Iterable[Inputs] | None = None,
     donor: dspy.Module | None = None,
 ) -> SavedProgram:
     """Store a program under a name in a folder; see `save_program`.
@@ -183,7 +176,6 @@ def save_to(
         dill: Whether a snapshot is added.
         verify: Where the staged file is read back.
         arguments: What the program's constructor was called with.
-        probes: Inputs for scripted calls.
         donor: A new program of the class, which will give code when it is loaded:
             then nothing of the program may be missing.
 
@@ -202,7 +194,7 @@ def save_to(
             compare(document, encoder)
             loaded = None if donor is None else _load_with(donor, document)
             if verify == "process":
-                calls = _compare_calls(program, loaded, document, encoder, probes)
+                calls = _compare_calls(program, loaded, document, encoder)
                 read_back = functools.partial(verifier.read_back, calls=calls)
             data = None if dill == "off" else _snapshot_of(program)
             saved = _publish(folder, name, document, data, read_back)
@@ -232,15 +224,13 @@ def _compare_calls(
     loaded: dspy.Module | None,
     document: fmt.Document,
     encoder: Encoder,
-    probes: Iterable[Inputs] | None,
 ) -> CallData | None:
     """Calls for the process, if those of the loaded program are the same here.
 
     If they cannot be compared, the document says why.
     """
     try:
-        inputs = probe_inputs(program) if probes is None else [*probes]
-        calls = steady_calls(program, inputs)
+        calls = steady_calls(program, probe_inputs(program))
         if loaded is None:
             decoder = Decoder(Imports((), encoder.classes), document["types"])
             loaded = decode(document, decoder)

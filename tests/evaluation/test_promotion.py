@@ -61,7 +61,7 @@ def test_gains_are_counted_in_groups() -> None:
     found = decide(score_pairs(before, after, QUICK), QUICK)
     assert found.decision == "inconclusive"
     assert found.evidence.n_groups == 3
-    assert found.reasons[0].startswith("Too few examples: with 3 not even")
+    assert found.reasons[0].startswith("Too few groups of examples: with 3 not even")
     assert found.reasons[1].endswith("6 groups of examples to prove.")
 
 

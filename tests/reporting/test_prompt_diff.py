@@ -57,6 +57,15 @@ def test_demos_are_kept_added_or_removed() -> None:
     ]
 
 
+def test_a_demo_shows_what_stands_in_the_prompt() -> None:
+    """A labeled demo is a record with all of its columns; DSPy renders the fields."""
+    demo = _demo("a", customer="K12", id=3)
+    assert prompt_changes(_program("x"), _program("x", [demo]))[0].demos[0].fields == {
+        "question": "q",
+        "answer": "a",
+    }
+
+
 def test_demos_of_a_chain_of_thought_are_found() -> None:
     """Demos lie on the inner predictor of a ChainOfThought, and are counted there."""
     before = dspy.ChainOfThought("question -> answer")

@@ -154,11 +154,11 @@ def objections(
 
 
 def _too_few(report: ScoreReport) -> Iterator[str]:
-    least = least_examples(report)
+    least, uplift = least_examples(report), report.challenge.score
     if least is not None:
         yield (
-            f"Too few examples: with {report.challenge.score.n_independent} not even a "
-            f"perfect score would be proven, from {least} on it would."
+            f"Too few {_unit(uplift, 'examples')}: with {uplift.n_independent} not "
+            f"even a perfect score would be proven, from {least} on it would."
         )
 
 
@@ -174,7 +174,7 @@ def _doubts(report: ScoreReport, evidence: Evidence) -> Iterator[str]:
         yield from _too_few(report)
         yield from _examples_that_would_do(report)
         return
-    unit = "answers" if uplift.n_groups is None else "groups of answers"
+    unit = _unit(uplift, "answers")
     sentences: dict[Condition, str] = {
         "interval": f"the BCa interval of the differences at {1 - alpha:.4g} begins at "
         f"{evidence.seen_low or 0.0:+.3f}, not above 0",
@@ -196,7 +196,7 @@ def _examples_that_would_do(report: ScoreReport) -> Iterator[str]:
     sd = uplift.sd if uplift.n_groups is None else uplift.sd_groups
     n = examples_needed(uplift.mean or 0.0, sd or 0.0, incumbent or 0.0, report.alpha)
     if n is not None and n > uplift.n_independent:
-        unit = "examples" if uplift.n_groups is None else "groups of examples"
+        unit = _unit(uplift, "examples")
         yield f"An uplift of this size takes about {n} {unit} to prove."
 
 
@@ -221,8 +221,9 @@ def proof(report: ScoreReport, evidence: Evidence) -> Iterator[str]:
     yield (
         f"The uplift{_over(evidence)} {_uplift_text(report)} is proven: "
         f"p={p_text(evidence.p_value)} ({report.challenge.test.method} test, at most "
-        f"{report.alpha:.4g} needed), and gains of {evidence.gains:.2f} answers exceed "
-        f"the {evidence.losses:.2f} that rare losses may cost."
+        f"{report.alpha:.4g} needed), and gains of {evidence.gains:.2f} "
+        f"{_unit(report.challenge.score, 'answers')} exceed the "
+        f"{evidence.losses:.2f} that rare losses may cost."
     )
     yield f"All {evidence.n_pairs} examples were scored for both programs."
     if evidence.rubric is not None and evidence.rubric >= evidence.target_rubric:
@@ -290,6 +291,11 @@ def _wear(report: ScoreReport) -> Iterator[str]:
 def p_text(p_value: float) -> str:
     """Four digits, or more where they would all be 0."""
     return f"{p_value:.4f}" if p_value >= _SHOWN else f"{p_value:.1g}"
+
+
+def _unit(uplift: Estimate, of: str) -> str:
+    """What the uplift's test counts: answers, say, or groups of them."""
+    return of if uplift.n_groups is None else f"groups of {of}"
 
 
 def _ordinal(number: int) -> str:

@@ -141,7 +141,8 @@ def readable(value: Any) -> str:
 
 def _change(name: str, before: Any, after: Any) -> PredictorChange:
     texts = [p.signature.instructions if p else "" for p in (before, after)]
-    demos = [[_fields(d) for d in p.demos] if p else [] for p in (before, after)]
+    sides = (before, after)
+    demos = [[_shown(d, p.signature) for d in p.demos] if p else [] for p in sides]
     keys = [{_key(fields) for fields, _ in side} for side in demos]
     changes = [
         DemoChange(
@@ -183,10 +184,11 @@ def _word_diff(before: str, after: str) -> str | None:
     return Markup("").join(parts)
 
 
-def _fields(demo: Any) -> tuple[dict[str, str], str]:
+def _shown(demo: Any, signature: Any) -> tuple[dict[str, str], str]:
+    """What of a demo stands in the prompt, and where the demo comes from."""
     values: Mapping[str, Any] = demo.toDict() if hasattr(demo, "toDict") else demo
     origin = "bootstrapped" if values.get("augmented") else "labeled"
-    shown = {name: value for name, value in values.items() if name != "augmented"}
+    shown = {name: values[name] for name in signature.fields if name in values}
     return {name: readable(value) for name, value in json_ready(shown).items()}, origin
 
 

@@ -234,6 +234,17 @@ def test_labels_need_not_be_named_like_outputs(tmp_path):
     assert "(digit)" in told["metric_on_references"]
 
 
+def test_a_prompt_may_be_a_text(tmp_path):
+    """A program or a metric may ask the LM in its own words, without a signature."""
+
+    class Asks(Renames):
+        def forward(self, question):
+            dspy.settings.lm(f"Think about {question}.")
+            return self.answer(question=question)
+
+    assert check(world.lm(tmp_path), student=Asks()).passed
+
+
 def test_labels_as_a_data_file_has_them_are_references(tmp_path):
     """A list of right answers is no reference; a number is the text of it."""
     listed = [e.copy(answer=[e.answer]) for e in world.examples("v", 8)]

@@ -169,7 +169,7 @@ class Prober:
         reported = [
             (characters(call["messages"]), tokens)
             for call in self._history()
-            if call["messages"] and not holds_media(call["messages"])
+            if not holds_media(call["messages"])
             if (tokens := _prompt_tokens(_answers(call)[0]))
         ]
         if not reported:
@@ -256,7 +256,13 @@ class Prober:
         return meter.ledger.rows(run_id=meter.run_id, stage="preflight")
 
     def _history(self) -> list[dict[str, Any]]:
-        return list(self._lm.history[self._history_start :])
+        """This probe's calls; a prompt that was a text is the message that was sent."""
+        return [
+            {**call, "messages": [{"role": "user", "content": call["prompt"]}]}
+            if call["messages"] is None
+            else call
+            for call in self._lm.history[self._history_start :]
+        ]
 
 
 def _answers(call: dict[str, Any]) -> Sequence[Any]:

@@ -73,12 +73,10 @@ def make_program(role: RoleParams, lm: Any = None) -> dspy.Module:
     target = import_object("role.program", role.program)
     with dspy.context(lm=lm or dspy.settings.lm):
         program = _make(target, role)
-    problem, ready = f"it gave {type(program).__name__}, not a dspy.Module", None
-    if isinstance(program, dspy.Module):
-        problem, ready = "it has no forward to call", _with_forward(program)
-    if ready is None:
+    if not isinstance(program, dspy.Module):
+        problem = f"it gave {type(program).__name__}, not a dspy.Module"
         raise SettingError("role.program", role.program, problem, IMPORTABLE)
-    return ready
+    return _with_forward(program, "role.program", role.program)
 
 
 def _make(target: Any, role: RoleParams) -> Any:
@@ -145,27 +143,24 @@ def check_program(name: str, program: Any) -> dspy.Module:
     if isinstance(program, type) and issubclass(program, dspy.Module):
         remedy = "Give an instance of it."
         program = _called(program, {}, name, program.__name__, remedy)
-    copy = program.deepcopy() if isinstance(program, dspy.Module) else None
-    ready = None if copy is None else _with_forward(copy)
-    if ready is None:
-        raise SettingError(
-            name,
-            type(program).__name__,
-            "it is no dspy.Module with a forward",
-            "Give a program: an instance of such a class, or a predictor.",
-        )
+    value = type(program).__name__
+    if not isinstance(program, dspy.Module):
+        remedy = "Give an instance of such a class, or a predictor."
+        raise SettingError(name, value, "it is no dspy.Module", remedy)
+    ready = _with_forward(program.deepcopy(), name, value)
     ready._compiled = False  # DSPy's optimizers refuse what one of them gave
     return ready
 
 
-def _with_forward(program: dspy.Module) -> dspy.Module | None:
-    """The program as optimizers can call it; None: it has no way to be called."""
+def _with_forward(program: dspy.Module, setting: str, value: str) -> dspy.Module:
+    """The program as optimizers can call it."""
     # looked at statically: DSPy warns of a forward that is touched
     if inspect.getattr_static(program, "forward", None) is not None:
         return program
     if inspect.getattr_static(program, "aforward", None) is not None:
         return Synchronous(program)
-    return None
+    remedy = "Write a forward that makes a prediction of the inputs."
+    raise SettingError(setting, value, "it has no forward to call", remedy)
 
 
 class Synchronous(dspy.Module):

@@ -13,6 +13,6 @@ _get = lazy(__name__, {"hooks": "TrackingHooks", "tracker": "Tracker track"})
 
 
 def __getattr__(name: str) -> Any:
-    """A name of this integration; what it needs is told if it is missing."""
+    """A name of this integration; without MLflow an error names the extra."""
     with needs_extra("mlflow", "tracking by MLflow"):
         return _get(name)

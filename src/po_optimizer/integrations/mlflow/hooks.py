@@ -1,4 +1,4 @@
-"""MLflow in a Kedro run: what is saved under a known name is told, too."""
+"""Logs a Kedro run to MLflow: its events, and what it saves in the catalog."""
 
 import threading
 from collections.abc import Iterator, Mapping
@@ -59,7 +59,7 @@ class TrackingHooks:
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
-        """Tells what is told elsewhere by its dataset."""
+        """Logs reports, programs, scores and pages."""
         tracker = self._tracker
         if tracker is None:
             return
@@ -80,7 +80,7 @@ class TrackingHooks:
 
     @hook_impl
     def after_pipeline_run(self) -> None:
-        """Leaves MLflow alone."""
+        """Ends the traces and the logging."""
         self._traced.close()
         self._run.close()
 

@@ -51,7 +51,7 @@ def _tolerant(method: Callable[P, None]) -> Callable[P, None]:
 
 
 class Tracker:
-    """Tells MLflow of optimizations and evaluations.
+    """Logs optimizations and evaluations.
 
     Args:
         params: Where to, and under which experiment.
@@ -83,7 +83,7 @@ class Tracker:
         self._steps: set[int] = set()
 
     def __call__(self, event: object) -> None:
-        """Takes what an optimization or the API tells."""
+        """Logs an event of an optimization or of the API."""
         match event:
             case Started():
                 self._begin(event)
@@ -134,7 +134,7 @@ class Tracker:
 
     @_tolerant
     def _log_trial(self, trial: Mapping[str, Any]) -> None:
-        """A trial's figures at its step, unless an earlier start has told them."""
+        """A trial's figures at its step, unless an earlier start logged them."""
         step = trial["trial"]
         if step in self._steps:
             return
@@ -234,7 +234,7 @@ def _estimates(node: Any, path: str = "") -> Iterator[tuple[str, Mapping[str, An
 def track(
     uri: str | None = None, *, experiment: str = "po_optimizer"
 ) -> Iterator[Tracker]:
-    """Tells MLflow of every `optimize` and `evaluate` in the block.
+    """Logs every `optimize` and `evaluate` in the block to MLflow.
 
     Args:
         uri: Where MLflow keeps runs; None: as MLflow's own variables say.

@@ -1,6 +1,6 @@
-"""The answers that a run used: found where they are kept, and given once more.
+"""Answers a repeated run from what the run itself was answered.
 
-Where a run is repeated, no LM is asked: a request without an answer stops it.
+No LM is asked: a request without a kept answer ends the search.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -39,7 +39,7 @@ class GivenAnswers(Answers):
     """Stands in the place of an endpoint's cache, and lets no call through.
 
     Args:
-        missing: Takes why an answer is not there, in words.
+        missing: Gets a sentence for each answer that is not there.
         answers: By request, as JSON. Takes those that are read from stores.
         stores: The answers that a run keeps, likely ones first; none: `answers` are all
             that there are.

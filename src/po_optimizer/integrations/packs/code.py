@@ -25,9 +25,9 @@ class Code:
     """The program and the metric of a run, as they are here.
 
     Args:
-        program: What `optimize` was given, or its class; None: the role makes it.
+        program: What `optimize` was given, or its class; None: the role makes one.
         metric: The run's own.
-        role: Makes the program, and tells its arguments.
+        role: Makes the program; None: the run is of Python's `optimize`.
     """
 
     program: Any

@@ -9,7 +9,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import dspy
-import orjson
 
 from po_optimizer.errors import ArtifactError, ExecutionStopError, listed
 from po_optimizer.integrations.packs.answers import AnswerMissing
@@ -39,8 +38,8 @@ _ADAPTERS = {
 }
 _RUN_ID = "replay"
 _SAVING = ("made_with", "provenance", "not_compared", "snapshot", "digest")
-_ANOTHER_STORY = {*_SAVING, fmt.WHOLE}
-"""Of a document: how the program came about and was saved."""
+_NOT_COMPARED = {*_SAVING, fmt.WHOLE}
+"""The parts of a document that say how the program came about and was saved."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,8 @@ class Repetition:
             return missing[0]
         if len(self.scored) != len(pack.trials) or self.result is None:
             return f"{len(pack.trials)} trials then, {len(self.scored)} now"
-        stored, program = _document(pack.program), self.result.program
+        stored = fmt.parse(pack.program, "program.json")
+        program = self.result.program
         problem = _difference(stored, program, code)
         if problem and isinstance(program, Synchronous):  # for the optimizer only
             problem = _difference(stored, program.program, code)
@@ -182,13 +182,6 @@ def _own_lm(own: OwnLM, model: str, folder: Path) -> MeteredLM:
     return adopt_lm(lm, folder, run_id=_RUN_ID, adapter=adapter, num_threads=1)
 
 
-def _document(data: bytes) -> fmt.Document:
-    try:
-        return fmt.check(orjson.loads(data), "program.json")
-    except ValueError as error:
-        raise ArtifactError(f"program.json is no JSON: {error}.") from error
-
-
 def _difference(stored: fmt.Document, program: Any, code: Code) -> str:
     """The parts in which the document of the program differs, in words; "": none.
 
@@ -208,7 +201,7 @@ def _difference(stored: fmt.Document, program: Any, code: Code) -> str:
     names = [
         name
         for name in {**first, **second}
-        if name not in _ANOTHER_STORY and first.get(name) != second.get(name)
+        if name not in _NOT_COMPARED and first.get(name) != second.get(name)
     ]
     if not names and [*stored["fingerprint"]] != [*here["fingerprint"]]:
         names = ["the order of its predictors"]

@@ -187,7 +187,7 @@ def test_report_is_one_page(made):
     )
     page, files = outputs.pop("report"), outputs.pop("kept_runs")
     assert "the prompts" in page
-    assert len(outputs) == 5
+    assert len(outputs) == 4
     assert list(files)[-1].endswith("/run.json")
     assert "Labeler on scripted" in page
     assert page.rstrip().endswith("</html>")

@@ -130,7 +130,7 @@ def with_plain_errors(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _unknown_name(options: dict[str, Any]) -> str | None:
-    """Why a run failed that asked for a pipeline, node or runner that is not there.
+    """The sentence for a pipeline, node or runner that does not exist; None: all do.
 
     Kedro raises ValueError and AttributeError for it, and does not list what there is.
     Its ParallelRunner fails when it pickles the catalog.
@@ -158,7 +158,7 @@ def _unknown_name(options: dict[str, Any]) -> str | None:
 
 
 def _names_there_are() -> dict[str, list[str]]:
-    """What the options of `kedro run` may name, by option."""
+    """The valid names for the options of `kedro run`, by option."""
     stages = [name for name in sorted(pipelines) if name != "__default__"]
     nodes = [node for stage in stages for node in pipelines[stage].nodes]
     names = sorted({node.name for node in nodes})
@@ -172,14 +172,14 @@ def _names_there_are() -> dict[str, list[str]]:
 
 
 def _watch_force_exit(ended: threading.Event) -> None:
-    """Exits in spite of what waits for threads that wait for an LM."""
+    """Exits after a second Ctrl-C, even while threads wait for an LM."""
     while not ended.wait(0.1):
         if force_exit.is_set() and not ended.wait(_GRACE_SECONDS):
             _exit()
 
 
 def _exit() -> NoReturn:
-    """Python would wait for those threads too."""
+    """Ends the process at once; `sys.exit` would wait for those threads."""
     with _exiting:  # by one of the two that come here
         console = Console()
         if console.is_terminal:

@@ -110,7 +110,7 @@ class ProjectConfigLoader(OmegaConfigLoader):
         return checked(Parameters, values)
 
     def _names_that_catalogs_ask(self) -> set[str]:
-        """The names of `--params` that a catalog or credentials have a place for."""
+        """The names of `--params` that the catalog or the credentials refer to."""
         for key in ("catalog", "credentials"):
             try:
                 self[key]
@@ -119,7 +119,7 @@ class ProjectConfigLoader(OmegaConfigLoader):
         return {name.partition(".")[0] for name in self._runtime_params_hits}
 
     def _read_raw_config(self, key: str) -> Any:
-        """Kedro's reading of files, which does not tell every file and line."""
+        """Reads files as Kedro does; names the file and line that cannot be read."""
         try:
             raw = super()._read_raw_config(key)
         except OmegaConfBaseException:
@@ -140,7 +140,7 @@ class ProjectConfigLoader(OmegaConfigLoader):
         return raw
 
     def _unusable(self, error: OmegaConfBaseException, key: str) -> PoOptimizerError:
-        """What OmegaConf refused, by the parameter if it tells it."""
+        """The error for what OmegaConf refused, with the parameter if it names one."""
         for cause in causes(error):
             if isinstance(cause, PoOptimizerError):
                 return cause
@@ -252,7 +252,7 @@ def _with_role_name(config: Mapping[str, Any] | None) -> Any:
 
 
 def results_folder(slug: str, program: str) -> str:
-    """Where results on an LM lie: apart for a program of another one.
+    """The folder of results on an LM; another LM's program has a folder in it.
 
     Args:
         slug: Folder of the LM that runs the program.
@@ -269,7 +269,7 @@ def is_document(program: str) -> bool:
 
 
 def program_folder(role: str, program: str) -> str:
-    """Where lies what came of a program's optimization: beside it, versions apart.
+    """The folder of what the optimization of a program left: the program's own.
 
     Args:
         role: Folder of the role.
@@ -283,7 +283,7 @@ def program_folder(role: str, program: str) -> str:
 
 
 def _parse(where: str, read: Callable[[], bytes]) -> DictConfig:
-    """A file of the configuration.
+    """Parses a file of the configuration.
 
     Args:
         where: Its path, for the error.

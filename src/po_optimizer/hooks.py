@@ -36,7 +36,7 @@ _TABLES = {"pandas", "polars", "ibis", "pyspark"}
 
 
 def _about_tables(ask: Callable[..., Any], otherwise: Any) -> Callable[..., Any]:
-    """Asks of data only where a package of tables is loaded: else it is no table.
+    """Calls `ask` only if a package of tables is loaded; else the data is no table.
 
     Kedro and kedro-viz import pandas, half a second, to look at the first parameter.
     """
@@ -108,10 +108,10 @@ class RunHooks:
         parameters: dict[str, Any],
         save_version: str,
     ) -> None:
-        """Tells LM and program entries what the parameters say of them.
+        """Gives LM and program entries the parameters that they work with.
 
-        The program of the role is trusted, being run: a new one gives a stored program
-        what no document holds.
+        The role's program is run, so it is trusted: a new one gives a loaded program
+        the code and live objects that no document holds.
         """
         chosen = parameters["parameters"]
         # Kedro hands over what it validated already: a model, or the raw mapping
@@ -134,7 +134,7 @@ class RunHooks:
         pipeline: Pipeline,
         catalog: CatalogProtocol[Any, Any],
     ) -> None:
-        """Checks that there is the program that the run is about.
+        """Checks that the program which `program_from` names is stored.
 
         From then on the first Ctrl-C ends the LM calls of all threads in order.
 
@@ -149,7 +149,7 @@ class RunHooks:
 
     @hook_impl
     def before_node_run(self) -> None:
-        """Begins no further node after a Ctrl-C.
+        """Stops the run before the next node after a Ctrl-C.
 
         Raises:
             InterruptedRunError: There was one.
@@ -159,7 +159,7 @@ class RunHooks:
 
     @hook_impl
     def before_dataset_saved(self, dataset_name: str) -> None:
-        """Shows that a program is being stored: it is read back in another process."""
+        """Shows a bar while a program is stored and read back in another process."""
         if dataset_name in _STORED:
             bar = StageBar(f"store {dataset_name}", seconds=_STORE_SECONDS)
             self._storing.enter_context(show(bar))
@@ -240,9 +240,9 @@ def _ended_early(reason: str) -> ExecutionStopError:
 
 
 def _own_dataset(catalog: Any, entry: str) -> Any:
-    """The dataset of that name if it is of this package; others are not even made.
+    """The dataset of that name if its class is of this package, else None.
 
-    An entry that no node of the run uses may need a package that is not installed.
+    Other datasets are not made: they may need a package that is not installed.
     """
     kind = catalog.get_type(entry) if entry in catalog else None
     if kind is None or not kind.startswith(f"{__package__}."):

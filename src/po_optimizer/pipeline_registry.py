@@ -58,7 +58,7 @@ def register_pipelines() -> dict[str, Pipeline]:
 
 
 def _project_parameters() -> Mapping[str, Any]:
-    """Those in the files; a run says what is wrong with them."""
+    """The parameters in the files; {} if they are wrong, which a run will say."""
     project = find_kedro_project(Path.cwd())
     if project is None:
         return {}
@@ -131,7 +131,7 @@ def check_program_from(
     pipeline: Pipeline,
     catalog: CatalogProtocol[Any, Any],
 ) -> None:
-    """Lets a run pass that looks at its own program, or at one that is stored.
+    """Checks that `program_from` names a stored program that the run only reads.
 
     Raises:
         SettingError: `program_from` names no stored program, or the run would make

@@ -36,6 +36,13 @@ def test_what_nobody_named_is_numbered_when_seen():
     assert index.describe(changed("new")) == ([1], [0])
 
 
+def test_the_key_of_a_copy_is_the_same():
+    """Also if a demo holds an object that Python shows by its address."""
+    plain = type("Plain", (), {})()
+    program = changed("x", [dspy.Example(question="q", answer=plain)])
+    assert candidate_key(program) == candidate_key(program.deepcopy())
+
+
 def test_the_key_tells_demos_and_instructions():
     """Equal content gives equal keys, any difference another one."""
     demo = dspy.Example(question="q", answer="1")

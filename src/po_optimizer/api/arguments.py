@@ -112,7 +112,7 @@ def checked_folder(folder: Any) -> Path:
 
 
 def check_count(name: str, count: int | None) -> None:
-    """Lets a whole number from 1 on pass, and None.
+    """Checks that a count is None or a whole number of 1 or more.
 
     Raises:
         SettingError: It is another value.

@@ -60,7 +60,7 @@ class StageBar:
         self.measure(self.done - self.kept, self.total - self.kept)
 
     def measure(self, done: int, total: int) -> None:
-        """Takes so much of the work for the time left, once a tenth is done."""
+        """Estimates the time left from the work that is done, once it is a tenth."""
         elapsed = time.monotonic() - self._clock
         if done and done * 10 >= total:
             self._pace = elapsed, elapsed / done * max(0, total - done)
@@ -79,7 +79,7 @@ class StageBar:
         return Group(line, Text(f"  {self.detail}", "dim")) if self.detail else line
 
     def time_left(self) -> str:
-        """By the work so far once a tenth is done, before that by the forecast."""
+        """The time left: by the work so far from a tenth on, else by the forecast."""
         elapsed = time.monotonic() - self._clock
         if self.total and self.done >= self.total:
             return ""
@@ -92,7 +92,7 @@ class StageBar:
 
 @contextmanager
 def show(view: RenderableType, console: Console | None = None) -> Iterator[bool]:
-    """Shows what changes below the log lines; False if there is no terminal for it.
+    """Shows a live view below the log lines; gives False without a terminal.
 
     A terminal has one display: of several stages at a time the others log.
     """

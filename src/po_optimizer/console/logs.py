@@ -57,7 +57,7 @@ class ConsoleHandler(logging.Handler):
 
 
 def use_console() -> None:
-    """What the configuration sends to stdout passes the terminal's display."""
+    """Sends what the configuration logs to stdout through the terminal's display."""
     logging.captureWarnings(True)
     for configured in (logging.getLogger(name) for name in ("", *_configured())):
         for handler in list(configured.handlers):
@@ -90,14 +90,14 @@ def _escape(record: logging.LogRecord) -> bool:
 
 
 def escape_logs() -> None:
-    """No handler that is configured passes on what others sent as it is."""
+    """Makes every configured handler escape control characters in its lines."""
     for name in ("", *_configured()):
         for handler in logging.getLogger(name).handlers:
             handler.addFilter(_escape)
 
 
 def _configured() -> list[str]:
-    """The names of all loggers that something was set of."""
+    """The names of all loggers that were configured or used."""
     loggers = logging.Logger.manager.loggerDict
     return [name for name, of in loggers.items() if isinstance(of, logging.Logger)]
 
@@ -112,7 +112,7 @@ def _warn_once(handler: Any, _record: logging.LogRecord) -> None:
 
 
 def tolerate_log_failure() -> None:
-    """A log file that cannot be written costs one warning."""
+    """Makes a log file that cannot be written cost one warning, no traceback."""
     for handler in logging.getLogger().handlers:
         if isinstance(handler, logging.FileHandler):
             with suppress(OSError):  # warned of when the first line is lost

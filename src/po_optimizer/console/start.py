@@ -10,7 +10,7 @@ BEGUN = time.monotonic()
 
 
 def announce(version: str, arguments: Sequence[str]) -> None:
-    """Says what runs; nothing in the processes that a run starts.
+    """Prints what runs, unless this is a process that a run has started.
 
     Args:
         version: Of this package.

@@ -53,7 +53,7 @@ _PROGRAMS = {
 def warn_of_kept_outputs(
     pipeline: Pipeline, catalog: CatalogProtocol[Any, Any]
 ) -> None:
-    """Says of `--only-missing-outputs` what it does not do, before Kedro filters."""
+    """Warns that `--only-missing-outputs` does not notice changes."""
     stored = [name for name in pipeline.all_outputs() if name in catalog]
     missing = sorted(name for name in stored if not catalog.exists(name))
     what = f"only what makes {listed(missing)} is run" if missing else "nothing is run"
@@ -151,7 +151,7 @@ def _show_usage(
 def _next(
     pipeline: Pipeline, catalog: CatalogProtocol[Any, Any], invocation: Invocation
 ) -> Iterator[tuple[str, str]]:
-    """What one usually does then, and the command for it."""
+    """The usual next steps, each with its command."""
     outputs = pipeline.all_outputs()
     if "report" in outputs:
         yield "read it", f"{program('po-optimizer')} open"

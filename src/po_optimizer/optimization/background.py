@@ -1,4 +1,4 @@
-"""Calls that are begun before somebody waits for them, beside all others of a search.
+"""Calls in background threads, begun before their results are needed.
 
 However many threads ask, an LM is asked for no more answers at a time than it has
 places (`lm.num_threads`).
@@ -21,13 +21,13 @@ from po_optimizer.lms.stops import force_exit
 
 Call = Callable[[], Any]
 Begin = Callable[[Call], Future[Any]]
-"""Has a call made in the background."""
+"""Begins a call in the background; its result is waited for later."""
 
 _has_place: ContextVar[bool] = ContextVar("po_has_place", default=False)
 
 
 class _Places(BaseCallback):
-    """Lets an LM make so many calls at a time; the threads may be more.
+    """Limits the calls of an LM at a time, however many threads there are.
 
     Calls of a context with `po_first` come before others that wait. A call inside of
     another takes no place of its own, or all could wait for one another; and in an
@@ -79,10 +79,10 @@ class _Places(BaseCallback):
 
 @contextmanager
 def in_background(places: int) -> Iterator[Begin]:
-    """Within the block calls can be begun.
+    """Gives the block a function that begins calls in background threads.
 
-    Those that wait at its end are not begun, the others are waited for, unless a second
-    Ctrl-C came.
+    Calls that have not begun at its end are dropped. The others are waited for, unless
+    a second Ctrl-C came.
 
     Args:
         places: Calls at a time of an LM that does not say how many it answers.

@@ -98,7 +98,7 @@ class FeedbackMetric:
 def empty_scores(
     metric: Metric, example: dspy.Example, outputs: Collection[str]
 ) -> list[float]:
-    """Scores of outputs without content; without those at which the metric raises.
+    """Scores of outputs without content, except where the metric raises.
 
     Args:
         metric: Any callable that DSPy's optimizers take.
@@ -133,7 +133,7 @@ def is_failed(result: Any) -> bool:
 
 
 def stop_at_floor(job: Job, baseline: Trial, results: list[Any]) -> None:
-    """Raises if the baseline leaves the optimizer nothing to work with.
+    """Stops the run if the baseline leaves the optimizer nothing to work with.
 
     Args:
         job: Its parameters say where the floor is.
@@ -176,7 +176,7 @@ def stop_at_floor(job: Job, baseline: Trial, results: list[Any]) -> None:
 
 
 class FloorWatch:
-    """The metric of a baseline; it says as soon as no further score can be the floor.
+    """A metric that notices when the baseline can no longer stop at the floor.
 
     Args:
         job: Its parameters say where the floor is.

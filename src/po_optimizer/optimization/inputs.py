@@ -131,7 +131,7 @@ class Examples(Frozen):
 
     @classmethod
     def of(cls, trainset: list[dspy.Example], valset: list[dspy.Example]) -> "Examples":
-        """Encodes them; what cannot be encoded is said, not raised."""
+        """Encodes both splits; `problem` says why that was not possible."""
         encoder = Encoder()
         try:
             with encoder.having(strict=True, guards=False):  # data, whatever its name
@@ -144,7 +144,7 @@ class Examples(Frozen):
         return cls(**splits, types=encoder.types)
 
     def decode(self, packages: Iterable[str]) -> tuple[list[Any], list[Any]]:
-        """Both splits.
+        """Decodes both splits.
 
         Args:
             packages: Their classes of data may be imported; others are rebuilt.
@@ -211,7 +211,7 @@ def without_secret_arguments(role: RoleParams) -> RoleParams:
 
 
 def read_inputs(workspace: Path) -> RunInputs:
-    """Those of a run.
+    """Reads the inputs of a run.
 
     Raises:
         PoOptimizerError: There are none, or they cannot be read.

@@ -24,7 +24,7 @@ from po_optimizer.optimization.journal import Journal, Kind, Prompt, Trial
 from po_optimizer.optimization.report import Scored
 
 SaveBest = Callable[[dspy.Module, Trial], None]
-"""Stores a program that beats all before, in the trial that scored it."""
+"""Stores a program that scored higher than all before, with its trial."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class Recorder(BaseCallback):
     def on_evaluate_end(
         self, call_id: str, outputs: Any, exception: BaseException | None = None
     ) -> None:
-        """Records a trial; one that was broken off is none."""
+        """Records the trial, unless it was broken off."""
         running = self._running.pop(call_id, None)
         if running is None:
             return
@@ -153,7 +153,7 @@ class Recorder(BaseCallback):
         self._on_trial(Scored(recorded, replayed, outputs.results))
 
     def _is_repeated_baseline(self, running: _Running) -> bool:
-        """The optimizers evaluate the student themselves: from the cache, here.
+        """Whether the optimizer evaluates the student again, which is no new trial.
 
         Only their first evaluation is meant: a later trial may draw it again.
         """

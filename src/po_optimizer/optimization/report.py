@@ -1,4 +1,4 @@
-"""What an optimization tells: events while it runs, and its report and result."""
+"""Events of a running optimization, its report and its result."""
 
 import logging
 import platform
@@ -162,7 +162,7 @@ _listeners: list[Callable[[Any], None]] = []
 
 @contextmanager
 def listening(listener: Callable[[Any], None]) -> Iterator[None]:
-    """Within the block the listener is told every event, in whichever thread.
+    """Passes every event of the block to the listener, whatever the thread.
 
     Args:
         listener: Also told what `optimize` and `evaluate` of the API give.
@@ -175,7 +175,7 @@ def listening(listener: Callable[[Any], None]) -> Iterator[None]:
 
 
 def tell(event: Any) -> None:
-    """Tells all who listen."""
+    """Passes an event to every listener."""
     for listener in _listeners:
         listener(event)
 

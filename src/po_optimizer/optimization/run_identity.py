@@ -84,7 +84,7 @@ def _change(name: str, earlier: str | None, now: str | None) -> str:
 
 
 def canonical(value: Any) -> str:
-    """The same text in every process: no address, no order of a set or a mapping."""
+    """The value as text, the same in every process: without addresses, sorted."""
     return json.dumps(_plain(value), sort_keys=True)
 
 

@@ -1,4 +1,4 @@
-"""What somebody asks of a running optimization, by a file in its workspace."""
+"""Requests to a running optimization, in a file of its workspace: pause, stop."""
 
 import json
 import time
@@ -17,7 +17,7 @@ _STEP_SECONDS = 0.2
 
 
 class SteeringRequest(BaseModel):
-    """What is asked.
+    """A request.
 
     Args:
         pause: No paid call begins until this is false again; wall time goes on.
@@ -33,7 +33,7 @@ class SteeringRequest(BaseModel):
 
 
 def read_request(workspace: Path) -> SteeringRequest:
-    """What stands in the file; a file that is no request asks nothing."""
+    """The request in the file; an empty one if the file holds none."""
     try:
         values: Any = json.loads((workspace / FILE).read_bytes())
         return SteeringRequest.model_validate(values)

@@ -11,7 +11,7 @@ from po_optimizer.optimization.background import Begin, Call
 from po_optimizer.optimization.candidates import CandidateIndex
 from po_optimizer.optimization.job import Job
 from po_optimizer.params.base import Frozen
-from po_optimizer.params.optimize import OptimizeParams
+from po_optimizer.params.optimize import DemoParams, OptimizeParams
 
 
 class CallRange(Frozen):
@@ -126,7 +126,7 @@ class Optimizer:
         raise NotImplementedError
 
     def beside_baseline(self, job: Job, begin: Begin) -> Call | None:
-        """Begins calls that it will make whatever the baseline scores; None: has none.
+        """A function that begins calls which need no baseline; None: there are none.
 
         Their answers are kept, so that it finds them when it asks.
         """
@@ -155,7 +155,8 @@ class Optimizer:
 
     def max_demos(self) -> int:
         """Most demos in one prompt."""
-        return 0
+        params = self._params
+        return params.max_demos if isinstance(params, DemoParams) else 0
 
     def prompt_lm_characters(
         self, student: dspy.Module, trainset: list[dspy.Example]

@@ -172,7 +172,7 @@ class Miprov2(Optimizer):
         return optimizer.remark
 
     def beside_baseline(self, job: Job, begin: Begin) -> Call | None:
-        """The demos' calls; none with a budget, which they could use up before it."""
+        """Begins the demos' calls; not with a budget, which they could use up first."""
         bounded = any(job.params.budget.model_dump().values())
         shuffled = self._params.auto is not None and not self._params.races
         if bounded or shuffled or job.task_lm.num_threads == 1:
@@ -208,10 +208,6 @@ class Miprov2(Optimizer):
     def checks(self, sizes: Sizes) -> list[Check]:
         """Finds conflicts of arguments that DSPy notices only after paid calls."""
         return check_arguments(self._params, sizes)
-
-    def max_demos(self) -> int:
-        """As its parameters say."""
-        return self._params.max_demos
 
     def prompt_lm_characters(
         self, student: dspy.Module, trainset: list[dspy.Example]

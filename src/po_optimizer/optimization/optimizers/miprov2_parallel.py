@@ -203,7 +203,7 @@ class _ProposalList(GroundedProposer):
 
 
 class _Later:
-    """A text that is waited for where a prompt is made of it, not before."""
+    """A text that is still being made; a prompt that needs it waits for it."""
 
     def __init__(self, text: Future[str]) -> None:
         self._text = text
@@ -219,7 +219,7 @@ def _call_in_parallel(threads: int, calls: Sequence[Call]) -> list[Any]:
 
 
 def _copy(rng: random.Random) -> random.Random:
-    """Another generator that draws the same."""
+    """A copy of the generator, which draws the same numbers."""
     copied = random.Random()  # noqa: S311
     copied.setstate(rng.getstate())
     return copied

@@ -77,7 +77,3 @@ class BootstrapRandomSearch(Optimizer):
                 remedy="Change one of the two.",
             )
         ]
-
-    def max_demos(self) -> int:
-        """As its parameters say."""
-        return self._params.max_demos

@@ -69,7 +69,7 @@ class Probe:
     varies: bool | None = None
 
     def wants_more(self, n_predictors: int) -> bool:
-        """Three runs show enough; of an agent or a loop, eight."""
+        """Whether to run once more: three runs are enough, eight of an agent."""
         if len(self.attempts) < _RUNS:
             return True
         usable = any(attempt.unusable is None for attempt in self.attempts)
@@ -98,7 +98,7 @@ class Prober:
 
     @contextmanager
     def _asking(self) -> Iterator[None]:
-        """Makes the block's LM calls; leaves it quietly when the budget is used up.
+        """Records the block's LM calls; ends the block when the budget is used up.
 
         Raises:
             InterruptedRunError: Ctrl-C.

@@ -66,39 +66,30 @@ def predict_programs(
     if champion and prompt_hashes(champion) == prompt_hashes(optimized_program):
         champion = None
 
+    n, record_type, metric = len(testset), load_record_type(role), load_metric(role)
+
     def predict(program: dspy.Module, which: Which) -> Answers:
-        return _predict(program, which, testset, task_lm, role, evaluate.repeats)
+        stage = f"evaluate {which}"
+        predictions = predict_all(
+            program,
+            iter_examples(testset, record_type),
+            metric,
+            task_lm,
+            stage=stage,
+            n=n,
+            which=which,
+            repeats=evaluate.repeats,
+            groups=iter_groups(testset, record_type),
+            strata=role.stratum,
+        )
+        shown = watch(predictions, stage, n)
+        return (record.model_dump(mode="json") for record in shown)
 
     return (
         predict(make_program(role, task_lm), "baseline"),
         predict(optimized_program, "optimized"),
         predict(champion, "champion") if champion else iter(()),
     )
-
-
-def _predict(
-    program: dspy.Module,
-    which: Which,
-    testset: RecordStream,
-    lm: MeteredLM,
-    role: RoleParams,
-    repeats: int,
-) -> Answers:
-    n, record_type, stage = len(testset), load_record_type(role), f"evaluate {which}"
-    predictions = predict_all(
-        program,
-        iter_examples(testset, record_type),
-        load_metric(role),
-        lm,
-        stage=stage,
-        n=n,
-        which=which,
-        repeats=repeats,
-        groups=iter_groups(testset, record_type),
-        strata=role.stratum,
-    )
-    shown = watch(predictions, stage, n)
-    return (record.model_dump(mode="json") for record in shown)
 
 
 def count_calls(

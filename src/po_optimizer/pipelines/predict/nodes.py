@@ -114,7 +114,7 @@ def _usable_rows(table: Table) -> Iterator[dict[str, Any]]:
 def _check_columns(
     rows: list[dict[str, Any]], columns: Iterable[str], source: str
 ) -> None:
-    """Lets rows pass that the program can be asked about.
+    """Checks that the rows have what the program needs.
 
     Raises:
         SettingError: There is no row, or a column that it needs is in none.

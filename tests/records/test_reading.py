@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from po_optimizer.errors import PoOptimizerError
 from po_optimizer.records.reading import parse_file, read_table, rows_of
 
 RECORDS = [{"question": "one, two", "n": 1}, {"question": "\u00e9\u2028", "n": None}]
@@ -84,6 +85,26 @@ class Frame:
 def test_whatever_a_dataset_gives_is_rows(raw):
     """A catalog entry of any other package serves, too."""
     assert [row.value for row in read_table(raw).rows] == RECORDS
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json"])
+def test_record_is_what_json_holds_in_every_kind_of_file(name):
+    """No number is null; half a character is a reason; the rest is read."""
+    text = '{"a": NaN, "b": [Infinity, 1e999]}\n{"a": "\\ud800"}\n{"a": "\\u00e9"}'
+    text = text if name == "a.jsonl" else f"[{text}]".replace("\n", ",\n")
+    rows = parse_file(name, text.encode())
+    values = [{"a": None, "b": [None, None]}, None, {"a": "\u00e9"}]
+    assert [row.value for row in rows] == values
+    assert "surrogates not allowed" in rows[1].problem
+
+
+def test_two_columns_of_one_name_are_an_error():
+    """One of them would be lost without a word."""
+    frame = pd.DataFrame([[1, 2, 3]], columns=["a", "b", "a"])
+    with pytest.raises(PoOptimizerError, match="more than one column 'a'"):
+        read_table(frame)
+    with pytest.raises(PoOptimizerError, match="more than one column 'a'"):
+        parse_file("x.csv", b"a,b,a\n1,2,3\n")
 
 
 def test_values_become_what_json_holds():

@@ -3,13 +3,14 @@
 import csv
 import io
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic_core import to_jsonable_python
+from pydantic_core import from_json, to_json
 
-from po_optimizer.errors import PoOptimizerError
+from po_optimizer.errors import PoOptimizerError, listed
 
 ENDINGS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
 """Kinds of files that are told by their ending; any other is read as JSON Lines."""
@@ -61,10 +62,15 @@ def read_table(raw: Any, source: str = "raw_records") -> Table:
 
 
 def frame_records(table: Any) -> Any:
-    """A data frame's rows as mappings, missing cells as None; all else as it is."""
+    """A data frame's rows as mappings, missing cells as None; all else as it is.
+
+    Raises:
+        PoOptimizerError: Two columns have one name.
+    """
     if hasattr(table, "to_dicts"):  # polars'
         return table.to_dicts()
     if hasattr(table, "to_dict") and hasattr(table, "columns"):  # pandas'
+        _check_columns(map(str, table.columns))
         rows = table.astype(object).where(table.notna(), None).to_dict("records")
         return [{k: _python_value(v) for k, v in row.items()} for row in rows]
     return table
@@ -80,14 +86,15 @@ def _python_value(cell: Any) -> Any:
 
 def rows_of(values: Iterable[Any]) -> list[Row]:
     """Values of any type as numbered rows; an example is the mapping of its fields."""
-    return [Row(number, _plain(value)) for number, value in enumerate(values, start=1)]
+    return [_row(number, value) for number, value in enumerate(values, start=1)]
 
 
 def parse_file(name: str, data: bytes) -> list[Row]:
     """The rows of a file, whose ending says of what kind it is.
 
     Raises:
-        PoOptimizerError: Parquet, without the package that reads it.
+        PoOptimizerError: Parquet, without the package that reads it; or two columns
+            have one name.
         ValueError: It is no file of that kind, or no text in UTF-8.
     """
     ending = name.lower().rpartition(".")[2]
@@ -131,7 +138,7 @@ def _lines(text: str) -> Iterator[Row]:
         if not line.strip():
             continue
         try:
-            yield Row(number, json.loads(line))
+            yield _row(number, json.loads(line))
         except json.JSONDecodeError as error:
             yield Row(number, None, f"not JSON: {error.msg} at column {error.colno}")
         except (ValueError, RecursionError) as error:  # huge numbers, deep nesting
@@ -157,6 +164,7 @@ def _cells(text: str, delimiter: str) -> Iterator[Row]:
     header = text.partition("\n")[0]
     delimiter = next((mark for mark in marks if mark in header), delimiter)
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter)
+    _check_columns(reader.fieldnames or ())
     for cells in reader:
         if None in cells or None in cells.values():
             than = f"cells than the header, which has {len(reader.fieldnames or ())}"
@@ -166,13 +174,24 @@ def _cells(text: str, delimiter: str) -> Iterator[Row]:
             yield Row(reader.line_num, dict(cells))
 
 
-def _plain(value: Any) -> Any:
-    """A value as JSON holds it."""
+def _check_columns(names: Iterable[str]) -> None:
+    counts = Counter(names)
+    if twice := [name for name, n in counts.items() if n > 1]:
+        problem = f"the table has more than one column {listed(map(repr, twice))}"
+        raise PoOptimizerError(f"{problem}. Rename or remove all but one.")
+
+
+def _row(number: int, value: Any) -> Row:
+    """A value of any type as JSON holds it; NaN and infinities as null."""
     if hasattr(value, "toDict"):
         value = dict(value.items())
     if isinstance(value, Mapping):
         value = {str(key): item for key, item in value.items()}
-    return to_jsonable_python(value, fallback=_unknown, inf_nan_mode="null")
+    try:
+        data = to_json(value, fallback=_unknown, inf_nan_mode="null")
+        return Row(number, from_json(data))
+    except (ValueError, RecursionError) as error:  # half a character, or a cycle
+        return Row(number, None, f"not JSON: {error}")
 
 
 def _unknown(value: Any) -> Any:

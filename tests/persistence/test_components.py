@@ -462,6 +462,19 @@ def test_demo_may_hold_a_tool_of_any_kind() -> None:
     assert loaded.demos[0].tools[1].func is zoo.weather
 
 
+def test_function_of_a_tool_in_a_demo_is_not_missed() -> None:
+    """Nobody calls it, and without it the prompt is the same: so it can be released."""
+    program = dspy.Predict("question, tools: list[dspy.Tool] -> answer")
+    student, tools = program.deepcopy(), [dspy.Tool(zoo.weather)]
+    program.demos = [dspy.Example(question="q", tools=tools, answer="a")]
+    stored = extract_program_components(program)
+    loaded: Any = load_program_from_components(stored, program=student)
+    assert not missing_parts(loaded)
+    assert extract_program_components(loaded)["fingerprint"] == stored["fingerprint"]
+    with pytest.raises(NotStoredError):
+        loaded.demos[0].tools[0](city="Bern")
+
+
 def test_type_without_a_schema_is_an_error_of_ours() -> None:
     """An instance of any class is nothing that a document can promise."""
     signature = dspy.Signature({"q": (InstanceOf[Listener], dspy.InputField())}, "Do.")

@@ -457,7 +457,8 @@ def is_unicode(text: str) -> bool:
 
 @encodes(class_path(NotStored) + "+")
 def _encode_not_stored(encoder: Encoder, value: NotStored, _where: str) -> Any:
-    encoder.placeholders.append(value)
+    if encoder.guards:  # a tool in a demo is shown in prompts and never called
+        encoder.placeholders.append(value)
     return encoder.leave_out(value.where, value.kind, value.what, value.code)
 
 

@@ -101,7 +101,7 @@ class TestDSPyProgramDataset:
         entry = yaml.safe_load(block)
         assert len(block.strip().splitlines()) == 5
         (config,) = entry.values()
-        config.update(filepath=str(tmp_path / "p.json"), allowed_packages=["tests"])
+        config.update(filepath=str(tmp_path / "p.json"), **OPTIONS)
         catalog = DataCatalog.from_config(entry)
         catalog.save(next(iter(entry)), program)
         assert same(catalog.load(next(iter(entry))), program)
@@ -112,7 +112,9 @@ class TestDSPyProgramDataset:
         text = page.partition("```yaml\n")[2].partition("```")[0]
         text = text.replace("data/", f"{tmp_path.as_posix()}/data/")
         text = text.replace("my_package", "tests")
-        catalog = DataCatalog.from_config(yaml.safe_load(text))
+        entry = yaml.safe_load(text)
+        entry["programs"]["dataset"]["verify"] = "off"
+        catalog = DataCatalog.from_config(entry)
         catalog.save("programs", {"a": program, "b/c": program})
         partitions = catalog.load("programs")
         assert sorted(partitions) == ["a", "b/c"]
@@ -400,7 +402,7 @@ class TestVersionsByName:
 )
 def test_program_of_a_role_for_another_lm_is_loaded(tmp_path, stored, given):
     """The Product Owner of a small LM runs where a large one is configured."""
-    dataset = DSPyProgramDataset(filepath=str(tmp_path / "program.json"), dill="off")
+    dataset = DSPyProgramDataset(filepath=str(tmp_path / "p.json"), verify="off")
     dataset.save(stored())
     dataset.use_donor(given, {})
     assert type(dataset.load()) is stored
@@ -408,7 +410,7 @@ def test_program_of_a_role_for_another_lm_is_loaded(tmp_path, stored, given):
 
 def test_program_of_another_role_is_refused(tmp_path):
     """Its predictors are not those of the role, nor is its code of one package."""
-    dataset = DSPyProgramDataset(filepath=str(tmp_path / "program.json"), dill="off")
+    dataset = DSPyProgramDataset(filepath=str(tmp_path / "p.json"), verify="off")
     dataset.save(dspy.ChainOfThought("question -> answer"))
     dataset.use_donor(ProductOwner, {})
     with pytest.raises(DatasetError, match="class that was saved"):

@@ -19,34 +19,26 @@ class ChampionDataset(DSPyProgramDataset):
     `--load-versions` names another version.
 
     Args:
-        filepath: The versioned document.
         reporting: `{"filepath": ...}`: the folder with `champion.json`.
         version: Kedro's; the entry is `versioned: true`.
         credentials: For both file systems; never shown.
-        metadata: Free, for plugins.
+        options: As `DSPyProgramDataset`.
     """
 
     def __init__(
         self,
         *,
-        filepath: str,
         reporting: dict[str, str],
         version: Version | None = None,
         credentials: dict[str, Any] | None = None,
-        metadata: dict[str, Any] | None = None,
         **options: Any,
     ) -> None:
         self._reporting = WholeJSONDataset(
             filepath=reporting["filepath"], credentials=credentials
         )
-        super().__init__(
-            filepath=filepath,
-            version=version or Version(None, None),
-            credentials=credentials,
-            metadata=metadata,
-            optional=True,
-            **options,
-        )
+        version = version or Version(None, None)
+        options["optional"] = True
+        super().__init__(version=version, credentials=credentials, **options)
 
     def save(self, data: dspy.Module) -> None:
         """A champion is promoted by evaluate, or by `po-optimizer runs promote`."""

@@ -89,12 +89,7 @@ def extract_program_components(
     """
     encoder = Encoder()
     document = encode(encoder, program, arguments)
-    try:
-        compare(document, encoder)
-    except ArtifactError:
-        raise
-    except FAILURES as error:  # a type that pydantic makes no schema of
-        raise SaveError("memory", str(error).partition("\n")[0]) from error
+    compare(document, encoder)
     return fmt.seal(document)
 
 
@@ -160,13 +155,17 @@ def compare(document: dict[str, Any], encoder: Encoder) -> None:
     """Decode the document in memory, encode that and compare.
 
     Raises:
-        SaveError: It is not the same document.
+        SaveError: It is not the same document, or cannot be decoded.
     """
     imports, as_is = Imports((), encoder.classes), encoder.as_is
     decoder = Decoder(imports, document["types"], compare=True, parts=True, as_is=as_is)
-    decoded = decoder.decode(document["program"])
     again = Encoder(as_is=as_is)
-    second = again.encode(decoded, "self")
+    try:
+        second = again.encode(decoder.decode(document["program"]), "self")
+    except ArtifactError:
+        raise
+    except FAILURES as error:  # a type that pydantic makes no schema of
+        raise SaveError("memory", str(error).partition("\n")[0]) from error
     first = encoder.dumped_briefly(document["program"], document["types"])
     if again.dumped_briefly(second, again.types) != first:
         raise SaveError("memory", "decoded again, it encodes differently.")

@@ -54,11 +54,9 @@ def _split_off_valset(
     for example in examples:
         groups.setdefault(_inputs_hash(example), []).append(example)
     if len(groups) < 2:  # noqa: PLR2004 -- one for each side
+        problem = "no valset can be split off fewer than 2 different examples"
         raise SettingError(
-            "trainset",
-            len(examples),
-            "no valset can be split off fewer than 2 different examples",
-            "Give more, or a valset.",
+            "trainset", len(examples), problem, "Give more, or a valset."
         )
     order = list(groups.values())
     random.Random(seed).shuffle(order)  # noqa: S311 -- a split is no secret
@@ -71,43 +69,30 @@ def _rows(table: Rows, name: str) -> list[Any]:
     table = frame_records(table)
     if isinstance(table, Iterable) and not isinstance(table, str | Mapping):
         return list(table)
-    raise SettingError(
-        name,
-        type(table).__name__,
-        "it is no list of dspy.Example or dict, and no DataFrame",
-        "Give one of these.",
-    )
+    problem = "it is no list of dspy.Example or dict, and no DataFrame"
+    raise SettingError(name, type(table).__name__, problem, "Give one of these.")
 
 
 def _example(row: Any, number: int, program: dspy.Module, name: str) -> dspy.Example:
     if isinstance(row, dspy.Example) and row._input_keys is not None:
         return row
+    where = f"{name}[{number}]"
     if not isinstance(row, Mapping | dspy.Example):
-        raise SettingError(
-            f"{name}[{number}]",
-            type(row).__name__,
-            "it is neither a dspy.Example nor a dict",
-            "Give one of these.",
-        )
+        problem = "it is neither a dspy.Example nor a dict"
+        raise SettingError(where, type(row).__name__, problem, "Give one of these.")
     fields = dict(row.items())
+    names = sorted(map(str, fields))
     if not all(isinstance(field, str) for field in fields):
-        raise SettingError(
-            f"{name}[{number}]",
-            sorted(map(str, fields)),
-            "names of fields are texts",
-            "Name the fields, or the columns of the DataFrame.",
-        )
+        remedy = "Name the fields, or the columns of the DataFrame."
+        raise SettingError(where, names, "names of fields are texts", remedy)
     example = dspy.Example(fields)
-    names = [field for field in input_names(program) if field in example]
-    if not names:
-        inputs = listed(input_names(program)) or "any, so that it cannot tell"
-        raise SettingError(
-            f"{name}[{number}]",
-            sorted(map(str, example.keys())),
-            f"none of these is an input of the program, which takes {inputs}",
-            "Name the fields so, or mark inputs: example.with_inputs(...).",
-        )
-    return example.with_inputs(*names)
+    inputs = input_names(program)
+    if marked := [field for field in inputs if field in example]:
+        return example.with_inputs(*marked)
+    takes = listed(inputs) or "any, so that it cannot tell"
+    problem = f"none of these is an input of the program, which takes {takes}"
+    remedy = "Name the fields so, or mark inputs: example.with_inputs(...)."
+    raise SettingError(where, names, problem, remedy)
 
 
 def make_splits(
@@ -147,12 +132,9 @@ def check_unseen(testset: Sequence[dspy.Example], folder: Path) -> None:
     }
     shared = sum(_inputs_hash(example) in seen for example in testset)
     if shared:
-        raise SettingError(
-            "testset",
-            len(testset),
-            f"{shared} of its examples were in the optimization's trainset or valset",
-            "Give examples that the optimizer did not see.",
-        )
+        problem = f"{shared} of its examples were in the optimization's trainset or "
+        remedy = "Give examples that the optimizer did not see."
+        raise SettingError("testset", len(testset), f"{problem}valset", remedy)
 
 
 def _inputs_hash(example: dspy.Example) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from functools import partial
+from types import SimpleNamespace
 
 import dspy
 import pytest
@@ -245,6 +246,68 @@ def test_an_lm_of_ones_own_that_answers_nothing_readable_is_refused(given):
     lm = DummyLM([{"other": "text"}] * 99)
     with pytest.raises(PreflightError, match="outputs_usable"):
         optimize(Answering(), **{**given, "lm": lm})
+
+
+class Bare(dspy.BaseLM):
+    """A class as people write it, which takes what DSPy's own programs give it."""
+
+    def forward(self, prompt=None, messages=None):
+        """The form of OpenAI's answers."""
+        message = SimpleNamespace(content=answer(messages[-1]["content"]))
+        choice = SimpleNamespace(message=message, finish_reason="stop")
+        usage = {"prompt_tokens": 400, "completion_tokens": 4}
+        return SimpleNamespace(model="own", usage=usage, choices=[choice])
+
+
+class BareLM(dspy.LM):
+    """The same below DSPy's own class."""
+
+    forward = Bare.forward
+
+
+class Direct(Bare):
+    """A class that leaves DSPy's way of calling, and reports nothing."""
+
+    def __call__(self, prompt=None, messages=None, **kwargs):
+        """A list of texts."""
+        return [answer(messages[-1]["content"])]
+
+
+class Silent(Bare):
+    """A class whose answers hold no text."""
+
+    def forward(self, prompt=None, messages=None, **kwargs):
+        """No choice."""
+        return SimpleNamespace(model="own", usage={}, choices=[])
+
+
+class Broken(Bare):
+    """A class that raises what it likes."""
+
+    def forward(self, prompt=None, messages=None, **kwargs):
+        """Nothing."""
+        raise RuntimeError("no GPU is left")
+
+
+ROUNDS = {"optimizer": "bootstrap_random_search", "num_candidate_programs": 1}
+
+
+@pytest.mark.filterwarnings("ignore:Passing OpenAI", "ignore:Implementing custom")
+@pytest.mark.parametrize("kind", [Bare, BareLM, Direct])
+def test_a_class_of_ones_own_is_asked_by_what_it_takes(given, kind):
+    """Not with arguments that only the checks would send; its history may be empty."""
+    run = optimize(Answering(), **{**given, "lm": kind("own/x")}, **ROUNDS)
+    assert run.report.ended == "completed"
+
+
+@pytest.mark.filterwarnings("ignore:Passing OpenAI", "ignore:Implementing custom")
+@pytest.mark.parametrize(
+    ("kind", "words"), [(Silent, "outputs_usable"), (Broken, "no GPU is left")]
+)
+def test_a_class_of_ones_own_that_gives_nothing_is_refused(given, kind, words):
+    """In a sentence, whatever it raises."""
+    with pytest.raises(PreflightError, match=words):
+        optimize(Answering(), **{**given, "lm": kind("own/x")})
 
 
 def test_a_stop_in_the_preflight_ends_in_order(given, engine, monkeypatch):

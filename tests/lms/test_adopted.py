@@ -36,7 +36,8 @@ def test_its_calls_stand_in_the_ledger(lm, tmp_path):
 
 def test_what_is_known_of_it_holds_no_secret(tmp_path):
     """Its model, window, price and settings are told, its key is not."""
-    lm = dspy.LM("openai/gpt-4o-mini", api_key="sk-canary", temperature=0.3, top_p=0.9)
+    secrets = {"api_key": "sk-canary", "extra_headers": {"X-Team": "canary"}}
+    lm = dspy.LM("openai/gpt-4o-mini", **secrets, temperature=0.3, top_p=0.9)
     adopted = adopt_lm(lm, tmp_path, run_id="run")
     assert adopted.params.context_tokens == 128_000
     assert adopted.params.extra == {"top_p": 0.9}

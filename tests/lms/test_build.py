@@ -293,3 +293,18 @@ def test_extra_holds_no_secret(name):
     with pytest.raises(ValidationError, match=name):
         LMParams(extra={"headers": [{name: "sk-1"}]})
     LMParams(extra={"thinking": {"type": "enabled", "budget_tokens": 1024}})
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Ocp-Apim-Subscription-Key": "0123456789abcdef"},
+        {"X-Key": "sk-1"},
+        {"Cookie": "sk-ant-0123456789abcdef"},
+    ],
+)
+def test_headers_of_extra_hold_no_key(headers):
+    """By their names, or by what a key looks like; others are the server's business."""
+    with pytest.raises(ValidationError, match=r"PO_LM_API_KEY"):
+        LMParams(extra={"extra_headers": headers})
+    LMParams(extra={"extra_headers": {"X-Team": "support"}})

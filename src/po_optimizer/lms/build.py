@@ -23,6 +23,7 @@ from po_optimizer.lms.providers import (
     provider_names,
 )
 from po_optimizer.params.lm import LMParams
+from po_optimizer.secret import is_secret_argument
 
 _UNKNOWN_WINDOW = 10**6
 """Tokens, of an LM that no table has; a probe shows whether it cuts prompts."""
@@ -199,6 +200,8 @@ def shown(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_shown(name: str, value: Any) -> bool:
+    if is_secret_argument(name, value):
+        return False
     field = "api_base" if name in {"api_base", "base_url"} else "extra"
     try:
         json.dumps(value)

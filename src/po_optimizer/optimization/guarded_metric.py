@@ -238,7 +238,8 @@ def attempt(
         reason = f"the program raised {type(error).__name__}: {_cut(str(error))}"
         return Attempt(None, reason, "")
     history = dspy.settings.lm.history  # before the metric asks this LM, too
-    raw = _cut(str(history[-1]["outputs"][0] if history else prediction))
+    outputs = history[-1]["outputs"] if history else [prediction]
+    raw = _cut(str(next(iter(outputs), "")))
     score = metric(example, prediction)
     return Attempt(score, score.unusable, raw, prediction)
 

@@ -8,7 +8,7 @@ from pydantic import Field, JsonValue, PositiveFloat, PositiveInt, field_validat
 
 from po_optimizer.errors import listed
 from po_optimizer.params.base import Count, Params
-from po_optimizer.secret import names_key
+from po_optimizer.secret import is_key, is_secret_argument, names_key
 
 
 class EmbeddedParams(Params):
@@ -96,7 +96,7 @@ class LMParams(Params):
     @classmethod
     def _gives_no_secret(cls, extra: dict[str, JsonValue]) -> dict[str, JsonValue]:
         """What goes with each request stands in reports, so no key may stand in it."""
-        named = sorted(name for name in _names(extra) if names_key(name))
+        named = sorted(set(_secret_names(extra)))
         if named:
             msg = (
                 f"{listed(named)} would be written into reports; give the key as "
@@ -106,11 +106,21 @@ class LMParams(Params):
         return extra
 
 
-def _names(value: JsonValue) -> Iterator[str]:
-    """The names in a value, at any depth."""
-    if isinstance(value, dict):
-        yield from value
-    parts = value.values() if isinstance(value, dict) else value
-    if isinstance(value, dict | list):
-        for part in parts:  # type: ignore[union-attr]
-            yield from _names(part)
+def _secret_names(value: JsonValue, group: str = "") -> Iterator[str]:
+    """The names of keys in a value, at any depth.
+
+    Args:
+        value: Of the group.
+        group: Its name; headers have names of the servers' own for their keys.
+    """
+    if isinstance(value, list):
+        for part in value:
+            yield from _secret_names(part, group)
+    elif isinstance(value, dict):
+        in_headers = group.lower().endswith("headers")
+        for name, part in value.items():
+            is_text_of_key = isinstance(part, str) and is_key(part)
+            named = names_key(name) or (in_headers and is_secret_argument(name, part))
+            if is_text_of_key or named:
+                yield name
+            yield from _secret_names(part, name)

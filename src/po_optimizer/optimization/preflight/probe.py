@@ -186,8 +186,9 @@ class Prober:
             with self._asking(), warnings.catch_warnings():
                 # the very call again: DSPy will have requests from 3.5 on
                 warnings.simplefilter("ignore", DeprecationWarning)
-                outputs = self._lm(
-                    messages=first["messages"], cache=False, **first["kwargs"]
+                cache = {"cache": False} if self._asks_by_requests else {}
+                outputs = self._call(
+                    messages=first["messages"], **cache, **first["kwargs"]
                 )
         except (StopRun, LMError):
             return None
@@ -214,7 +215,7 @@ class Prober:
         """Asks for one word. Returns why there was no answer; None: there was one."""
         try:
             with self._asking():
-                self._lm(_PING)
+                self._call(_PING)
         except StopRun as stop:
             return str(stop)
         except LMError as error:
@@ -237,14 +238,32 @@ class Prober:
     def _ask(self, messages: Messages, *, max_tokens: int | None, cache: bool) -> Any:
         """Makes one call, through the interface that the LM's class has."""
         lm, settings = self._lm, self._lm.kwargs
-        most = max_tokens or settings.get("max_tokens")
-        if not isinstance(lm, dspy.LM):
-            lm(messages=messages, max_tokens=most, cache=cache)
+        if not self._asks_by_requests:
+            calls = self._history()
+            if not calls:  # its class leaves DSPy's way, and reports nothing
+                return None
+            self._call(messages=messages, **calls[0]["kwargs"])
             return _answers(lm.history[-1])[0]
+        most = max_tokens or settings.get("max_tokens")
         body = {"model": lm.model, "messages": messages, "max_tokens": most}
         body["temperature"] = settings.get("temperature")
         fields = {name: value for name, value in body.items() if value is not None}
         return lm(request_from_openai_chat(fields), cache=cache)
+
+    @property
+    def _asks_by_requests(self) -> bool:
+        """Whether DSPy asks the LM, and no method of a user's class, for a chat."""
+        by_dspy = type(self._lm).forward is dspy.LM.forward
+        return by_dspy and self._lm.model_type != "text"
+
+    def _call(self, *args: Any, **kwargs: Any) -> Any:
+        """The outputs of a call; whatever a user's class raises is an LMError."""
+        try:
+            return self._lm(*args, **kwargs)
+        except LMError:
+            raise
+        except Exception as error:
+            raise LMError(f"{type(error).__name__}: {error}") from error
 
     def refusal(self, error: LMError) -> str:
         """Describes an error of the server as a refused prompt."""

@@ -234,6 +234,26 @@ def test_labels_need_not_be_named_like_outputs(tmp_path):
     assert "(digit)" in told["metric_on_references"]
 
 
+def test_an_example_without_its_label_is_named_at_once(tmp_path):
+    """The metric raises there whatever the program answers: before any call."""
+    lm, valset = world.lm(tmp_path), world.examples("v", 8)
+    valset[3] = valset[3].without("answer")
+
+    def same(example, prediction, trace=None):
+        return float(prediction.answer == example.answer)
+
+    with pytest.raises(PreflightError, match=str(valset[3].question)):
+        check(lm, valset=valset, metric=same)
+    assert lm.scripted.prompts == []
+
+
+def test_half_a_character_is_no_prompt(tmp_path):
+    """A record that was cut within a sign: its example fails, and the run goes on."""
+    valset = world.examples("v", 8)
+    valset[5] = valset[5].copy(question=f"{valset[5].question} \ud83d" + "x" * 99)
+    assert check(world.lm(tmp_path), valset=valset).passed
+
+
 def test_a_prompt_may_be_a_text(tmp_path):
     """A program or a metric may ask the LM in its own words, without a signature."""
 

@@ -127,3 +127,10 @@ def test_cells_of_a_frame_are_what_python_has():
     (example,) = examples_of(frame, Asking(), "trainset")
     assert example.day == datetime(2024, 1, 1)
     assert (type(example.day), example.vector) == (datetime, [1.0, 1.0])
+
+
+def test_marked_inputs_that_are_not_there_are_told() -> None:
+    """Every example would have the same inputs: none."""
+    example = dspy.Example(question="q", answer="a").with_inputs("query")
+    with pytest.raises(SettingError, match=r"marked as an input, but query"):
+        examples_of([example], Asking(), "trainset")

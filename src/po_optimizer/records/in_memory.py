@@ -75,6 +75,13 @@ def _rows(table: Rows, name: str) -> list[Any]:
 
 def _example(row: Any, number: int, program: dspy.Module, name: str) -> dspy.Example:
     if isinstance(row, dspy.Example) and row._input_keys is not None:
+        if not any(field in row for field in row._input_keys):
+            raise SettingError(
+                f"{name}[{number}]",
+                sorted(map(str, row.keys())),
+                f"none of these is marked as an input, but {listed(row._input_keys)}",
+                "Mark fields that are there: example.with_inputs(...).",
+            )
         return row
     where = f"{name}[{number}]"
     if not isinstance(row, Mapping | dspy.Example):

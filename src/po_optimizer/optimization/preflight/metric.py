@@ -103,15 +103,18 @@ def _checks(
         target: What the references' rubric is compared with; None: with nothing.
     """
     types = output_types(job.student)
-    answers = (references(e, outputs, types) for e in examples)
+    answers = [references(e, outputs, types) for e in examples]
     pairs = [p for p in zip(examples, answers, strict=True) if p[1]]
     pairs = pairs[:_MOST_REFERENCES]
+    unlabeled = [e for e, forms in zip(examples, answers, strict=True) if not forms]
     of_references: Scored = []
     try:
         empty = _empty_scores(job, outputs, examples)
         measure = Measure(job.metric)
         for example, forms in pairs:
             of_references.append((example, best_form(measure, example, forms)[1]))
+        for example in unlabeled[:_MOST_REFERENCES] if pairs else ():
+            best_form(measure, example, pairs[0][1])  # it must score these, too
     except ScoreError as error:
         problem = f"{error}."
         return [_failed("metric_score", None, "a number for every output", problem)]

@@ -233,6 +233,8 @@ class Prober:
                 response = self._ask(messages, max_tokens=1, cache=cache)
             except LMInvalidRequestError:  # maybe of so short an answer
                 response = self._ask(messages, max_tokens=None, cache=cache)
+            except ValueError:  # half a character is in it, which DSPy sends to no LM
+                return None
         return _prompt_tokens(response) or None
 
     def _ask(self, messages: Messages, *, max_tokens: int | None, cache: bool) -> Any:

@@ -94,7 +94,7 @@ class ProviderEngine:
         what another says with `finish_reason`: one cause, one status.
         """
         try:
-            answer: Response = self.connect().complete(self._prepare(request))
+            answer = self.provider.ask(self.connect(), self._prepare(request))
         except InvalidRequestError as error:
             if not _is_withheld(error):
                 raise

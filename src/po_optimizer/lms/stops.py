@@ -1,7 +1,5 @@
 """Why a run stops: raised inside DSPy, which swallows every ordinary exception."""
 
-import errno
-import os
 import threading
 
 from po_optimizer.errors import (
@@ -73,8 +71,9 @@ class WriteFailed(StopRun):
 
     def __init__(self, store: str, place: str, problem: str) -> None:
         super().__init__(
-            f"{store} {place} cannot be written: {problem}. {_remedy()}; every answer "
-            "so far is kept: the same command resumes."
+            f"{store} {place} cannot be written: {problem}. Make room, mend the "
+            "permissions, move what is damaged away, or raise `ulimit -n`; every "
+            "answer so far is kept: the same command resumes."
         )
 
 
@@ -94,13 +93,3 @@ class MetricBroken(StopRun):
     def as_error(self) -> PoOptimizerError:
         """The error that names the metric's setting."""
         return MetricError(str(self))
-
-
-def _remedy() -> str:
-    """What to do: SQLite has one error for missing file handles and missing space."""
-    try:
-        os.close(os.open(os.devnull, os.O_RDONLY))
-    except OSError as error:
-        if error.errno in {errno.EMFILE, errno.ENFILE}:
-            return "This process has too many files open: raise `ulimit -n`"
-    return "Make room, mend the permissions, or move what is damaged away"

@@ -109,7 +109,7 @@ def test_open_models_are_at_home_in_the_location(location, tmp_path, monkeypatch
     google.log_in(monkeypatch, tmp_path, "http://127.0.0.1:9")
     place = {"project": "p", "location": location}
     params = LMParams(provider="vertex", model="meta/m", vertex=place)
-    config = make_provider(params).connect()._engine.config
+    config = make_provider(params).connect().config
     host = "aiplatform.googleapis.com"
     host = host if location == "global" else f"{location}-{host}"
     path = f"v1/projects/p/locations/{location}/endpoints/openapi"

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
+from dspy.lm15 import Request, Response
+
 from po_optimizer.lms.check import Check
 from po_optimizer.lms.http import AnswerTransport
 from po_optimizer.params.lm import LMParams
@@ -58,6 +60,11 @@ class Provider:
             PoOptimizerError: A setting keeps it from being asked.
         """
         raise NotImplementedError
+
+    def ask(self, engine: Any, request: Request) -> Response:
+        """The answer of the engine that `connect` gave."""
+        answer: Response = engine.complete(request)
+        return answer
 
     def check_provider(self) -> Iterator[Check]:
         """Checks that it can answer, without paying for a token."""

@@ -34,35 +34,6 @@ _OF_THE_WIRE = {"content-encoding", "content-length", "transfer-encoding"}
 _BROKEN = ("Error converting to valid response block", "Unable to get json response")
 
 
-class PatientEngine:
-    """An engine behind LiteLLM that obeys Retry-After and retries broken answers.
-
-    LiteLLM drops the Retry-After of Vertex AI's 429, and reports JSON
-    that was cut on its way as a bad request, which would not be retried and would
-    count as the program's failure.
-    """
-
-    def __init__(self, engine: Any) -> None:
-        self._engine = engine
-
-    def complete(self, request: Request) -> Response:
-        """The answer.
-
-        Raises:
-            dspy.lm15.TransportError: The answer could not be read; DSPy retries.
-            dspy.lm15.ProviderError: The server failed; it carries its Retry-After.
-        """
-        try:
-            answer: Response = self._engine.complete(request)
-        except ProviderError as error:
-            if any(words in str(error) for words in _BROKEN):
-                raise TransportError(f"the answer is no JSON: {error}") from error
-            if error.retry_after is None:
-                error.retry_after = _seconds_to_wait(error)
-            raise
-        return answer
-
-
 def _seconds_to_wait(error: BaseException) -> float | None:
     """Seconds, from the headers of the first HTTP error behind this one."""
     for cause in causes(error):
@@ -157,7 +128,27 @@ class LiteLLM(Provider):
         engine = LiteLLMEngine(**options)
         if self.model.partition("/")[0] in _TAKE_A_CLIENT:
             engine.client_options["client"] = bounded_client(params.timeout_seconds)
-        return PatientEngine(engine)
+        return engine
+
+    def ask(self, engine: Any, request: Request) -> Response:
+        """The answer.
+
+        LiteLLM drops the Retry-After of some servers, and reports JSON that was cut on
+        its way as a bad request, which would not be retried and would count as the
+        program's failure.
+
+        Raises:
+            dspy.lm15.TransportError: The answer could not be read; DSPy retries.
+            dspy.lm15.ProviderError: The server failed; it carries its Retry-After.
+        """
+        try:
+            return super().ask(engine, request)
+        except ProviderError as error:
+            if any(words in str(error) for words in _BROKEN):
+                raise TransportError(f"the answer is no JSON: {error}") from error
+            if error.retry_after is None:
+                error.retry_after = _seconds_to_wait(error)
+            raise
 
     def check_provider(self) -> Iterator[Check]:
         """Whether LiteLLM knows the provider, and has the keys that it wants."""

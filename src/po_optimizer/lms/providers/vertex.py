@@ -89,8 +89,25 @@ class Vertex(Provider):
             path = f"v1/projects/{project}/locations/{place.location}/endpoints/openapi"
             address, settings = join_endpoint(root, path), {}
         transport = AnswerTransport(self.params.timeout_seconds)
-        engine = dspy_engine(door, address, _tokens(credentials), transport, **settings)
-        return VertexEngine(engine, f"{door}:{self.params.model}", self._options())
+        self._config = self._options()
+        return dspy_engine(door, address, _tokens(credentials), transport, **settings)
+
+    def ask(self, engine: Any, request: Request) -> Response:
+        """The answer; thoughts count as written tokens, for they are paid as such."""
+        door = _door(self.params.model)
+        config = replace(request.config, **self._config)
+        model = f"{door}:{self.params.model}"
+        try:
+            answer = super().ask(engine, replace(request, model=model, config=config))
+        except InvalidRequestError as error:
+            if error.status is None:  # an answer with a reason in the text's place
+                error.provider_code = "content_filter"
+            raise
+        usage = answer.usage
+        if door == _GEMINI and usage.reasoning_tokens:
+            written = (usage.output_tokens or 0) + usage.reasoning_tokens
+            answer = replace(answer, usage=replace(usage, output_tokens=written))
+        return answer
 
     def _options(self) -> dict[str, Any]:
         """What `lm.extra` says in OpenAI's words, as fields of a request's config."""
@@ -167,37 +184,6 @@ class Vertex(Provider):
             response, provider=_GEMINI, requested_model=model
         )[0]
         return dollars
-
-
-class VertexEngine:
-    """DSPy's engine for one model of Vertex AI.
-
-    Args:
-        engine: DSPy's, of the door.
-        model: DSPy's name of the door, a colon, Google's name of the model.
-        options: Fields of each request's config.
-    """
-
-    def __init__(self, engine: Any, model: str, options: dict[str, Any]) -> None:
-        self._engine = engine
-        self._model = model
-        self._options = options
-
-    def complete(self, request: Request) -> Response:
-        """The answer; thoughts count as written tokens, for they are paid as such."""
-        config = replace(request.config, **self._options)
-        request = replace(request, model=self._model, config=config)
-        try:
-            answer: Response = self._engine.complete(request)
-        except InvalidRequestError as error:
-            if error.status is None:  # an answer with a reason in the text's place
-                error.provider_code = "content_filter"
-            raise
-        usage = answer.usage
-        if self._model.startswith(f"{_GEMINI}:") and usage.reasoning_tokens:
-            written = (usage.output_tokens or 0) + usage.reasoning_tokens
-            answer = replace(answer, usage=replace(usage, output_tokens=written))
-        return answer
 
 
 def _door(model: str) -> str:

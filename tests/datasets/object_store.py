@@ -142,7 +142,7 @@ def running_store() -> Iterator[tuple[type[Store], int]]:
     """A fresh store on a free port."""
     handler = type("FreshStore", (Store,), {"objects": {}, "fail": set()})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
         yield handler, server.server_address[1]

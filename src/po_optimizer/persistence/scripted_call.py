@@ -133,13 +133,10 @@ def _answered() -> Iterator[None]:
             return ask(self, prompt, messages=messages, **kwargs)
         return script.reply(self, prompt, messages, kwargs)
 
-    async def acall(
-        self: Any, prompt: Any = None, *, messages: Any = None, **kwargs: Any
-    ) -> Any:
-        script = dspy.settings.get(_SETTING, None)
-        if script is None:
-            return await aask(self, prompt, messages=messages, **kwargs)
-        return script.reply(self, prompt, messages, kwargs)
+    async def acall(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if dspy.settings.get(_SETTING, None) is None:
+            return await aask(self, *args, **kwargs)
+        return call(self, *args, **kwargs)
 
     with patch.multiple(dspy.BaseLM, __call__=call, acall=acall):
         yield

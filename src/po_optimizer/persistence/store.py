@@ -169,15 +169,8 @@ def save_to(
 ) -> SavedProgram:
     """Store a program under a name in a folder; see `save_program`.
 
-    Args:
-        folder: Where it is published.
-        name: The document's file name there.
-        program: As in `save_program`, like the options.
-        dill: Whether a snapshot is added.
-        verify: Where the staged file is read back.
-        arguments: What the program's constructor was called with.
-        donor: A new program of the class, which will give code when it is loaded:
-            then nothing of the program may be missing.
+    A donor, a new program of the class, will give code when it is loaded: with one,
+    nothing of the program may be missing.
 
     Raises:
         SaveError: It could not be stored; what was there before still is.

@@ -78,9 +78,9 @@ def equal(left: Any, right: Any) -> bool:
     if isinstance(left, list | tuple):
         return len(left) == len(right) and all(map(equal, left, right))
     if isinstance(left, float):
-        return math.copysign(1, left) == math.copysign(1, right) and (
-            left == right or left != left  # noqa: PLR0124 NaN
-        )
+        if math.isnan(left):
+            return math.isnan(right)
+        return left == right and math.copysign(1, left) == math.copysign(1, right)
     return str(left) == str(right) or bool(left == right)  # Decimal has NaNs too
 
 

@@ -6,7 +6,6 @@ import datetime
 import decimal
 import fractions
 import ipaddress
-import math
 import pathlib
 import re
 import types
@@ -47,11 +46,6 @@ def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise DamagedArtifactError("v", f"text expected, {type(value).__name__} found")
     return value
-
-
-def _float_text(value: float) -> str:
-    sign = "-" if math.isnan(value) and math.copysign(1, value) < 0 else ""
-    return f"{sign}{value!r}"
 
 
 def _fraction(text: str) -> fractions.Fraction:
@@ -96,7 +90,7 @@ _TEXTS: dict[str, Form] = {
         lambda text: _from_base64(text).decode("utf-8", "surrogatepass"),
     ),
     "int": (int, hex, lambda text: int(text, 16)),
-    "float": (float, _float_text, float),
+    "float": (float, repr, float),
 }
 """Types whose values are one text, with how it is written and read."""
 

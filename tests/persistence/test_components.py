@@ -31,6 +31,7 @@ from po_optimizer.persistence import (
 from po_optimizer.persistence import format as fmt
 from po_optimizer.persistence.codec.modules import predictors
 from po_optimizer.persistence.codec.values import Encoder
+from po_optimizer.persistence.outline import outline_program
 from po_optimizer.persistence.prompts import prompt_hashes
 from po_optimizer.persistence.scripted_call import call_program
 from po_optimizer.persistence.snapshot import dumps, loads
@@ -77,6 +78,12 @@ class TestZoo:
         data = document_bytes(name)
         VALIDATOR.validate(json.loads(data))
         assert b"canary" not in data
+
+    def test_outline_has_every_predictor(self, name: str) -> None:
+        """What is shown without building anything is what the fingerprint names."""
+        stored = document(name)
+        paths = [predictor.path for predictor in outline_program(stored)]
+        assert paths == list(stored["fingerprint"])
 
 
 def test_values_are_equal_and_of_the_same_type() -> None:
@@ -367,6 +374,16 @@ def test_name_of_pythons_own_is_an_error_and_is_rescued() -> None:
     rescue = Encoder(rescue=True)
     assert "answer" in rescue.encode(program, "self")["state"]
     assert "self.__own__" in rescue.problems[0]
+
+
+def test_outline_looks_into_every_dict() -> None:
+    """Predictors by number, too; a signature that a program keeps is none."""
+    program: Any = Watched()
+    program.by_number = {1: dspy.Predict("a -> b"), (2, "x"): dspy.Predict("c -> d")}
+    program.signature = dspy.Signature("e -> f")
+    paths = [p.path for p in outline_program(extract_program_components(program))]
+    expected = ["self.answer", "self.by_number[1]", "self.by_number[(2, 'x')]"]
+    assert paths == expected == list(prompt_hashes(program))
 
 
 def test_attributes_may_have_names_that_are_used_here() -> None:

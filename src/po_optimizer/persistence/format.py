@@ -57,17 +57,21 @@ def _from_version_1(document: Document) -> Document:
 
 def _upgrade_node(node: dict[str, Any]) -> None:
     tag, state = node.get("$"), node.get("state")
-    if tag == "module" and isinstance(state, dict) and "signature" in state:
-        is_predictor = node.get("predictor") or node.get("class") == _PREDICT
-        if is_predictor:
-            for name, default in _VERSION_1_DEFAULTS.items():
-                state.setdefault(name, default)
+    is_signed = isinstance(state, dict) and "signature" in state
+    if tag == "module" and is_signed and is_predictor(node):
+        for name, default in _VERSION_1_DEFAULTS.items():
+            state.setdefault(name, default)
     if tag == "missing" and node.get("kind") == "lm":
         node.update({"$": "lm", "class": node.get("what"), "model": "of version 1"})
         node["left_out"] = ["model"]
 
 
-_PREDICT = "dspy.predict.predict:Predict"
+def is_predictor(module: dict[str, Any]) -> bool:
+    """True if a module's node is a `dspy.Predict` or of a subclass of it."""
+    is_dspys = module.get("class") == "dspy.predict.predict:Predict"
+    return is_dspys or bool(module.get("predictor"))
+
+
 UPGRADES: dict[int, Callable[[Document], Document]] = {
     1: _from_version_1,
     2: lambda document: {**document, "format_version": 3, WHOLE: True},

@@ -5,7 +5,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from po_optimizer.errors import DamagedArtifactError
 from po_optimizer.persistence import format as fmt
+
+_MALFORMED = (LookupError, TypeError, ValueError, AttributeError, RecursionError)
+_EXAMPLES = ("demos", "traces", "train")
 
 
 @dataclass(frozen=True)
@@ -28,33 +32,62 @@ class PredictorOutline:
 
 
 def outline_program(document: fmt.Document) -> list[PredictorOutline]:
-    """The predictors of a checked document, outermost first."""
-    queue = deque([("self", document["program"])])
-    outlines = []
+    """The predictors of a checked document, outermost first, a shared one once.
+
+    Raises:
+        DamagedArtifactError: It is no document as they are saved.
+    """
+    try:
+        return list(_outlines(document["program"]))
+    except _MALFORMED as error:
+        problem = f"malformed content ({type(error).__name__}: {error!s:.200})"
+        raise DamagedArtifactError("document", problem) from error
+
+
+def _outlines(program: Any) -> Iterator[PredictorOutline]:
+    modules, queue = dict(_modules(program)), deque([("self", program)])
     while queue:
         path, node = queue.popleft()
-        state = node.get("state") if isinstance(node, dict) else None
-        if isinstance(state, dict) and isinstance(state.get("signature"), dict):
-            outlines.append(_outline(path, state))
+        if _tag(node) in ("module", "ref"):
+            node = modules.pop(node.get("id"), None)
+        if _tag(node) == "module" and fmt.is_predictor(node):
+            yield _outline(path, node["state"])
         queue.extend(_children(path, node))
-    return outlines
+
+
+def _tag(node: Any) -> Any:
+    return node.get("$") if isinstance(node, dict) else None
+
+
+def _modules(node: Any) -> Iterator[tuple[Any, Any]]:
+    """Every module in a part of a document, by its id."""
+    if _tag(node) == "module" and isinstance(node.get("state"), dict):
+        yield node.get("id"), node
+    parts = node.values() if isinstance(node, dict) else node
+    for part in parts if isinstance(node, dict | list) else ():
+        yield from _modules(part)
 
 
 def _children(path: str, node: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(node, dict) and node.get("$") == "tuple":
-        node = node.get("items")
-    if isinstance(node, list):
-        yield from ((f"{path}[{i}]", item) for i, item in enumerate(node))
-    elif isinstance(node, dict) and isinstance(node.get("state"), dict):
-        for name, item in node["state"].items():
-            if name not in ("demos", "traces", "train", "signature"):
-                yield f"{path}.{name}", item
-    elif isinstance(node, dict) and "$" not in node:
-        yield from ((f"{path}[{key!r}]", item) for key, item in node.items())
+    tag = _tag(node)
+    if tag == "module":
+        state = node["state"].items()
+        yield from ((f"{path}.{k}", v) for k, v in state if k not in _EXAMPLES)
+        return
+    pairs: Any = ()
+    if tag in ("dict", "ordereddict", "defaultdict"):
+        pairs = node["items"]
+    elif tag == "tuple" or isinstance(node, list):
+        pairs = enumerate(node["items"] if tag else node)
+    elif tag is None and isinstance(node, dict):
+        pairs = node.items()
+    for key, item in pairs:
+        name = tuple(key["items"]) if _tag(key) == "tuple" else key
+        yield f"{path}[{name!r}]", item
 
 
 def _outline(path: str, state: dict[str, Any]) -> PredictorOutline:
-    signature, demos = state["signature"], state.get("demos")
+    signature, demos = state.get("signature") or {}, state.get("demos")
     fields: dict[str, dict[str, str]] = {"input": {}, "output": {}}
     for field in signature.get("fields") or ():
         extra = field.get("extra") if isinstance(field, dict) else None

@@ -60,7 +60,7 @@ def _upgrade_node(node: dict[str, Any]) -> None:
     is_signed = isinstance(state, dict) and "signature" in state
     if tag == "module" and is_signed and is_predictor(node):
         for name, default in _VERSION_1_DEFAULTS.items():
-            state.setdefault(name, default)
+            node["state"].setdefault(name, default)
     if tag == "missing" and node.get("kind") == "lm":
         node.update({"$": "lm", "class": node.get("what"), "model": "of version 1"})
         node["left_out"] = ["model"]

@@ -1,5 +1,6 @@
 """Functions are named in a document and come from a donor, if they are the same."""
 
+import functools
 import logging
 from typing import Any
 
@@ -57,6 +58,56 @@ def test_function_that_closes_over_itself_is_compared() -> None:
     document = extract_program_components(clerk(1))
     assert load_program_from_components(document, program=clerk(1)).price(3) == 3
     assert missing_parts(load_program_from_components(document, program=clerk(2)))
+
+
+def answer_of(program: Any) -> Any:
+    """What a helper asks."""
+    return program.answer
+
+
+class Helper:
+    """Holds the program that it helps."""
+
+    def __init__(self, program: Any) -> None:
+        self.program = program
+
+    def answer(self) -> Any:
+        """What it asks."""
+        return self.program.answer
+
+
+class Capturing(dspy.Module):
+    """A program that its own functions and helpers hold in every way."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answer = dspy.Predict("question -> answer")
+        steps = {"all": [self.answer]}
+
+        def again(n: int = 2) -> Any:
+            return again(n - 1) if n else self.answer
+
+        helper = Helper(self)
+        self.ways = {
+            "default": lambda self=self: self.answer,
+            "keyword": functools.partial(answer_of, program=self),
+            "list": lambda: steps["all"][0],
+            "recursion": again,
+            "object": helper.answer,
+        }
+        self.helper = helper
+
+
+def test_code_of_a_donor_acts_on_the_loaded_program() -> None:
+    """Wherever it holds the donor: its predictors have learned nothing."""
+    document = extract_program_components(Capturing())
+    donor = Capturing()
+    loaded: Any = load_program_from_components(document, program=donor)
+    assert {way: ask() is loaded.answer for way, ask in loaded.ways.items()} == (
+        dict.fromkeys(donor.ways, True)
+    )
+    assert loaded.helper.program is loaded
+    assert all(ask() is donor.answer for ask in donor.ways.values())
 
 
 def test_functions_are_not_compared_across_versions_of_python(

@@ -3,6 +3,7 @@
 What stands for one that nobody gives refuses to be used.
 """
 
+import copy
 import functools
 import types
 from typing import Any
@@ -136,38 +137,56 @@ def cells_of(function: types.FunctionType) -> list[Any]:
 
 
 def rebound(decoder: Decoder, value: Any) -> Any:
-    """A donor's code, with the loaded modules in place of the donor's own.
+    """A donor's code or object, with the loaded modules in place of the donor's own.
 
-    A tool that is a method of the program, or a function that closes over it, must
-    act on the program that was loaded.
+    A tool that is a method of the program, or a function or a helper that holds it,
+    must act on the program that was loaded.
     """
     if id(value) in decoder.counterparts:
         return decoder.counterparts[id(value)]
     if isinstance(value, types.MethodType):
         return types.MethodType(value.__func__, rebound(decoder, value.__self__))
     if isinstance(value, functools.partial):
-        args = [rebound(decoder, item) for item in value.args]
-        return functools.partial(rebound(decoder, value.func), *args, **value.keywords)
-    if isinstance(value, types.FunctionType) and value.__closure__:
-        return _with_cells(decoder, value)
+        args, keywords = rebound(decoder, value.args), rebound(decoder, value.keywords)
+        return functools.partial(rebound(decoder, value.func), *args, **keywords)
+    if isinstance(value, types.FunctionType):
+        return _rebound_function(decoder, value)
+    if type(value) in (list, tuple, dict):
+        return _rebound_items(decoder, value)
+    held = getattr(value, "__dict__", {})
+    changed = {k: decoder.counterparts.get(id(v), v) for k, v in held.items()}
+    if not isinstance(value, type) and any(changed[k] is not held[k] for k in held):
+        value = decoder.counterparts[id(value)] = copy.copy(value)
+        vars(value).update(changed)
     return value
 
 
-def _with_cells(decoder: Decoder, function: types.FunctionType) -> Any:
-    cells = cells_of(function)
-    decoder.counterparts[id(function)] = function  # one that closes over itself
-    changed = [rebound(decoder, content) for content in cells]
-    if all(a is b for a, b in zip(cells, changed, strict=True)):
+def _rebound_items(decoder: Decoder, value: Any) -> Any:
+    decoder.counterparts[id(value)] = value  # one that holds itself
+    items = list(value.values() if isinstance(value, dict) else value)
+    changed = [rebound(decoder, item) for item in items]
+    if any(a is not b for a, b in zip(items, changed, strict=True)):
+        kind = type(value)
+        pairs = zip(value, changed, strict=True)
+        value = dict(pairs) if kind is dict else kind(changed)
+        decoder.counterparts[id(value)] = value
+    return value
+
+
+def _rebound_function(decoder: Decoder, function: types.FunctionType) -> Any:
+    cells = tuple(types.CellType() for _ in function.__closure__ or ())
+    code, names = function.__code__, function.__globals__
+    bound: Any = types.FunctionType(code, names, function.__name__, None, cells)
+    decoder.counterparts[id(function)] = bound  # one that closes over itself
+    held = [function.__defaults__, function.__kwdefaults__, *cells_of(function)]
+    changed = [rebound(decoder, item) for item in held]
+    if all(a is b or b is bound for a, b in zip(held, changed, strict=True)):
+        decoder.counterparts[id(function)] = function
         return function
-    copy: Any = types.FunctionType(
-        function.__code__,
-        function.__globals__,
-        function.__name__,
-        function.__defaults__,
-        tuple(types.CellType(content) for content in changed),
-    )
-    copy.__kwdefaults__ = function.__kwdefaults__
-    functools.update_wrapper(copy, function)
-    del copy.__wrapped__
-    decoder.counterparts[id(function)] = copy
-    return copy
+    functools.update_wrapper(bound, function)
+    vars(bound).pop("__wrapped__")
+    vars(bound).update(vars(function))
+    bound.__defaults__, bound.__kwdefaults__, *contents = changed
+    for cell, content in zip(cells, contents, strict=True):
+        cell.cell_contents = content
+    return bound

@@ -134,3 +134,17 @@ def test_marked_inputs_that_are_not_there_are_told() -> None:
     example = dspy.Example(question="q", answer="a").with_inputs("query")
     with pytest.raises(SettingError, match=r"marked as an input, but query"):
         examples_of([example], Asking(), "trainset")
+
+
+@pytest.mark.parametrize("marked", [True, False])
+def test_rows_of_a_frame_are_what_python_has(marked: bool) -> None:
+    """As dicts and as examples that were made of them: nothing of pandas is left."""
+    days = pd.to_datetime(["2024-01-02", None])
+    rows = pd.DataFrame({"question": ["q", "r"], "day": days}).to_dict("records")
+    table = (
+        [dspy.Example(**r).with_inputs("question") for r in rows] if marked else rows
+    )
+    first, second = examples_of(table, Asking(), "trainset")
+    assert type(first.day) is datetime
+    assert second.day is None
+    assert first.inputs().toDict() == {"question": "q"}

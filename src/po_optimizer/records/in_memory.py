@@ -12,7 +12,7 @@ import dspy
 
 from po_optimizer.errors import SettingError, listed
 from po_optimizer.files import write_whole
-from po_optimizer.records.reading import frame_records
+from po_optimizer.records.reading import frame_records, without_pandas
 from po_optimizer.roles.record import input_names
 
 Rows = Any
@@ -82,12 +82,14 @@ def _example(row: Any, number: int, program: dspy.Module, name: str) -> dspy.Exa
                 f"none of these is marked as an input, but {listed(row._input_keys)}",
                 "Mark fields that are there: example.with_inputs(...).",
             )
-        return row
+        fields = without_pandas(dict(row.items()))
+        changed = {k: value for k, value in fields.items() if value is not row[k]}
+        return row.copy(**changed) if changed else row
     where = f"{name}[{number}]"
     if not isinstance(row, Mapping | dspy.Example):
         problem = "it is neither a dspy.Example nor a dict"
         raise SettingError(where, type(row).__name__, problem, "Give one of these.")
-    fields = dict(row.items())
+    fields = without_pandas(dict(row.items()))
     names = sorted(map(str, fields))
     if not all(isinstance(field, str) for field in fields):
         remedy = "Name the fields, or the columns of the DataFrame."

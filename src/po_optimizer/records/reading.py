@@ -76,8 +76,23 @@ def frame_records(table: Any) -> Any:
     return table
 
 
+def without_pandas(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a row that pandas' `to_dict("records")` gave, as Python has them.
+
+    Timestamps of pandas are no data that a program could be stored with.
+    """
+    return {
+        name: _python_value(cell)
+        if type(cell).__module__.startswith("pandas")
+        else cell
+        for name, cell in row.items()
+    }
+
+
 def _python_value(cell: Any) -> Any:
-    """A timestamp or an array of a data frame as Python has it."""
+    """A timestamp or an array of a data frame as Python has it; missing is None."""
+    if type(cell).__name__ in ("NaTType", "NAType"):
+        return None
     for conversion in ("to_pydatetime", "to_pytimedelta", "tolist"):
         if hasattr(cell, conversion):
             return getattr(cell, conversion)()

@@ -82,7 +82,9 @@ class Capturing(dspy.Module):
     def __init__(self) -> None:
         super().__init__()
         self.answer = dspy.Predict("question -> answer")
-        steps = {"all": [self.answer]}
+        self.ways: dict[str, Any] = {}
+        self.by_number = {1: self.answer, 2: dspy.Predict("question -> answer")}
+        steps, second = {"all": [self.answer]}, self.by_number[2]
 
         def again(n: int = 2) -> Any:
             return again(n - 1) if n else self.answer
@@ -92,6 +94,7 @@ class Capturing(dspy.Module):
             "default": lambda self=self: self.answer,
             "keyword": functools.partial(answer_of, program=self),
             "list": lambda: steps["all"][0],
+            "number": lambda: second and self.by_number[1],
             "recursion": again,
             "object": helper.answer,
         }
@@ -107,6 +110,8 @@ def test_code_of_a_donor_acts_on_the_loaded_program() -> None:
         dict.fromkeys(donor.ways, True)
     )
     assert loaded.helper.program is loaded
+    cells = loaded.ways["number"].__closure__
+    assert loaded.by_number[2] in [cell.cell_contents for cell in cells]
     assert all(ask() is donor.answer for ask in donor.ways.values())
 
 

@@ -222,20 +222,20 @@ def _decode_module(decoder: Decoder, node: Node, donor: Any) -> Any:
 
 def _pair(decoder: Decoder, node: Any, donor: Any) -> None:
     """Makes empty modules first, so that a donor's methods can be bound to them."""
-    if isinstance(node, list):
-        for i, item in enumerate(node):
-            _pair(decoder, item, part(donor, i))
-    if not isinstance(node, dict) or donor is ABSENT:
-        return
-    if node.get("$") == "module" and isinstance(donor, dspy.Module):
-        decoder.counterparts[id(donor)] = _shell(decoder, node, donor)
-        for name, item in node["state"].items():
-            _pair(decoder, item, part(vars(donor), name))
-    elif "$" not in node:
-        for key, item in node.items():
-            _pair(decoder, item, part(donor, key))
-    elif node["$"] == "tuple":
-        _pair(decoder, node["items"], donor)
+    tag = node.get("$") if isinstance(node, dict) else None
+    pairs: Any = ()
+    if tag == "module" and isinstance(donor, dspy.Module):
+        _shell(decoder, node, donor)
+        pairs, donor = node["state"].items(), vars(donor)
+    elif tag in ("dict", "ordereddict", "defaultdict"):
+        pairs = ((decoder.decode(key), item) for key, item in node["items"])
+    elif tag == "tuple" or isinstance(node, list):
+        pairs = enumerate(node["items"] if tag else node)
+    elif tag is None and isinstance(node, dict):
+        pairs = node.items()
+    for key, item in pairs:
+        if (given := part(donor, key)) is not ABSENT:
+            _pair(decoder, item, given)
 
 
 def _shell(decoder: Decoder, node: Node, donor: Any) -> Any:
@@ -249,6 +249,8 @@ def _shell(decoder: Decoder, node: Node, donor: Any) -> Any:
     if kind is None:
         kind = RebuiltPredict if node.get("predictor") else RebuiltProgram
     module = object.__new__(kind)
+    if donor is not ABSENT:
+        decoder.counterparts[id(donor)] = module
     if isinstance(module, _Codeless):
         module.__dict__["__rebuilt_from__"] = str(node["class"])
     return module

@@ -29,9 +29,6 @@ from po_optimizer.params.project import RoleParams
 from po_optimizer.pipeline_registry import check_program_from, shape_pipelines
 from po_optimizer.roles.build import make_program
 
-# LiteLLM fetches a price map from the network at import unless told not to
-os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
-
 _TABLES = {"pandas", "polars", "ibis", "pyspark"}
 
 

@@ -9,7 +9,6 @@ kept answer: so a guard sees exactly the calls that are paid for, each retry inc
 import asyncio
 import functools
 import inspect
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any
@@ -29,9 +28,6 @@ from po_optimizer.lms.engine import ProviderEngine
 from po_optimizer.lms.identity import LMIdentity, identify
 from po_optimizer.lms.meter import CallUsage, Meter, meter_of_run
 from po_optimizer.patching import ProcessWide, plain_type_adapters
-
-# LiteLLM fetches a price map from the network at import unless told not to
-os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
 
 _OWN_METHODS = ("__call__", "acall", "forward", "aforward")
 _execute, _aexecute = execution.execute, execution.aexecute

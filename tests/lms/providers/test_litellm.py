@@ -48,10 +48,10 @@ def _bedrock(body):
 
 
 @pytest.fixture
-def cloud():
+def cloud(caplog):
     """A server of four clouds' formats; it keeps what it was asked.
 
-    `server.unsaid` are names that its answers leave out.
+    `server.unsaid` are names that its answers leave out. LiteLLM asks nobody else.
     """
 
     class Handler(BaseHTTPRequestHandler):
@@ -78,6 +78,7 @@ def cloud():
     yield server
     server.shutdown()
     server.server_close()
+    assert "fetch" not in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ own client follows redirects, reads answers without end and drops Retry-After; w
 here does not.
 """
 
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -218,7 +217,6 @@ class LiteLLM(Provider):
 
 
 def _litellm() -> Any:
-    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # no network
     import litellm  # noqa: PLC0415 -- takes seconds
 
     litellm.suppress_debug_info = True  # it prints a page of help where it raises

@@ -340,6 +340,22 @@ def test_streamed_answer_is_metered(lm):
     assert (row.lm, row.prompt_tokens, row.completion_tokens) == ("house-judge", 3, 4)
 
 
+def test_streamed_program_gets_the_answer_of_the_runs_own_lm(lm):
+    """In one piece, for it is cleaned first; it is metered and priced like others."""
+    listener = dspy.streaming.StreamListener(signature_field_name="answer")
+    program = dspy.streamify(dspy.Predict(QA), stream_listeners=[listener])
+
+    async def ask():
+        return [piece async for piece in program(question="why?")]
+
+    with use_lm(lm, stage="test"):
+        pieces = asyncio.run(ask())
+    assert pieces[-1].answer == "42"
+    (row,) = lm.meter.ledger.rows()
+    assert (row.paid, row.error, row.cost_usd) == (True, None, 0.0)
+    assert row.completion_tokens > 0
+
+
 def test_awaited_calls_over_the_wire_are_metered(lm):
     """DSPy's own engine for loops: what the server counts stands in the ledger."""
     with serving(ANSWER) as server, use_lm(lm, stage="test"):

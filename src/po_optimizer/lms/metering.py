@@ -219,10 +219,14 @@ class _Attempts:
         by_class = isinstance(self._backend, LegacyEngine | AsyncLegacyEngine)
         if not by_class or {"forward", "aforward"} & set(vars(self._lm)):
             self._meter.check()
-        if isinstance(self._backend, ProviderEngine):
-            self._backend.connect()  # what it takes is no time of the attempt
+        own = self._backend if isinstance(self._backend, ProviderEngine) else None
+        if own is not None:
+            own.connect()  # what it takes is no time of the attempt
         with self._meter.attempt(self._identity) as usage:
             yield usage
+            if own is not None:
+                cost = own.provider.cost(usage.prompt_tokens, usage.completion_tokens)
+                usage.cost_usd = cost
 
     def _report(self, usage: CallUsage, request: Request, response: Any) -> None:
         if not isinstance(response, Response):  # DSPy says what is wrong with it
@@ -232,9 +236,6 @@ class _Attempts:
             price = execution._price_result
             price(self._lm, result, response, self._provider, request)
         _report(usage, result)
-        if isinstance(self._backend, ProviderEngine):
-            cost = self._backend.provider.cost
-            usage.cost_usd = cost(usage.prompt_tokens, usage.completion_tokens)
 
     def _report_event(self, usage: CallUsage, event: Any) -> None:
         if getattr(event, "usage", None) is not None:

@@ -1,6 +1,7 @@
 """Every provider of LiteLLM's by its model string, with the same guards."""
 
 import json
+import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -48,7 +49,7 @@ def _bedrock(body):
 
 
 @pytest.fixture
-def cloud(caplog):
+def cloud(monkeypatch):
     """A server of four clouds' formats; it keeps what it was asked.
 
     `server.unsaid` are names that its answers leave out. LiteLLM asks nobody else.
@@ -74,11 +75,18 @@ def cloud(caplog):
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.asked, server.unsaid = [], ()
+    hosts, look_up = set(), socket.getaddrinfo
+
+    def getaddrinfo(host, *args, **kwargs):
+        hosts.add(host)
+        return look_up(host, *args, **kwargs)
+
+    monkeypatch.setattr("socket.getaddrinfo", getaddrinfo)
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     yield server
     server.shutdown()
     server.server_close()
-    assert "fetch" not in caplog.text
+    assert hosts <= {"127.0.0.1"}
 
 
 @pytest.mark.parametrize(

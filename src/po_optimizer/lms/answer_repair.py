@@ -64,7 +64,7 @@ def defect(answer: Any, address: str) -> str:
 
     Args:
         answer: The JSON; None: there is none.
-        address: That was asked; it tells OpenAI's protocol.
+        address: Of the request; OpenAI's protocol is recognized by it.
     """
     if not isinstance(answer, dict):
         return f"the answer is {'not JSON' if answer is None else 'no JSON object'}"

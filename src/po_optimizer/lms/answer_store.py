@@ -22,7 +22,7 @@ class Answers:
     """The answers of one endpoint, shared by threads and processes.
 
     Every answer is its own transaction in WAL mode: a killed process loses the one in
-    flight. Write access to the folder changes at most what an answer says.
+    flight. Who can write to the folder can change an answer, and nothing else.
 
     Args:
         folder: Made when missing.

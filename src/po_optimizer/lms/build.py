@@ -166,7 +166,7 @@ def adopt_lm(
 
 
 class _Adopted(Provider):
-    """Whatever answers an LM that somebody made: the probe asks it."""
+    """The server behind an LM of the user's own; nothing is known of it."""
 
     cuts_silently = True
 
@@ -214,7 +214,7 @@ def _is_shown(name: str, value: Any) -> bool:
 
 
 def _table_entry(lm: dspy.BaseLM) -> Mapping[str, Any]:
-    """What DSPy's table of models says of the LM; empty: nothing."""
+    """The LM's entry in DSPy's table of models; empty: it has none."""
     if not isinstance(lm, dspy.LM) or not isinstance(lm.engine, str):
         return {}
     try:

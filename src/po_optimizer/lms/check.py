@@ -76,7 +76,7 @@ def check(
 
 
 def require(checks: Iterable[Check]) -> None:
-    """Raises what the first failed check says.
+    """Raises the error of the first failed check.
 
     Raises:
         SettingError: A check did not pass.

@@ -91,8 +91,8 @@ class ProviderEngine:
     def complete(self, request: Request) -> Response:
         """The answer without thoughts, or an empty one that a filter withheld.
 
-        What a server says of a filter as an HTTP error is the same empty answer as
-        what another says with `finish_reason`: one cause, one status.
+        Some servers report a filter as an HTTP error, others with `finish_reason`:
+        both give the same empty answer.
         """
         try:
             answer = self.provider.ask(self.connect(), self._prepare(request))

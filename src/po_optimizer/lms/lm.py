@@ -27,7 +27,7 @@ class MeteredLM(dspy.LM):
     """A dspy.LM with a meter, its own cache folder and typed parameters.
 
     Args:
-        provider: How the LM is reached, with what the configuration says of it.
+        provider: How the LM is reached, with its parameters.
         meter: Checks and records its calls; it has the LM's slug.
         folder: Where the response cache lies.
     """
@@ -119,7 +119,7 @@ class _DescribesOnce:
         self._kept = WeakKeyDictionary()
 
     def format_system_message(self, signature: Any) -> str:
-        """What the LM is told of the signature."""
+        """The description of the signature in a prompt."""
         make = super().format_system_message  # type: ignore[misc] # an adapter's
         return str(self._once(signature, "", make))
 

@@ -92,7 +92,7 @@ class CallUsage:
 
     def report(self, prompt: Any, completion: Any) -> None:
         """Takes over the token counts that are plausible."""
-        # no prompt has 0 tokens: a server that says so reports none
+        # no prompt has 0 tokens: a server that reports 0 does not count them
         self.prompt_tokens = count(prompt) or None
         self.completion_tokens = count(completion) if self.prompt_tokens else None
 

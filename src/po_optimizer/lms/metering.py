@@ -229,13 +229,13 @@ class _Attempts:
                 usage.cost_usd = cost
 
     def _report(self, usage: CallUsage, request: Request, response: Any) -> None:
-        if not isinstance(response, Response):  # DSPy says what is wrong with it
-            return
-        result = CallResult.native(response, provider=self._provider)
-        if not isinstance(self._backend, ProviderEngine):
+        if isinstance(self._backend, ProviderEngine):  # with a price of its own
+            _report(usage, response)
+        elif isinstance(response, Response):  # else DSPy raises its own error
+            result = CallResult.native(response, provider=self._provider)
             price = execution._price_result
             price(self._lm, result, response, self._provider, request)
-        _report(usage, result)
+            _report(usage, result)
 
     def _report_event(self, usage: CallUsage, event: Any) -> None:
         if getattr(event, "usage", None) is not None:

@@ -45,7 +45,7 @@ def _disabled_bars() -> AbstractContextManager[Any]:
 
 
 no_bars = ProcessWide(_disabled_bars)
-"""Within the block tqdm bars are made disabled.
+"""Within the block new tqdm bars are disabled.
 
 dspy.Parallel clears the list of all bars at each start, and fails at random where
 several examples are run at a time.

@@ -12,7 +12,7 @@ stop_requested = threading.Event()
 """Set from the first Ctrl-C to the end of the run: nothing new is begun or paid."""
 
 force_exit = threading.Event()
-"""Set by the second Ctrl-C: nobody waits for the LM calls in flight any more."""
+"""Set by the second Ctrl-C: LM calls in flight are not waited for any more."""
 
 
 class StopRun(BaseException):

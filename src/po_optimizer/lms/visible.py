@@ -2,7 +2,7 @@ r"""Text of others as it can be shown: no key in it, and nothing that steers a t
 
 Some servers repeat the key that they refuse. Servers and answers may hold escape
 sequences that set a title, ring, hide what they print, make links or reverse its
-direction: `\x1b` tells that there is one.
+direction: they are shown as their escapes, as `\x1b`.
 """
 
 import re

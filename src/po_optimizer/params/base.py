@@ -27,12 +27,12 @@ class Result(Frozen):
 
 
 class Params(Result):
-    """Base of all parameter models: an unknown key is told with the one meant."""
+    """Base of all parameter models: an unknown key is refused, with a suggestion."""
 
     @model_validator(mode="before")
     @classmethod
     def _check_keys(cls, values: Any) -> Any:
-        """Refuses unknown keys as pydantic would, and says which one was meant."""
+        """Refuses unknown keys as pydantic would, and suggests a key that exists."""
         names = list(cls.model_fields)
         if isinstance(values, cls):
             return values

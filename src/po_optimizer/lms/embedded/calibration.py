@@ -23,7 +23,7 @@ _SECONDS = 8.0  # after them no further round begins
 _ROUNDS = 3
 _WORTH = 1.1  # all cores decode so much faster, or half of them are left to others
 _USUAL = (0.6, 1.7)  # of the kept speed; beyond, the machine is not what it was
-_ENOUGH = 200  # tokens that tell a speed
+_ENOUGH = 200  # tokens; fewer give no reliable speed
 
 
 class Speed(Frozen):
@@ -81,7 +81,7 @@ def calibrate(weights: Path, cores: int, start: Start) -> Speed | None:
 
 
 def _is_busy(cores: int) -> bool:
-    """Whether half of the cores or more had work in the last minute, as far as told."""
+    """Whether half of the cores or more had work in the last minute, if it is known."""
     return hasattr(os, "getloadavg") and os.getloadavg()[0] >= cores / 2
 
 

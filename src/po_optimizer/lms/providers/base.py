@@ -1,4 +1,4 @@
-"""What each provider says of itself."""
+"""What every provider has: how an LM is reached, asked, checked and priced."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -75,10 +75,10 @@ class Provider:
         return self.params.extra
 
     def concurrency(self) -> int:
-        """Calls that it is asked at a time: `lm.num_threads`, or as many as it says.
+        """LM calls at a time: `lm.num_threads`, or as many as the server answers.
 
         Raises:
-            SettingError: What says so cannot be read.
+            SettingError: A variable that holds the number is no number.
         """
         return self.params.num_threads or self.slots() or FEW_AT_A_TIME
 

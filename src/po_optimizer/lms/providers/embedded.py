@@ -70,7 +70,7 @@ class Embedded(Provider):
         return 0.0
 
 
-@cache  # so that it is said once, not by every node
+@cache  # so that the log has it once, not for every node
 def _at_most(slots: int, num_threads: int) -> int:
     if num_threads > slots:
         logger.warning(

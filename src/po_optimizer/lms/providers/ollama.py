@@ -80,7 +80,7 @@ class Ollama(Provider):
         }
 
     def slots(self) -> int:
-        """As Ollama's own variable says, else 1.
+        """The number in Ollama's own variable, else 1.
 
         Raises:
             SettingError: The variable is no number.
@@ -90,7 +90,7 @@ class Ollama(Provider):
             raise SettingError(
                 _PARALLEL, value, "it is no number", "Set it to 1 or more."
             )
-        return max(1, int(value))  # 0 leaves it to Ollama, which does not tell
+        return max(1, int(value))  # with 0 Ollama chooses, and reports nothing
 
     def cost(self, prompt: int | None, completion: int | None) -> float | None:
         """0 on the user's machine; unknown for models in Ollama's cloud."""
@@ -119,7 +119,7 @@ class Ollama(Provider):
             problem = "what answers there is not Ollama (no /api/tags)"
             remedy = "Say the right port: OLLAMA_BASE_URL=http://127.0.0.1:11434"
         yield _answers(base, problem, remedy)
-        # any other status says nothing: the call itself, with its retries, will tell
+        # with any other status the call itself, with its retries, decides
         if not problem and models is not None:
             yield from self._model_checks(models)
 

@@ -110,7 +110,7 @@ class Vertex(Provider):
         return answer
 
     def _options(self) -> dict[str, Any]:
-        """What `lm.extra` says in OpenAI's words, as fields of a request's config."""
+        """The options of `lm.extra` that OpenAI has, too, as fields of a config."""
         extra = self.params.extra
         if "generationConfig" in extra:
             raise SettingError(

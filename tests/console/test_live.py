@@ -1,10 +1,12 @@
 import io
 import logging
 import time
+from contextlib import nullcontext
 
 import pytest
 from rich.console import Console
 
+from po_optimizer.console import live
 from po_optimizer.console.live import (
     OptimizationView,
     StageBar,
@@ -102,12 +104,23 @@ def test_a_bar_counts_steps_that_took_time(clock):
     bar = StageBar("evaluate", 10)
     assert bar.time_left() == "since 0 s"
     for _ in range(4):
-        bar.advance(kept=True)
+        bar.advance(0.01)
     clock.append(15.0)
-    bar.advance()
-    assert bar.time_left() == "about 75 s left"
+    bar.advance(14.0)
+    assert bar.time_left() == "about 70 s left"
     bar.done = 10
     assert bar.time_left() == ""
+
+
+def test_resumed_evaluation_promises_no_time_by_kept_answers(monkeypatch, clock):
+    """They come at once, and those that are left do not."""
+    bars = []
+    monkeypatch.setattr(live, "show", lambda bar: bars.append(bar) or nullcontext(True))
+    seconds = [0.0] * 50 + [20.0] * 5
+    made = (record(i, 0.5, seconds=took) for i, took in enumerate(seconds))
+    for passed in watch(made, "evaluate", 100):
+        clock.append(clock[-1] + passed.seconds)
+    assert bars[0].time_left() == "about 15 min left"
 
 
 def test_a_bar_of_unknown_steps_goes_by_the_clock(clock):

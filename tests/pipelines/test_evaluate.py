@@ -57,7 +57,7 @@ def test_error_of_the_lm_is_the_cause_of_the_failed_run(lm):
     """What ends a stream is found below Kedro's error, and no half file stands."""
 
     def refusing(prompt):
-        raise InvalidRequestError("content filter")
+        raise InvalidRequestError("the prompt is too long")
 
     lm.scripted.answer = refusing
     catalog = catalog_in(lm, records(3))

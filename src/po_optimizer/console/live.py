@@ -48,22 +48,32 @@ class StageBar:
 
     def __init__(self, name: str, total: int = 0, seconds: float | None = None) -> None:
         self.name, self.total, self.seconds = name, total, seconds
-        self.done = self.kept = 0
+        self.done = 0
         self.detail = ""
-        self._clock = time.monotonic()
-        self._pace: tuple[float, float] | None = None
+        self._begun = self._paced_from = time.monotonic()
+        self._left: float | None = None  # seconds
+        self._longest, self._kept = 0.0, 0
 
-    def advance(self, *, kept: bool = False) -> None:
-        """One more step is done; a kept one took no time."""
+    def advance(self, seconds: float = 0.0) -> None:
+        """Counts a step that is done.
+
+        After a restart the first answers are kept ones. When a step takes ten times as
+        long as each one before it, they do not count for the time left.
+
+        Args:
+            seconds: That the step took.
+        """
+        if seconds > 10 * self._longest:
+            self._paced_from, self._kept = time.monotonic() - seconds, self.done
+        self._longest = max(self._longest, seconds)
         self.done += 1
-        self.kept += kept
-        self.measure(self.done - self.kept, self.total - self.kept)
+        self.measure(self.done - self._kept, self.total - self._kept)
 
     def measure(self, done: int, total: int) -> None:
         """Estimates the time left from the work that is done, once it is a tenth."""
-        elapsed = time.monotonic() - self._clock
         if done and done * 10 >= total:
-            self._pace = elapsed, elapsed / done * max(0, total - done)
+            elapsed = time.monotonic() - self._paced_from
+            self._left = elapsed / done * max(0, total - done)
 
     def __rich__(self) -> RenderableType:
         """The stage at this moment; a bar without total and seconds only moves."""
@@ -71,7 +81,7 @@ class StageBar:
         if self.total:
             count = f"{self.done} of {self.total}"
         else:
-            elapsed, most = time.monotonic() - self._clock, self.seconds or 0.0
+            elapsed, most = time.monotonic() - self._begun, self.seconds or 0.0
             bar = ProgressBar(most or None, min(elapsed, 0.95 * most), width=20)
         line = Table.grid(padding=(0, 2))
         counts = [count] if count else []
@@ -80,11 +90,11 @@ class StageBar:
 
     def time_left(self) -> str:
         """The time left: by the work so far from a tenth on, else by the forecast."""
-        elapsed = time.monotonic() - self._clock
+        elapsed = time.monotonic() - self._begun
         if self.total and self.done >= self.total:
             return ""
-        if self._pace is not None:
-            return f"about {minutes(self._pace[1])} left"
+        if self._left is not None:
+            return f"about {minutes(self._left)} left"
         if self.seconds is not None and self.seconds > elapsed:
             return f"at most {minutes(self.seconds - elapsed)} left"
         return f"since {minutes(elapsed)}"
@@ -135,7 +145,7 @@ def watch(
     with closing(records), show(bar) as on_terminal:
         for record in records:
             counts[record.status] += 1
-            bar.advance()
+            bar.advance(record.seconds)
             bar.detail = _failures(counts)
             _log_example(stage, n, bar.done, record)
             now = time.monotonic()
@@ -181,6 +191,7 @@ class OptimizationView:
         self._bar = StageBar("optimize")
         self._run: Started | None = None
         self._best: float | None = None
+        self._replayed = 0
         self._polled: tuple[float, Usage | None] = (0.0, None)
         self._before = 0  # calls that were paid before this view
 
@@ -197,14 +208,14 @@ class OptimizationView:
             case Scored():
                 self._best = event.trial.best
                 self._bar.done += 1
-                self._bar.kept += event.replayed
+                self._replayed += event.replayed
             case Ended():
                 log_event(event)
 
     def __rich__(self) -> RenderableType:
         """The optimization at this moment."""
         best = "" if self._best is None else f"best {self._best:.4f}"
-        replayed = f"{self._bar.kept} trials replayed" if self._bar.kept else ""
+        replayed = f"{self._replayed} trials replayed" if self._replayed else ""
         parts = filter(None, (best, self._describe_spent(), replayed))
         self._bar.detail = "  ".join(parts)
         return self._bar

@@ -127,7 +127,7 @@ def _run_all(client: Client, tasks: Sequence[SessionTask]) -> list[SessionEnd]:
         with show(bar):
             for future in as_completed(names):
                 end = ends[names[future]] = _result(client, future, names[future])
-                bar.advance()
+                bar.advance(end.seconds)
                 how = "failed" if end.error else "done"
                 progress = (how, end.seconds, len(ends), len(tasks))
                 logger.info("%s: %s after %.0f s, %d of %d", end.name, *progress)

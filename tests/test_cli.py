@@ -85,6 +85,13 @@ def test_commas_in_params(text, value):
     assert params_of(text) == value
 
 
+@pytest.mark.parametrize("value", ["a shop: for: tools", "[1", "{", "'it", "\x1b[31m"])
+def test_value_that_is_no_yaml_is_refused(value):
+    """A text may be quoted; what it is read as is not guessed."""
+    with pytest.raises(click.BadParameter, match=r"no YAML .*put it in quotes"):
+        params_of(f"optimize.seed=1,concept={value}")
+
+
 @pytest.mark.parametrize("text", ["nonsense", "=1", "a"])
 def test_params_without_a_key_are_refused(text):
     """The error shows the part."""

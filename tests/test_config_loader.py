@@ -99,6 +99,21 @@ def test_a_document_that_was_named_must_be_there(conf, monkeypatch, by):
     assert loader(conf)["catalog"]["existing_vision"]["optional"] is True
 
 
+def test_number_is_a_text_where_one_is_wanted(conf):
+    """What stands after `=` is YAML: 2030 is a number there, and a good concept."""
+    write(conf / "mine" / "parameters.yml", "concept: 2030\n")
+    assert loader(conf, "mine")["parameters"]["concept"] == "2030"
+    given = loader(conf, concept=2.5, program_from=1)
+    assert given["parameters"]["concept"] == "2.5"
+    assert "06_models/product_owner/1/" in given["catalog"]["trials"]["filepath"]
+
+
+def test_null_program_is_the_own_one(conf):
+    """As where `program_from` is left out."""
+    own = loader(conf)["catalog"]["trials"]
+    assert loader(conf, program_from=None)["catalog"]["trials"] == own
+
+
 @pytest.mark.parametrize("concept", ["$HOME", "${HOME}", "a, b=c", "100 % 'x' \"y\""])
 def test_a_concept_is_taken_as_it_stands(conf, monkeypatch, concept):
     """Nothing in it is configuration."""

@@ -78,6 +78,7 @@ ARGUMENTS = {
     "unknown tag": (["--tags=nosuch"], "--tags='nosuch'|there is none of this name"),
     "unknown dataset": (["--from-inputs=trainsett"], "(did you mean trainset?)"),
     "unknown namespace": (["--namespaces=x"], "following namespaces: ['x']"),
+    "version without an entry": (["--load-versions=x"], "found x instead"),
     "unknown runner": (
         ["--runner=ThreadRuner"],
         "runner='ThreadRuner'|(did you mean ThreadRunner?)|SequentialRunner",
@@ -135,6 +136,10 @@ ARGUMENTS = {
     "list for a group": (
         ["--params=optimize=[1]"],
         "optimize: a group of parameters is no list",
+    ),
+    "list for a group in a group": (
+        ["--params=optimize.miprov2=[1]"],
+        "optimize.miprov2: a group of parameters is no list",
     ),
     "null for a group": (
         ["--params=optimize=null"],

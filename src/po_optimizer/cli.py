@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any, NoReturn, cast
 
 import click
+import yaml
 from kedro.framework.cli.hooks import cli_hook_impl, get_cli_hook_manager
 from kedro.framework.cli.project import run as kedro_run
+from kedro.framework.cli.utils import KedroCliError
 from kedro.framework.project import pipelines
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import ProjectMetadata
@@ -238,7 +240,7 @@ def params_of(text: str) -> dict[str, Any]:
     Kedro splits at every comma, so that no file with one in its name could be given.
 
     Raises:
-        click.BadParameter: A part is not of the form key=value.
+        click.BadParameter: A part is not of the form key=value, or a value no YAML.
     """
     pairs: list[str] = []
     for item in text.split(","):
@@ -252,10 +254,27 @@ def params_of(text: str) -> dict[str, Any]:
             raise click.BadParameter(f"{pair!r} is not of the form key=value")
     # or role=NAME and role.metric_args.x=1 could not be given together
     pairs = [re.sub(r"^role\s*=", "role.name=", pair) for pair in pairs]
-    return cast(dict[str, Any], OmegaConf.to_container(OmegaConf.from_dotlist(pairs)))
+    try:
+        values = OmegaConf.from_dotlist(pairs)
+    except yaml.YAMLError as error:
+        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise click.BadParameter(
+            f"{text!r} has a value that is no YAML ({problem}): put it in quotes, as "
+            "in --params \"concept='a shop: for tools'\""
+        ) from error
+    return cast(dict[str, Any], OmegaConf.to_container(values))
+
+
+def _parse(context: click.Context, args: list[str]) -> list[str]:
+    """Parses the options of `kedro run`; Kedro's own errors there have no sentence."""
+    try:
+        return click.Command.parse_args(run, context, args)
+    except (KedroCliError, yaml.YAMLError) as error:
+        raise RunError(" ".join(str(error).split())) from error
 
 
 run = copy.copy(kedro_run)
+run.parse_args = _parse  # type: ignore[method-assign]
 run.params = [copy.copy(option) for option in kedro_run.params]
 next(o for o in run.params if o.name == "params").callback = lambda _, __, text: (
     text if isinstance(text, dict) else params_of(str(text))

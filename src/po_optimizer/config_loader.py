@@ -10,14 +10,14 @@ import logging
 import sys
 import tarfile
 import zipfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, cast
 
 import yaml
 from kedro.config import MissingConfigException, OmegaConfigLoader
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import ConfigTypeError, OmegaConfBaseException
 
 from po_optimizer.errors import PoOptimizerError, SettingError, causes, listed, nearest
@@ -28,6 +28,12 @@ logger = logging.getLogger(__name__)
 
 ROLES = "roles"
 """Folder of roles that bring their code along, and of role files in an environment."""
+
+_TEXTS = [
+    name
+    for name, field in Parameters.model_fields.items()
+    if field.annotation in (str, str | None)
+]
 
 
 class ProjectConfigLoader(OmegaConfigLoader):
@@ -63,7 +69,8 @@ class ProjectConfigLoader(OmegaConfigLoader):
         if self._folder.is_dir() and str(self._folder) not in sys.path:
             sys.path.append(str(self._folder))
         self._files: list[DictConfig] = []
-        runtime_params = _with_role_name(runtime_params)
+        runtime_params = _with_role_name({**(runtime_params or {})})
+        runtime_params |= _texts(runtime_params)
         try:
             super().__init__(conf_source, env, runtime_params, **options)
         except (gzip.BadGzipFile, tarfile.TarError, zipfile.BadZipFile) as error:
@@ -149,8 +156,11 @@ class ProjectConfigLoader(OmegaConfigLoader):
             problem = str(error.__context__.args[0])
         if isinstance(error, ConfigTypeError):  # of what it merged
             sources = (*self._files, OmegaConf.create(self.runtime_params or {}))
-            lists = [str(n) for s in sources for n in s if OmegaConf.is_list(s[n])]
-            where, problem = listed(lists), "a group of parameters is no list"
+            groups, lists = (
+                {path for source in sources for path in _paths(source, kind)}
+                for kind in (DictConfig, ListConfig)
+            )
+            where, problem = listed(groups & lists), "a group of parameters is no list"
         start = f"{where}: " if where else ""
         return PoOptimizerError(
             f"{start}{problem}. Correct it in the {key} of conf/ or in --params."
@@ -197,7 +207,7 @@ class ProjectConfigLoader(OmegaConfigLoader):
         values: dict[str, Any] = super()._resolve_from_raw_config(
             key, base_configs, env_configs, base_path, *more
         )
-        return values
+        return {**values, **_texts(values)} if key == "parameters" else values
 
     def _resolve_catalog_config(self, files: Iterable[DictConfig]) -> dict[str, Any]:
         """Kedro's, with each `_name` resolved once, not wherever it is asked for."""
@@ -249,6 +259,22 @@ def _with_role_name(config: Mapping[str, Any] | None) -> Any:
     if not config or not isinstance(config.get("role"), str):
         return config
     return {**config, "role": {"name": config["role"]}}
+
+
+def _paths(config: DictConfig, kind: type, start: str = "") -> Iterator[str]:
+    """Dotted names of the values of this kind, which are not resolved."""
+    for name in config:
+        value = config._get_node(name)
+        if isinstance(value, kind):
+            yield f"{start}{name}"
+        if isinstance(value, DictConfig):
+            yield from _paths(value, kind, f"{start}{name}.")
+
+
+def _texts(values: Mapping[str, Any]) -> dict[str, str]:
+    """Numbers in the place of texts, as `--params concept=2030` gives, as texts."""
+    texts = {name: values.get(name) for name in _TEXTS}
+    return {n: str(v) for n, v in texts.items() if type(v) in (int, float)}
 
 
 def results_folder(slug: str, program: str) -> str:

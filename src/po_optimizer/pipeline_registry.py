@@ -147,7 +147,7 @@ def check_program_from(
     programs = {"optimized_program", "champion_program"}
     if programs & pipeline.inputs() and not catalog.exists("optimized_program"):
         stored = "" if is_document(source) else listed(_stored(catalog, source))
-        remedy = f"Choose one of: {stored or 'none is stored yet'}."
+        remedy = f"Choose one of: {stored}." if stored else "Correct the path."
         raise SettingError("program_from", source, "no program is stored there", remedy)
 
 

@@ -61,7 +61,7 @@ def make_tasks(sweep: SweepParams, context: KedroContext) -> list[SessionTask]:
     """
     if not sweep.configurations:
         raise SettingError(
-            "sweep.configurations", "[]", "there is none to run", "List at least one."
+            "sweep.configurations", [], "there is none to run", "List at least one."
         )
     listing = json.dumps(sweep.model_dump()["configurations"])
     judged = {

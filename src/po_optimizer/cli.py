@@ -274,7 +274,7 @@ def _parse(context: click.Context, args: list[str]) -> list[str]:
 
 
 run = copy.copy(kedro_run)
-run.parse_args = _parse  # type: ignore[method-assign]
+run.parse_args = _parse  # type: ignore[assignment, method-assign]
 run.params = [copy.copy(option) for option in kedro_run.params]
 next(o for o in run.params if o.name == "params").callback = lambda _, __, text: (
     text if isinstance(text, dict) else params_of(str(text))

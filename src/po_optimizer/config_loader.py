@@ -263,7 +263,7 @@ def _with_role_name(config: Mapping[str, Any] | None) -> Any:
 
 def _paths(config: DictConfig, kind: type, start: str = "") -> Iterator[str]:
     """Dotted names of the values of this kind, which are not resolved."""
-    for name in config:
+    for name in map(str, config):
         value = config._get_node(name)
         if isinstance(value, kind):
             yield f"{start}{name}"

@@ -454,6 +454,27 @@ def test_code_comes_from_a_donor_whatever_holds_it() -> None:
     assert loaded.model._look is loaded.slotted.look is zoo.weather
 
 
+class Colliding(dspy.Module):
+    """Calls its predictors as DSPy calls what it keeps of examples."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.demos = dspy.Predict("question -> demo")
+        self.train = [dspy.Predict("demo -> answer")]
+
+
+def test_predictor_of_any_name_is_in_the_fingerprint() -> None:
+    """What it learned is compared, and comes back; documents without it load."""
+    program = zoo.improved(Colliding())
+    stored = extract_program_components(program)
+    assert list(stored["fingerprint"]) == ["self.demos", "self.train[0]"]
+    del stored["fingerprint"]["self.demos"]
+    stored["n_predictors"], stored["n_demos"] = 1, len(program.train[0].demos)
+    for options in ({"program": Colliding()}, {"allowed_packages": CODE}):
+        loaded = load_program_from_components(fmt.seal(stored), **options)
+        assert prompt_hashes(loaded) == prompt_hashes(program)
+
+
 class Lookup(dspy.Tool):
     """A kind of tool of the user's own."""
 

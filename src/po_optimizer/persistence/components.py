@@ -45,6 +45,7 @@ from po_optimizer.persistence.codec.values import (
     NotStored,
 )
 from po_optimizer.persistence.hand_made import fill_program, hand_made
+from po_optimizer.persistence.outline import predictor_states
 from po_optimizer.persistence.prompts import prompt_hashes
 
 logger = logging.getLogger(__name__)
@@ -179,7 +180,8 @@ def decode(document: dict[str, Any], decoder: Decoder, donor: Any = ABSENT) -> A
         if not isinstance(program, dspy.Module):
             raise DamagedArtifactError("program", "not a module")
         by_path = predictors(program)
-        counts = len(by_path), sum(len(p.demos) for p in by_path.values())
+        named = [p for path, p in by_path.items() if path in document["fingerprint"]]
+        counts = len(named), sum(len(predictor.demos) for predictor in named)
     except ArtifactError:
         raise
     except _MALFORMED as error:
@@ -247,13 +249,8 @@ def program_of(
 ) -> dspy.Module:
     """The program of a checked document; see `load_program_from_components`."""
     donor: Any = ABSENT if program is None else program
-    given = None if program is None else set(predictors(program))
-    if given not in (None, stored := set(document["fingerprint"])):
-        raise OtherProgramError(
-            f"program=... has the predictors {listed(sorted(given or ()))}, the "
-            f"document has {listed(sorted(stored))}. Give a program of the class that "
-            "was saved."
-        )
+    if program is not None:
+        _check_predictors(program, document)
     classes = {} if program is None else _survey(program).classes
     imports = Imports(allowed_packages, classes)
     saved_with, here = document["made_with"].get("python"), fmt.versions()["python"]
@@ -281,6 +278,17 @@ def program_of(
     if document.get("provenance"):
         vars(loaded)[PROVENANCE] = document["provenance"]
     return loaded
+
+
+def _check_predictors(program: dspy.Module, document: dict[str, Any]) -> None:
+    given = set(predictors(program))
+    # earlier versions named no predictor that was called `demos` or `history`
+    stored = {*document["fingerprint"], *(p for p, _ in predictor_states(document))}
+    if given != stored:
+        raise OtherProgramError(
+            f"program=... has the predictors {listed(sorted(given))}, the document has "
+            f"{listed(sorted(stored))}. Give a program of the class that was saved."
+        )
 
 
 def warn_of_missing(where: str, missing: list[NotStored]) -> None:

@@ -37,22 +37,31 @@ def outline_program(document: fmt.Document) -> list[PredictorOutline]:
     Raises:
         DamagedArtifactError: It is no document as they are saved.
     """
+    return [_outline(path, state) for path, state in predictor_states(document)]
+
+
+def predictor_states(document: fmt.Document) -> list[tuple[str, dict[str, Any]]]:
+    """Path and attributes of each predictor in a checked document.
+
+    Raises:
+        DamagedArtifactError: It is no document as they are saved.
+    """
     try:
-        return list(_outlines(document["program"]))
+        return list(_predictor_states(document["program"]))
     except _MALFORMED as error:
         problem = f"malformed content ({type(error).__name__}: {error!s:.200})"
         raise DamagedArtifactError("document", problem) from error
 
 
-def _outlines(program: Any) -> Iterator[PredictorOutline]:
+def _predictor_states(program: Any) -> Iterator[tuple[str, dict[str, Any]]]:
     modules, queue = dict(_modules(program)), deque([("self", program)])
     while queue:
         path, node = queue.popleft()
         if _tag(node) in ("module", "ref"):
             node = modules.pop(node.get("id"), None)
         if _tag(node) == "module" and fmt.is_predictor(node):
-            yield _outline(path, node["state"])
-        queue.extend(_children(path, node))
+            yield path, node["state"]
+        queue.extend((f"{path}{step}", part) for step, part in _parts(node))
 
 
 def _tag(node: Any) -> Any:
@@ -61,18 +70,19 @@ def _tag(node: Any) -> Any:
 
 def _modules(node: Any) -> Iterator[tuple[Any, Any]]:
     """Every module in a part of a document, by its id."""
-    if _tag(node) == "module" and isinstance(node.get("state"), dict):
-        yield node.get("id"), node
-    parts = node.values() if isinstance(node, dict) else node
-    for part in parts if isinstance(node, dict | list) else ():
+    if _tag(node) == "module":
+        yield node["id"], node
+    for _, part in _parts(node):
         yield from _modules(part)
 
 
-def _children(path: str, node: Any) -> Iterator[tuple[str, Any]]:
+def _parts(node: Any) -> Iterator[tuple[str, Any]]:
+    """Where predictors may lie in a node, as steps of a path."""
     tag = _tag(node)
     if tag == "module":
+        examples = _EXAMPLES if fmt.is_predictor(node) else ()
         state = node["state"].items()
-        yield from ((f"{path}.{k}", v) for k, v in state if k not in _EXAMPLES)
+        yield from ((f".{k}", v) for k, v in state if k not in examples)
         return
     pairs: Any = ()
     if tag in ("dict", "ordereddict", "defaultdict"):
@@ -83,13 +93,16 @@ def _children(path: str, node: Any) -> Iterator[tuple[str, Any]]:
         pairs = node.items()
     for key, item in pairs:
         name = tuple(key["items"]) if _tag(key) == "tuple" else key
-        yield f"{path}[{name!r}]", item
+        yield f"[{name!r}]", item
 
 
 def _outline(path: str, state: dict[str, Any]) -> PredictorOutline:
-    signature, demos = state.get("signature") or {}, state.get("demos")
+    signature, demos = state.get("signature"), state.get("demos")
+    if not isinstance(signature, dict):
+        signature = {}
     fields: dict[str, dict[str, str]] = {"input": {}, "output": {}}
-    for field in signature.get("fields") or ():
+    listed = signature.get("fields")
+    for field in listed if isinstance(listed, list) else ():
         extra = field.get("extra") if isinstance(field, dict) else None
         if isinstance(extra, dict):
             kind = fields.get(str(extra.get("__dspy_field_type")), {})

@@ -40,7 +40,6 @@ _SEARCH_HISTORY = frozenset(
 )
 _NOT_STATE = frozenset({PROVENANCE, "__orig_class__", "__rebuilt_from__"})
 _EXAMPLES = frozenset({"demos", "traces", "train"})
-_NO_CHILDREN = _NOT_STATE | _SEARCH_HISTORY | _EXAMPLES | {"history"}
 _SCALARS = (str, bytes, int, float, type(None))
 
 
@@ -86,8 +85,10 @@ def predictors(program: Any) -> dict[str, dspy.Predict]:
 
 def _children(where: str, item: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(item, dspy.Module):
+        examples = _EXAMPLES if isinstance(item, dspy.Predict) else ()
         for name, value in vars(item).items():
-            if name not in _NO_CHILDREN and not isinstance(value, _SCALARS):
+            is_part = not isinstance(value, _SCALARS) and name not in examples
+            if is_part and _is_state(name, value):
                 yield f"{where}.{name}", value
     elif isinstance(item, dict | list | tuple):
         pairs = item.items() if isinstance(item, dict) else enumerate(item)

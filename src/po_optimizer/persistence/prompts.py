@@ -141,7 +141,7 @@ def _is_plain(value: Any) -> bool:
     if kind is dict and all(type(key) is str for key in value):
         value = list(value.values())
     if type(value) is list:
-        return all(map(_is_plain, value))
+        return _ITSELF.issuperset(map(type, value)) or all(map(_is_plain, value))
     return kind in _ITSELF or (kind is float and math.isfinite(value))
 
 

@@ -141,6 +141,10 @@ def _holds_modules(value: Any) -> bool:
 _MODULES = ("dspy.primitives.module.Module", "dspy.clients.base_lm.BaseLM")
 
 
+class _NotAsIsError(Exception):
+    """Ends a copy at once: a value that contains itself has no end."""
+
+
 class AsIs:
     """Values that JSON holds as they are: encoding and decoding would change nothing.
 
@@ -158,30 +162,30 @@ class AsIs:
     def take(self, value: Any, depth: int) -> Any:
         """A copy of the value, which is one of these; ABSENT if it is not like that."""
         n_nodes = self.n_nodes
-        copied = self._copy(value, depth)
-        if copied is ABSENT:
+        try:
+            copied = self._copy(value, depth)
+        except _NotAsIsError:
             self.n_nodes = n_nodes
-        else:
-            self._parts[id(copied)] = copied
+            return ABSENT
+        self._parts[id(copied)] = copied
         return copied
 
     def _copy(self, value: Any, depth: int) -> Any:
         kind = type(value)
         if kind is not dict and kind is not list:
-            return value if _is_json(value, kind) else ABSENT
+            if _is_json(value, kind):
+                return value
+            raise _NotAsIsError
         keys, items = (value, value.values()) if kind is dict else ((), value)
         if depth > fmt.MAX_DEPTH or "$" in keys or not are_texts(keys):
-            return ABSENT
+            raise _NotAsIsError
         self.n_nodes += len(value) + 1
         if kind is list and are_texts(items):
             return value.copy()
-        copies = []
-        for item in items:
-            is_ascii = type(item) is str and item.isascii()
-            copied = item if is_ascii else self._copy(item, depth + 1)
-            if copied is ABSENT:  # at once: a cycle has no end
-                return ABSENT
-            copies.append(copied)
+        copies = [
+            v if type(v) is str and v.isascii() else self._copy(v, depth + 1)
+            for v in items
+        ]
         return dict(zip(value, copies, strict=True)) if kind is dict else copies
 
 

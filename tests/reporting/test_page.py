@@ -145,6 +145,15 @@ def test_the_page_asks_the_network_for_nothing() -> None:
     assert "default-src 'none'" in str(policy["content"])
 
 
+def test_a_text_of_megabytes_is_shown_in_part() -> None:
+    """An LM that repeats itself to the end makes no page that nobody can open."""
+    long = {"answer": "word " * 200_000}
+    after = [r.model_copy(update={"outputs": long}) for r in records(GOOD, "optimized")]
+    page = _page(after=after)
+    assert len(page) < 250_000
+    assert "... (990,000 more characters)" in page
+
+
 def test_the_page_is_light() -> None:
     """Figures are drawings, not a library of megabytes."""
     page = _page()

@@ -19,7 +19,8 @@ from po_optimizer.evaluation.predictions import json_ready
 from po_optimizer.lms.visible import visible
 from po_optimizer.params.base import Result
 
-_SHOWN = 70  # characters of a text
+_SHOWN = 70  # characters of a text in a line
+_MOST_ON_PAGE = 10_000  # characters of a text on a page
 ALIKE = 0.5  # below it a word-by-word diff is confetti: both texts are shown whole
 
 
@@ -120,7 +121,7 @@ def environment() -> Environment:
         loader=loader,
         autoescape=True,
         undefined=StrictUndefined,
-        finalize=lambda value: visible(value) if type(value) is str else value,
+        finalize=lambda value: _on_page(value) if type(value) is str else value,
     )
     templates.filters["readable"] = readable
     style = (files("po_optimizer.reporting") / "templates/report.css").read_text(
@@ -128,6 +129,13 @@ def environment() -> Environment:
     )
     templates.globals["style"] = Markup(style)  # noqa: S704 (a file of this package)
     return templates
+
+
+def _on_page(text: str) -> str:
+    """The text without control characters, cut: a page of megabytes opens slowly."""
+    more = len(text) - _MOST_ON_PAGE
+    shown = visible(text[:_MOST_ON_PAGE])
+    return shown if more <= 0 else f"{shown} ... ({more:,} more characters)"
 
 
 def readable(value: Any) -> str:

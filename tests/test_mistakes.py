@@ -87,6 +87,7 @@ ARGUMENTS = {
         ["--runner=ParallelRunner"],
         "runner='ParallelRunner'|one process|ThreadRunner|--pipeline=sweep",
     ),
+    "module for a runner": (["--runner=os.path"], "runner='os.path'|no such runner"),
     "unknown runner's module": (["--runner=nosuch.Runner"], "runner='nosuch.Runner'"),
     "unknown parameter of a runner": (
         ["--runner=ThreadRunner", "--runner-params=nosuch=1"],

@@ -140,8 +140,10 @@ def _unknown_name(options: dict[str, Any]) -> str | None:
     runner = options.get("runner") or _RUNNERS[0]
     remedy = f"Choose {listed(_RUNNERS)}, or the dotted path of another one."
     try:
-        load_obj(runner, "kedro.runner")
+        loaded = load_obj(runner, "kedro.runner")
     except (ImportError, AttributeError):
+        loaded = None
+    if not isinstance(loaded, type):
         problem = f"there is no such runner{nearest(runner, _RUNNERS)}"
         return str(SettingError("runner", runner, problem, remedy))
     if runner.endswith("ParallelRunner"):

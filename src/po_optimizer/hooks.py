@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from functools import partial
 from typing import Any
 
 import dspy
@@ -72,11 +71,6 @@ _REPORT = "optimization_report"
 _SWEEP_REPORT = "sweep_report"
 
 
-def _make_donor(role: RoleParams, catalog: CatalogProtocol[Any, Any]) -> dspy.Module:
-    """A new program of the role; its constructor may look at the run's LM."""
-    return make_program(role, catalog.load("task_lm") if "task_lm" in catalog else None)
-
-
 class RunHooks:
     """Kedro's hooks of this project."""
 
@@ -116,13 +110,18 @@ class RunHooks:
         run_id = f"{save_version} {chosen.get('sweep_folder', '')}".strip()
         if self._context is not None:
             catalog["context"] = MemoryDataset(self._context, copy_mode="assign")
+
+        def make_donor() -> dspy.Module:
+            """A new program of the role; its constructor may look at the run's LM."""
+            lm = catalog.load("task_lm") if "task_lm" in catalog else None
+            return make_program(role, lm)
+
         for name in _BOUND:
             dataset = _own_dataset(catalog, name)
             if isinstance(dataset, LMDataset):
                 dataset.bind(chosen, run_id)
             if isinstance(dataset, DSPyProgramDataset):
-                make = partial(_make_donor, role, catalog)
-                dataset.use_donor(make, role.program_args)
+                dataset.use_donor(make_donor, role.program_args)
 
     @hook_impl
     def before_pipeline_run(

@@ -5,7 +5,6 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timezone
-from functools import reduce
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar
 
@@ -88,12 +87,10 @@ def checked_settings(model: type[P], values: Mapping[str, Any], group: str = "")
     except ValidationError as error:
         problem = field_problems(error)[0].removeprefix(f"{group}.")
         name, _, reason = problem.partition(": ")
-        value = reduce(_inner, error.errors()[0]["loc"], values)
+        value: Any = values
+        for step in error.errors()[0]["loc"]:
+            value = value.get(step) if isinstance(value, Mapping) else None
         raise SettingError(name, value, reason, "Correct it.") from error
-
-
-def _inner(values: Any, name: Any) -> Any:
-    return values.get(name) if isinstance(values, Mapping) else None
 
 
 def checked_folder(folder: Any) -> Path:

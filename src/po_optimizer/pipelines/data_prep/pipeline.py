@@ -4,6 +4,8 @@ from kedro.pipeline import Node, Pipeline
 
 from .nodes import check_raw_records, split_checked_records
 
+_OUTPUTS = ("trainset", "valset", "testset", "data_report")
+
 
 def create_pipeline(**kwargs: object) -> Pipeline:
     """Checks every record, keeps the reason of each rejection, splits the rest."""
@@ -26,12 +28,7 @@ def create_pipeline(**kwargs: object) -> Pipeline:
                     "params:role",
                     "params:data_prep",
                 ],
-                outputs={
-                    "trainset": "trainset",
-                    "valset": "valset",
-                    "testset": "testset",
-                    "data_report": "data_report",
-                },
+                outputs={name: name for name in _OUTPUTS},
                 name="split_checked_records_node",
             ),
         ],

@@ -137,6 +137,17 @@ def test_program_is_measured_on_a_testset(finished):
     assert len(given["lm"].engine.prompts) == asked
 
 
+def test_equal_examples_of_a_testset_count_once(finished, tmp_path, caplog):
+    """Three of them ten times over prove no more than three."""
+    given, run = finished
+    elsewhere = {**measured(given, ROWS[16:19] * 10), "folder": tmp_path}
+    verdict = evaluate(Answering(), run.program, **elsewhere)
+    assert verdict.decision == "inconclusive"
+    assert (verdict.uplift.n, verdict.uplift.n_groups) == (30, 3)
+    assert verdict.reasons[0].startswith("Too few groups of examples: with 3")
+    assert "27 of 30 examples repeat others' inputs" in caplog.text
+
+
 def test_a_program_must_beat_the_one_that_runs(finished, tmp_path):
     """The champion answers too; a program that only equals it does not replace it."""
     given, run = finished

@@ -34,7 +34,12 @@ from po_optimizer.optimization.report import tell
 from po_optimizer.params.evaluate import PromotionParams
 from po_optimizer.persistence import get_provenance
 from po_optimizer.persistence.prompts import prompt_hashes
-from po_optimizer.records.in_memory import Rows, check_unseen, examples_of
+from po_optimizer.records.in_memory import (
+    Rows,
+    check_unseen,
+    examples_of,
+    groups_of_equals,
+)
 from po_optimizer.records.splits import records_hash
 from po_optimizer.roles.build import check_metric, check_program, name_of
 from po_optimizer.roles.metric import Metric
@@ -101,7 +106,8 @@ def evaluate(
         program: The optimized program.
         champion: The program that runs today, if it is another one: it must be beaten,
             unless the baseline is better on this testset.
-        testset: Examples that are neither in the trainset nor in the valset.
+        testset: Examples that are neither in the trainset nor in the valset; those with
+            equal inputs count as one.
         metric: As in `optimize`.
         lm: Runs both programs.
         folder: The optimization's, or another one.
@@ -129,6 +135,7 @@ def evaluate(
     place, scored = checked_folder(folder), check_metric(metric)
     examples = examples_of(testset, programs["baseline"], "testset")
     check_unseen(examples, place)
+    groups = groups_of_equals(examples)
     task_lm = metered_lm("lm", lm, place, num_threads)
     records = {}
     with orderly_interrupt(stop_lms_in_use):
@@ -142,6 +149,7 @@ def evaluate(
                 n=len(examples),
                 which=which,
                 repeats=repeats,
+                groups=groups,
             )
             shown = watch(answers, f"evaluate {which}", len(examples))
             records[which] = list(shown)

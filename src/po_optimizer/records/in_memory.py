@@ -4,6 +4,7 @@ import hashlib
 import json
 import logging
 import random
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -144,6 +145,22 @@ def check_unseen(testset: Sequence[dspy.Example], folder: Path) -> None:
         problem = f"{shared} of its examples were in the optimization's trainset or "
         remedy = "Give examples that the optimizer did not see."
         raise SettingError("testset", len(testset), f"{problem}valset", remedy)
+
+
+def groups_of_equals(testset: Sequence[dspy.Example]) -> list[str | None]:
+    """A group for each example whose inputs another one has, too; None for the others.
+
+    An example that is asked five times proves no more than once.
+    """
+    hashes = [_inputs_hash(example) for example in testset]
+    counts = Counter(hashes)
+    repeated = len(testset) - len(counts)
+    if repeated:
+        words = (
+            "testset: %d of %d examples repeat others' inputs: equal ones count once"
+        )
+        logger.warning(words, repeated, len(testset))
+    return [f"inputs {h:.8}" if counts[h] > 1 else None for h in hashes]
 
 
 def _inputs_hash(example: dspy.Example) -> str:

@@ -9,6 +9,7 @@ import pytest
 
 from po_optimizer.errors import SettingError
 from po_optimizer.records.in_memory import (
+    check_no_demo,
     check_unseen,
     examples_of,
     input_names,
@@ -148,3 +149,12 @@ def test_rows_of_a_frame_are_what_python_has(marked: bool) -> None:
     assert type(first.day) is datetime
     assert second.day is None
     assert first.inputs().toDict() == {"question": "q"}
+
+
+def test_an_example_that_is_a_demo_is_refused() -> None:
+    """Wherever the program was optimized; a demo with other inputs is none of them."""
+    program = dspy.ChainOfThought("question -> answer")
+    program.predict.demos = [{"question": "q1", "answer": "a1", "augmented": True}]
+    check_no_demo(examples_of(ROWS[2:], program, "testset"), program)
+    with pytest.raises(SettingError, match="1 of its examples are demos"):
+        check_no_demo(examples_of(ROWS, program, "testset"), program)

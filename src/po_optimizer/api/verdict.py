@@ -36,6 +36,7 @@ from po_optimizer.persistence import get_provenance
 from po_optimizer.persistence.prompts import prompt_hashes
 from po_optimizer.records.in_memory import (
     Rows,
+    check_no_demo,
     check_unseen,
     examples_of,
     groups_of_equals,
@@ -135,6 +136,8 @@ def evaluate(
     place, scored = checked_folder(folder), check_metric(metric)
     examples = examples_of(testset, programs["baseline"], "testset")
     check_unseen(examples, place)
+    for judged in programs.values():
+        check_no_demo(examples, judged)
     groups = groups_of_equals(examples)
     task_lm = metered_lm("lm", lm, place, num_threads)
     records = {}

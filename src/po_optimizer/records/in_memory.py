@@ -147,6 +147,29 @@ def check_unseen(testset: Sequence[dspy.Example], folder: Path) -> None:
         raise SettingError("testset", len(testset), f"{problem}valset", remedy)
 
 
+def check_no_demo(testset: Sequence[dspy.Example], program: dspy.Module) -> None:
+    """Refuses a testset of which the program has a part among its demos.
+
+    Raises:
+        SettingError: It has: wherever it was optimized, it was shown these answers.
+    """
+    demos = [demo for p in program.predictors() for demo in p.demos]
+    shown: dict[tuple[str, ...], set[str]] = {}
+    for names in {tuple(example.inputs().keys()) for example in testset}:
+        whole = [demo for demo in demos if all(name in demo for name in names)]
+        marked = [dspy.Example(dict(demo)).with_inputs(*names) for demo in whole]
+        shown[names] = set(map(_inputs_hash, marked))
+    shared = sum(_inputs_hash(e) in shown[tuple(e.inputs().keys())] for e in testset)
+    if shared:
+        raise SettingError(
+            "testset",
+            len(testset),
+            f"{shared} of its examples are demos of the program, which shows their "
+            "answers to the LM",
+            "Give examples that are in no demo.",
+        )
+
+
 def groups_of_equals(testset: Sequence[dspy.Example]) -> list[str | None]:
     """A group for each example whose inputs another one has, too; None for the others.
 

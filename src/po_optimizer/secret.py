@@ -23,7 +23,7 @@ _ARGUMENT = re.compile(
     re.IGNORECASE,
 )  # at the end of a name: `tokenizer` decides what is answered
 _SETTING = re.compile(
-    r"api_?key|access_?key|secret|password|credential|authorization|(session|auth|ad)"
+    r"api[_-]?key|access[_-]?key|secret|password|credential|authorization|(session|auth|ad)"
     r"_?token$",
     re.IGNORECASE,
 )

@@ -287,7 +287,9 @@ def test_answers_of_other_weights_are_not_todays(tmp_path):
     assert n_asked == [1, 2, 2, 2]
 
 
-@pytest.mark.parametrize("name", ["api_key", "aws_secret_access_key", "Authorization"])
+@pytest.mark.parametrize(
+    "name", ["api_key", "x-api-key", "aws_secret_access_key", "Authorization"]
+)
 def test_extra_holds_no_secret(name):
     """It stands in the fingerprint and in reports, at any depth."""
     with pytest.raises(ValidationError, match=name):

@@ -3,7 +3,7 @@
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,7 @@ def identify(lm: Any, folder: Path, options: Mapping[str, Any]) -> LMIdentity:
         slug_of(model),
         "its own endpoint",
         folder / "response_cache" / name,
-        tuple(_secrets(model, settings)),
+        secrets_beside(_secrets(model, settings)),
     )
 
 
@@ -94,12 +94,16 @@ def _headers(settings: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _secrets(model: str, settings: Mapping[str, Any]) -> Iterator[str]:
-    """What must not be repeated: keys, headers and addresses, longest first."""
-    texts = _addresses(model, settings)
+    """Keys, headers and addresses of an LM."""
+    yield from _addresses(model, settings)
     for name, value in settings.items():
         if is_secret_argument(name, value):
             values = value.values() if isinstance(value, Mapping) else [value]
-            texts += [text for text in values if isinstance(text, str)]
-    texts += [secret for _, secret in environment_secrets()]
+            yield from (text for text in values if isinstance(text, str))
+
+
+def secrets_beside(secrets: Iterable[str]) -> tuple[str, ...]:
+    """What no error may repeat: these and the environment's keys, longest first."""
+    texts = {*secrets, *(secret for _, secret in environment_secrets())}
     long = (text for text in texts if len(text) >= _SHORTEST_SECRET)
-    yield from sorted(set(long), key=len, reverse=True)
+    return tuple(sorted(long, key=len, reverse=True))

@@ -3,6 +3,7 @@
 import json
 import socket
 import threading
+import traceback
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import dspy
@@ -52,7 +53,8 @@ def _bedrock(body):
 def cloud(monkeypatch):
     """A server of four clouds' formats; it keeps what it was asked.
 
-    `server.unsaid` are names that its answers leave out. LiteLLM asks nobody else.
+    `server.unsaid` are names that its answers leave out, `server.refusal` is what it
+    says instead of answering. LiteLLM asks nobody else.
     """
 
     class Handler(BaseHTTPRequestHandler):
@@ -63,8 +65,11 @@ def cloud(monkeypatch):
             answer = kinds.get(self.path.rpartition("/")[2], _openai)(body)
             for name in self.server.unsaid:
                 answer.pop(name, None)
+            status, refusal = 200, self.server.refusal
+            if refusal:
+                status, answer = 401, {"error": {"message": refusal}}
             text = json.dumps(answer).encode()
-            self.send_response(200)
+            self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(text)))
             self.end_headers()
@@ -74,7 +79,7 @@ def cloud(monkeypatch):
             """Says nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.asked, server.unsaid = [], ()
+    server.asked, server.unsaid, server.refusal = [], (), ""
     hosts, look_up = set(), socket.getaddrinfo
 
     def getaddrinfo(host, *args, **kwargs):
@@ -139,6 +144,22 @@ def test_an_answer_without_usage_is_no_answer_lost(tmp_path, cloud):
         assert dspy.Predict("question -> answer")(question="?").answer == "42"
     (row,) = lm.meter.ledger.rows()
     assert (row.prompt_tokens, row.cost_usd, row.error) == (None, None, None)
+
+
+def test_key_of_the_environment_is_in_no_error(tmp_path, cloud, monkeypatch):
+    """LiteLLM reads it by itself, and the server repeats it."""
+    monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
+    cloud.refusal = f"wrong key {KEY}"
+    address = f"http://127.0.0.1:{cloud.server_port}"
+    model = "anthropic/claude-haiku-4-5"
+    params = LMParams(provider="litellm", model=model, api_base=address, num_retries=0)
+    lm = make_lm(params, tmp_path, run_id="r")
+    with use_lm(lm, stage="test"), pytest.raises(LMUnreachable) as stop:
+        dspy.Predict("question -> answer")(question="?")
+    (row,) = lm.meter.ledger.rows()
+    text = "".join(traceback.format_exception(stop.value)) + row.error
+    assert "wrong key ***" in text
+    assert KEY not in text
 
 
 def test_bedrock_is_reached_with_keys_of_its_own(tmp_path, cloud, monkeypatch):

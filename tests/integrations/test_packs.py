@@ -204,6 +204,13 @@ def test_arguments_of_a_role_are_those_of_the_project(packed, monkeypatch):
         find_code(inputs.model_copy(update={"role": other}))
 
 
+def test_classes_of_the_programs_module_may_be_in_the_examples():
+    """Whether the program is given or its class."""
+    for program in (Answering, Answering()):
+        assert "tests.integrations" in Code(program, digit).packages
+    assert Code(dspy.Predict, digit).packages == ["dspy.predict", "tests.integrations"]
+
+
 def _triage(prompt):
     if world.is_task(prompt.replace("`category`", "answer")):
         return json.dumps({"category": "billing", "urgency": "low"})

@@ -167,14 +167,15 @@ def test_what_holds_no_such_trace_is_one_sentence(tmp_path, origin, document):
 
 
 def test_values_of_otlp_may_be_nested(tmp_path):
-    """A list of keys and values is a mapping, an array a list."""
-    texts = {"arrayValue": {"values": [{"stringValue": "Q1"}]}}
+    """A list of keys and values is a mapping, an array a list, a number no text."""
+    values = [{"stringValue": "Q1"}, {"intValue": "-7"}, {"intValue": "x"}]
+    texts = {"arrayValue": {"values": values}}
     pair = {"key": "question", "value": texts}
     given = {"key": "input.value", "value": {"kvlistValue": {"values": [pair]}}}
     span = {**SPANS[1], "attributes": [given, SPANS[1]["attributes"][1]]}
     document = {"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}
     (record,), _ = imported(tmp_path, json.dumps(document), "otlp")
-    assert record["question"] == ["Q1"]
+    assert record["question"] == ["Q1", -7, "x"]
 
 
 @pytest.mark.parametrize(

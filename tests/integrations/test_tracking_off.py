@@ -1,6 +1,5 @@
 """Tracking is off until it is named, and says what it needs."""
 
-import subprocess
 import sys
 
 import pytest
@@ -55,15 +54,3 @@ def test_listener_is_told_until_the_block_ends():
         tell(Phase("baseline"))
     tell(Phase("later"))
     assert heard == [Phase("baseline")]
-
-
-def test_core_never_loads_an_integration():
-    """Importing hooks and API leaves them out."""
-    code = (
-        "import sys, po_optimizer.hooks, po_optimizer.api;"
-        "print([m for m in sys.modules if 'po_optimizer.integrations' in m])"
-    )
-    done = subprocess.run(  # noqa: S603 -- our own interpreter
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
-    assert done.stdout.strip() == "[]"

@@ -122,7 +122,7 @@ def _vision(
 
 
 def _distinct(draft: Draft, concept: str) -> Iterator[tuple[str, str]]:
-    """Sections with whole entries, without what repeats, copies or says nothing."""
+    """The sections' entries that say something new of the idea, in whole words."""
     idea, said = content_words(concept), list[str]()
     for name, entries in draft.items():
         for entry in (_whole(text, ENTRY) for text in entries):
@@ -135,7 +135,7 @@ def _distinct(draft: Draft, concept: str) -> Iterator[tuple[str, str]]:
 
 
 def _explained(findings: Iterable[Finding], concept: str) -> Iterator[Finding]:
-    """The findings, without reasons that are none."""
+    """The findings; a reason that is copied, repeated or beside the point is empty."""
     idea, said = _plain(concept), list[str]()
     for finding in findings:
         reason = _whole(finding.reason, REASON)
@@ -153,7 +153,7 @@ def _explained(findings: Iterable[Finding], concept: str) -> Iterator[Finding]:
 def _review(
     name: str, findings: Sequence[Finding], given: str, words: Mapping[str, str]
 ) -> ProductOwnerReview:
-    """The review of what was found.
+    """The review that the findings make.
 
     Args:
         name: The product's.
@@ -183,7 +183,10 @@ def _review(
         status=status,
         summary=summary,
         requirements_alignment=RequirementsAlignment(
-            aligned=[_with_reason(finding) for finding in of["aligned"]],
+            aligned=[
+                f"{f.requirement.id} ({f.reason})" if f.reason else f.requirement.id
+                for f in of["aligned"]
+            ],
             gaps=list(_reasons(of["gap"], words["unexplained_gaps"])),
             conflicts=list(_reasons(of["conflict"], words["unexplained_conflicts"])),
         ),
@@ -219,11 +222,6 @@ def _status(n_conflicts: int, n_requirements: int) -> Status:
     return "misaligned" if share >= MISALIGNED else "needs_adjustment"
 
 
-def _with_reason(finding: Finding) -> str:
-    name = finding.requirement.id
-    return f"{name} ({finding.reason})" if finding.reason else name
-
-
 def _reasons(findings: Sequence[Finding], unexplained: str) -> Iterator[str]:
     """An entry for each reason, and one for the ids that have none."""
     for finding in findings:
@@ -255,7 +253,7 @@ def shortened(text: str, longest: int) -> str:
 
 
 def _whole(text: str, longest: int) -> str:
-    """What an LM wrote, without the end that its limit cut."""
+    """The text of an LM, without the last word if the limit may have cut it."""
     words = text.rstrip(". ").split()
     if len(text) >= longest - 1 and text[-1] not in ".!?":
         words = words[:-1]

@@ -100,9 +100,8 @@ def _scalar(node: Any) -> str | None:
     if node.tag == _NULL:
         return None
     if node.tag == _TIMESTAMP:
-        with suppress(
-            AttributeError, ValueError
-        ):  # `!!timestamp` on a text; February 30
+        # raised for `!!timestamp` on a text, and for February 30
+        with suppress(AttributeError, ValueError):
             return str(SafeConstructor().construct_yaml_timestamp(node).isoformat())
     return str(node.value)
 

@@ -133,7 +133,7 @@ def _sole_run(folder: Path) -> WatchedRun:
 
 
 def _documents(workspace: Path) -> list[bytes]:
-    """Those that may be of its program: a killed run leaves an earlier one's behind."""
+    """The documents that may be its program's: a killed run leaves an older one."""
     documents = []
     for name in _PROGRAMS:
         with suppress(FileNotFoundError):

@@ -126,6 +126,8 @@ def _any_value(node: Any) -> Any:
         return _attributes(value, "values")
     if isinstance(value, Mapping) and kind == "arrayValue":
         return [_any_value(part) for part in _mappings(value, "values")]
+    if kind == "intValue" and str(value).removeprefix("-").isdecimal():
+        return int(value)  # JSON of OTLP writes 64 bits as a text
     return value
 
 

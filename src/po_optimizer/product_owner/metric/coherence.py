@@ -86,7 +86,7 @@ def coherence_of(
     repeated = repetitions(entries)
     return Coherence(
         reasons=tuple(
-            0.0 if place in repeated else subjects.spoken(entry, matter)
+            0.0 if place in repeated else subjects.relevance(entry, matter)
             for place, entry in enumerate(entries)
         ),
         around=tuple(

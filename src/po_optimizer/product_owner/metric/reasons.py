@@ -50,7 +50,7 @@ Words = frozenset[str]
 
 
 class Reasons:
-    """What can be said rightly of each requirement, in one list of the review.
+    """Tells how far entries of a list give a reason for the requirements they name.
 
     Args:
         ids: Finds the requirements that an entry names, and their descriptions.
@@ -59,20 +59,27 @@ class Reasons:
 
     def __init__(self, ids: RequirementIds, reference: Sequence[str]) -> None:
         self._ids = ids
-        self._own = {
+        self._described = {
             name: content_words(text) for name, text in ids.descriptions.items()
         }
-        self._said: dict[str, list[Words]] = {name: [] for name in self._own}
-        self._beside: dict[str, Words] = dict.fromkeys(self._own, Words())
+        self._referenced: dict[str, list[Words]] = {
+            name: [] for name in self._described
+        }
+        self._related: dict[str, Words] = dict.fromkeys(self._described, Words())
         for entry in reference:
             named, words = ids.named_in([entry]), content_words(entry)
-            theirs = Words().union(*(self._own[name] for name in named))
+            theirs = Words().union(*(self._described[name] for name in named))
             for name in named:
-                self._said[name].append(words)
-                self._beside[name] |= theirs - self._own[name]
+                self._referenced[name].append(words)
+                self._related[name] |= theirs - self._described[name]
 
-    def spoken(self, entry: str, matter: Words) -> float:
-        """How far an entry speaks of what it names, else of the matter, in [0, 1]."""
+    def relevance(self, entry: str, matter: Words) -> float:
+        """How far an entry speaks of what it names, in [0, 1].
+
+        Args:
+            entry: Of the list.
+            matter: What an entry that names nothing must speak of.
+        """
         words = content_words(entry)
         named = self._ids.named_in([entry])
         subjects = [self._subject(name) for name in named] or [matter]
@@ -82,16 +89,16 @@ class Reasons:
         """How far an entry that names a requirement gives a reason, in [0, 1]."""
         words = content_words(entry)
         spoken = speaks(words, self._subject(name))
-        own = self._own[name]
+        own = self._described[name]
         if words & (self._subject(name) - own) or any(
-            said <= own for said in self._said[name]
+            said <= own for said in self._referenced[name]
         ):
             return spoken
         return ONE_SIDE_ONLY * spoken
 
     def _subject(self, name: str) -> Words:
         """The requirement's own words, and those of what the reference sees in it."""
-        return self._own[name].union(*self._said[name], self._beside[name])
+        return self._described[name].union(*self._referenced[name], self._related[name])
 
     def supported(self, entries: Sequence[str]) -> dict[str, float]:
         """The requirements that the entries name, each with its best reason."""

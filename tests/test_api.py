@@ -321,6 +321,13 @@ def test_a_class_of_ones_own_that_gives_nothing_is_refused(given, kind, words):
         optimize(Answering(), **{**given, "lm": kind("own/x")})
 
 
+@pytest.mark.filterwarnings("ignore:Passing OpenAI", "ignore:Implementing custom")
+def test_a_prompt_lm_of_ones_own_that_gives_nothing_is_refused(given):
+    """It is asked for a word before the search needs it."""
+    with pytest.raises(PreflightError, match=r"prompt_lm.*no GPU is left"):
+        optimize(Answering(), **given, prompt_lm=Broken("own/y"))
+
+
 def test_a_stop_in_the_preflight_ends_in_order(given, engine, monkeypatch):
     """The call in flight is kept, as later ones are; nothing is optimized yet."""
 

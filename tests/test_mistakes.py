@@ -122,6 +122,10 @@ ARGUMENTS = {
         ["--params=lm.nosuch=1"],
         "lm.nosuch: not known",
     ),
+    "unknown bound of another provider's LM": (
+        ["--env=ollama", "--params=lm.bounds.nosuch=1"],
+        "lm.bounds.nosuch: not known (known: items, ",
+    ),
     "wrong choice": (
         ["--params=lm.adapter=jso"],
         "lm.adapter: Input should be 'json' or 'chat' (did you mean json?)",

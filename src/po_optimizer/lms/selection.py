@@ -70,13 +70,12 @@ def _params(chosen: dict[str, Any], group: str) -> LMParams:
             "LM for the prompts: prompt_lm.model).",
         )
     provider = provider_class(str(chosen.get("provider") or _DEFAULT_PROVIDER))
-    if not provider.has_own_weights:  # base names some, and bounds small models
-        chosen.pop("embedded", None)
-        chosen.pop("bounds", None)
     variable = provider.address_variable
     if variable and chosen.get("api_base") is None:
         chosen["api_base"] = os.environ.get(variable) or None
     params = checked(LMParams, chosen, group)
+    if not provider.has_own_weights:  # base names some, and bounds small models
+        params = params.model_copy(update={"embedded": None, "bounds": None})
     _check_name(params)
     _check_temperature(params)
     return params

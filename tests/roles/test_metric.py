@@ -1,5 +1,6 @@
 """Metrics of any shape that DSPy's optimizers take, and what their errors mean."""
 
+import dataclasses
 import datetime
 import enum
 import functools
@@ -180,6 +181,26 @@ def test_a_metric_that_changes_what_it_gets_changes_nothing():
     measure = Measure(destructive)
     assert [measure(example, given) for _ in range(2)] == [1.0, 1.0]
     assert (example.cities, given.cities) == (["Bern", "Graz"], ["Graz", "Bern"])
+
+
+def test_a_metric_may_change_the_fields_of_typed_outputs():
+    """A list of an order's items, popped while it is counted, is there next time."""
+
+    @dataclasses.dataclass(frozen=True)
+    class Order:
+        items: list[str]
+
+    class Orders(BaseModel):
+        orders: list[Order]
+
+    def pops(example, given):
+        return float(given.answer.orders[0].items.pop() == example.answer)
+
+    given = dspy.Prediction(answer=Orders(orders=[Order(["soap"])]))
+    measure = Measure(pops)
+    example = dspy.Example(answer="soap")
+    assert [measure(example, given) for _ in range(2)] == [1.0, 1.0]
+    assert given.answer == Orders(orders=[Order(["soap"])])
 
 
 def test_a_number_outside_the_range_is_the_metrics_fault():

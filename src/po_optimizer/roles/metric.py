@@ -4,12 +4,13 @@ import copy
 import functools
 import inspect
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import is_dataclass
 from typing import Any
 
 import dspy
 from dspy.adapters.utils import parse_value
 from dspy.utils.exceptions import AdapterParseError, LMError, LMInvalidRequestError
-from pydantic import ConfigDict, TypeAdapter
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 from pydantic.errors import PydanticUserError
 
 from po_optimizer.errors import PoOptimizerError
@@ -123,17 +124,21 @@ def _call(metric: Metric, signature: inspect.Signature | None, *given: Any) -> A
 
 
 def _own_copy(value: Any, *within: int) -> Any:
-    """The value with examples, dicts, lists and sets of its own; other parts shared."""
+    """The value with containers and data classes of its own; other parts are shared."""
     kind = type(value)
-    if id(value) in within or not issubclass(kind, dict | list | set | dspy.Example):
+    has_fields = issubclass(kind, BaseModel) or is_dataclass(kind)
+    has_fields = has_fields and hasattr(value, "__dict__")
+    containers = dict | list | set | dspy.Example
+    if id(value) in within or not (has_fields or issubclass(kind, containers)):
         return value
     own, within = copy.copy(value), (*within, id(value))
     if isinstance(own, dspy.Example):
         own._store = _own_copy(own._store, *within)
-    elif isinstance(own, dict):
-        own.update({key: _own_copy(part, *within) for key, part in own.items()})
     elif isinstance(own, list):
         own[:] = [_own_copy(part, *within) for part in own]
+    elif not isinstance(own, set):
+        parts = vars(own) if has_fields else own
+        parts.update({name: _own_copy(part, *within) for name, part in parts.items()})
     return own
 
 

@@ -55,13 +55,13 @@ def test_program_is_shown_as_its_prompt(datasets):
 
 
 def test_reports_and_figures_are_shown(datasets):
-    """Score report as JSON, the page as HTML, five figures as plotly."""
+    """Score report as JSON, the page as HTML, four figures as plotly."""
     assert json.loads(datasets["score_report.json"]["preview"])["optimized"]
     assert "Before and after" in datasets["report.html"]["preview"]
     figures = [
         node for node in datasets.values() if node["preview_type"] == "PlotlyPreview"
     ]
-    assert len([one for one in figures if one["preview"]]) == 5
+    assert len([one for one in figures if one["preview"]]) == 4
 
 
 def test_written_documents_are_shown(datasets):

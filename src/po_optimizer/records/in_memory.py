@@ -142,9 +142,12 @@ def check_unseen(testset: Sequence[dspy.Example], folder: Path) -> None:
     }
     shared = sum(_inputs_hash(example) in seen for example in testset)
     if shared:
-        problem = f"{shared} of its examples were in the optimization's trainset or "
-        remedy = "Give examples that the optimizer did not see."
-        raise SettingError("testset", len(testset), f"{problem}valset", remedy)
+        raise SettingError(
+            "testset",
+            len(testset),
+            f"{shared} of its examples were in the optimization's trainset or valset",
+            "Give examples that the optimizer did not see.",
+        )
 
 
 def check_no_demo(testset: Sequence[dspy.Example], program: dspy.Module) -> None:

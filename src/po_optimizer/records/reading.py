@@ -24,8 +24,9 @@ class Row:
 
     Args:
         line: Line of the file, or number of the record; from 1.
-        value: The record, JSON-ready; None if it cannot be read.
-        problem: Why it cannot be read; "" if it can.
+        value: The record, JSON-ready; with a problem as it stands, None if it cannot be
+            read at all.
+        problem: Why it cannot be used; "" if it can.
     """
 
     line: int
@@ -205,8 +206,9 @@ def _row(number: int, value: Any) -> Row:
     try:
         data = to_json(value, fallback=_unknown, inf_nan_mode="null")
         return Row(number, from_json(data))
-    except (ValueError, RecursionError) as error:  # half a character, or a cycle
-        return Row(number, None, f"not JSON: {error}")
+    except (ValueError, RecursionError) as error:  # of half a character, of a cycle
+        reason = str(error).removeprefix("Error serializing to JSON: ")
+        return Row(number, value, f"UTF-8 cannot hold it: {reason}")
 
 
 def _unknown(value: Any) -> Any:

@@ -155,7 +155,7 @@ def rows_of_file(setting: str, path: Path, kind: str) -> list[Any]:
         raise PoOptimizerError(
             f"{setting}={str(path)!r} cannot be read: {error}"
         ) from error
-    if broken := next((row for row in rows if row.problem), None):
+    if broken := next((r for r in rows if r.problem and r.value is None), None):
         raise PoOptimizerError(f"{path}, line {broken.line}: {broken.problem}")
     return [row.value for row in rows]
 

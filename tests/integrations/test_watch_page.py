@@ -36,7 +36,7 @@ class Search(threading.Thread):
         self.folder, self.address, self.outcome = folder, address, None
 
     def run(self):
-        """Long enough to be looked at."""
+        """Goes on for a quarter of an hour unless it is stopped."""
         case = CASES["module_level_object"]
         metric = load_metric(case.role())
 
@@ -55,8 +55,9 @@ class Search(threading.Thread):
                 folder=self.folder,
                 num_threads=1,
                 num_candidates=6,
-                num_trials=12,
+                num_trials=150,
                 minibatch=False,
+                racing=False,
             )
         except InterruptedRunError as error:
             self.outcome = error

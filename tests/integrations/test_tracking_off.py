@@ -6,7 +6,7 @@ import pytest
 
 from po_optimizer.errors import PoOptimizerError
 from po_optimizer.hooks import _register_trackers
-from po_optimizer.optimization.report import Phase, listening, tell
+from po_optimizer.optimization.report import Phase, listening, publish
 
 
 class Plugins:
@@ -51,6 +51,6 @@ def test_listener_is_told_until_the_block_ends():
     """Whoever listens hears what every optimization tells."""
     heard = []
     with listening(heard.append):
-        tell(Phase("baseline"))
-    tell(Phase("later"))
+        publish(Phase("baseline"))
+    publish(Phase("later"))
     assert heard == [Phase("baseline")]

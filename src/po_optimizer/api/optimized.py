@@ -41,7 +41,7 @@ from po_optimizer.optimization.report import (
     OptimizationResult,
     Scored,
     Started,
-    tell,
+    publish,
 )
 from po_optimizer.optimization.run import optimize as run_optimizer
 from po_optimizer.optimization.run_identity import run_fingerprint
@@ -174,7 +174,7 @@ def optimize(
     if result.report.ended == "budget":
         logger.warning("the optimization ended early: %s", result.report.reason)
     optimized = Optimized(program, result.report, result.trials, place)
-    tell(optimized)
+    publish(optimized)
     return optimized
 
 

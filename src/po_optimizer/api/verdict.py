@@ -30,7 +30,7 @@ from po_optimizer.evaluation.score_report import RunUsage, ScoreReport
 from po_optimizer.files import write_whole
 from po_optimizer.lms.interrupt import orderly_interrupt, stop_lms_in_use
 from po_optimizer.optimization.journal import read_journal
-from po_optimizer.optimization.report import tell
+from po_optimizer.optimization.report import publish
 from po_optimizer.params.evaluate import PromotionParams
 from po_optimizer.persistence import get_provenance
 from po_optimizer.persistence.prompts import prompt_hashes
@@ -154,8 +154,8 @@ def evaluate(
                 repeats=repeats,
                 groups=groups,
             )
-            shown = watch(answers, f"evaluate {which}", len(examples))
-            records[which] = list(shown)
+            watched = watch(answers, f"evaluate {which}", len(examples))
+            records[which] = list(watched)
             write_lines(place / f"{which}_predictions.jsonl", records[which])
     usage, trials = RunUsage.of(task_lm), read_journal(place / "trials.jsonl")
     trial_rows = [trial.model_dump(mode="json") for trial in trials]
@@ -215,5 +215,5 @@ def evaluate(
         place,
         page,
     )
-    tell(verdict)
+    publish(verdict)
     return verdict

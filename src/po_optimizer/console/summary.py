@@ -198,8 +198,10 @@ def _show_scores(page: Page, report: dict[str, Any], promotion: dict[str, Any]) 
         "unscored": [str(program["n_unscored"]) for program in programs.values()],
     }
     optional = {"rubric": "-", "unscored": "0"}
-    shown = {n: c for n, c in columns.items() if {*c} != {optional.get(n)}}
-    page.table(("program:", *shown), zip(programs, *shown.values(), strict=True))
+    differing = {n: c for n, c in columns.items() if {*c} != {optional.get(n)}}
+    page.table(
+        ("program:", *differing), zip(programs, *differing.values(), strict=True)
+    )
     page.text(
         "scores on the testset, 0 to 1, higher is better, with "
         f"{scores.confidence:.0%} intervals",

@@ -128,7 +128,7 @@ class DSPyProgramDataset(FileDataset[dspy.Module, dspy.Module | None]):
         if not isinstance(data, dspy.Module):
             is_class = isinstance(data, type)
             given = f"the class {data.__name__}" if is_class else repr(data)[:80]
-            msg = f"{self._shown(self._filepath)} stores programs (instances of "
+            msg = f"{self._address(self._filepath)} stores programs (instances of "
             raise DatasetError(f"{msg}dspy.Module); it was given {given}.")
         path = self._get_save_path()
         try:
@@ -166,7 +166,7 @@ class DSPyProgramDataset(FileDataset[dspy.Module, dspy.Module | None]):
         folder = self._folder(path.parent)
         if not is_stored(folder, path.name, program, self._arguments):
             return False
-        logger.info("%s is this program already", folder.shown(path.name))
+        logger.info("%s is this program already", folder.address(path.name))
         self._clear_version_cache()
         self._tidy_versions(path)
         return True
@@ -191,7 +191,7 @@ class DSPyProgramDataset(FileDataset[dspy.Module, dspy.Module | None]):
             raise DatasetError(str(error)) from error
         missing = missing_parts(loaded) if donor is not None else []
         if missing:
-            msg = f"{folder.shown(path.name)} holds what the role's own program does "
+            msg = f"{folder.address(path.name)} holds what the role's own program does "
             raise DatasetError(f"{msg}not give: {describe_missing(missing)}")
         return loaded
 
@@ -220,7 +220,7 @@ class DSPyProgramDataset(FileDataset[dspy.Module, dspy.Module | None]):
             data = self._read()
         if data is None:
             return html_preview(NOTHING_STORED)
-        outlines = outline_program(parse(data, self._shown(self._filepath)))
+        outlines = outline_program(parse(data, self._address(self._filepath)))
         return html_preview("".join(map(_section, outlines)))
 
     def _tidy(self, folder: Folder) -> None:

@@ -54,9 +54,9 @@ def local_path(filepath: object, setting: str = "filepath") -> Path:
     """
     protocol, path = get_protocol_and_path(at_home(str(filepath)))
     if protocol != "file":
-        shown = without_credentials(str(filepath))
+        address = without_credentials(str(filepath))
         problem = "what is in it is appended to while it is used, on the local disk"
-        raise SettingError(setting, shown, problem, "Give a local folder.")
+        raise SettingError(setting, address, problem, "Give a local folder.")
     return Path(path).absolute()
 
 
@@ -102,9 +102,11 @@ class FileDataset(AbstractVersionedDataset[_DI, _DO]):
         self._protocol, path = get_protocol_and_path(at_home(str(filepath)), version)
         schemes = {*fsspec.available_protocols(), *fsspec.registry}
         if self._protocol not in schemes:
-            shown = without_credentials(str(filepath))
+            address = without_credentials(str(filepath))
             problem = f"its scheme is none of {listed(sorted(schemes), 40)}"
-            raise SettingError("filepath", shown, problem, "Correct the catalog entry.")
+            raise SettingError(
+                "filepath", address, problem, "Correct the catalog entry."
+            )
         self._options = {**deepcopy(fs_args or {}), **deepcopy(credentials or {})}
         for name in ("open_args_load", "open_args_save"):
             if name in self._options:
@@ -193,7 +195,7 @@ class FileDataset(AbstractVersionedDataset[_DI, _DO]):
         if self._cached_load_version is None:
             self._cached_load_version = next(self._versions(), None)
         if self._cached_load_version is None:
-            where = self._shown(self._filepath)
+            where = self._address(self._filepath)
             msg = f"Did not find any versions of the {self._what} {where}: "
             raise VersionNotFoundError(f"{msg}{NOTHING_STORED}. {_REMEDY}")
         return self._cached_load_version
@@ -202,25 +204,25 @@ class FileDataset(AbstractVersionedDataset[_DI, _DO]):
         """The error for a file that is not there."""
         version = self._version.load if self._version else None
         if version is None:
-            problem = f"there is no {self._what} {self._shown(path)}. {_REMEDY}"
+            problem = f"there is no {self._what} {self._address(path)}. {_REMEDY}"
             return DatasetError(problem)
         versions = listed(list(self._versions()), 20)
         return DatasetError(
             f"there is no version {version!r} of the {self._what} "
-            f"{self._shown(self._filepath)}. There are: {versions or 'none'}."
+            f"{self._address(self._filepath)}. There are: {versions or 'none'}."
         )
 
     def _not_found(self, path: PurePosixPath) -> FileNotFoundError:
         """What Python says of a missing file, of any file system."""
         problem = os.strerror(errno.ENOENT)
-        return FileNotFoundError(errno.ENOENT, problem, self._shown(path))
+        return FileNotFoundError(errno.ENOENT, problem, self._address(path))
 
     def folder(self) -> Folder:
         """The path as a folder that is looked into."""
         return self._folder(self._filepath)
 
-    def _shown(self, path: PurePosixPath) -> str:
-        return self._folder(path.parent).shown(path.name)
+    def _address(self, path: PurePosixPath) -> str:
+        return self._folder(path.parent).address(path.name)
 
     def _read(self, max_bytes: int = MAX_BYTES) -> bytes | None:
         """The file's bytes; None if there is none and no version was asked for."""
@@ -237,7 +239,7 @@ class FileDataset(AbstractVersionedDataset[_DI, _DO]):
     def _write(self, data: bytes) -> None:
         path = self._get_save_path()
         folder = self._folder(path.parent)
-        with writing(folder.shown(path.name)):
+        with writing(folder.address(path.name)):
             folder.stage(path.name, data).commit()
         self._tidy_versions(path)
 

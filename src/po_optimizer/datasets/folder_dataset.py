@@ -70,5 +70,5 @@ class RunFolderDataset(FileDataset[Mapping[str, str], list[str]]):
         for path, text in data.items():
             place = PurePosixPath(path)
             folder = self.folder().child(place.parent.name)
-            with writing(folder.shown(place.name)):
+            with writing(folder.address(place.name)):
                 folder.stage(place.name, text.encode("utf-8")).commit()

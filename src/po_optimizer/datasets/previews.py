@@ -28,17 +28,17 @@ def html_preview(page: str) -> HTMLPreview:
     Args:
         page: HTML, a whole document or a part of one.
     """
-    shown: list[str] = []
+    pieces: list[str] = []
     line_break = " "
     for piece in _TAG.split(_UNSEEN.sub("", page).strip()):
         if _TAG.fullmatch(piece):
             line_break = {"<pre>": "<br>", "</pre>": " "}.get(piece, line_break)
-            shown.append(_MARKED_ATTRIBUTE.sub("", piece))
+            pieces.append(_MARKED_ATTRIBUTE.sub("", piece))
         else:
             text = re.sub(r"\n", line_break, piece)
             parted = re.sub(r"([_*\]])", rf"\1{_PART}", text)
-            shown.append(parted.replace("`", _GRAVE))
-    return HTMLPreview("".join(shown))
+            pieces.append(parted.replace("`", _GRAVE))
+    return HTMLPreview("".join(pieces))
 
 
 def table_preview(records: list[Any]) -> TablePreview:

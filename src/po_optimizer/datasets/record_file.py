@@ -60,28 +60,30 @@ class RecordFileDataset(AbstractDataset[None, Table | None]):
             given = import_object("raw_records", name)
             return read_table(given() if callable(given) else given, name)
         fs, path = fsspec.url_to_fs(self._filepath, **self._options)
-        shown = without_credentials(self._filepath)
+        address = without_credentials(self._filepath)
         if fs.isdir(path):
-            return self._folder(fs, path, shown)
+            return self._folder(fs, path, address)
         try:
-            return Table(shown, parse_file(name, fs.cat_file(path)))
+            return Table(address, parse_file(name, fs.cat_file(path)))
         except ValueError as error:  # pyarrow's and Unicode's, too
             problem = str(error).partition("\n")[0]
-            msg = f"{shown} cannot be read as its ending says: {problem}. Give JSON "
+            msg = f"{address} cannot be read as its ending says: {problem}. Give JSON "
             msg += "Lines, JSON, CSV or TSV, saved as UTF-8, or Parquet."
             raise DatasetError(msg) from error
 
-    def _folder(self, fs: Any, path: str, shown: str) -> Table:
+    def _folder(self, fs: Any, path: str, address: str) -> Table:
         if fs.exists(f"{path}/{_SEVERAL}"):
             splits = json.loads(fs.cat_file(f"{path}/{_SEVERAL}"))["splits"]
-            msg = f"{shown} holds several tables. Name one of: {shown}/"
-            raise DatasetError(msg + f", {shown}/".join(splits))
+            msg = f"{address} holds several tables. Name one of: {address}/"
+            raise DatasetError(msg + f", {address}/".join(splits))
         if not fs.exists(f"{path}/{_DATASET_FOLDER}"):
-            msg = f"{shown} is a folder, and none that a Dataset's save_to_disk wrote. "
+            msg = (
+                f"{address} is a folder, and none that a Dataset's save_to_disk wrote. "
+            )
             raise DatasetError(f"{msg}Name a file in it.")
         state = json.loads(fs.cat_file(f"{path}/{_DATASET_FOLDER}"))
         names = [file["filename"] for file in state["_data_files"]]
-        return Table(shown, parse_arrow(fs.cat_file(f"{path}/{n}") for n in names))
+        return Table(address, parse_arrow(fs.cat_file(f"{path}/{n}") for n in names))
 
     def save(self, data: None) -> None:
         """Raw records come from outside."""

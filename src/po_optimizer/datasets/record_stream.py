@@ -35,7 +35,7 @@ class RecordStream:
                 try:
                     yield from_json(line)
                 except ValueError as error:
-                    where = self._folder.shown(self._name)
+                    where = self._folder.address(self._name)
                     msg = f"{where} is damaged: line {number} is no JSON: {error}."
                     again = "Run the stage that makes it again."
                     raise DatasetError(f"{msg} {again}") from error
@@ -81,7 +81,7 @@ class RecordStreamDataset(FileDataset[Iterable[Mapping[str, Any]], RecordStream]
         records = iter(data)
         path = self._get_save_path()
         folder = self._folder(path.parent)
-        where = folder.shown(path.name)
+        where = folder.address(path.name)
         with ExitStack() as stack:
             # left open, its threads would go on asking the LM
             stack.callback(getattr(records, "close", lambda: None))

@@ -81,7 +81,7 @@ class WholeTextDataset(FileDataset[Any, Any]):
         if isinstance(data, str):
             return data
         kind = type(data).__name__
-        msg = f"{self._shown(self._filepath)} takes text, it was given a {kind}"
+        msg = f"{self._address(self._filepath)} takes text, it was given a {kind}"
         raise DatasetError(msg)
 
     def _text(self) -> str | None:
@@ -90,13 +90,15 @@ class WholeTextDataset(FileDataset[Any, Any]):
         try:
             return None if data is None else data.decode("utf-8")
         except UnicodeDecodeError as error:
-            msg = f"{self._shown(self._filepath)} is no UTF-8 text: {error.reason} at "
+            msg = (
+                f"{self._address(self._filepath)} is no UTF-8 text: {error.reason} at "
+            )
             raise DatasetError(f"{msg}byte {error.start}. Save it as UTF-8.") from error
 
     def _keep_what_stands(self, new: bytes) -> None:
         path = self._filepath
         folder = self._folder(path.parent)
-        with writing(folder.shown(path.name)):
+        with writing(folder.address(path.name)):
             stands = folder.read(path.name)  # somebody's own, in any encoding
             if stands is None or stands == new:
                 return

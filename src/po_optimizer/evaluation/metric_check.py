@@ -86,9 +86,9 @@ class MetricReport(Result):
 
     def rows(self) -> list[dict[str, object]]:
         """The table: a row a family, without the single scores."""
-        shown = {"scores", "components"}
+        other_columns = {"scores", "components"}
         return [
-            {**family.model_dump(exclude=shown), **family.components}
+            {**family.model_dump(exclude=other_columns), **family.components}
             for family in self.families
         ]
 

@@ -256,8 +256,8 @@ def _about_the_champion(report: ScoreReport) -> Iterator[str]:
         return
     elif report.incumbent is report.champion:
         over = report.uplift.score.mean
-        shown = "not measured" if over is None else f"{over:+.3f}"
-        yield f"Over the baseline its uplift is {shown}, for information."
+        amount = "not measured" if over is None else f"{over:+.3f}"
+        yield f"Over the baseline its uplift is {amount}, for information."
     else:
         yield (
             "On this testset the promoted program scores "

@@ -94,6 +94,6 @@ class LocalFolder:
         with suppress(OSError):
             self.folder.rmdir()
 
-    def shown(self, name: str) -> str:
+    def address(self, name: str) -> str:
         """The file's path."""
         return str(self.folder / name)

@@ -159,7 +159,7 @@ class RemoteFolder:
     def remove_if_empty(self) -> None:
         """An object store has no folders; elsewhere an empty one does no harm."""
 
-    def shown(self, name: str) -> str:
+    def address(self, name: str) -> str:
         """The object's address."""
         path = self._path(name) if name else self.folder
         return without_credentials(self.filesystem.unstrip_protocol(path))
@@ -188,13 +188,13 @@ class RemoteFolder:
         try:
             yield
         except Exception as error:
-            if isinstance(error, OSError) and error.filename == self.shown(name):
+            if isinstance(error, OSError) and error.filename == self.address(name):
                 raise
             problem = (str(error) or type(error).__name__).rstrip(".")
             denied = isinstance(error, PermissionError)
             code = errno.EACCES if denied else errno.EIO  # never "no such file"
             problem = without_credentials(problem)
-            raise OSError(code, problem, self.shown(name)) from error
+            raise OSError(code, problem, self.address(name)) from error
 
 
 class StagedObject:

@@ -189,17 +189,17 @@ def _describe(
         "num_threads": num_threads,
         "seconds_per_example": 5.0,
     }
-    given = {k: v for k, v in shown(settings).items() if v is not None}
+    given = {k: v for k, v in storable_settings(settings).items() if v is not None}
     extra = {k: v for k, v in given.items() if k not in _OWN_FIELDS}
     return LMParams(**fields, extra=extra)
 
 
-def shown(settings: Mapping[str, Any]) -> dict[str, Any]:
+def storable_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings that are data and hold no secret, each judged by itself."""
-    return {k: v for k, v in settings.items() if _is_shown(k, v)}
+    return {k: v for k, v in settings.items() if _is_storable(k, v)}
 
 
-def _is_shown(name: str, value: Any) -> bool:
+def _is_storable(name: str, value: Any) -> bool:
     if is_secret_argument(name, value):
         return False
     field = "api_base" if name in {"api_base", "base_url"} else "extra"

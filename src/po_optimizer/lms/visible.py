@@ -30,14 +30,14 @@ def visible(text: str) -> str:
 
 def visible_data(value: T) -> T:
     """JSON-ready data whose texts are visible."""
-    shown: Any = value
+    cleaned: Any = value
     if isinstance(value, str):
-        shown = visible(value)
+        cleaned = visible(value)
     elif isinstance(value, dict):
-        shown = {visible_data(key): visible_data(item) for key, item in value.items()}
+        cleaned = {visible_data(key): visible_data(item) for key, item in value.items()}
     elif isinstance(value, list):
-        shown = [visible_data(item) for item in value]
-    return shown  # type: ignore[no-any-return]
+        cleaned = [visible_data(item) for item in value]
+    return cleaned  # type: ignore[no-any-return]
 
 
 def first_words(error: BaseException, most: int, *secrets: str | None) -> str:
@@ -52,10 +52,10 @@ def scrub(error: BaseException, *secrets: str | None) -> None:
     Tracebacks show the whole chain, and plugins write tracebacks to files.
     """
 
-    def shown(value: object) -> object:
+    def clean(value: object) -> object:
         return visible(mask(value, *secrets)) if isinstance(value, str) else value
 
     for cause in causes(error):
-        cause.args = tuple(map(shown, cause.args))
+        cause.args = tuple(map(clean, cause.args))
         for name, value in vars(cause).items():
-            setattr(cause, name, shown(value))
+            setattr(cause, name, clean(value))

@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError
 
 from po_optimizer.errors import ArtifactError, PoOptimizerError
 from po_optimizer.files import read_whole
-from po_optimizer.lms.build import shown
+from po_optimizer.lms.build import storable_settings
 from po_optimizer.lms.lm import MeteredLM
 from po_optimizer.optimization.job import Job
 from po_optimizer.params.base import Frozen
@@ -41,7 +41,7 @@ _ADDRESSES = ("api_base", "base_url")
 
 def without_secrets(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings that are data, and neither a secret nor an address."""
-    plain = shown(settings).items()
+    plain = storable_settings(settings).items()
     return {
         k: v for k, v in plain if k not in _ADDRESSES and not is_secret_argument(k, v)
     }

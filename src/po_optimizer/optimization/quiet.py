@@ -68,9 +68,9 @@ class PatientExecutor(ParallelExecutor):
         level = logging.DEBUG if kind in self.warned else logging.WARNING
         self.warned.add(kind)
         text = visible(" ".join(str(error).split("\n\nLM Response:")[0].split()))
-        shown = str(dict(example.inputs().items()))[:_SHOWN]
+        inputs = str(dict(example.inputs().items()))[:_SHOWN]
         _failures.log(
-            level, "failed, scored 0.0: %s: %s on %s", kind, text[:_SHOWN], shown
+            level, "failed, scored 0.0: %s: %s on %s", kind, text[:_SHOWN], inputs
         )
 
 

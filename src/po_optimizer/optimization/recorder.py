@@ -170,7 +170,7 @@ class Recorder(BaseCallback):
         instruction, demo_set = self.candidates.describe(running.program)
         number = len(self.journal.trials) + 1
         earlier = [(t.instruction, t.demo_set) for t in self.journal.trials]
-        shown = (instruction, demo_set) in earlier
+        is_repeated = (instruction, demo_set) in earlier
         # what an earlier run of this optimization paid for counts as paid here too,
         # so that a resumed journal equals an uninterrupted one; negative: asked ahead
         spent, run_id = self.budget.spent, self.control.meters[0].run_id
@@ -191,5 +191,7 @@ class Recorder(BaseCallback):
             calls_cached=cached,
             seconds=round(time.perf_counter() - running.clock, 3),
             reason=getattr(outputs, "reason", ""),
-            prompts=[] if shown else list(map(Prompt.of, running.program.predictors())),
+            prompts=[]
+            if is_repeated
+            else list(map(Prompt.of, running.program.predictors())),
         )

@@ -174,7 +174,7 @@ def listening(listener: Callable[[Any], None]) -> Iterator[None]:
         _listeners.remove(listener)
 
 
-def tell(event: Any) -> None:
+def publish(event: Any) -> None:
     """Passes an event to every listener."""
     for listener in _listeners:
         listener(event)

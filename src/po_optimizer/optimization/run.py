@@ -42,7 +42,7 @@ from po_optimizer.optimization.report import (
     Progress,
     Started,
     log_event,
-    tell,
+    publish,
 )
 from po_optimizer.optimization.run_identity import optimization_id, run_fingerprint
 
@@ -80,7 +80,7 @@ def optimize(
 
     def announce(event: Event) -> None:
         progress(event)
-        tell(event)
+        publish(event)
 
     path = workspace / "trials.jsonl"
     with sole_run(path):

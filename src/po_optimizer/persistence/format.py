@@ -155,7 +155,7 @@ def read(folder: Folder, name: str) -> Document:
         DamagedArtifactError: There is none, or it is not what was saved.
         ArtifactError: It cannot be read, or whether it is there not be seen.
     """
-    where = folder.shown(name)
+    where = folder.address(name)
     try:
         data = folder.read(name, MAX_BYTES)
     except OSError as error:

@@ -48,7 +48,7 @@ def load_promoted(
     if fingerprint is None:
         raise ArtifactError(
             f"no program is promoted for the role {role!r} on {lm!r}: "
-            f"{reporting.shown(fmt.CHAMPION)} names none. Promote one: kedro run, or "
+            f"{reporting.address(fmt.CHAMPION)} names none. Promote one: kedro run, or "
             "po-optimizer runs promote."
         )
     version = find_version(programs, PROGRAM, fingerprint)
@@ -81,8 +81,8 @@ def find_version(programs: Folder, name: str, fingerprint: Mapping[str, str]) ->
         if document is not None and dict(fingerprint) in _fingerprints(document):
             return version
     raise ArtifactError(
-        f"the promoted program is not among the versions in {programs.shown('')}. Put "
-        f"its version back, or promote another one: po-optimizer runs promote."
+        f"the promoted program is not among the versions in {programs.address('')}. "
+        f"Put its version back, or promote another one: po-optimizer runs promote."
     )
 
 
@@ -99,7 +99,7 @@ def _read(folder: Folder, name: str) -> dict[str, Any] | None:
     try:
         document = None if data is None else json.loads(data)
     except ValueError as error:
-        raise DamagedArtifactError(folder.shown(name), f"no JSON: {error}") from error
+        raise DamagedArtifactError(folder.address(name), f"no JSON: {error}") from error
     if not isinstance(document, dict | None):
-        raise DamagedArtifactError(folder.shown(name), "it holds no mapping")
+        raise DamagedArtifactError(folder.address(name), "it holds no mapping")
     return document

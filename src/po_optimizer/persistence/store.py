@@ -197,7 +197,7 @@ def save_to(
                 problem = refusal(error)
             done = isinstance(error, UnconfirmedError) and error.name == name
             rescue = _rescue(folder, name, program)
-            where = folder.shown(name)
+            where = folder.address(name)
             raise SaveError(where, problem, rescue, in_place=done) from error
     tidy(folder, name)
     return saved
@@ -254,7 +254,7 @@ def _publish(
 
     A snapshot that does not load is left out, and all is staged again.
     """
-    where, files = folder.shown(name), dict[str, bytes]()
+    where, files = folder.address(name), dict[str, bytes]()
     if isinstance(data, str):
         logger.warning("%s: no snapshot: %s", where, data)
     if data is not None:
@@ -297,9 +297,9 @@ def _rescue(folder: Folder, name: str, program: dspy.Module) -> str:
         try:
             place.stage(rescue, data, name).commit()
         except OSError as error:
-            logger.warning("no rescue file in %s: %s", place.shown(""), error)
+            logger.warning("no rescue file in %s: %s", place.address(""), error)
         else:
-            return f"What could be encoded is in {place.shown(rescue)}"
+            return f"What could be encoded is in {place.address(rescue)}"
     return "No rescue file could be written."
 
 
@@ -370,7 +370,7 @@ def load_from(
 ) -> dspy.Module:
     """The program published under that name; see `load_program`."""
     check_modes(dill, "off")
-    where = folder.shown(name)
+    where = folder.address(name)
     document = fmt.read(folder, name)
     if arguments is not None:
         _check_arguments(document["arguments"], program, arguments, where)

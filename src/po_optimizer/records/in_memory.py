@@ -157,12 +157,14 @@ def check_no_demo(testset: Sequence[dspy.Example], program: dspy.Module) -> None
         SettingError: It has: wherever it was optimized, it was shown these answers.
     """
     demos = [demo for p in program.predictors() for demo in p.demos]
-    shown: dict[tuple[str, ...], set[str]] = {}
+    demo_hashes: dict[tuple[str, ...], set[str]] = {}
     for names in {tuple(example.inputs().keys()) for example in testset}:
         whole = [demo for demo in demos if all(name in demo for name in names)]
         marked = [dspy.Example(dict(demo)).with_inputs(*names) for demo in whole]
-        shown[names] = set(map(_inputs_hash, marked))
-    shared = sum(_inputs_hash(e) in shown[tuple(e.inputs().keys())] for e in testset)
+        demo_hashes[names] = set(map(_inputs_hash, marked))
+    shared = sum(
+        _inputs_hash(e) in demo_hashes[tuple(e.inputs().keys())] for e in testset
+    )
     if shared:
         raise SettingError(
             "testset",

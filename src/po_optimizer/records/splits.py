@@ -236,14 +236,14 @@ def _too_few(
 ) -> SettingError:
     named = ("trainset", "valset", "testset")
     fresh = [size for name, size in sizes.items() if name not in named]
-    shown = [*(sizes[name] for name in named if name in sizes), *fresh]
+    counts = [*(sizes[name] for name in named if name in sizes), *fresh]
     n_usable = sum(map(len, units))
     problem = f"there are {n_usable} usable records ({n_duplicates} duplicates)"
     if len(units) < n_usable:
         problem += f" in {len(units)} groups, and a group comes into one split only"
     return SettingError(
         "data_prep.sizes",
-        "+".join(map(str, shown)) + f"={sum(sizes.values())}",
+        "+".join(map(str, counts)) + f"={sum(sizes.values())}",
         problem,
         "Lower the sizes or give more records"
         + (", or raise data_prep.near_duplicate_similarity." if n_duplicates else "."),

@@ -134,8 +134,8 @@ def environment() -> Environment:
 def _on_page(text: str) -> str:
     """The text without control characters, cut: a page of megabytes opens slowly."""
     more = len(text) - _MOST_ON_PAGE
-    shown = visible(text[:_MOST_ON_PAGE])
-    return shown if more <= 0 else f"{shown} ... ({more:,} more characters)"
+    excerpt = visible(text[:_MOST_ON_PAGE])
+    return excerpt if more <= 0 else f"{excerpt} ... ({more:,} more characters)"
 
 
 def readable(value: Any) -> str:
@@ -150,7 +150,9 @@ def readable(value: Any) -> str:
 def _change(name: str, before: Any, after: Any) -> PredictorChange:
     texts = [p.signature.instructions if p else "" for p in (before, after)]
     sides = (before, after)
-    demos = [[_shown(d, p.signature) for d in p.demos] if p else [] for p in sides]
+    demos = [
+        [_part_in_prompt(d, p.signature) for d in p.demos] if p else [] for p in sides
+    ]
     keys = [{_key(fields) for fields, _ in side} for side in demos]
     changes = [
         DemoChange(
@@ -192,12 +194,16 @@ def _word_diff(before: str, after: str) -> str | None:
     return Markup("").join(parts)
 
 
-def _shown(demo: Any, signature: Any) -> tuple[dict[str, str], str]:
+def _part_in_prompt(demo: Any, signature: Any) -> tuple[dict[str, str], str]:
     """What of a demo stands in the prompt, and where the demo comes from."""
     values: Mapping[str, Any] = demo.toDict() if hasattr(demo, "toDict") else demo
     origin = "bootstrapped" if values.get("augmented") else "labeled"
-    shown = {name: values[name] for name in signature.fields if name in values}
-    return {name: readable(value) for name, value in json_ready(shown).items()}, origin
+    values_in_prompt = {
+        name: values[name] for name in signature.fields if name in values
+    }
+    return {
+        name: readable(value) for name, value in json_ready(values_in_prompt).items()
+    }, origin
 
 
 def _key(fields: Mapping[str, str]) -> str:

@@ -93,12 +93,12 @@ def pack_run(
     likely = (inputs.task_lm.cache_folder, inputs.prompt_lm.cache_folder)
     stores = open_stores(sole.ledgers(), likely)
 
-    def kept(folder: Path) -> GivenAnswers:
+    def answers_of(folder: Path) -> GivenAnswers:
         names = sorted(stores, key=lambda name: name != folder.name)
         return GivenAnswers(missing, used, [stores[name] for name in names])
 
     most = len(trials) + completed  # one more would be another run
-    with repeated(inputs, code, kept, most) as repetition:
+    with repeated(inputs, code, answers_of, most) as repetition:
         manifest = Manifest(
             optimization_id=sole.optimization_id,
             completed=completed,

@@ -91,12 +91,12 @@ def make_app(folder: Path, token: str, seconds: float = 1.0) -> Starlette:
 async def _changes(folder: Path, seconds: float) -> AsyncIterator[str]:
     """A server-sent event whenever something changed."""
 
-    def look() -> str:
+    def describe_runs() -> str:
         return json.dumps([run.describe() for run in find_runs(folder)])
 
     earlier = ""
     while True:
-        text = await asyncio.to_thread(look)
+        text = await asyncio.to_thread(describe_runs)
         yield ": nothing new\n\n" if text == earlier else f"data: {text}\n\n"
         earlier = text
         await asyncio.sleep(seconds)

@@ -126,7 +126,7 @@ class Imports:
         """The class at `path`, or None when it is not allowed or not there."""
         if path in EXACT.get(kind, {}):
             return EXACT[kind][path]
-        given = self.given(path)
+        given = self.own_class(path)
         if given is not None and KINDS[kind](given):
             return given
         if kind not in KINDS or not self._allows(path):
@@ -146,7 +146,7 @@ class Imports:
             )
         return item
 
-    def given(self, path: str) -> Any | None:
+    def own_class(self, path: str) -> Any | None:
         """The class of the caller's own program; its module may have moved since."""
         return self.at_hand.get(path) or self._by_name.get(path.partition(":")[2])
 

@@ -120,7 +120,7 @@ def decode_class(decoder: Decoder, type_id: str) -> Any:
     kind = node["kind"]
     item = decoder.imports.find(node["path"], kind) if kind in KINDS else None
     if kind == "opaque":
-        item = decoder.imports.given(node["path"])
+        item = decoder.imports.own_class(node["path"])
     if item is None:
         decoder.building[type_id] = f"_Type{len(decoder.building)}"
         with decoder.level():

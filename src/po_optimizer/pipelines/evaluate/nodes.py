@@ -82,8 +82,8 @@ def predict_programs(
             groups=iter_groups(testset, record_type),
             strata=role.stratum,
         )
-        shown = watch(predictions, stage, n)
-        return (record.model_dump(mode="json") for record in shown)
+        watched = watch(predictions, stage, n)
+        return (record.model_dump(mode="json") for record in watched)
 
     return (
         predict(make_program(role, task_lm), "baseline"),

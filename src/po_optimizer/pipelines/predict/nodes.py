@@ -71,7 +71,7 @@ def answer_inputs(
         stage="predict",
         n=len(rows),
     )
-    shown = watch(predictions, "predict", len(rows))
+    watched = watch(predictions, "predict", len(rows))
     return (
         {
             "inputs": row,
@@ -80,7 +80,7 @@ def answer_inputs(
             "reason": prediction.reason,
             **origin,
         }
-        for row, prediction in zip(rows, shown, strict=True)
+        for row, prediction in zip(rows, watched, strict=True)
     )
 
 

@@ -6,7 +6,7 @@ when they are first used, so `import po_optimizer` costs nothing.
 
 from typing import TYPE_CHECKING
 
-from po_optimizer.lazy import lazy
+from po_optimizer.lazy import defer, lazy
 
 if TYPE_CHECKING:
     from po_optimizer.api import Optimized, Verdict, evaluate, optimize
@@ -39,6 +39,8 @@ __all__ = [
     "save_program",
 ]
 
+# where JupyterLab is installed, DSPy's jsonschema imports it: a second for its grammar
+defer("rfc3987_syntax", "is_valid_syntax")
 
 __getattr__ = lazy(
     __name__,

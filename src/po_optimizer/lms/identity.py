@@ -3,7 +3,7 @@
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,8 @@ from typing import Any
 from po_optimizer.secret import environment_secrets, is_secret_argument
 
 _SHORTEST_SECRET = 6
-_ADDRESSES = ("api_base", "base_url")
+ADDRESSES = ("api_base", "base_url")
+"""The arguments of an LM that say where it answers."""
 
 
 @dataclass(frozen=True)
@@ -22,13 +23,22 @@ class LMIdentity:
         slug: Its name in the ledger.
         where: Its endpoint in words, without secrets.
         cache_folder: Of this endpoint's response cache.
-        secrets: Removed from errors: keys, and addresses that may contain a key.
+        secrets: Keys, and addresses that may contain one.
     """
 
     slug: str
     where: str
     cache_folder: Path
     secrets: tuple[str, ...] = field(default=(), repr=False)
+
+    def in_no_error(self) -> tuple[str, ...]:
+        """What no error may repeat, longest first: its secrets and the environment's.
+
+        Libraries read keys from the environment by themselves.
+        """
+        texts = {*self.secrets, *(secret for _, secret in environment_secrets())}
+        long = (text for text in texts if len(text) >= _SHORTEST_SECRET)
+        return tuple(sorted(long, key=len, reverse=True))
 
 
 def identify(lm: Any, folder: Path, options: Mapping[str, Any]) -> LMIdentity:
@@ -49,7 +59,7 @@ def identify(lm: Any, folder: Path, options: Mapping[str, Any]) -> LMIdentity:
         slug_of(model),
         "its own endpoint",
         folder / "response_cache" / name,
-        secrets_beside(_secrets(model, settings)),
+        tuple(_secrets(model, settings)),
     )
 
 
@@ -80,9 +90,9 @@ def _classes(lm: Any) -> Iterator[str]:
 
 def _addresses(model: str, settings: Mapping[str, Any]) -> list[str]:
     """Where the LM answers: its arguments, else the provider's variables."""
-    addresses = [str(settings[name]) for name in _ADDRESSES if settings.get(name)]
+    addresses = [str(settings[name]) for name in ADDRESSES if settings.get(name)]
     provider = model.partition("/")[0].upper()
-    names = (f"{provider}_{name.upper()}" for name in _ADDRESSES)
+    names = (f"{provider}_{name.upper()}" for name in ADDRESSES)
     return addresses or [os.environ[name] for name in names if os.environ.get(name)]
 
 
@@ -100,10 +110,3 @@ def _secrets(model: str, settings: Mapping[str, Any]) -> Iterator[str]:
         if is_secret_argument(name, value):
             values = value.values() if isinstance(value, Mapping) else [value]
             yield from (text for text in values if isinstance(text, str))
-
-
-def secrets_beside(secrets: Iterable[str]) -> tuple[str, ...]:
-    """What no error may repeat: these and the environment's keys, longest first."""
-    texts = {*secrets, *(secret for _, secret in environment_secrets())}
-    long = (text for text in texts if len(text) >= _SHORTEST_SECRET)
-    return tuple(sorted(long, key=len, reverse=True))

@@ -16,7 +16,7 @@ from dspy.utils.callback import BaseCallback
 
 from po_optimizer.lms.check import Check
 from po_optimizer.lms.engine import ProviderEngine
-from po_optimizer.lms.identity import LMIdentity, secrets_beside
+from po_optimizer.lms.identity import LMIdentity
 from po_optimizer.lms.meter import CallScope, Meter, in_use
 from po_optimizer.lms.metering import metering_every_lm
 from po_optimizer.lms.program_threads import own_threads
@@ -97,12 +97,9 @@ class MeteredLM(dspy.LM):
     @property
     def identity(self) -> LMIdentity:
         """The LM as the ledger, the cache and errors name it."""
-        return LMIdentity(self.slug, self.where, self.cache_folder, self._secrets)
-
-    @cached_property
-    def _secrets(self) -> tuple[str, ...]:
-        """The key, and those of the environment, which libraries read by themselves."""
-        return secrets_beside(filter(None, [self.engine.provider.api_key]))
+        key = self.engine.provider.api_key
+        secrets = () if key is None else (key,)
+        return LMIdentity(self.slug, self.where, self.cache_folder, secrets)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """DSPy's call; a cache hit is recorded, an LM out of reach stops the run."""

@@ -168,7 +168,7 @@ class Meter:
         except Exception as error:
             if not _is_unreachable(error):
                 raise  # the LM is there, and the next prompt may suit it
-            problem = first_words(error, 300, *lm.secrets)
+            problem = first_words(error, 300, *lm.in_no_error())
             self.stopped = LMUnreachable(lm.slug, lm.where, problem)
             raise self.stopped from error
 
@@ -186,8 +186,9 @@ class Meter:
                 yield usage
             except Exception as error:
                 _take_retry_after(error)
-                scrub(error, *lm.secrets)
-                problem = first_words(error, 400, *lm.secrets)
+                secrets = lm.in_no_error()
+                scrub(error, *secrets)
+                problem = first_words(error, 400, *secrets)
                 problem = f"{type(error).__name__}: {problem}"
                 self._record(layer, lm.slug, CallUsage(), error=problem)
                 raise

@@ -15,6 +15,7 @@ from pydantic import Field, ValidationError
 from po_optimizer.errors import ArtifactError, PoOptimizerError
 from po_optimizer.files import read_whole
 from po_optimizer.lms.build import storable_settings
+from po_optimizer.lms.identity import ADDRESSES
 from po_optimizer.lms.lm import MeteredLM
 from po_optimizer.optimization.job import Job
 from po_optimizer.params.base import Frozen
@@ -36,14 +37,12 @@ FILE = "inputs.json"
 NOWHERE = "http://replay.invalid/v1"
 """In place of addresses and secrets: that there is one changes how DSPy asks."""
 
-_ADDRESSES = ("api_base", "base_url")
-
 
 def without_secrets(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings that are data, and neither a secret nor an address."""
     plain = storable_settings(settings).items()
     return {
-        k: v for k, v in plain if k not in _ADDRESSES and not is_secret_argument(k, v)
+        k: v for k, v in plain if k not in ADDRESSES and not is_secret_argument(k, v)
     }
 
 
@@ -69,7 +68,7 @@ class OwnLM(Frozen):
         """Describes an LM that a run has adopted."""
         settings = without_secrets(lm.kwargs)
         for name, value in lm.kwargs.items():
-            if value and (name in _ADDRESSES or is_secret_argument(name, value)):
+            if value and (name in ADDRESSES or is_secret_argument(name, value)):
                 mapping = isinstance(value, Mapping)
                 settings[name] = {"none": "none"} if mapping else NOWHERE
         switches = {k: v for k, v in vars(lm.adapter).items() if isinstance(v, bool)}

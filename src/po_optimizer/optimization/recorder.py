@@ -71,7 +71,6 @@ class Recorder(BaseCallback):
         on_trial: Callable[[Scored], None],
     ) -> None:
         self.best: Best | None = None
-        self._best_score = -1.0
         self.journal = journal
         self.control = control
         self.budget = budget
@@ -134,6 +133,11 @@ class Recorder(BaseCallback):
             return str(error).rstrip(". ")
         return f"{type(error).__name__}: {error}"
 
+    @property
+    def _best_score(self) -> float:
+        """The best program's score; -1.0 while there is none."""
+        return self.best.trial.score if self.best else -1.0
+
     def _record(self, running: _Running, outputs: Any) -> None:
         if self._is_repeated_baseline(running):
             return
@@ -149,7 +153,7 @@ class Recorder(BaseCallback):
         recorded = self.journal.add(trial)
         replayed = recorded is not trial
         if program is not None:
-            self.best, self._best_score = Best(program, recorded), recorded.score
+            self.best = Best(program, recorded)
         self._on_trial(Scored(recorded, replayed, outputs.results))
 
     def _is_repeated_baseline(self, running: _Running) -> bool:

@@ -12,6 +12,7 @@ from po_optimizer.records.in_memory import (
     check_no_demo,
     check_unseen,
     examples_of,
+    input_hashes,
     input_names,
     make_splits,
     note_seen,
@@ -112,13 +113,14 @@ def test_without_valset_half_of_the_trainset_is_one(caplog):
 def test_a_testset_that_the_optimizer_saw_is_refused(tmp_path):
     """By the inputs of its examples; without a note everything is unseen."""
     examples = examples_of(ROWS, Asking(), "testset")
-    check_unseen(examples, tmp_path)
+    hashes = input_hashes(examples)
+    check_unseen(hashes, tmp_path)
     note_seen({"trainset": examples[:2], "valset": examples[2:3]}, tmp_path)
-    check_unseen(examples[3:], tmp_path)
+    check_unseen(hashes[3:], tmp_path)
     with pytest.raises(
         SettingError, match="1 of its examples were in the optimization's"
     ):
-        check_unseen(examples[2:], tmp_path)
+        check_unseen(hashes[2:], tmp_path)
 
 
 def test_cells_of_a_frame_are_what_python_has():
@@ -155,6 +157,8 @@ def test_an_example_that_is_a_demo_is_refused() -> None:
     """Wherever the program was optimized; a demo with other inputs is none of them."""
     program = dspy.ChainOfThought("question -> answer")
     program.predict.demos = [{"question": "q1", "answer": "a1", "augmented": True}]
-    check_no_demo(examples_of(ROWS[2:], program, "testset"), program)
+    examples = examples_of(ROWS, program, "testset")
+    hashes = input_hashes(examples)
+    check_no_demo(examples[2:], hashes[2:], program)
     with pytest.raises(SettingError, match="1 of its examples are demos"):
-        check_no_demo(examples_of(ROWS, program, "testset"), program)
+        check_no_demo(examples, hashes, program)

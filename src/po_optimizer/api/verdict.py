@@ -40,6 +40,7 @@ from po_optimizer.records.in_memory import (
     check_unseen,
     examples_of,
     groups_of_equals,
+    input_hashes,
 )
 from po_optimizer.records.splits import records_hash
 from po_optimizer.roles.build import check_metric, check_program, name_of
@@ -135,10 +136,11 @@ def evaluate(
         programs["champion"] = stood
     place, scored = checked_folder(folder), check_metric(metric)
     examples = examples_of(testset, programs["baseline"], "testset")
-    check_unseen(examples, place)
+    hashes = input_hashes(examples)
+    check_unseen(hashes, place)
     for judged in programs.values():
-        check_no_demo(examples, judged)
-    groups = groups_of_equals(examples)
+        check_no_demo(examples, hashes, judged)
+    groups = groups_of_equals(hashes)
     task_lm = metered_lm("lm", lm, place, num_threads)
     records = {}
     with orderly_interrupt(stop_lms_in_use):

@@ -124,12 +124,16 @@ def make_splits(
 
 def note_seen(splits: Mapping[str, Sequence[dspy.Example]], folder: Path) -> None:
     """Keeps the hashes of what the optimizer sees, for `check_unseen`."""
-    hashes = {name: list(map(_inputs_hash, split)) for name, split in splits.items()}
+    hashes = {name: input_hashes(split) for name, split in splits.items()}
     write_whole(folder / _SEEN, json.dumps(hashes, indent=1))
 
 
-def check_unseen(testset: Sequence[dspy.Example], folder: Path) -> None:
+def check_unseen(hashes: Sequence[str], folder: Path) -> None:
     """Refuses a testset of which the optimization of this folder saw a part.
+
+    Args:
+        hashes: The testset's `input_hashes`.
+        folder: Of the optimization.
 
     Raises:
         SettingError: It did.
@@ -140,31 +144,38 @@ def check_unseen(testset: Sequence[dspy.Example], folder: Path) -> None:
     seen = {
         h for hashes in json.loads(path.read_text("utf-8")).values() for h in hashes
     }
-    shared = sum(_inputs_hash(example) in seen for example in testset)
+    shared = sum(own in seen for own in hashes)
     if shared:
         raise SettingError(
             "testset",
-            len(testset),
+            len(hashes),
             f"{shared} of its examples were in the optimization's trainset or valset",
             "Give examples that the optimizer did not see.",
         )
 
 
-def check_no_demo(testset: Sequence[dspy.Example], program: dspy.Module) -> None:
+def check_no_demo(
+    testset: Sequence[dspy.Example], hashes: Sequence[str], program: dspy.Module
+) -> None:
     """Refuses a testset of which the program has a part among its demos.
+
+    Args:
+        testset: Says which fields are inputs.
+        hashes: Its `input_hashes`.
+        program: With demos or without.
 
     Raises:
         SettingError: It has: wherever it was optimized, it was shown these answers.
     """
     demos = [demo for p in program.predictors() for demo in p.demos]
-    demo_hashes: dict[tuple[str, ...], set[str]] = {}
-    for names in {tuple(example.inputs().keys()) for example in testset}:
-        whole = [demo for demo in demos if all(name in demo for name in names)]
-        marked = [dspy.Example(dict(demo)).with_inputs(*names) for demo in whole]
-        demo_hashes[names] = set(map(_inputs_hash, marked))
-    shared = sum(
-        _inputs_hash(e) in demo_hashes[tuple(e.inputs().keys())] for e in testset
-    )
+    marked = [
+        dspy.Example(dict(demo)).with_inputs(*names)
+        for names in {tuple(example.inputs().keys()) for example in testset}
+        for demo in demos
+        if all(name in demo for name in names)
+    ]
+    shown = set(input_hashes(marked))
+    shared = sum(own in shown for own in hashes)
     if shared:
         raise SettingError(
             "testset",
@@ -175,20 +186,27 @@ def check_no_demo(testset: Sequence[dspy.Example], program: dspy.Module) -> None
         )
 
 
-def groups_of_equals(testset: Sequence[dspy.Example]) -> list[str | None]:
+def groups_of_equals(hashes: Sequence[str]) -> list[str | None]:
     """A group for each example whose inputs another one has, too; None for the others.
 
     An example that is asked five times proves no more than once.
+
+    Args:
+        hashes: The testset's `input_hashes`.
     """
-    hashes = [_inputs_hash(example) for example in testset]
     counts = Counter(hashes)
-    repeated = len(testset) - len(counts)
+    repeated = len(hashes) - len(counts)
     if repeated:
         words = (
             "testset: %d of %d examples repeat others' inputs: equal ones count once"
         )
-        logger.warning(words, repeated, len(testset))
+        logger.warning(words, repeated, len(hashes))
     return [f"inputs {h:.8}" if counts[h] > 1 else None for h in hashes]
+
+
+def input_hashes(examples: Iterable[dspy.Example]) -> list[str]:
+    """One of each example, by its inputs alone."""
+    return list(map(_inputs_hash, examples))
 
 
 def _inputs_hash(example: dspy.Example) -> str:

@@ -1,5 +1,8 @@
 """Examples from what people have in Python."""
 
+import os
+import subprocess
+import sys
 from datetime import datetime
 
 import dspy
@@ -162,3 +165,20 @@ def test_an_example_that_is_a_demo_is_refused() -> None:
     check_no_demo(examples[2:], hashes[2:], program)
     with pytest.raises(SettingError, match="1 of its examples are demos"):
         check_no_demo(examples, hashes, program)
+
+
+_OF_KINDS = """
+from datetime import date
+import dspy
+from po_optimizer.records.in_memory import input_hashes
+values = {"b": 1, 2: 3}, {(1, 2): "pair"}, {"a", "b", "c"}, date(2024, 1, 1), object()
+print(input_hashes([dspy.Example(v=v).with_inputs("v") for v in values]))
+"""
+
+
+def test_inputs_of_any_kind_have_a_hash_that_every_process_knows() -> None:
+    """A set has no order, an object has an address, and keys may be of two types."""
+    seeds = ({**os.environ, "PYTHONHASHSEED": seed} for seed in "12")
+    code = [sys.executable, "-c", _OF_KINDS]
+    first, second = (subprocess.check_output(code, env=e) for e in seeds)  # noqa: S603
+    assert first == second

@@ -5,7 +5,7 @@ from typing import Any
 
 import dspy
 
-from po_optimizer.optimization.run_identity import digest
+from po_optimizer.records.canonical import digest
 
 
 class CandidateIndex:

@@ -2,21 +2,19 @@
 
 import ast
 import functools
-import hashlib
 import importlib.metadata
 import inspect
 import json
 import platform
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
 from pydantic.errors import PydanticInvalidForJsonSchema
 
 from po_optimizer.lms.lm import MeteredLM
 from po_optimizer.optimization.job import Job
+from po_optimizer.records.canonical import digest
 from po_optimizer.roles.metric import Metric
 
 Fingerprint = dict[str, str]
@@ -81,31 +79,6 @@ def _change(name: str, earlier: str | None, now: str | None) -> str:
     if earlier and now and len(earlier) == len(now) == len(digest("")):
         return name
     return f"{name} (was {earlier}, is {now})"
-
-
-def canonical(value: Any) -> str:
-    """The value as text, the same in every process: without addresses, sorted."""
-    return json.dumps(_plain(value), sort_keys=True)
-
-
-def digest(value: Any) -> str:
-    """A digest that equal values have in every process."""
-    return hashlib.sha256(canonical(value).encode()).hexdigest()
-
-
-def _plain(value: Any) -> Any:
-    if value is None or isinstance(value, str | int | float):
-        return value
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, set | frozenset):
-        return sorted(canonical(item) for item in value)
-    if isinstance(value, BaseModel):
-        # a representation would cut an image
-        return [type(value).__qualname__, _plain(dict(value))]
-    return re.sub(r" at 0x[0-9a-f]+", "", repr(value))
 
 
 def _types(signature: Any) -> Any:

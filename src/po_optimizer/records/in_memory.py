@@ -1,6 +1,5 @@
 """Examples as people have them in Python: `dspy.Example`s, dicts, a DataFrame."""
 
-import hashlib
 import json
 import logging
 import random
@@ -13,6 +12,7 @@ import dspy
 
 from po_optimizer.errors import SettingError, listed
 from po_optimizer.files import write_whole
+from po_optimizer.records.canonical import digest
 from po_optimizer.records.reading import frame_records, without_pandas
 from po_optimizer.roles.record import input_names
 
@@ -52,8 +52,8 @@ def _split_off_valset(
         SettingError: All examples have the same inputs.
     """
     groups: dict[str, list[dspy.Example]] = {}
-    for example in examples:
-        groups.setdefault(_inputs_hash(example), []).append(example)
+    for example, own in zip(examples, input_hashes(examples), strict=True):
+        groups.setdefault(own, []).append(example)
     if len(groups) < 2:  # noqa: PLR2004 -- one for each side
         problem = "no valset can be split off fewer than 2 different examples"
         raise SettingError(
@@ -206,9 +206,4 @@ def groups_of_equals(hashes: Sequence[str]) -> list[str | None]:
 
 def input_hashes(examples: Iterable[dspy.Example]) -> list[str]:
     """One of each example, by its inputs alone."""
-    return list(map(_inputs_hash, examples))
-
-
-def _inputs_hash(example: dspy.Example) -> str:
-    inputs = json.dumps(example.inputs().toDict(), sort_keys=True, default=repr)
-    return hashlib.sha256(inputs.encode()).hexdigest()
+    return [digest(example.inputs().toDict()) for example in examples]

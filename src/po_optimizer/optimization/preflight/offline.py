@@ -10,7 +10,6 @@ from po_optimizer.errors import PoOptimizerError
 from po_optimizer.lms.check import Check, check
 from po_optimizer.optimization.job import Job
 from po_optimizer.optimization.optimizers.base import Optimizer
-from po_optimizer.optimization.run_identity import canonical
 from po_optimizer.persistence import (
     compare_calls,
     describe_missing,
@@ -18,6 +17,7 @@ from po_optimizer.persistence import (
     load_program_from_components,
     missing_parts,
 )
+from po_optimizer.records.canonical import canonical
 
 _LONG_INSTRUCTIONS = "Weigh every requirement; mañana, 日本 and \N{SNOWMAN} too. " * 400
 _BYTES_PER_MB = 1_000_000

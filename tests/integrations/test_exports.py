@@ -18,6 +18,7 @@ from po_optimizer.integrations.exports.template import (
     sent_by_dspy,
     text_of,
 )
+from po_optimizer.persistence import attach_provenance
 from tests.integrations.exported import ADAPTERS, Desk, Item, Order, exported, stored
 
 
@@ -175,12 +176,24 @@ def test_inputs_of_a_table_become_tests(document, tmp_path):
     table.write_text("text,n,sure\nfirst,1,True\nsecond,2,False\n")
     folder, _ = exported(document, "promptfoo", "json", "--inputs", str(table))
     config = json.loads((folder / "generate.promptfooconfig.json").read_text("utf-8"))
-    assert [t["vars"]["inputs"]["text"] for t in config["tests"]] == ["first", "second"]
+    assert config["tests"] == "file://generate.tests.json"
+    tests = json.loads((folder / "generate.tests.json").read_text("utf-8"))
+    assert [t["vars"]["inputs"]["text"] for t in tests] == ["first", "second"]
     table.write_text("other\n1\n")
     arguments = [str(document), "--to", "promptfoo", "--inputs", str(table)]
     done = CliRunner().invoke(group, ["export", *arguments])
     assert done.exit_code == 1
     assert "no row has all inputs of a predictor" in done.output
+
+
+@pytest.mark.parametrize(("adapter", "used"), [("xml", "xml"), (["chat"], "json")])
+def test_adapter_of_the_optimization_is_the_default(tmp_path, adapter, used):
+    """Prompts are exported as they were measured, if the document says how."""
+    program = attach_provenance(dspy.Predict("q -> a"), {"adapter": adapter})
+    arguments = ["--to", "messages", "--output", str(tmp_path)]
+    path = str(stored(tmp_path, program))
+    done = CliRunner().invoke(group, ["export", path, *arguments])
+    assert f"as DSPy's {used} adapter sends them" in done.output
 
 
 def test_newest_version_is_exported(tmp_path):

@@ -61,6 +61,16 @@ def test_ollama_is_asked_in_the_projects_way(string, tmp_path):
     assert lm.params.adapter == "chat"
 
 
+@pytest.mark.parametrize("string", ["ollama/mistral", "openai/m", "embedded"])
+@pytest.mark.parametrize("kind", ["Chat", "JSON", "XML"])
+def test_a_configured_adapter_asks_every_lm(string, kind, tmp_path):
+    """What was set in DSPy is used and recorded, whoever makes the LM."""
+    adapter = type("Own", (getattr(dspy, f"{kind}Adapter"),), {})()
+    lm = lm_of(string, tmp_path, run_id="run", adapter=adapter)
+    assert lm.adapter is adapter
+    assert lm.params.adapter == kind.lower()
+
+
 @pytest.mark.parametrize("lm", [None, "", 7, "openai/"])
 def test_what_is_no_lm_is_refused(lm, tmp_path):
     """With what can be given instead."""

@@ -288,13 +288,14 @@ def test_callbacks_are_set_for_the_block(tmp_path):
     assert listener.calls == 1
 
 
-@pytest.mark.parametrize("adapter", ["json", "chat"])
+@pytest.mark.parametrize("adapter", ["json", "chat", "xml"])
 def test_adapter_follows_the_parameters(tmp_path, adapter):
     """`lm.adapter` chooses how DSPy asks."""
     lm = scripted_lm(ANSWER, tmp_path, adapter=adapter)
     ask(lm)
     asked = lm.scripted.prompts[0]
-    assert ("[[ ## question ## ]]" in asked) and "answer" in asked
+    assert ("<question>" in asked) == (adapter == "xml")
+    assert ("[[ ## question ## ]]" in asked) == (adapter != "xml")
     assert ("Respond with a JSON object" in asked) == (adapter == "json")
 
 

@@ -33,6 +33,8 @@ _UNSET_ANSWER = 1000
 
 _OWN_FIELDS = {"temperature", "max_tokens", "max_completion_tokens"}
 
+_ADAPTERS = {dspy.JSONAdapter: "json", dspy.XMLAdapter: "xml"}
+
 
 def make_lm(
     params: LMParams, folder: str | Path, *, run_id: str, api_key: str | None = None
@@ -84,11 +86,16 @@ def lm_of(
         raise _no_lm(name, lm, "it is no LM")
     if isinstance(lm, str) and (params := _own_way(name, lm)) is not None:
         update: dict[str, Any] = {"num_threads": num_threads or 0}
-        if isinstance(adapter, dspy.JSONAdapter):
-            update["adapter"] = "json"
+        if adapter is not None:
+            update["adapter"] = _adapter_name(adapter)
         params = params.model_copy(update=update)
         place = Path(folder) / lm_slug(params.provider, params.model)
-        return make_lm(params, place, run_id=run_id)
+        made = make_lm(params, place, run_id=run_id)
+        if type(adapter) not in (type(None), *_ADAPTERS, dspy.ChatAdapter):
+            vars(made).update(
+                adapter=adapter
+            )  # ours add to DSPy's, not to a user's own
+        return made
     if isinstance(lm, str):
         if "/" not in lm:
             raise _no_lm(name, lm, "it names no provider before a slash")
@@ -181,7 +188,7 @@ def _describe(
     fields: dict[str, Any] = {
         "provider": "openai" if model.startswith("openai/") else "litellm",
         "model": model,
-        "adapter": "json" if isinstance(adapter, dspy.JSONAdapter) else "chat",
+        "adapter": _adapter_name(adapter),
         "temperature": settings.get("temperature"),
         "max_tokens": most or _UNSET_ANSWER,
         "context_tokens": window or _UNKNOWN_WINDOW,
@@ -192,6 +199,12 @@ def _describe(
     given = {k: v for k, v in storable_settings(settings).items() if v is not None}
     extra = {k: v for k, v in given.items() if k not in _OWN_FIELDS}
     return LMParams(**fields, extra=extra)
+
+
+def _adapter_name(adapter: Any) -> str:
+    """As `lm.adapter` says it; of another class the one that it extends."""
+    names = (name for kind, name in _ADAPTERS.items() if isinstance(adapter, kind))
+    return next(names, "chat")
 
 
 def storable_settings(settings: Mapping[str, Any]) -> dict[str, Any]:

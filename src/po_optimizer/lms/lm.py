@@ -91,7 +91,7 @@ class MeteredLM(dspy.LM):
     @cached_property
     def adapter(self) -> Any:
         """How DSPy asks this LM."""
-        adapters = {"json": JSONAdapter, "chat": ChatAdapter}
+        adapters = {"json": JSONAdapter, "chat": ChatAdapter, "xml": dspy.XMLAdapter}
         return adapters[self.params.adapter](use_native_function_calling=False)
 
     @property

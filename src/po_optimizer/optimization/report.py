@@ -1,5 +1,6 @@
 """Events of a running optimization, its report and its result."""
 
+import json
 import logging
 import platform
 from collections.abc import Callable, Iterator, Sequence
@@ -62,6 +63,7 @@ class OptimizationReport(Frozen):
             "valset_baseline": self.baseline.model_dump(mode="json"),
             "valset_best": self.best.model_dump(mode="json"),
             "task_lm": self.fingerprint["task_lm.slug"],
+            "adapter": json.loads(self.fingerprint["task_lm.adapter"]),
             "prompt_lm": self.fingerprint["prompt_lm.slug"],
             "versions": dict(_versions()),
             "python": platform.python_version(),

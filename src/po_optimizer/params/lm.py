@@ -63,7 +63,7 @@ class LMParams(Params):
     provider: str = "embedded"  # embedded, ollama, vertex, openai, litellm
     model: str = "smollm2-135m-instruct"  # as the provider names it
     api_base: str | None = None
-    adapter: Literal["json", "chat"] = "json"
+    adapter: Literal["json", "chat", "xml"] = "json"
     structured_output: Literal["json_schema", "json_object", "none"] = "json_schema"
     # null: none is ever sent, as models that reason want it
     temperature: Annotated[float, Field(ge=0.0, le=2.0)] | None = 0.0

@@ -39,9 +39,7 @@ def predictor_{function}(inputs: str = {inputs!r}):
 @click.option(
     "--adapter",
     type=click.Choice(get_args(AdapterName)),
-    default="json",
-    show_default=True,
-    help="How DSPy asks: the lm.adapter that the program was measured with.",
+    help="How DSPy asks; by default as when the program was optimized, else json.",
 )
 @click.option("--output", type=click.Path(path_type=Path), help="Folder; export/TO.")
 @click.option(
@@ -52,7 +50,7 @@ def predictor_{function}(inputs: str = {inputs!r}):
 def export(
     program: Path,
     target: str,
-    adapter: AdapterName,
+    adapter: AdapterName | None,
     output: Path | None,
     inputs: Path | None,
 ) -> None:
@@ -67,7 +65,11 @@ def export(
 
 
 def export_program(
-    path: Path, target: str, adapter: AdapterName, folder: Path, inputs: Path | None
+    path: Path,
+    target: str,
+    adapter: AdapterName | None,
+    folder: Path,
+    inputs: Path | None,
 ) -> Iterator[str]:
     """Writes the export; yields what there is to say about it, a line each.
 
@@ -80,6 +82,7 @@ def export_program(
     if target == _STATE:
         yield from _export_state(stored, folder)
         return
+    adapter = adapter or stored.adapter
     to, contents = TARGETS[target], dict[str, str]()
     templates = dict[str, Template]()
     for name, predictor in stored.predictors.items():
@@ -110,7 +113,12 @@ def _with_rows(
 ) -> dict[str, str]:
     """What makes tests or samples of each predictor's rows, in the target's form."""
     if target == "promptfoo":
-        return {
+        # apart: promptfoo replaces {{ env.NAME }} wherever it stands in a configuration
+        tests = {
+            f"{name}.tests.json": _json([{"vars": {"inputs": row}} for row in texts])
+            for name, texts in rows.items()
+        }
+        return tests | {
             f"{name}.promptfooconfig.json": _json(
                 {
                     "description": f"{name}, exported from DSPy",
@@ -121,10 +129,10 @@ def _with_rows(
                             "config": {"passthrough": templates[name].config},
                         }
                     ],
-                    "tests": [{"vars": {"inputs": row}} for row in texts],
+                    "tests": f"file://{name}.tests.json",
                 }
             )
-            for name, texts in rows.items()
+            for name in rows
         }
     contents = {
         f"{name}.inputs.jsonl": "".join(
@@ -196,4 +204,4 @@ def _export_state(stored: StoredProgram, folder: Path) -> Iterator[str]:
     stored.program.save(str(target))
     yield str(target)
     yield f"load it: program = YourClass(); program.load({str(target)!r})"
-    yield "not exported: the types of fields and demos, which DSPy's state has not"
+    yield "not exported: the types of fields and demos: DSPy's state does not hold them"

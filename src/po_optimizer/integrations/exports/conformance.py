@@ -24,7 +24,7 @@ _TEXTS = (
     "\r\nother line ends\r",
     "{{ question }} {% raw %} {# note #} {x} {{{ }}} {",
     "{% endraw %}{{ 7 * 7 }}",
-    "${HOME} $var %s %(name)s",
+    "${HOME} $var %s %(name)s {{ env.HOME }}{{env['PATH'] | upper}}",
     '{"a": [1, {"b": "c"}]}',
     "quotes \" and ' and ` and \\ and \\n",
     '<tag attribute="x">&amp; & ]]></tag>',

@@ -3,11 +3,11 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import dspy
 
-from po_optimizer.integrations.exports.template import is_setting
+from po_optimizer.integrations.exports.template import AdapterName, is_setting
 from po_optimizer.persistence import format as fmt
 from po_optimizer.persistence.codec.modules import predictors
 from po_optimizer.persistence.components import inspect_program
@@ -25,11 +25,13 @@ class StoredProgram(NamedTuple):
         program: To look at: nothing of its own was imported.
         predictors: By a name that is fit for a file.
         left_out: A sentence for each part that is not a predictor's prompt.
+        adapter: How DSPy asked when it was optimized; "json": nobody says.
     """
 
     program: dspy.Module
     predictors: dict[str, dspy.Predict]
     left_out: list[str]
+    adapter: AdapterName
 
 
 def read_program(path: Path) -> StoredProgram:
@@ -49,7 +51,13 @@ def read_program(path: Path) -> StoredProgram:
         while name.casefold() in map(str.casefold, named):  # both are files' names
             name += "_"
         named[name] = predictor
-    return StoredProgram(program, named, [*_left_out(document, named)])
+    adapter = document["provenance"].get("adapter")
+    return StoredProgram(
+        program,
+        named,
+        [*_left_out(document, named)],
+        adapter if adapter in get_args(AdapterName) else "json",
+    )
 
 
 def _left_out(document: fmt.Document, named: dict[str, dspy.Predict]) -> Iterator[str]:

@@ -92,9 +92,7 @@ def lm_of(
         place = Path(folder) / lm_slug(params.provider, params.model)
         made = make_lm(params, place, run_id=run_id)
         if type(adapter) not in (type(None), *_ADAPTERS, dspy.ChatAdapter):
-            vars(made).update(
-                adapter=adapter
-            )  # ours add to DSPy's, not to a user's own
+            made.adapter = adapter  # ours add to DSPy's, not to a user's own
         return made
     if isinstance(lm, str):
         if "/" not in lm:

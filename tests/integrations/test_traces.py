@@ -79,9 +79,24 @@ def test_same_inputs_are_one_record_and_what_lacks_is_counted(tmp_path):
     records, said = imported(tmp_path, LANGFUSE, "langfuse")
     assert [r["question"] for r in records] == ["Q1", "Q3"]
     assert records[0]["origin"]["time"] == "2026-11-01T10:00:00Z"
-    assert "1 traces left out: question not in their inputs" in said
+    assert "left out, without the inputs question: 1" in said
     assert "records.jsonl: 0 records" in said
     assert "records.pending.jsonl: 2 records" in said
+
+
+def test_runs_of_langsmith_are_records(tmp_path):
+    """Its names differ, it wraps a text, and what a run called within is none."""
+    runs = [
+        {"id": "1", "start_time": "t", "inputs": {"input": "Q1"}},
+        {"id": "2", "inputs": {"question": "Q2"}, "outputs": {"output": {"answer": 1}}},
+        {"id": "3", "inputs": {"question": "Q3"}, "parent_run_id": "1"},
+    ]
+    runs[0]["outputs"] = {"output": "A1"}
+    records, _ = imported(tmp_path, "\n".join(map(json.dumps, runs)), "langsmith")
+    asked = [
+        (r["question"], r["answered"]["answer"], r["origin"]["time"]) for r in records
+    ]
+    assert asked == [("Q1", "A1", "t"), ("Q2", 1, "")]
 
 
 def test_only_what_a_person_approves_is_a_reference(tmp_path):

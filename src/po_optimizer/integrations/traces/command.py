@@ -21,7 +21,7 @@ from po_optimizer.integrations.traces.sources import SOURCES, Trace, rows_of_fil
 _APPROVED, _RECORD = "approved", "record"
 _YES = {"yes", "y", "true", "1", "x"}
 _TAKEN = {_APPROVED, _RECORD, "answered", "origin"}
-_NESTED = ("kwargs", "inputs", "input", "args")
+_NESTED = ("kwargs", "inputs", "input", "args", "outputs", "output")
 
 
 def fields_of(payload: Any, names: Sequence[str]) -> dict[str, Any] | None:
@@ -37,8 +37,10 @@ def fields_of(payload: Any, names: Sequence[str]) -> dict[str, Any] | None:
     if isinstance(payload, Mapping):
         if all(name in payload for name in names):
             return {name: payload[name] for name in names}
-        inner = (payload[key] for key in _NESTED if payload.get(key))
-        parts = (fields_of(part, names) for part in inner if not isinstance(part, str))
+        inner = [payload[key] for key in _NESTED if payload.get(key)]
+        if len(payload) > 1:  # a text among others is no value of a name
+            inner = [part for part in inner if not isinstance(part, str)]
+        parts = (fields_of(part, names) for part in inner)
         return next((values for values in parts if values is not None), None)
     if isinstance(payload, list) and len(payload) == 1:
         return fields_of(payload[0], names)
@@ -186,7 +188,7 @@ def import_traces(
         _write(path, "".join(f"{line}\n" for line in lines))
         click.echo(f"{path}: {len(part)} records")
     if n_without:
-        click.echo(f"{n_without} traces left out: {listed(inputs)} not in their inputs")
+        click.echo(f"left out, without the inputs {listed(inputs)}: {n_without}")
     click.echo(f"{review}: approve or correct, then type the same again")
 
 

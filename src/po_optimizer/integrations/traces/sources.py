@@ -1,4 +1,4 @@
-"""Where traces come from: MLflow, Langfuse's JSON export, OTLP files.
+"""Where traces come from: MLflow, Langfuse's or LangSmith's JSON export, OTLP files.
 
 Whatever is missing in another tool's file, or of another form, is no trace.
 """
@@ -70,15 +70,21 @@ def from_mlflow(source: str, experiment: str) -> Iterator[Trace]:
         ) from error
 
 
-def from_langfuse(source: str, _experiment: str) -> Iterator[Trace]:
-    """The traces of Langfuse's JSON export: an array, `{"data": [...]}` or lines."""
+def from_export(source: str, _experiment: str) -> Iterator[Trace]:
+    """The traces of Langfuse's or LangSmith's JSON export, which differ in names.
+
+    An array, `{"data": [...]}` or lines; a run of LangSmith's within another is none.
+    """
     for document in _documents(source):
         for entry in _mappings(document, "data") if "data" in document else [document]:
+            if entry.get("parent_run_id"):
+                continue
+            times = map(entry.get, ("timestamp", "startTime", "start_time"))
             yield Trace(
                 str(entry.get("id") or ""),
-                str(entry.get("timestamp") or entry.get("startTime") or ""),
-                entry.get("input"),
-                entry.get("output"),
+                str(next(filter(None, times), "")),
+                entry.get("input", entry.get("inputs")),
+                entry.get("output", entry.get("outputs")),
             )
 
 
@@ -162,6 +168,7 @@ def rows_of_file(setting: str, path: Path, kind: str) -> list[Any]:
 
 SOURCES: dict[str, Callable[[str, str], Iterator[Trace]]] = {
     "mlflow": from_mlflow,
-    "langfuse": from_langfuse,
+    "langfuse": from_export,
+    "langsmith": from_export,
     "otlp": from_otlp,
 }

@@ -1,4 +1,6 @@
 import json
+import os
+import signal
 import threading
 import time
 from pathlib import Path
@@ -9,13 +11,14 @@ import numpy as np
 import pytest
 from dspy.lm15 import InvalidRequestError
 
-from po_optimizer.errors import MetricError, PoOptimizerError
+from po_optimizer.errors import InterruptedRunError, MetricError, PoOptimizerError
 from po_optimizer.evaluation.predict import (
     EXAMPLES_AHEAD,
     predict_all,
     score_references,
 )
-from po_optimizer.lms.stops import StopRun
+from po_optimizer.lms.interrupt import orderly_interrupt, stop_lms_in_use
+from po_optimizer.lms.stops import StopRun, stop_requested
 from po_optimizer.roles.score import Score
 from tests.scripted import scripted_lm
 
@@ -294,6 +297,24 @@ def test_a_program_may_give_anything(value: Any, stored: Any, tmp_path: Path) ->
     record = _given(lambda question: value, tmp_path, metric)[0]
     assert (given[0], type(given[0])) == (value, type(value))
     assert record.outputs == stored
+
+
+def test_what_fails_after_a_ctrl_c_is_no_failure_of_the_program(
+    tmp_path: Path,
+) -> None:
+    """A signal ends a program's subprocesses, too: nothing is scored 0.0 for it."""
+
+    class Sandboxed(dspy.Module):
+        def forward(self, question: str) -> Any:
+            """Loses its sandbox to the signal."""
+            os.kill(os.getpid(), signal.SIGINT)
+            while not stop_requested.wait(0.01):
+                pass
+            raise RuntimeError("the sandbox exited (code -2)")
+
+    lm, metric = scripted_lm(_right, tmp_path), _metric
+    with orderly_interrupt(stop_lms_in_use), pytest.raises(InterruptedRunError):
+        list(predict_all(Sandboxed(), _examples(1), metric, lm, stage="e", n=1))
 
 
 def test_references_are_scored_without_a_program() -> None:

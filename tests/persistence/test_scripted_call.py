@@ -2,6 +2,7 @@
 
 import itertools
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,8 +19,13 @@ from po_optimizer.persistence import (
     load_program_from_components,
     missing_parts,
     save_program,
+    scripted_call,
 )
-from po_optimizer.persistence.scripted_call import call_program, probe_inputs
+from po_optimizer.persistence.scripted_call import (
+    call_program,
+    probe_inputs,
+    steady_calls,
+)
 from po_optimizer.persistence.store import save_to
 
 HERE = ["tests"]
@@ -103,6 +109,19 @@ class Awaited(dspy.Module):
         return await self.ask.acall(question=question)
 
 
+class Pooled(dspy.Module):
+    """Asks in a thread of a pool that it keeps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ask = dspy.Predict("question -> answer")
+        self.pool = ThreadPoolExecutor(1)
+
+    def forward(self, question: str) -> Any:
+        """The answer."""
+        return self.pool.submit(self.ask, question=question).result()
+
+
 class Odd(dspy.Module):
     """Takes what nobody can make up."""
 
@@ -144,6 +163,25 @@ def test_program_is_as_before_after_a_call() -> None:
 def test_awaited_program_is_called() -> None:
     """A program that only has `aforward` is called in a loop of its own."""
     assert "scripted" in call_program(Awaited(), PROBE).result
+
+
+def test_the_script_answers_in_the_program_s_own_threads() -> None:
+    """No real LM is asked there, whichever their thread found before."""
+    program = Pooled()
+    with dspy.context(lm=FORBIDDEN):
+        outcome = call_program(program, PROBE)
+    assert "scripted" in outcome.result
+    assert len(outcome.requests) == 1
+
+
+def test_a_slow_program_is_called_as_seldom_as_can_be(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With one probe of three; what DSPy logs of made-up answers is not shown."""
+    monkeypatch.setattr(scripted_call, "_LONG_SECONDS", 0.0)
+    with caplog.at_level("INFO", "po_optimizer"):
+        assert len(steady_calls(Asking(), [PROBE] * 3)) == 1
+    assert "called with made-up answers" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ from po_optimizer.evaluation.predictions import (
     mean_of_repeats,
 )
 from po_optimizer.lms.lm import LMAsked, no_lm_calls, use_lm
-from po_optimizer.lms.stops import StopRun
+from po_optimizer.lms.stops import Interrupted, StopRun, stop_requested
 from po_optimizer.roles.metric import (
     JudgeUnreadableError,
     Measure,
@@ -234,7 +234,9 @@ def _call(program: dspy.Module, example: dspy.Example) -> tuple[Any, Exception |
         return program(**example.inputs()), None
     except PoOptimizerError:
         raise
-    except Exception as error:  # noqa: BLE001 -- whatever a program raises is a failure
+    except Exception as error:
+        if stop_requested.is_set():  # a signal ends the program's subprocesses, too
+            raise Interrupted from error
         return None, error
 
 

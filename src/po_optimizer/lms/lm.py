@@ -19,8 +19,8 @@ from po_optimizer.lms.engine import ProviderEngine
 from po_optimizer.lms.identity import LMIdentity
 from po_optimizer.lms.meter import CallScope, Meter, in_use
 from po_optimizer.lms.metering import metering_every_lm
-from po_optimizer.lms.program_threads import own_threads
 from po_optimizer.lms.providers import Provider
+from po_optimizer.patching import own_threads
 
 
 class MeteredLM(dspy.LM):

@@ -14,7 +14,13 @@ from dspy.teleprompt.gepa.gepa_utils import ScoreWithFeedback
 from dspy.utils.exceptions import AdapterParseError, LMError
 
 from po_optimizer.errors import PoOptimizerError
-from po_optimizer.lms.stops import LMUnreachable, MetricBroken, StopRun
+from po_optimizer.lms.stops import (
+    Interrupted,
+    LMUnreachable,
+    MetricBroken,
+    StopRun,
+    stop_requested,
+)
 from po_optimizer.optimization.job import Job
 from po_optimizer.optimization.journal import Trial
 from po_optimizer.roles.metric import (
@@ -234,7 +240,9 @@ def attempt(
     except AdapterParseError as error:
         reason = _cut(str(error.args[0] if error.args else error))
         return Attempt(None, reason, _cut(error.lm_response))
-    except Exception as error:  # noqa: BLE001 -- whatever a program raises is the finding
+    except Exception as error:
+        if stop_requested.is_set():  # a signal ends the program's subprocesses, too
+            raise Interrupted from error
         reason = f"the program raised {type(error).__name__}: {_cut(str(error))}"
         return Attempt(None, reason, "")
     history = dspy.settings.lm.history  # before the metric asks this LM, too

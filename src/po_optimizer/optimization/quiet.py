@@ -14,9 +14,8 @@ import dspy
 import dspy.evaluate.evaluate as evaluate_module
 from dspy.utils.parallelizer import ParallelExecutor
 
-from po_optimizer.lms.program_threads import no_bars
 from po_optimizer.lms.visible import visible
-from po_optimizer.patching import ProcessWide
+from po_optimizer.patching import ProcessWide, no_bars
 
 _LOGGERS = ("dspy", "optuna", "LiteLLM", "gepa")
 _PRINTING = (

@@ -12,9 +12,11 @@ import inspect
 import random
 import re
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from logging import LogRecord, getLogger
 from typing import Any
 from unittest.mock import patch
 
@@ -22,14 +24,17 @@ import dspy
 import orjson
 
 from po_optimizer.errors import ArtifactError, NotStoredError, listed
-from po_optimizer.patching import ProcessWide
+from po_optimizer.patching import ProcessWide, own_threads
 from po_optimizer.persistence.codec.held_lms import describe_lm
 from po_optimizer.persistence.codec.modules import predictors
 from po_optimizer.persistence.codec.values import FAILURES, Encoder
 from po_optimizer.persistence.scripted_answers import answer, value_of
 
+logger = getLogger(__name__)
+
 Inputs = Mapping[str, Any]
 MAX_PROBES = 3
+_LONG_SECONDS = 5.0  # of two calls: some programs start a sandbox for each
 _MAX_REQUESTS = 200  # an agent that never ends is not followed further
 _ADDRESS = re.compile(r"0x[0-9a-f]{6,}")
 _SETTING = "po_optimizer_script"
@@ -138,8 +143,19 @@ def _answered() -> Iterator[None]:
             return await aask(self, *args, **kwargs)
         return call(self, *args, **kwargs)
 
-    with patch.multiple(dspy.BaseLM, __call__=call, acall=acall):
-        yield
+    handlers = getLogger("dspy").handlers
+    try:
+        for handler in handlers:
+            handler.addFilter(_is_of_a_real_call)
+        with patch.multiple(dspy.BaseLM, __call__=call, acall=acall):
+            yield
+    finally:
+        for handler in handlers:
+            handler.removeFilter(_is_of_a_real_call)
+
+
+def _is_of_a_real_call(_record: LogRecord) -> bool:
+    return dspy.settings.get(_SETTING, None) is None
 
 
 _scripted = ProcessWide(_answered)
@@ -152,6 +168,7 @@ def call_program(program: Any, inputs: Inputs) -> Outcome:
     settings = {"lm": ScriptedLM(), "disable_history": True, "callbacks": []}
     with (
         _scripted(),
+        own_threads(),
         _unchanged(program),
         dspy.context(**settings, **{_SETTING: script}),
     ):
@@ -290,7 +307,7 @@ def steady_calls(program: Any, probes: list[Any]) -> list[Call]:
     Raises:
         ValueError: One does not, or lacks a part, or fails before it asks anything.
     """
-    calls = []
+    calls, clock = list[Call](), time.monotonic()
     for inputs in probes[:MAX_PROBES]:
         outcome = call_program(program, inputs)
         if outcome.refused:
@@ -300,4 +317,11 @@ def steady_calls(program: Any, probes: list[Any]) -> list[Call]:
         if outcome.difference(call_program(program, inputs)):
             raise ValueError("two calls of the program itself differ")
         calls.append(Call(inputs, outcome))
+        if (seconds := time.monotonic() - clock) > _LONG_SECONDS:
+            logger.info(
+                "The program is called with made-up answers, to compare what is stored "
+                "with it: %.0f s for two calls",
+                seconds,
+            )
+            break
     return calls

@@ -7,7 +7,7 @@ import tqdm
 
 from po_optimizer.evaluation.predict import predict_all
 from po_optimizer.lms.lm import use_lm
-from po_optimizer.lms.program_threads import own_threads
+from po_optimizer.patching import own_threads
 from tests.scripted import fixed_fields, scripted_lm
 
 
@@ -39,13 +39,21 @@ def in_thread(predict, question):
     return answers[0]
 
 
+POOL = ThreadPoolExecutor(1)
+
+
+def in_kept_pool(predict, question):
+    """By a pool that outlives the block."""
+    return POOL.submit(predict, question=question).result()
+
+
 def in_parallel(predict, question):
     """By DSPy's own."""
     both = [(predict, {"question": question + mark}) for mark in "ab"]
     return dspy.Parallel(num_threads=2)(both)[0]
 
 
-@pytest.mark.parametrize("ask", [in_pool, in_thread, in_parallel])
+@pytest.mark.parametrize("ask", [in_pool, in_kept_pool, in_thread, in_parallel])
 def test_a_program_s_own_threads_find_the_lm(tmp_path, ask):
     """Its calls stand in the ledger under the stage, example by example."""
     lm = scripted_lm(fixed_fields(answer="x"), tmp_path, num_threads=4)
@@ -63,6 +71,14 @@ def test_a_program_s_own_threads_find_the_lm(tmp_path, ask):
     assert [record.score for record in records] == [1.0] * 9
     paid = 18 if ask is in_parallel else 9
     assert lm.meter.ledger.totals(stage="evaluate").paid == paid
+
+
+def test_a_pool_s_thread_does_not_keep_the_settings():
+    """After the block its tasks find what they would have found without it."""
+    pool = ThreadPoolExecutor(1)
+    with own_threads(), dspy.context(lm="of the block"):
+        assert pool.submit(dspy.settings.get, "lm").result() == "of the block"
+    assert pool.submit(dspy.settings.get, "lm").result() is None
 
 
 def changed():

@@ -1,6 +1,7 @@
 """A project's run, and one of Python, in a real MLflow server on loopback."""
 
 import json
+import math
 import os
 import socket
 import subprocess
@@ -14,6 +15,7 @@ from kedro.io import DataCatalog
 
 from po_optimizer import evaluate, optimize
 from po_optimizer.errors import PoOptimizerError
+from po_optimizer.lms.usage import Usage
 from po_optimizer.params.project import MLflowParams
 from po_optimizer.roles.build import load_metric, make_program
 from tests.faces.project import answering, copy_project, kedro, support_desk_answer
@@ -227,3 +229,19 @@ def test_unreachable_server_is_said_before_anything_is_paid():
     """The error names the setting and what MLflow says."""
     with pytest.raises(PoOptimizerError, match=r"tracking.mlflow.uri='http://127"):
         Tracker(MLflowParams(uri="http://127.0.0.1:9"))
+
+
+def test_unknown_cost_is_never_zero(tmp_path):
+    """The last figures of what was spent are those of the report, unknown ones too."""
+    tracker = Tracker(MLflowParams(uri=f"sqlite:///{tmp_path}/mlflow.db"))
+    score = {"baseline": {"score": 0.1}, "best": {"score": 0.2}}
+    tracker.use_run("some-id")
+    tracker._steps = {1, 7}
+    for usage in (Usage(), Usage(paid=9, cost_usd=None)):
+        spent = usage.model_dump()
+        tracker.log_optimization(
+            {"optimization_id": "some-id", "spent": spent, **score}
+        )
+    metrics = tracker.client.get_run(tracker.run_id).data.metrics
+    assert metrics["spent.paid"] == 9
+    assert math.isnan(metrics["spent.cost_usd"])

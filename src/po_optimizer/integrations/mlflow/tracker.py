@@ -2,6 +2,7 @@
 
 import functools
 import logging
+import math
 import os
 import re
 import tempfile
@@ -139,14 +140,20 @@ class Tracker:
         if step in self._steps:
             return
         kept = ("score", "best", "n", "n_failed", "calls_paid", "calls_cached")
+        self._steps.add(step)
         self._numbers("trial", {name: trial[name] for name in (*kept, "seconds")}, step)
         if self._started is not None:
-            self._numbers("spent", self._started.spent().model_dump(), step)
+            self._log_spent(self._started.spent().model_dump())
+
+    def _log_spent(self, usage: Mapping[str, Any]) -> None:
+        """At the last trial's step: MLflow shows the figure of the highest one."""
+        known = {**usage, "cost_usd": math.nan} if usage["cost_usd"] is None else usage
+        self._numbers("spent", known, max(self._steps, default=0))
 
     @_tolerant
     def _end(self, event: Ended) -> None:
         if self._started is not None:
-            self._numbers("spent", self._started.spent().model_dump())
+            self._log_spent(self._started.spent().model_dump())
         if self.run_id is not None:
             finished = event.ended in ("completed", "budget")
             self.client.set_tag(self.run_id, "po_optimizer.ended", event.ended)
@@ -159,7 +166,7 @@ class Tracker:
         """The report on the search."""
         if self.run_id is None:
             self.use_run(report["optimization_id"])
-        self._numbers("spent", report["spent"])
+        self._log_spent(report["spent"])
         scores = {name: report[name]["score"] for name in ("baseline", "best")}
         self._numbers("valset", scores)
         self.client.log_dict(self.run_id, dict(report), "optimization_report.json")

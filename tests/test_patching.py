@@ -2,12 +2,13 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import dspy
+import numpy as np
 import pytest
 import tqdm
 
 from po_optimizer.evaluation.predict import predict_all
 from po_optimizer.lms.lm import use_lm
-from po_optimizer.patching import own_threads
+from po_optimizer.patching import own_threads, quiet_copies
 from tests.scripted import fixed_fields, scripted_lm
 
 
@@ -98,3 +99,22 @@ def test_everything_is_as_before_after_the_last_block(tmp_path):
     assert ThreadPoolExecutor.submit is not before[0]
     second.__exit__(None, None, None)
     assert changed() == before
+
+
+class Indexed(dspy.Module):
+    """Holds what cannot be copied: DSPy's index over an embedding function, a lock."""
+
+    def __init__(self):
+        super().__init__()
+        embedder = dspy.Embedder(lambda texts: np.ones((len(texts), 2)))
+        self.search = dspy.retrievers.Embeddings(["a", "b"], embedder, k=1)
+        self.lock = threading.Lock()
+
+
+def test_copies_are_made_without_a_word(caplog, recwarn):
+    """Neither DSPy's warnings nor the traceback of an index's half copy are shown."""
+    with quiet_copies():
+        copied = Indexed().deepcopy()
+    assert copied.search("a").passages in (["a"], ["b"])
+    assert caplog.text == ""
+    assert [str(w.message) for w in recwarn if "Unbatchify" in str(w.message)] == []

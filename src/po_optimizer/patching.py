@@ -6,11 +6,15 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from logging import getLogger
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
 import tqdm  # type: ignore[import-untyped]
 from dspy.adapters import utils
+from dspy.primitives import base_module
+from dspy.utils.unbatchify import Unbatchify
 from pydantic import TypeAdapter
 
 PLAIN = (str, int, float, bool, list, dict, tuple, set, type(None))
@@ -75,7 +79,7 @@ def _submit_here(
 ) -> Future[Any]:
     run, nothing = contextvars.copy_context().run, contextvars.Context()
     # a pool's thread outlives the block: only its tasks take the settings along
-    return nothing.run(_submit, pool, run, work, *args, **kwargs)
+    return nothing.run(lambda: _submit(pool, run, work, *args, **kwargs))
 
 
 def _start_here(thread: threading.Thread) -> None:
@@ -120,3 +124,18 @@ own_threads = ProcessWide(_patched)
 After `dspy.configure` a program's own threads find the LM; a context, which several
 nodes can have at a time, DSPy hands on to its own threads only.
 """
+
+
+@contextmanager
+def _half_copied() -> Iterator[None]:
+    ended, quietly = threading.Event(), getLogger("dspy.primitives.base_module").debug
+    ended.set()
+    # of an index's thread a failed copy has nothing but what its class has
+    never_began = patch.object(Unbatchify, "stop_event", ended, create=True)
+    said = patch.object(base_module, "logging", SimpleNamespace(warning=quietly))
+    with never_began, said:
+        yield
+
+
+quiet_copies = ProcessWide(_half_copied)
+"""Within the block DSPy says nothing of what it cannot copy: copies share it."""

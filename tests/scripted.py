@@ -67,9 +67,20 @@ def given_provider(params: LMParams, engine: Any) -> Provider:
     """A provider whose LM is asked by this engine; calls cost nothing."""
     provider = make_provider(params)
     provider.connect = lambda: engine
-    provider.cost = lambda prompt, completion: 0.0
+    provider.cost = lambda answer: 0.0
     provider.check_provider = list  # no server is there to be looked at
     return provider
+
+
+def answer_of(
+    prompt: int | None, completion: int | None, raw: Any = None, **more: int
+) -> Response:
+    """An answer that took so many tokens, and what the server sent beside it."""
+    usage = Usage(input_tokens=prompt, output_tokens=completion, **more)
+    text = Message(role="assistant", parts=(TextPart(text="ok"),))
+    return Response(
+        None, "m", text, finish_reason="stop", usage=usage, provider_data=raw
+    )
 
 
 def fixed_fields(**fields: Any) -> Answer:

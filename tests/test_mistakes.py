@@ -65,6 +65,10 @@ ARGUMENTS = {
         ["--pipeline=optimise"],
         "--pipeline='optimise'|(did you mean optimize?)|Choose one of compare, ",
     ),
+    "several pipelines": (
+        ["--pipeline=data_prep,optimize"],
+        "|or several: --pipelines=data_prep,optimize.",
+    ),
     "unknown pipelines": (["--pipelines=x"], "--pipelines='x'|Choose one of"),
     "unknown environment": (
         ["--env=olama"],

@@ -156,7 +156,8 @@ def _unknown_name(options: dict[str, Any]) -> str | None:
             if name not in names:
                 setting = option.replace("_", "-").replace("node-names", "nodes")
                 problem = f"there is none of this name{nearest(name, names)}"
-                remedy = f"Choose one of {listed(names, 30)}."
+                several = f", or several: --pipelines={name}" if "," in name else ""
+                remedy = f"Choose one of {listed(names, 30)}{several}."
                 return str(SettingError(f"--{setting}", name, problem, remedy))
     return None
 

@@ -16,7 +16,12 @@ from kedro.pipeline import Pipeline
 
 from po_optimizer.config_loader import ProjectConfigLoader
 from po_optimizer.console.live import StageBar, show
-from po_optimizer.console.logs import escape_logs, tolerate_log_failure, use_console
+from po_optimizer.console.logs import (
+    escape_logs,
+    tolerate_log_failure,
+    use_console,
+    use_project_logging,
+)
 from po_optimizer.console.next_step import Invocation
 from po_optimizer.console.summary import show_summary, warn_of_kept_outputs
 from po_optimizer.datasets import DSPyProgramDataset, LMDataset
@@ -82,6 +87,7 @@ class RunHooks:
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
         """Checks the parameters, makes the pipelines that they ask for."""
+        use_project_logging(context.project_path)
         use_console()
         tolerate_log_failure()
         escape_logs()

@@ -15,6 +15,7 @@ from po_optimizer.lms.lm import use_lm
 from po_optimizer.lms.providers import make_provider
 from po_optimizer.lms.stops import LMNotReady, LMUnreachable
 from po_optimizer.params.lm import EmbeddedParams, LMParams, PriceParams
+from tests.scripted import answer_of
 from tests.servers.wire import serving
 
 KEY = "sk-canary-0123456789"
@@ -238,7 +239,34 @@ def test_other_extra_arguments_have_other_answers(tmp_path, server):
 )
 def test_price_is_unknown_rather_than_zero(params, tokens, dollars):
     """Only the embedded LM is free; without prices or usage the cost is None."""
-    assert make_provider(params).cost(*tokens) == dollars
+    assert make_provider(params).cost(answer_of(*tokens)) == dollars
+
+
+@pytest.mark.parametrize(
+    ("stated", "dollars"),
+    [
+        ({"cost": 0.25}, 0.25),
+        ({"cost": 0}, 0.0),
+        ({"cost": {"total_cost": 0.25}}, 0.25),
+        ({"estimated_cost": 0.25}, 0.25),
+        (
+            {
+                "cost": 0.05,
+                "is_byok": True,
+                "cost_details": {"upstream_inference_cost": 0.2},
+            },
+            0.25,
+        ),
+        ({"cost": 0.05, "is_byok": True}, 2e-5),
+        ({"cost": "0.25"}, 2e-5),
+        ({"cost": -1}, 2e-5),
+        ({}, 2e-5),
+    ],
+)
+def test_cost_that_the_server_states_counts(stated, dollars):
+    """It knows discounts; what is no sum, or not all of it, leaves it to the price."""
+    provider = make_provider(openai(price={"prompt": 1, "completion": 2}))
+    assert provider.cost(answer_of(10, 5, {"usage": stated})) == dollars
 
 
 def test_endpoint_in_words_names_address_or_weights():

@@ -555,7 +555,7 @@ def test_bound_that_would_never_be_reached_is_refused(tmp_path):
     lm = world.lm(tmp_path)
     params = world.settings(budget={"max_cost_usd": 5})
     assert check(lm, params).passed
-    lm.provider.cost = lambda prompt, completion: None
+    lm.provider.cost = lambda answer: None
     with pytest.raises(PreflightError, match=r"lm\.price") as raised:
         check(lm, params)
     assert failed(raised) == ["cost_is_known"]

@@ -161,7 +161,7 @@ def test_budget_counts_over_restarts(tmp_path):
 def test_every_bound_ends_the_search(tmp_path, bound):
     """Tokens, minutes and cost bound a run as calls do, with the best so far."""
     first = world.lm(tmp_path)
-    first.provider.cost = lambda prompt, completion: 0.01
+    first.provider.cost = lambda answer: 0.01
     world.run(tmp_path, first, world.settings(budget={"max_calls": 10}))
     again = world.lm(tmp_path)
     result = world.run(tmp_path, again, world.settings(budget=bound))
@@ -174,7 +174,7 @@ def test_answer_of_unknown_cost_hides_no_other(tmp_path):
     """The bound counts what is known, where one answer of many reports no tokens."""
     costs = iter([None, *[0.01] * 500])
     first = world.lm(tmp_path)
-    first.provider.cost = lambda prompt, completion: next(costs)
+    first.provider.cost = lambda answer: next(costs)
     world.run(tmp_path, first, world.settings(budget={"max_calls": 12}))
     again = world.lm(tmp_path)
     params = world.settings(budget={"max_cost_usd": 0.1})

@@ -1,6 +1,7 @@
 """Log lines that say what they are about and steer no terminal; a lost log file."""
 
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -9,6 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import yaml
+from kedro.framework.project import LOGGING, configure_logging
+from kedro.utils import find_config_file
 from rich import get_console
 from rich.text import Text
 
@@ -17,6 +21,7 @@ from po_optimizer.lms.visible import visible
 
 logger = logging.getLogger(__name__)
 
+_CONFIG = "conf/logging"
 _STYLES = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "red"}
 _subject: ContextVar[str] = ContextVar("po_log_subject", default="")
 
@@ -54,6 +59,23 @@ class ConsoleHandler(logging.Handler):
             console.print(text, soft_wrap=not console.is_terminal)
         except (OSError, ValueError):
             self.handleError(record)
+
+
+def use_project_logging(project: Path) -> None:
+    """Configures logging as `conf/logging.yml` says, from a subfolder, too.
+
+    Kedro looks for the file, and keeps the log, below the working directory.
+    """
+    config = find_config_file(str(project / _CONFIG))
+    by_kedro = os.environ.get("KEDRO_LOGGING_CONFIG") or find_config_file(_CONFIG)
+    if config is None or by_kedro:
+        return
+    settings = yaml.safe_load(config.read_text(encoding="utf-8"))
+    for handler in settings.get("handlers", {}).values():
+        if "filename" in handler:
+            handler["filename"] = str(project / handler["filename"])
+    if settings != LOGGING:  # of an earlier run of this process
+        configure_logging(settings)
 
 
 def use_console() -> None:

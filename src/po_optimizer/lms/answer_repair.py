@@ -84,6 +84,8 @@ def _repair(answer: Any, *, texts: bool) -> Any:
     if not isinstance(answer, dict):
         return answer
     repaired = repair_answer(answer) if texts else dict(answer)
+    if isinstance(repaired.get("choices"), list):
+        repaired["choices"] = [_join_texts(choice) for choice in repaired["choices"]]
     if repaired.get("type") == "message":  # Anthropic's, which LiteLLM wants it of
         repaired.setdefault("usage", {})
     for name in _ENVELOPES:
@@ -94,6 +96,16 @@ def _repair(answer: Any, *, texts: bool) -> Any:
         if not is_count(repaired.get(name, 0)):
             del repaired[name]
     return repaired
+
+
+def _join_texts(choice: Any) -> Any:
+    """The choice with one text for a message in parts, which LiteLLM does not read."""
+    match choice:
+        case {"message": {"content": [*parts]} as message}:
+            texts = [p["text"] for p in parts if isinstance(p, dict) and "text" in p]
+            if len(texts) == len(parts) and all(isinstance(t, str) for t in texts):
+                return {**choice, "message": {**message, "content": "".join(texts)}}
+    return choice
 
 
 def _counts(usage: dict[str, Any]) -> dict[str, Any]:

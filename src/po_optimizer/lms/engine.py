@@ -12,7 +12,6 @@ from dataclasses import replace
 from logging import getLogger
 from typing import Any
 
-from dspy._vendor.lm15.result import response_to_events
 from dspy.lm15 import (
     Config,
     InvalidRequestError,
@@ -107,10 +106,6 @@ class ProviderEngine:
             return answer
         message = replace(answer.message, parts=parts or (TextPart(text=""),))
         return replace(answer, message=message)
-
-    def stream(self, request: Request) -> Iterator[Any]:
-        """The answer at once, as a stream: only a whole one can be cleaned."""
-        yield from response_to_events(self.complete(request))
 
     def _prepare(self, request: Request) -> Request:
         """The request as it is sent; the config of the last one, if it is the same."""

@@ -86,7 +86,7 @@ class MeteredLM(dspy.LM):
     @property
     def knows_cost(self) -> bool:
         """Whether a call's cost follows from its tokens."""
-        return self.provider.cost(1, 1) is not None
+        return self.provider.knows_cost
 
     @cached_property
     def adapter(self) -> Any:

@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any
 from unittest.mock import patch
 
+from dspy._vendor.lm15.result import response_to_events
 from dspy._vendor.lm15.serde import request_to_dict
 from dspy.clients import execution
 from dspy.clients.base_lm import BaseLM
@@ -21,14 +22,20 @@ from dspy.clients.call_result import CallResult, usage_dict
 from dspy.clients.engines.legacy_engine import AsyncLegacyEngine, LegacyEngine
 from dspy.clients.errors import error_boundary
 from dspy.clients.legacy_outputs import value
-from dspy.lm15 import Request, Response
+from dspy.lm15 import Request, Response, TextPart, TransportError
 
+from po_optimizer.lms.answer_repair import defect
 from po_optimizer.lms.cache import KeptAnswer, identifying, numbered
 from po_optimizer.lms.engine import ProviderEngine
 from po_optimizer.lms.identity import LMIdentity, identify
 from po_optimizer.lms.meter import CallUsage, Meter, meter_of_run
+from po_optimizer.lms.usage import stated_cost
 from po_optimizer.patching import ProcessWide, plain_type_adapters
 
+_NOTHING = (TextPart(text=""),)
+_OTHER_FORMS = {"output", "content", "candidates"}
+"""Where OpenAI's Responses API, Anthropic and Google put a message; it may be empty."""
+_CHAT = "/chat/completions"
 _OWN_METHODS = ("__call__", "acall", "forward", "aforward")
 _execute, _aexecute = execution.execute, execution.aexecute
 _select, _canonical = execution._engine, execution._canonical
@@ -197,6 +204,7 @@ class _Attempts:
         with self._attempt() as usage:
             response: Response = self._backend.complete(request)
             self._report(usage, request, response)
+            _require_message(response)
         return response
 
     def complete_legacy(self, *args: Any, **kwargs: Any) -> CallResult:
@@ -204,10 +212,14 @@ class _Attempts:
         with self._attempt() as usage:
             result: CallResult = self._backend.complete_legacy(*args, **kwargs)
             _report(usage, result)
+            _require_message(result)
         return result
 
     def stream(self, request: Request) -> Iterator[Any]:
         """One attempt, piece by piece; its usage comes with the last."""
+        if isinstance(self._backend, ProviderEngine):  # cleans whole answers only
+            yield from response_to_events(self.complete(request))
+            return
         with self._attempt() as usage:
             for event in self._backend.stream(request):
                 self._report_event(usage, event)
@@ -224,18 +236,20 @@ class _Attempts:
             own.connect()  # what it takes is no time of the attempt
         with self._meter.attempt(self._identity) as usage:
             yield usage
-            if own is not None:
-                cost = own.provider.cost(usage.prompt_tokens, usage.completion_tokens)
-                usage.cost_usd = cost
 
     def _report(self, usage: CallUsage, request: Request, response: Any) -> None:
+        if not isinstance(response, Response):
+            return  # DSPy raises its own error
         if isinstance(self._backend, ProviderEngine):  # with a price of its own
-            _report(usage, response)
-        elif isinstance(response, Response):  # else DSPy raises its own error
-            result = CallResult.native(response, provider=self._provider)
-            price = execution._price_result
-            price(self._lm, result, response, self._provider, request)
-            _report(usage, result)
+            provider = self._backend.provider
+            cost = provider.cost(response)
+            _report(usage, CallResult(usage=provider.tokens(response), cost=cost))
+            return
+        result = CallResult.native(response, provider=self._provider)
+        execution._price_result(self._lm, result, response, self._provider, request)
+        stated = stated_cost((response.provider_data or {}).get("usage"))
+        result.cost = result.cost if stated is None else stated
+        _report(usage, result)
 
     def _report_event(self, usage: CallUsage, event: Any) -> None:
         if getattr(event, "usage", None) is not None:
@@ -250,6 +264,7 @@ class _AsyncAttempts(_Attempts):
         with self._attempt() as usage:
             response: Response = await self._backend.complete(request)
             self._report(usage, request, response)
+            _require_message(response)
         return response
 
     async def complete_legacy(self, *args: Any, **kwargs: Any) -> CallResult:
@@ -257,6 +272,7 @@ class _AsyncAttempts(_Attempts):
         with self._attempt() as usage:
             result: CallResult = await self._backend.complete_legacy(*args, **kwargs)
             _report(usage, result)
+            _require_message(result)
         return result
 
     async def stream(self, request: Request) -> Any:
@@ -265,6 +281,23 @@ class _AsyncAttempts(_Attempts):
             async for event in self._backend.stream(request):
                 self._report_event(usage, event)
                 yield event
+
+
+def _require_message(answer: Response | CallResult) -> None:
+    """Refuses an answer without a message, which DSPy takes for an empty text.
+
+    Raises:
+        dspy.lm15.TransportError: It has none; the server may be asked again.
+    """
+    problem = ""
+    if isinstance(answer, CallResult):
+        problem = "" if answer.outputs else "the answer holds no message"
+    elif isinstance(answer, Response) and answer.message.parts == _NOTHING:
+        raw = answer.provider_data or {}
+        if raw and not _OTHER_FORMS & raw.keys():
+            problem = defect(raw, _CHAT)
+    if problem:
+        raise TransportError(problem)
 
 
 def _report(usage: CallUsage, answer: Any) -> None:
@@ -276,7 +309,9 @@ def _report(usage: CallUsage, answer: Any) -> None:
     )
     by_litellm = getattr(answer, "_hidden_params", None) or {}
     own = isinstance(answer, CallResult)
-    usage.cost_usd = answer.cost if own else by_litellm.get("response_cost")
+    cost = answer.cost if own else by_litellm.get("response_cost")
+    stated = stated_cost(tokens)
+    usage.cost_usd = cost if stated is None else stated
 
 
 def _first(tokens: Any, *names: str) -> Any:

@@ -7,9 +7,10 @@ import traceback
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import dspy
+import litellm
 import pytest
 
-from po_optimizer.lms.build import make_lm
+from po_optimizer.lms.build import lm_of, make_lm
 from po_optimizer.lms.lm import use_lm
 from po_optimizer.lms.providers import make_provider
 from po_optimizer.lms.stops import LMUnreachable
@@ -53,8 +54,9 @@ def _bedrock(body):
 def cloud(monkeypatch):
     """A server of four clouds' formats; it keeps what it was asked.
 
-    `server.unsaid` are names that its answers leave out, `server.refusal` is what it
-    says instead of answering. LiteLLM asks nobody else.
+    `server.unsaid` are names that its answers leave out, `server.said` what they have
+    beside or instead, `server.refusal` is what it says instead of answering.
+    LiteLLM asks nobody else.
     """
 
     class Handler(BaseHTTPRequestHandler):
@@ -63,6 +65,7 @@ def cloud(monkeypatch):
             self.server.asked.append((self.path, dict(self.headers), body))
             kinds = {"messages": _anthropic, "converse": _bedrock}
             answer = kinds.get(self.path.rpartition("/")[2], _openai)(body)
+            answer |= self.server.said
             for name in self.server.unsaid:
                 answer.pop(name, None)
             status, refusal = 200, self.server.refusal
@@ -79,7 +82,7 @@ def cloud(monkeypatch):
             """Says nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.asked, server.unsaid, server.refusal = [], (), ""
+    server.asked, server.unsaid, server.refusal, server.said = [], (), "", {}
     hosts, look_up = set(), socket.getaddrinfo
 
     def getaddrinfo(host, *args, **kwargs):
@@ -122,15 +125,85 @@ def test_clouds_answer_in_their_own_formats(tmp_path, cloud, model, extra, heade
     assert KEY.encode() not in b"".join(files)
 
 
-@pytest.mark.parametrize("model", ["groq/x", "openrouter/a/x"])
-def test_answer_without_a_message_is_the_servers_failure(tmp_path, cloud, model):
-    """No empty text is scored for it: the run stops."""
-    cloud.unsaid = ("choices",)
+AZURE = {"api_version": "2024-06-01"}
+
+
+@pytest.mark.parametrize("own", [False, True])
+@pytest.mark.parametrize("model", ["groq/x", "openrouter/a/x", "azure/x"])
+@pytest.mark.parametrize("choices", [None, []])
+def test_answer_without_a_message_is_the_servers_failure(
+    tmp_path, cloud, model, own, choices
+):
+    """No empty text is scored for it, of a user's own LM neither: the run stops."""
+    cloud.said = {"choices": choices}
+    extra = AZURE if model.startswith("azure") else {}
     address = f"http://127.0.0.1:{cloud.server_port}"
-    params = LMParams(provider="litellm", model=model, api_base=address, num_retries=0)
-    lm = make_lm(params, tmp_path, run_id="r", api_key=KEY)
-    with use_lm(lm, stage="test"), pytest.raises(LMUnreachable, match="no message"):
+    more = {"api_base": address, "num_retries": 0}
+    if own:
+        lm = dspy.LM(model, api_key=KEY, **more, **extra)
+        lm = lm_of(lm, tmp_path, run_id="r")
+    else:
+        params = LMParams(provider="litellm", model=model, extra=extra, **more)
+        lm = make_lm(params, tmp_path, run_id="r", api_key=KEY)
+    with use_lm(lm, stage="test"), pytest.raises(LMUnreachable):
         dspy.Predict("question -> answer")(question="?")
+
+
+def ask_cloud(cloud, folder, model, **params):
+    """The only row of the ledger after one question."""
+    address = f"http://127.0.0.1:{cloud.server_port}"
+    params = LMParams(provider="litellm", model=model, api_base=address, **params)
+    lm = make_lm(params, folder, run_id="r", api_key=KEY)
+    with use_lm(lm, stage="test"):
+        assert dspy.Predict("question -> answer")(question="?").answer == "42"
+    (row,) = lm.meter.ledger.rows()
+    return row
+
+
+def test_message_in_parts_is_an_answer(tmp_path, cloud):
+    """LiteLLM reads texts only."""
+    parts = [{"type": "text", "text": part} for part in (TEXT[:4], TEXT[4:])]
+    message = {"role": "assistant", "content": parts}
+    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+    cloud.said = {"choices": [choice]}
+    assert ask_cloud(cloud, tmp_path, "openrouter/a/x").error is None
+
+
+def test_cost_is_what_the_cloud_says(tmp_path, cloud):
+    """OpenRouter's table of prices knows neither its discounts nor its routes."""
+    cloud.said = {"usage": {**USAGE, "cost": 0.25}}
+    assert ask_cloud(cloud, tmp_path, "openrouter/a/x").cost_usd == 0.25
+
+
+_ANTHROPIC_KEPT = {
+    "input_tokens": 100,
+    "output_tokens": 0,
+    "cache_read_input_tokens": 900,
+    "cache_creation_input_tokens": 0,
+}
+_OPENAI_KEPT = {
+    "prompt_tokens": 1000,
+    "completion_tokens": 0,
+    "total_tokens": 1000,
+    "prompt_tokens_details": {"cached_tokens": 900},
+}
+
+
+@pytest.mark.parametrize(
+    ("model", "usage", "share"),
+    [
+        ("anthropic/claude-haiku-4-5", _ANTHROPIC_KEPT, 0.1),
+        ("azure/gpt-4o-mini", _OPENAI_KEPT, 0.5),
+    ],
+)
+def test_kept_prompts_are_paid_at_their_own_price(tmp_path, cloud, model, usage, share):
+    """Whether the cloud counts them among the tokens of the prompt or beside them."""
+    cloud.said = {"usage": usage}
+    extra = AZURE if model.startswith("azure") else {}
+    row = ask_cloud(cloud, tmp_path, model, extra=extra)
+    price = litellm.model_cost[model.removeprefix("anthropic/")]["input_cost_per_token"]
+    assert row.prompt_tokens == 1000
+    assert row.cost_usd == pytest.approx((100 + 900 * share) * price, rel=0.01)
 
 
 def test_an_answer_without_usage_is_no_answer_lost(tmp_path, cloud):

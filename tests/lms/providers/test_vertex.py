@@ -14,6 +14,7 @@ from po_optimizer.lms.providers import make_provider
 from po_optimizer.lms.stops import LMNotReady, LMUnreachable
 from po_optimizer.params.lm import LMParams
 from tests.lms.hostile import chat, hostile
+from tests.scripted import answer_of
 from tests.servers import google
 
 PLACE = {"project": "p", "location": "europe-west4"}
@@ -296,6 +297,18 @@ def test_missing_project_names_the_variable(monkeypatch):
 def test_price_comes_from_the_table():
     """Long prompts cost more; an unknown model has no price, which is not zero."""
     pro = make_provider(LMParams(provider="vertex", model="gemini-2.5-pro"))
-    assert pro.cost(300_000, 0) > 1.5 * pro.cost(150_000, 0) * 2
+    long, short = (pro.cost(answer_of(n, 0)) for n in (300_000, 150_000))
+    assert long > 1.5 * short * 2
     unlisted = make_provider(LMParams(provider="vertex", model="no-such-model"))
-    assert unlisted.cost(10, 10) is None
+    assert unlisted.cost(answer_of(10, 10)) is None
+
+
+def test_kept_prompts_are_paid_at_their_own_price():
+    """Gemini counts them among the prompt's tokens, Claude beside them."""
+    gemini = make_provider(LMParams(provider="vertex", model="gemini-2.5-flash"))
+    kept = gemini.cost(answer_of(1000, 0, cache_read_tokens=900))
+    assert kept == pytest.approx(100 * 0.30e-6 + 900 * 0.03e-6)
+    claude = make_provider(LMParams(provider="vertex", model="claude-sonnet-4-5"))
+    answer = answer_of(100, 0, cache_read_tokens=900, cache_write_tokens=10)
+    assert claude.cost(answer) == pytest.approx(100 * 3e-6 + 900 * 3e-7 + 10 * 3.75e-6)
+    assert claude.tokens(answer)["prompt_tokens"] == 1010

@@ -1,14 +1,20 @@
 """What every provider has: how an LM is reached, asked, checked and priced."""
 
 from collections.abc import Iterator
+from functools import cache
+from logging import getLogger
 from pathlib import Path
 from typing import Any, ClassVar
 
-from dspy.lm15 import Request, Response
+from dspy.clients.call_result import usage_dict
+from dspy.lm15 import Message, Request, Response, TextPart, Usage
 
 from po_optimizer.lms.check import Check
 from po_optimizer.lms.http import AnswerTransport
+from po_optimizer.lms.usage import stated_cost
 from po_optimizer.params.lm import LMParams
+
+logger = getLogger(__name__)
 
 FEW_AT_A_TIME = 4  # of a server that does not say: few that many people use take less
 
@@ -86,18 +92,45 @@ class Provider:
         """Requests that it answers at a time; None: it does not say."""
         return None
 
-    def cost(self, prompt: int | None, completion: int | None) -> float | None:
-        """US dollars of a call with so many tokens; None: unknown."""
-        if prompt is None or completion is None:
-            return None
-        rates = self.params.price
-        if rates is None:
-            return self.list_price(prompt, completion)
-        return (prompt * rates.prompt + completion * rates.completion) / 1e6
+    @property
+    def door(self) -> str | None:
+        """DSPy's name of a kind that counts tokens in a way of its own."""
+        return None
 
-    def list_price(self, prompt: int, completion: int) -> float | None:
+    def tokens(self, answer: Response) -> dict[str, Any]:
+        """What an answer took, all that is paid for included, by OpenAI's names."""
+        counts: dict[str, Any] = usage_dict(answer, self.door)
+        return counts
+
+    def cost(self, answer: Response) -> float | None:
+        """US dollars of an answer; None: unknown.
+
+        What the server itself says counts, then `lm.price`, then a price table.
+        """
+        stated = stated_cost((answer.provider_data or {}).get("usage"))
+        if stated is not None:
+            _say_stated(self.params.model)
+            return stated
+        counts, rates = self.tokens(answer), self.params.price
+        prompt, completion = map(counts.get, ("prompt_tokens", "completion_tokens"))
+        if not prompt or completion is None:  # no prompt has 0 tokens
+            return None
+        if rates is None:
+            return self.list_price(answer)
+        return float(prompt * rates.prompt + completion * rates.completion) / 1e6
+
+    def list_price(self, answer: Response) -> float | None:
         """US dollars by a price table; None: no table has it."""
         return None
+
+    @property
+    def knows_cost(self) -> bool:
+        """Whether a call's cost follows from its tokens."""
+        text = Message(role="assistant", parts=(TextPart(text=""),))
+        usage = Usage(input_tokens=1, output_tokens=1)
+        model = self.params.model
+        answer = Response(None, model, text, finish_reason="stop", usage=usage)
+        return self.cost(answer) is not None
 
     def weights(self, folder: Path) -> str | None:
         """The digest of the weights; None: the server has none.
@@ -106,6 +139,11 @@ class Provider:
             folder: Of the LM, where the digest may be remembered.
         """
         return None
+
+
+@cache  # so that the log has it once
+def _say_stated(model: str) -> None:
+    logger.info("%s: the server says what each answer costs; that is counted", model)
 
 
 def dspy_engine(

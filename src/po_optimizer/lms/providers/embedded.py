@@ -4,6 +4,8 @@ from functools import cache
 from logging import getLogger
 from typing import Any
 
+from dspy.lm15 import Response
+
 from po_optimizer.errors import SettingError
 from po_optimizer.lms.providers.base import Provider
 from po_optimizer.lms.providers.openai import openai_engine
@@ -65,7 +67,7 @@ class Embedded(Provider):
         slots = self.params.embedded.slots if self.params.embedded else 1
         return _at_most(slots, self.params.num_threads)
 
-    def cost(self, prompt: int | None, completion: int | None) -> float | None:
+    def cost(self, answer: Response) -> float | None:
         """Nothing."""
         return 0.0
 

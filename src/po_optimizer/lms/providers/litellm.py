@@ -199,19 +199,19 @@ class LiteLLM(Provider):
             and name.partition("_")[2].lower() not in params.extra
         ]
 
-    def list_price(self, prompt: int, completion: int) -> float | None:
+    def list_price(self, answer: Response) -> float | None:
         """By LiteLLM's price table as installed."""
         litellm, model = _litellm(), self.params.model
         names = (model, model.partition("/")[2])
         priced = next((name for name in names if name in litellm.model_cost), None)
         if priced is None:
             return None
-        entry = litellm.model_cost[priced]
+        entry, raw = litellm.model_cost[priced], answer.provider_data or {}
         dollars = litellm.cost_per_token(
             model=priced,
             custom_llm_provider=entry.get("litellm_provider"),
-            prompt_tokens=prompt,
-            completion_tokens=completion,
+            usage_object=litellm.Usage(**(raw.get("usage") or self.tokens(answer))),
+            service_tier=raw.get("service_tier"),
         )
         return float(sum(dollars))
 

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from dspy.lm15 import Response
+
 from po_optimizer.errors import SettingError
 from po_optimizer.files import write_whole
 from po_optimizer.lms.check import Check, check, require
@@ -92,11 +94,11 @@ class Ollama(Provider):
             )
         return max(1, int(value))  # with 0 Ollama chooses, and reports nothing
 
-    def cost(self, prompt: int | None, completion: int | None) -> float | None:
+    def cost(self, answer: Response) -> float | None:
         """0 on the user's machine; unknown for models in Ollama's cloud."""
         if self.params.price is None:
             return None if self.params.model.endswith("cloud") else 0.0
-        return super().cost(prompt, completion)
+        return super().cost(answer)
 
     def check_provider(self) -> Iterator[Check]:
         """Each thing that keeps Ollama from answering, with the command that mends."""

@@ -17,12 +17,9 @@ from dspy.clients.costs import estimate_cost
 from dspy.lm15 import (
     AuthError,
     InvalidRequestError,
-    Message,
     Request,
     Response,
-    TextPart,
     TransportError,
-    Usage,
     request_from_openai_chat,
 )
 
@@ -81,7 +78,7 @@ class Vertex(Provider):
         log_in = functools.cache(_log_in)
         require(self._checks(log_in))
         credentials, own_project = log_in()
-        place, door = self.params.vertex, _door(self.params.model)
+        place, door = self.params.vertex, self.door
         address, project = self.params.api_base, str(place.project or own_project)
         settings = {"project": project, "location": place.location}
         if door == _OPEN:
@@ -93,21 +90,15 @@ class Vertex(Provider):
         return dspy_engine(door, address, _tokens(credentials), transport, **settings)
 
     def ask(self, engine: Any, request: Request) -> Response:
-        """The answer; thoughts count as written tokens, for they are paid as such."""
-        door = _door(self.params.model)
+        """The answer; one that was withheld names the filter."""
         config = replace(request.config, **self._config)
-        model = f"{door}:{self.params.model}"
+        model = f"{self.door}:{self.params.model}"
         try:
-            answer = super().ask(engine, replace(request, model=model, config=config))
+            return super().ask(engine, replace(request, model=model, config=config))
         except InvalidRequestError as error:
             if error.status is None:  # an answer with a reason in the text's place
                 error.provider_code = "content_filter"
             raise
-        usage = answer.usage
-        if door == _GEMINI and usage.reasoning_tokens:
-            written = (usage.output_tokens or 0) + usage.reasoning_tokens
-            answer = replace(answer, usage=replace(usage, output_tokens=written))
-        return answer
 
     def _options(self) -> dict[str, Any]:
         """The options of `lm.extra` that OpenAI has, too, as fields of a config."""
@@ -170,18 +161,20 @@ class Vertex(Provider):
                 remedy="Set GCP_PROJECT=<project id> in the environment.",
             )
 
-    def list_price(self, prompt: int, completion: int) -> float | None:
+    @property
+    def door(self) -> str:
+        """Thoughts of Gemini's and kept prompts of Claude's are counted apart."""
+        return _door(self.params.model)
+
+    def list_price(self, answer: Response) -> float | None:
         """By LiteLLM's price table as DSPy brings it, which needs no LiteLLM."""
-        model = self.params.model
-        response = Response(
-            id=None,
-            model=model,
-            message=Message(role="assistant", parts=(TextPart(text=""),)),
-            finish_reason="stop",
-            usage=Usage(input_tokens=prompt, output_tokens=completion),
-        )
+        provider = self.door
+        if provider == _OPEN:  # the table has them as Google's, who counts otherwise
+            provider = _GEMINI
+            usage = replace(answer.usage, reasoning_tokens=None)
+            answer = replace(answer, usage=usage)
         dollars: float | None = estimate_cost(
-            response, provider=_GEMINI, requested_model=model
+            answer, provider=provider, requested_model=self.params.model
         )[0]
         return dollars
 

@@ -151,13 +151,39 @@ def test_small_evaluation_is_one_line(caplog, clock):
     )
 
 
-def test_long_evaluation_has_a_line_now_and_then(caplog, clock):
-    """The pace is that of the examples since the last line."""
+@pytest.fixture
+def lines(caplog, monkeypatch):
+    """Waits for so many log lines, of which a wait makes one each 10 ms; gives them."""
     caplog.set_level(logging.INFO)
-    for index, _ in enumerate(watch(iter_records([0.5] * 100), "evaluate", 100)):
-        clock.append(clock[-1] + (0.0 if index < 50 else 15.0))
-    assert caplog.messages[1].startswith("evaluate: 55 of 100, 15.00 s per example")
-    assert "about 11 min left" in caplog.messages[1]
+    monkeypatch.setattr(live, "SECONDS", 0.01)
+
+    def await_lines(n):
+        deadline = time.time() + 20
+        while len(caplog.messages) < n and time.time() < deadline:
+            time.sleep(0.01)
+        return caplog.messages
+
+    return await_lines
+
+
+def test_long_wait_has_a_line_now_and_then(lines, caplog):
+    """Also while no example comes, as from an LM that hangs; none after its end."""
+    records = watch(iter_records([0.5, None, 0.5]), "evaluate", 3)
+    next(records)
+    next(records)
+    assert "evaluate: 2 of 3, 1 unscored, about 0 s left" in lines(30)
+    records.close()
+    n = len(caplog.messages)
+    time.sleep(0.05)
+    assert len(caplog.messages) == n
+
+
+def test_long_trial_says_what_is_spent(lines):
+    """Calls, tokens and cost so far stand in the line of a wait."""
+    with show_progress(Console(file=io.StringIO())) as progress:
+        progress(EVENTS[0])
+        line = lines(3)[-1]
+    assert line.startswith("optimize: 0 of 4, 30 LM calls, 900 tokens, cost unknown")
 
 
 def test_second_stage_at_a_time_logs(terminal):

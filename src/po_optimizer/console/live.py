@@ -1,5 +1,6 @@
 """What a terminal shows while a stage works: a bar, how far it is, the time left."""
 
+import contextvars
 import logging
 import sys
 import threading
@@ -30,7 +31,7 @@ from po_optimizer.optimization.report import (
 
 logger = logging.getLogger(__name__)
 
-SECONDS = 30.0  # between two log lines where there is no terminal
+SECONDS = 15.0  # between two log lines where there is no terminal
 _POLL_SECONDS = 1.0
 _REASON = 200  # characters of why an example has no score or a score of 0.0
 _display = threading.Lock()
@@ -75,16 +76,23 @@ class StageBar:
             elapsed = time.monotonic() - self._paced_from
             self._left = elapsed / done * max(0, total - done)
 
+    @property
+    def _count(self) -> str:
+        return f"{self.done} of {self.total}" if self.total else ""
+
+    def __str__(self) -> str:
+        """The stage at this moment, in a log line."""
+        parts = filter(None, (self._count, self.detail, self.time_left()))
+        return f"{self.name}: {', '.join(parts)}"
+
     def __rich__(self) -> RenderableType:
         """The stage at this moment; a bar without total and seconds only moves."""
-        bar, count = ProgressBar(self.total, self.done, width=20), ""
-        if self.total:
-            count = f"{self.done} of {self.total}"
-        else:
+        bar = ProgressBar(self.total, self.done, width=20)
+        if not self.total:
             elapsed, most = time.monotonic() - self._begun, self.seconds or 0.0
             bar = ProgressBar(most or None, min(elapsed, 0.95 * most), width=20)
         line = Table.grid(padding=(0, 2))
-        counts = [count] if count else []
+        counts = [self._count] if self.total else []
         line.add_row(self.name, bar, *counts, self.time_left())
         return Group(line, Text(f"  {self.detail}", "dim")) if self.detail else line
 
@@ -104,12 +112,14 @@ class StageBar:
 def show(view: RenderableType, console: Console | None = None) -> Iterator[bool]:
     """Shows a live view below the log lines; gives False without a terminal.
 
-    A terminal has one display: of several stages at a time the others log.
+    A terminal has one display: of several stages at a time the others log, as all do
+    without one: a line now and then, so that a long wait is not taken for a dead run.
     """
     console = console or get_console()
     on_terminal = console.is_terminal and sys.stdout.isatty()
     if not (on_terminal and _display.acquire(blocking=False)):
-        yield False
+        with _logged(view):
+            yield False
         return
     try:
         with Live(
@@ -125,6 +135,24 @@ def show(view: RenderableType, console: Console | None = None) -> Iterator[bool]
         _display.release()
 
 
+@contextmanager
+def _logged(view: RenderableType) -> Iterator[None]:
+    ended = threading.Event()
+
+    def log() -> None:
+        while not ended.wait(SECONDS):
+            logger.info("%s", view)
+
+    run = contextvars.copy_context().run  # with the subject of this stage's lines
+    thread = threading.Thread(target=run, args=(log,), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
 def watch(
     records: Generator[PredictionRecord, None, None],
     stage: str,
@@ -132,8 +160,8 @@ def watch(
 ) -> Iterator[PredictionRecord]:
     """Passes an evaluation's records on and shows how far it is.
 
-    A bar on a terminal, else a log line now and then; a line at the end. A line for
-    each example stands in the log at DEBUG: `kedro run -v`.
+    A line comes at the end. One for each example stands in the log at DEBUG:
+    `kedro run -v`.
 
     Args:
         records: They are made while they are passed on.
@@ -141,29 +169,21 @@ def watch(
         n: Records to come.
     """
     bar, counts, begun = StageBar(stage, n), Counter[str](), time.monotonic()
-    line, since = 0, begun
-    with closing(records), show(bar) as on_terminal:
+    with closing(records), show(bar):
         for record in records:
             counts[record.status] += 1
             bar.advance(record.seconds)
             bar.detail = _failures(counts)
             _log_example(stage, n, bar.done, record)
-            now = time.monotonic()
-            if not on_terminal and now - since >= SECONDS:
-                # the pace since the last line: kept answers come fast, and first
-                pace = (now - since) / (bar.done - line)
-                left = minutes(pace * (n - bar.done))
-                text = "%s: %d of %d%s, %.2f s per example, about %s left"
-                logger.info(text, stage, bar.done, n, bar.detail, pace, left)
-                line, since = bar.done, now
             yield record
     took = minutes(time.monotonic() - begun)
-    logger.info("%s: %d examples%s, %s", stage, bar.done, bar.detail, took)
+    counted = ", ".join(filter(None, (f"{bar.done} examples", bar.detail, took)))
+    logger.info("%s: %s", stage, counted)
 
 
 def _failures(counts: Counter[str]) -> str:
-    parts = (f", {counts[name]} {name}" for name in ("failed", "unscored"))
-    return "".join(part for part in parts if not part.startswith(", 0 "))
+    names = ("failed", "unscored")
+    return ", ".join(f"{counts[name]} {name}" for name in names if counts[name])
 
 
 def _log_example(stage: str, n: int, number: int, record: PredictionRecord) -> None:
@@ -188,6 +208,7 @@ class OptimizationView:
     """
 
     def __init__(self) -> None:
+        self.logs_all = False
         self._bar = StageBar("optimize")
         self._run: Started | None = None
         self._best: float | None = None
@@ -197,22 +218,25 @@ class OptimizationView:
 
     def __call__(self, event: Event) -> None:
         """Takes what the optimization tells; begin and end stand in the log, too."""
+        if self.logs_all or isinstance(event, Started | Ended):
+            log_event(event)
         match event:
             case Started():
                 seconds = event.forecast.seconds if event.forecast else None
                 self._run = event
                 self._bar = StageBar("optimize", event.trials, seconds)
-                log_event(event)
             case Phase():
                 self._bar.name = f"optimize: {event.name}"
             case Scored():
                 self._best = event.trial.best
                 self._bar.done += 1
                 self._replayed += event.replayed
-            case Ended():
-                log_event(event)
 
-    def __rich__(self) -> RenderableType:
+    def __str__(self) -> str:
+        """The optimization at this moment, in a log line."""
+        return str(self.__rich__())
+
+    def __rich__(self) -> StageBar:
         """The optimization at this moment."""
         best = "" if self._best is None else f"best {self._best:.4f}"
         replayed = f"{self._replayed} trials replayed" if self._replayed else ""
@@ -259,4 +283,5 @@ def show_progress(console: Console | None = None) -> Iterator[Progress]:
     """A live display if the console is a terminal, else one log line per event."""
     view = OptimizationView()
     with show(view, console) as on_terminal:
-        yield view if on_terminal else log_event
+        view.logs_all = not on_terminal
+        yield view

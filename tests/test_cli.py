@@ -77,11 +77,14 @@ def test_traceback_can_be_asked_for(monkeypatch):
         ("a.b=1,c=x, y,d=", {"a": {"b": 1}, "c": "x, y", "d": None}),
         ("x=[1,2],y=0", {"x": [1, 2], "y": 0}),
         ("a=1,", {"a": 1}),
+        ("a='x, y=z',b=\"c, d=e\"", {"a": "x, y=z", "b": "c, d=e"}),
+        ("a={b: 1, c: 'd=e'},f=1", {"a": {"b": 1, "c": "d=e"}, "f": 1}),
+        ("a=Tool #1,b=#2", {"a": "Tool #1", "b": "#2"}),
         ("", {}),
     ],
 )
 def test_commas_in_params(text, value):
-    """What has no `=` goes on with the value before it."""
+    """What has no `=`, or stands in quotes, goes on with the value before it."""
     assert params_of(text) == value
 
 

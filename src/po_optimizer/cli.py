@@ -3,14 +3,13 @@
 import copy
 import functools
 import os
-import re
 import sys
 import threading
 import warnings
 from argparse import ArgumentParser
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn
 
 import click
 import yaml
@@ -21,12 +20,11 @@ from kedro.framework.project import pipelines
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import ProjectMetadata
 from kedro.utils import find_kedro_project, load_obj
-from omegaconf import OmegaConf
 from rich.console import Console
 
 from po_optimizer.console.logs import show_examples
 from po_optimizer.console.messages import explain, print_plainly
-from po_optimizer.console.next_step import Invocation
+from po_optimizer.console.next_step import Invocation, params_of
 from po_optimizer.errors import (
     InterruptedRunError,
     PoOptimizerError,
@@ -235,37 +233,6 @@ def role(name: str, inputs: str, outputs: str) -> None:
     for path in write_role(project, name, *fields):
         click.echo(path.relative_to(project))
     click.echo(f"Run it: kedro run --params role={name}")
-
-
-def params_of(text: str) -> dict[str, Any]:
-    """`a.b=1,c=x` as a mapping; what has no `=` goes on with the value before it.
-
-    Kedro splits at every comma, so that no file with one in its name could be given.
-
-    Raises:
-        click.BadParameter: A part is not of the form key=value, or a value no YAML.
-    """
-    pairs: list[str] = []
-    for item in text.split(","):
-        if "=" in item or not pairs:
-            pairs.append(item.strip())
-        elif item.strip():
-            pairs[-1] += f",{item}"
-    pairs = [pair for pair in pairs if pair]
-    for pair in pairs:
-        if not pair.partition("=")[0].strip() or "=" not in pair:
-            raise click.BadParameter(f"{pair!r} is not of the form key=value")
-    # or role=NAME and role.metric_args.x=1 could not be given together
-    pairs = [re.sub(r"^role\s*=", "role.name=", pair) for pair in pairs]
-    try:
-        values = OmegaConf.from_dotlist(pairs)
-    except yaml.YAMLError as error:
-        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise click.BadParameter(
-            f"{text!r} has a value that is no YAML ({problem}): put it in quotes, as "
-            "in --params \"concept='a shop: for tools'\""
-        ) from error
-    return cast(dict[str, Any], OmegaConf.to_container(values))
 
 
 def _parse(context: click.Context, args: list[str]) -> list[str]:

@@ -1,12 +1,13 @@
 """Commands for pasting."""
 
+import shlex
 import sys
 from pathlib import Path
 
 import pytest
 
 from po_optimizer.console import next_step
-from po_optimizer.console.next_step import Invocation, program
+from po_optimizer.console.next_step import Invocation, params_of, program
 
 RUN = Invocation("ollama", {"role": {"name": "support_desk"}, "lm": {"seed": None}})
 OPTIONS = "--env=ollama --params role=support_desk,lm.seed=null"
@@ -25,6 +26,16 @@ def test_a_command_names_environment_and_parameters():
     )
     assert Invocation(None, None).command() == "kedro run"
     assert "'a=x y'" in Invocation(None, {"a": "x y"}).command()
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["a, b: c", "x, y=z", "null", "2030", "1e3", "it's: x", '"', "#1 of 2", ["a,b=c"]],
+)
+def test_a_pasted_parameter_is_the_same(value):
+    """A text that YAML, commas or `#` would change is in quotes."""
+    *_, text = shlex.split(Invocation(None, {"a": {"b": value}}).command())
+    assert params_of(text) == {"a": {"b": value}}
 
 
 @pytest.mark.parametrize(

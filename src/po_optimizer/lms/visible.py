@@ -20,7 +20,7 @@ _STEERING = re.compile(
     "\ufeff\U000e0000-\U000e007f\ud800-\udfff]"
 )
 # of libraries, about their own arguments
-_ADVICE = re.compile(r"\n\n  |\sTraceback \(|\. Handle with `")
+_ADVICE = re.compile(r"\n\n  |\sTraceback \(|\. Handle with `|; this is lm15's")
 
 
 def visible(text: str) -> str:

@@ -186,6 +186,13 @@ def test_long_trial_says_what_is_spent(lines):
     assert line.startswith("optimize: 0 of 4, 30 LM calls, 900 tokens, cost unknown")
 
 
+def test_dumb_terminal_gets_lines(terminal, monkeypatch):
+    """rich draws nothing there: a wait would be silent."""
+    monkeypatch.setenv("TERM", "dumb")
+    with show(StageBar("a", 1), terminal) as shown:
+        assert not shown
+
+
 def test_second_stage_at_a_time_logs(terminal):
     """A terminal has one live display, and has it again afterwards."""
     first, second = show(StageBar("a", 1), terminal), show(StageBar("b", 1), terminal)

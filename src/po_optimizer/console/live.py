@@ -116,8 +116,9 @@ def show(view: RenderableType, console: Console | None = None) -> Iterator[bool]
     without one: a line now and then, so that a long wait is not taken for a dead run.
     """
     console = console or get_console()
-    on_terminal = console.is_terminal and sys.stdout.isatty()
-    if not (on_terminal and _display.acquire(blocking=False)):
+    # rich draws nothing on a dumb one (TERM=dumb, as within Emacs)
+    draws = console.is_terminal and not console.is_dumb_terminal
+    if not (draws and sys.stdout.isatty() and _display.acquire(blocking=False)):
         with _logged(view):
             yield False
         return

@@ -187,7 +187,7 @@ def test_long_trial_says_what_is_spent(lines):
 
 
 def test_dumb_terminal_gets_lines(terminal, monkeypatch):
-    """rich draws nothing there: a wait would be silent."""
+    """Rich draws nothing there: a wait would be silent."""
     monkeypatch.setenv("TERM", "dumb")
     with show(StageBar("a", 1), terminal) as shown:
         assert not shown

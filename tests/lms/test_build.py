@@ -115,12 +115,25 @@ def test_provider_becomes_dspys_prefix(tmp_path, provider, model):
     assert lm.model == model
 
 
-@pytest.mark.parametrize("tail", ["", "/", "/v1", "/v1/"])
-def test_openai_server_is_asked_under_v1(tmp_path, server, tail):
-    """The address may be given with and without /v1."""
-    lm = make_lm(openai(api_base=server.address + tail), tmp_path, run_id="r")
+@pytest.mark.parametrize(
+    ("tail", "path"),
+    [
+        ("", "/v1"),
+        ("/", "/v1"),
+        ("/v1", "/v1"),
+        ("/v1/", "/v1"),
+        ("/gateway", "/gateway/v1"),
+        ("/v1beta/openai/", "/v1beta/openai"),
+        ("/api/paas/v4", "/api/paas/v4"),
+        ("/inference/chat/completions", "/inference"),
+    ],
+)
+def test_openai_server_is_asked_under_v1(tmp_path, server, tail, path):
+    """Unless the address has another version, or says what is asked there."""
+    lm = make_lm(openai(api_base=f"{server.address}{tail}"), tmp_path, run_id="r")
     assert ask(lm) == "42"
-    assert [path for path, _, _ in server.requests] == ["/v1/chat/completions"]
+    asked = [path for path, _, _ in server.requests]
+    assert asked == [f"{path}/chat/completions"]
 
 
 def test_request_carries_model_limits_schema_and_key(tmp_path, server):

@@ -1,7 +1,9 @@
 """OpenAI-compatible servers: checks of address, key and model."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 from po_optimizer.errors import SettingError
 from po_optimizer.lms.check import Check, check
@@ -9,6 +11,7 @@ from po_optimizer.lms.http import AnswerTransport, get_json
 from po_optimizer.lms.providers.base import Provider, dspy_engine
 
 _REFUSED = {401, 403}
+_VERSION = re.compile(r"/v\d\w*(/|$)")
 
 
 class OpenAI(Provider):
@@ -83,9 +86,15 @@ def openai_engine(address: str, api_key: str | None, seconds: float) -> Any:
 
 
 def with_v1(base: str) -> str:
-    """The address with the /v1 under which such servers answer."""
+    """The address with the /v1 under which such servers answer.
+
+    One with a version in it (.../v1beta/openai, .../paas/v4), or whose end says what is
+    asked there, stays.
+    """
     url = base.rstrip("/")
-    return url if url.endswith("/v1") else f"{url}/v1"
+    root = url.removesuffix("/chat/completions")
+    is_whole = root != url or _VERSION.search(urlsplit(url).path)
+    return root if is_whole else f"{url}/v1"
 
 
 def _answers(base: str | None, problem: str = "", remedy: str = "") -> Check:

@@ -8,6 +8,7 @@ import time
 import dspy
 import pytest
 from selenium.webdriver.common.by import By
+from selenium.webdriver.support.expected_conditions import staleness_of
 from selenium.webdriver.support.ui import WebDriverWait
 
 from po_optimizer import evaluate, load_program, optimize
@@ -84,6 +85,7 @@ def test_one_of_two_searches_is_stopped_from_the_page(tmp_path, page):
             search.start()
             _until(browser, lambda d, n=number: len(_running(d)) == n + 1)
         _until(browser, lambda d: _trials(d, "one") >= 1)
+        _keeps_focus(browser, "two")
         _press(browser, "one", "Stop in order")
         searches[0].join(SECONDS)
         assert isinstance(searches[0].outcome, InterruptedRunError)
@@ -107,6 +109,14 @@ def test_one_of_two_searches_is_stopped_from_the_page(tmp_path, page):
         _press(browser, "two", "Stop in order")
         searches[1].join(SECONDS)
         assert isinstance(searches[1].outcome, InterruptedRunError)
+
+
+def _keeps_focus(browser, name):
+    """A button that the keyboard reached is still reached when the page is newer."""
+    button = _box(browser, name).find_element(By.XPATH, ".//button[.='Set budget']")
+    browser.execute_script("arguments[0].focus()", button)
+    _until(browser, staleness_of(button))
+    assert browser.switch_to.active_element.text == "Set budget"
 
 
 def _evaluate(folder, address):

@@ -8,6 +8,7 @@ from po_optimizer.reporting.examples import (
     LOSSES,
     MOST_SHOWN,
     NOT_OK,
+    WORST,
     choose_cases,
     describe_choice,
 )
@@ -37,7 +38,7 @@ def test_of_a_large_one_the_telling_are_shown() -> None:
     """The largest losses and gains are there, and some that failed or are unscored."""
     before, after = _many()
     cases = choose_cases(before, after)
-    assert MOST_SHOWN - NOT_OK <= len(cases) <= MOST_SHOWN
+    assert MOST_SHOWN - NOT_OK - WORST <= len(cases) <= MOST_SHOWN
     every = sorted(
         (b.score - a.score, a.index)
         for a, b in zip(before, after, strict=True)
@@ -57,12 +58,21 @@ def test_losses_come_first_and_unscored_last() -> None:
     assert [case.difference for case in cases[-10:]] == [None] * 10
 
 
-def test_an_example_without_a_change_tells_nothing() -> None:
-    """A thousand equal scores give no case to look at."""
-    before = records([0.5] * N, "baseline")
+def test_what_is_still_wrong_is_shown() -> None:
+    """Among a thousand gains an example that both programs miss is not left out."""
+    before, after = records([0.0] * N, "baseline"), records([1.0] * N, "optimized")
+    after[500] = record(500, 0.0, which="optimized")
+    assert 500 in {case.before.index for case in choose_cases(before, after)}
+
+
+def test_an_example_without_loss_or_change_tells_nothing() -> None:
+    """Of a thousand perfect scores no case is shown; of lower ones some are."""
+    before = records([1.0] * N, "baseline")
     assert choose_cases(before, before) == []
+    before = records([0.5] * N, "baseline")
+    assert len(choose_cases(before, before)) == WORST
     assert describe_choice(0, N).startswith(
-        "0 of 1,000 examples: up to 80 largest losses"
+        f"0 of 1,000 examples: up to {LOSSES} largest losses"
     )
 
 

@@ -222,7 +222,7 @@ def test_untrusted_text_is_escaped_everywhere() -> None:
 def test_the_selection_on_the_valset_is_put_into_words() -> None:
     """K, n and what selection adds by chance are told beside the history."""
     text = _text(_page())
-    assert "best of 4 on 6 examples" in text
+    assert "4 programs, the baseline among them, were evaluated on all 6" in text
     assert "by chance" in text
 
 
@@ -243,12 +243,12 @@ def test_a_large_testset_is_shown_in_part_and_says_so() -> None:
     after = records(scores[::-1], "optimized")
     page = _page(before=before, after=after)
     shown = [one for one in Page(page).ids() if str(one).startswith("example-")]
-    assert len(shown) == 140
-    said = "140 of 3,000 examples: up to 80 largest losses"
+    assert len(shown) == 120
+    said = "120 of 3,000 examples: up to 80 largest losses"
     assert f"Shown are {said}" in _text(page)
-    assert "by Gaffke for the means" in _text(page)
+    assert "by the method of Gaffke for the means" in _text(page)
     figures = report_figures(
         score_pairs(before, after, QUICK), choose_cases(before, after), ()
     )
     assert said in figures["examples"].layout.xaxis.title.text
-    assert len(figures["examples"].data[0].x) == 3 * 60
+    assert len(figures["examples"].data[0].x) == 3 * 40

@@ -1,4 +1,5 @@
 import dspy
+import pytest
 
 from po_optimizer.reporting.prompt_diff import (
     change_lines,
@@ -30,10 +31,16 @@ def test_an_edit_is_shown_word_by_word() -> None:
     assert "<del>briefly.</del><ins>fully.</ins>" in page
 
 
-def test_a_rewrite_is_shown_whole() -> None:
-    """Texts with little in common stand one below the other, without confetti."""
-    change = prompt_changes(_program("Answer."), _program("You are a poet of Rome."))[0]
-    assert change.diff is None
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("Answer.", "You are a poet of Rome."),
+        ("Read the order out of the mail.", "decide by the policy P7 of the house."),
+    ],
+)
+def test_a_rewrite_is_shown_whole(old: str, new: str) -> None:
+    """Texts with little in common but spaces stand one below the other, each whole."""
+    assert prompt_changes(_program(old), _program(new))[0].diff is None
     page = _page(_program("Answer."), _program("You are a poet of Rome."))
     assert "rewritten" in page
     assert "You are a poet of Rome." in page

@@ -180,11 +180,11 @@ def _doubts(report: ScoreReport, evidence: Evidence) -> Iterator[str]:
         f"{evidence.seen_low or 0.0:+.3f}, not above 0",
         "test": f"the {test.method} test gives p={p_text(test.p_value)}, above "
         f"{alpha:.4g}",
-        "losses": f"the gains do not pay for rare losses: {uplift.n_independent} x "
-        f"{evidence.uplift:.3f} = {evidence.gains:.2f} {unit}, which must exceed "
+        "losses": f"the gains add up to {uplift.n_independent} x "
+        f"{evidence.uplift:.3f} = {evidence.gains:.2f} {unit}, and must exceed "
         f"{answers_to_pay(alpha):.3g} x {report.incumbent.score.mean or 0.0:.3f} "
-        f"({NAMES[evidence.against]}'s mean) = {losses:.2f}: so much may be lost "
-        f"in {unit} that {uplift.n_independent} do not show",
+        f"({NAMES[evidence.against]}'s mean) = {losses:.2f}, which losses too rare "
+        f"to be seen in {uplift.n_independent} {unit} may cost",
     }
     why = "; ".join(sentences[name] for name in failed)
     yield f"The uplift{_over(evidence)} {_uplift_text(report)} is not proven: {why}."
@@ -221,9 +221,9 @@ def proof(report: ScoreReport, evidence: Evidence) -> Iterator[str]:
     yield (
         f"The uplift{_over(evidence)} {_uplift_text(report)} is proven: "
         f"p={p_text(evidence.p_value)} ({report.challenge.test.method} test, at most "
-        f"{report.alpha:.4g} needed), and gains of {evidence.gains:.2f} "
-        f"{_unit(report.challenge.score, 'answers')} exceed the "
-        f"{evidence.losses:.2f} that rare losses may cost."
+        f"{report.alpha:.4g} needed). The gains, {evidence.gains:.2f} "
+        f"{_unit(report.challenge.score, 'answers')}, exceed the "
+        f"{evidence.losses:.2f} that losses not seen here may cost."
     )
     yield f"All {evidence.n_pairs} examples were scored for both programs."
     if evidence.rubric is not None and evidence.rubric >= evidence.target_rubric:

@@ -9,8 +9,8 @@ from po_optimizer.evaluation.paired_scores import side_by_side
 from po_optimizer.evaluation.predictions import PredictionRecord
 from po_optimizer.params.base import Result
 
-LOSSES, GAINS, NOT_OK = 80, 60, 60
-MOST_SHOWN = LOSSES + GAINS + NOT_OK  # a page of more is slow to open
+LOSSES, GAINS, WORST, NOT_OK = 80, 40, 40, 40
+MOST_SHOWN = LOSSES + GAINS + WORST + NOT_OK  # a page of more is slow to open
 
 
 class Case(Result):
@@ -33,27 +33,30 @@ def choose_cases(
 ) -> list[Case]:
     """All examples, losses first; of more than `MOST_SHOWN` the telling ones.
 
-    Those are the largest losses, the largest gains, and the first that failed or are
-    unscored. Both streams are read twice, and only what is shown is kept.
+    Those are the largest losses, the largest gains, the optimized program's lowest
+    scores, and the first that failed or are unscored. Both streams are read twice, and
+    only what is shown is kept.
 
     Raises:
         PoOptimizerError: The records are not of the same examples.
     """
-    pairs = [
-        (_difference(before, after), position, {before.status, after.status} != {"ok"})
-        for position, (before, after) in enumerate(side_by_side(baseline, optimized))
+    rows = [
+        (number, _difference(*pair), pair[1].score, {p.status for p in pair} != {"ok"})
+        for number, pair in enumerate(side_by_side(baseline, optimized))
     ]
-    wanted = {position for _, position, _ in pairs}
-    if len(pairs) > MOST_SHOWN:
-        scored = [(d, position) for d, position, _ in pairs if d is not None]
-        losses = nsmallest(LOSSES, [pair for pair in scored if pair[0] < 0.0])
-        gains = nlargest(GAINS, [pair for pair in scored if pair[0] > 0.0])
-        not_ok = [position for _, position, bad in pairs if bad][:NOT_OK]
-        wanted = {position for _, position in losses + gains} | set(not_ok)
+    wanted = {number for number, *_ in rows}
+    if len(rows) > MOST_SHOWN:
+        changed = [(change, number) for number, change, *_ in rows if change]
+        losses = nsmallest(LOSSES, [pair for pair in changed if pair[0] < 0.0])
+        gains = nlargest(GAINS, [pair for pair in changed if pair[0] > 0.0])
+        scores = [(score, number) for number, _, score, _ in rows if score is not None]
+        worst = nsmallest(WORST, [pair for pair in scores if pair[0] < 1.0])
+        not_ok = [(bad, number) for number, *_, bad in rows if bad][:NOT_OK]
+        wanted = {number for _, number in losses + gains + worst + not_ok}
     cases = [
         Case(before=before, after=after, difference=_difference(before, after))
-        for position, (before, after) in enumerate(side_by_side(baseline, optimized))
-        if position in wanted
+        for number, (before, after) in enumerate(side_by_side(baseline, optimized))
+        if number in wanted
     ]
     # What got worse first: it is what speaks against a promotion.
     return sorted(cases, key=lambda c: (c.difference is None, c.difference or 0.0))
@@ -65,7 +68,8 @@ def describe_choice(n_shown: int, n_examples: int) -> str:
         return ""
     return (
         f"{n_shown:,} of {n_examples:,} examples: up to {LOSSES} largest losses, "
-        f"{GAINS} largest gains, {NOT_OK} failed or unscored"
+        f"{GAINS} largest gains, {WORST} lowest scores of the optimized program, and "
+        f"{NOT_OK} failed or unscored"
     )
 
 

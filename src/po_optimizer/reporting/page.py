@@ -90,9 +90,9 @@ def _intervals(report: ScoreReport) -> str:
     if mean is None or mean.method != "gaffke":  # a report of before
         return f"BCa bootstrap, {resampled}"
     return (
-        "by Gaffke for the means, which hold for rare failures too; for the uplifts "
-        f"BCa ({resampled}), wider by the losses and gains that "
-        f"{report.uplift.score.n} pairs cannot show"
+        "by the method of Gaffke for the means, which covers rare failures, too; by "
+        f"BCa bootstrap ({resampled}) for the uplifts, widened by the losses and gains "
+        f"that {report.uplift.score.n} examples may not have shown"
     )
 
 

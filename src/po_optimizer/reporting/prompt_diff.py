@@ -179,10 +179,11 @@ def _change(name: str, before: Any, after: Any) -> PredictorChange:
 
 
 def _word_diff(before: str, after: str) -> str | None:
-    old_words, new_words = (re.findall(r"\s+|\S+", text) for text in (before, after))
-    matcher = difflib.SequenceMatcher(None, old_words, new_words, autojunk=False)
-    if matcher.ratio() < ALIKE:
+    # of words alone: the spaces between them are always alike
+    if _matcher(before.split(), after.split()).ratio() < ALIKE:
         return None
+    old_words, new_words = (re.findall(r"\s+|\S+", text) for text in (before, after))
+    matcher = _matcher(old_words, new_words)
     parts: list[Markup] = []
     for tag, a, b, c, d in matcher.get_opcodes():
         old, new = "".join(old_words[a:b]), "".join(new_words[c:d])
@@ -192,6 +193,10 @@ def _word_diff(before: str, after: str) -> str | None:
         parts += [Markup("<del>{}</del>").format(old)] if old else []
         parts += [Markup("<ins>{}</ins>").format(new)] if new else []
     return Markup("").join(parts)
+
+
+def _matcher(old: list[str], new: list[str]) -> difflib.SequenceMatcher[str]:
+    return difflib.SequenceMatcher(None, old, new, autojunk=False)
 
 
 def _part_in_prompt(demo: Any, signature: Any) -> tuple[dict[str, str], str]:

@@ -1,6 +1,7 @@
 """A project made by the starter runs from its records to a promoted program."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -25,12 +26,27 @@ def project(tmp_path_factory):
     return project
 
 
-def _new(folder, name):
+@pytest.mark.parametrize("place", ["{cwd}", "/nowhere"])
+def test_starter_may_be_named_by_a_relative_path(tmp_path, place):
+    """The documented command: a project without a catalog would not run."""
+    (tmp_path / "clone").symlink_to(ROOT)
+    place = place.format(cwd=tmp_path)
+    done = _new(tmp_path, "Room Two", "./clone/starter", PWD=place)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "room-two/conf/base/catalog.yml").is_file()
+
+
+def _new(folder, name, starter=ROOT / "starter", **variables):
     """`kedro new` with the starter."""
-    command = [sys.executable, "-m", "kedro", "new", f"--starter={ROOT / 'starter'}"]
+    command = [sys.executable, "-m", "kedro", "new", f"--starter={starter}"]
     options = (f"--name={name}", "--telemetry=no")
     return subprocess.run(  # noqa: S603 -- our own interpreter
-        [*command, *options], cwd=folder, capture_output=True, text=True, check=False
+        [*command, *options],
+        cwd=folder,
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 

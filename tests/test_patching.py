@@ -8,7 +8,7 @@ import tqdm
 
 from po_optimizer.evaluation.predict import predict_all
 from po_optimizer.lms.lm import use_lm
-from po_optimizer.patching import own_threads, quiet_copies
+from po_optimizer.patching import own_threads, whole_copies
 from tests.scripted import fixed_fields, scripted_lm
 
 
@@ -101,20 +101,46 @@ def test_everything_is_as_before_after_the_last_block(tmp_path):
     assert changed() == before
 
 
-class Indexed(dspy.Module):
-    """Holds what cannot be copied: DSPy's index over an embedding function, a lock."""
+class Desk(dspy.Module):
+    """Agents in a list, whose tool has a lock; one predictor in two places."""
 
     def __init__(self):
         super().__init__()
         embedder = dspy.Embedder(lambda texts: np.ones((len(texts), 2)))
         self.search = dspy.retrievers.Embeddings(["a", "b"], embedder, k=1)
         self.lock = threading.Lock()
+        self.agents = [dspy.ReAct("question -> answer", tools=[self.look_up])]
+        self.first = self.parts = {"steps": (self.answer, self.agents[0].react)}
+        self.again = self.agents[0].react
+
+    def look_up(self, query: str) -> str:
+        """Looks it up."""
+        with self.lock:
+            return query
+
+    def answer(self, question):
+        """Of the first agent."""
+        return self.agents[0](question=question)
 
 
-def test_copies_are_made_without_a_word(caplog, recwarn):
-    """Neither DSPy's warnings nor the traceback of an index's half copy are shown."""
-    with quiet_copies():
-        copied = Indexed().deepcopy()
-    assert copied.search("a").passages in (["a"], ["b"])
-    assert caplog.text == ""
-    assert [str(w.message) for w in recwarn if "Unbatchify" in str(w.message)] == []
+def test_a_copy_shares_only_what_cannot_be_copied(caplog, capfd):
+    """Its predictors are its own, in a list beside a lock, too, and no word is said."""
+    desk = Desk()
+    with whole_copies():
+        copied = desk.deepcopy()
+    assert not {*map(id, desk.predictors())} & {*map(id, copied.predictors())}
+    assert copied.lock is desk.lock
+    del desk
+    assert caplog.text + "".join(capfd.readouterr()) == ""
+
+
+def test_a_copy_is_connected_as_the_original_is():
+    """What stood in two places does, and methods are those of the copy."""
+    desk = Desk()
+    with whole_copies():
+        copied = desk.deepcopy()
+    assert copied.again is copied.agents[0].react is copied.parts["steps"][1]
+    assert copied.first is copied.parts
+    assert copied.parts["steps"][0].__self__ is copied
+    assert copied.agents[0].tools["look_up"].func.__self__ is copied
+    assert len(copied.predictors()) == len(desk.predictors())

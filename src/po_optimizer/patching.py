@@ -1,19 +1,19 @@
 """Changes to DSPy and its libraries that hold for a block, in all threads."""
 
 import contextvars
+import copy
 import functools
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from logging import getLogger
-from types import SimpleNamespace
+from types import MethodType
 from typing import Any
 from unittest.mock import patch
 
 import tqdm  # type: ignore[import-untyped]
 from dspy.adapters import utils
-from dspy.primitives import base_module
+from dspy.primitives.base_module import BaseModule
 from dspy.utils.unbatchify import Unbatchify
 from pydantic import TypeAdapter
 
@@ -126,16 +126,60 @@ nodes can have at a time, DSPy hands on to its own threads only.
 """
 
 
+def _deepcopy(module: BaseModule) -> Any:
+    """As DSPy copies a module, but what cannot be copied is all that is shared.
+
+    DSPy shares the whole attribute then: all agents of a list for the lock in one's
+    tool, so that a change of the copy's prompts changes the original's.
+    """
+    try:
+        return copy.deepcopy(module)
+    except Exception:  # noqa: BLE001 -- whatever a part of it raises
+        return _copied(module, {})
+
+
+def _copied(value: Any, memo: dict[Any, Any]) -> Any:
+    """A copy of the value, or what the memo has for its id."""
+    attempt = dict(memo)
+    try:
+        copied = copy.deepcopy(value, attempt)
+    except Exception:  # noqa: BLE001 -- likewise
+        copied = _rebuilt(value, memo)
+    else:
+        # temporary values must live as long as their ids stand in the memo
+        memo.setdefault("alive", []).append(attempt.pop(id(attempt), None))
+        memo.update(attempt)
+    memo[id(value)] = copied
+    return copied
+
+
+def _rebuilt(value: Any, memo: dict[Any, Any]) -> Any:
+    """A new value of copied parts; of any other class a shallow copy, or itself."""
+    if isinstance(value, BaseModule):
+        new = memo[id(value)] = value.__class__.__new__(value.__class__)
+        vars(new).update({k: _copied(v, memo) for k, v in vars(value).items()})
+        return new
+    if isinstance(value, MethodType):
+        return MethodType(value.__func__, _copied(value.__self__, memo))
+    if type(value) is dict:
+        return {k: _copied(v, memo) for k, v in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(_copied(v, memo) for v in value)
+    try:
+        return copy.copy(value)
+    except Exception:  # noqa: BLE001 -- a lock, a thread
+        return value
+
+
 @contextmanager
-def _half_copied() -> Iterator[None]:
-    ended, quietly = threading.Event(), getLogger("dspy.primitives.base_module").debug
+def _whole() -> Iterator[None]:
+    ended = threading.Event()
     ended.set()
     # of an index's thread a failed copy has nothing but what its class has
     never_began = patch.object(Unbatchify, "stop_event", ended, create=True)
-    said = patch.object(base_module, "logging", SimpleNamespace(warning=quietly))
-    with never_began, said:
+    with never_began, patch.object(BaseModule, "deepcopy", _deepcopy):
         yield
 
 
-quiet_copies = ProcessWide(_half_copied)
-"""Within the block DSPy says nothing of what it cannot copy: copies share it."""
+whole_copies = ProcessWide(_whole)
+"""Within the block a copy of a program shares nothing that can be copied."""

@@ -15,7 +15,7 @@ import dspy.evaluate.evaluate as evaluate_module
 from dspy.utils.parallelizer import ParallelExecutor
 
 from po_optimizer.lms.visible import visible
-from po_optimizer.patching import ProcessWide, no_bars, quiet_copies
+from po_optimizer.patching import ProcessWide, no_bars, whole_copies
 
 _LOGGERS = ("dspy", "optuna", "LiteLLM", "gepa")
 _PRINTING = (
@@ -83,7 +83,7 @@ def _patched() -> Iterator[None]:
             module = importlib.import_module(name)
             stack.enter_context(patch.object(module, "print", _logged, create=True))
         stack.enter_context(no_bars())
-        stack.enter_context(quiet_copies())
+        stack.enter_context(whole_copies())
         stack.enter_context(
             patch.object(evaluate_module, "ParallelExecutor", PatientExecutor)
         )

@@ -19,7 +19,7 @@ from pydantic import BaseModel
 
 from po_optimizer.errors import PoOptimizerError, SettingError
 from po_optimizer.params.project import RoleParams
-from po_optimizer.patching import quiet_copies
+from po_optimizer.patching import whole_copies
 from po_optimizer.roles.metric import (
     Metric,
     call_metric,
@@ -87,7 +87,7 @@ def _make(target: Any, role: RoleParams) -> Any:
             raise _refused(
                 "program", role, args, "it is a program already and takes no arguments"
             )
-        with quiet_copies():
+        with whole_copies():
             return target.deepcopy()
     other_class = isinstance(target, type) and not issubclass(target, dspy.Module)
     if other_class or not callable(target):
@@ -149,7 +149,7 @@ def check_program(name: str, program: Any) -> dspy.Module:
     if not isinstance(program, dspy.Module):
         remedy = "Give an instance of such a class, or a predictor."
         raise SettingError(name, value, "it is no dspy.Module", remedy)
-    with quiet_copies():
+    with whole_copies():
         ready = _with_forward(program.deepcopy(), name, value)
     ready._compiled = False  # DSPy's optimizers refuse what one of them gave
     return ready

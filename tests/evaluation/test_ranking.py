@@ -48,7 +48,7 @@ def test_best_mean_comes_first():
     assert [run.name for run in ranking.runs] == ["high", "low"]
     assert ranking.runs[0].behind is None
     assert ranking.runs[1].behind.mean > 0.25
-    assert ranking.sentences[0].startswith("Highest objective: high")
+    assert ranking.sentences[0].startswith("Highest score: high")
 
 
 def test_winner_is_promoted_at_a_shared_alpha():

@@ -139,6 +139,18 @@ def test_the_search_is_ranked_by_another_metric(packed, tmp_path):
     assert f"by {OTHER} the best is trial {whole[0]['trials'][0]}" in text
 
 
+def test_a_metric_of_a_projects_role_can_be_named(packed, tmp_path, monkeypatch):
+    """As in `role.metric`: what lies in `roles` is found by its folder's name."""
+    role = tmp_path / "roles/strict_role"
+    role.mkdir(parents=True)
+    (role / "__init__.py").write_text("def metric(example, prediction):\n return 1.0\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    named = ["--metric", "strict_role:metric", "--output", tmp_path / "there"]
+    code, text = typed("replay", packed / "run.zip", *named, *NAMES)
+    assert code == 0, text
+
+
 def test_a_place_that_cannot_be_written_is_a_sentence(packed, tmp_path):
     """Of any command: the file, and what the system says."""
     (tmp_path / "file").touch()

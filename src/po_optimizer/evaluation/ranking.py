@@ -246,7 +246,7 @@ def _sentences(
             else "No program's uplift over its baseline is proven."
         )
         sentences = [
-            f"Highest objective: {best.name} with {best.optimized.mean:.3f} "
+            f"Highest score: {best.name} with {best.optimized.mean:.3f} "
             f"(n={best.optimized.n}). {proof}"
         ]
         if tied:

@@ -85,9 +85,10 @@ def replay_command(
 
 
 def _import_from_here() -> None:
-    """Lets modules of the working directory be named, as `python -m` does."""
-    if (here := str(Path.cwd())) not in sys.path:
-        sys.path.append(here)
+    """Lets modules of the working directory be named, and of a project's roles."""
+    for folder in (Path.cwd(), Path.cwd() / "roles"):
+        if str(folder) not in sys.path:
+            sys.path.append(str(folder))
 
 
 def _lines(file: Path, replayed: Replayed) -> Iterator[str]:

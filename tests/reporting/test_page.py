@@ -72,7 +72,7 @@ def test_the_finding_is_one_sentence_with_scores_and_interval() -> None:
     said = _said(report(LOW, GOOD))
     assert said.startswith("Better, and proven: the optimized program is promoted.")
     assert re.search(r"\+0\.\d{3} \(95% interval \+0\.\d{3} to \+0\.\d{3}\)", said)
-    assert "This is proven. Use it: " in said
+    assert "This is proven. Use it. In a project " in said
 
 
 def test_the_headline_names_who_decided_by_hand() -> None:

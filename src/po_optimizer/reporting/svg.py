@@ -124,7 +124,7 @@ class _Drawing:
             yield _line(x, self._top, x, foot - 14, "grid")
             yield _text(x, foot, names.get(int(tick)) or f"{tick:g}", "middle")
         for n, name in enumerate(self._rows):
-            yield _text(4, down.at(n) - 10, name, "start", "row")
+            yield _text(4, down.at(n) - 15, name, "start", "row")
         for tick in () if self._rows else down.ticks():
             y = down.at(tick)
             yield _line(across.start, y, across.end, y, "grid")

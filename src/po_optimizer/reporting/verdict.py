@@ -12,12 +12,12 @@ _HEADLINES = {
     "inconclusive": "Not proven: {stays} stays",
 }
 _NEXT = {
-    "promote": "Use it: integrate and predict run it from now on, and "
-    "`po-optimizer runs demote` takes it back.",
+    "promote": "Use it. In a project integrate and predict run it from now on, and "
+    "`po-optimizer runs demote` takes it back. In Python `save_program` stores it.",
     "below_target": "Read below where points are still lost. Improve records or "
     "program and optimize again, or lower the target if this is good enough.",
-    "inconclusive": "Measure on more examples: add records, or raise "
-    "data_prep.sizes.test.",
+    "inconclusive": "Measure on more examples: add records (in a project "
+    "data_prep.sizes.test may be raised).",
 }
 _KEPT = (
     "Read the examples that got worse, then try a longer search, another optimizer "

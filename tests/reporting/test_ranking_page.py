@@ -38,7 +38,7 @@ def test_figure_names_every_run_with_n(ranking):
     """A row each, the best at the top."""
     figure = ranking_figure(ranking)
     assert list(figure.layout.yaxis.ticktext) == ["high<br>n=10", "low<br>n=10"]
-    assert "95.0%" in figure.layout.xaxis.title.text
+    assert "95%" in figure.layout.xaxis.title.text
 
 
 def test_page_says_whose_program_it_is(ranking):

@@ -234,7 +234,7 @@ def _show_families(page: Page, report: dict[str, Any]) -> None:
 
 
 def _show_ranking(page: Page, ranking: dict[str, Any]) -> None:
-    page.text(f"score on the testset, {ranking['confidence']:.0%} intervals")
+    page.text(f"score on the testset, {100 * ranking['confidence']:.3g}% intervals")
     columns = ("run:", "n", "baseline", "optimized", "decision:", "s per example")
     rows = []
     for run in ranking["runs"]:

@@ -27,7 +27,7 @@ def ranking_figure(ranking: Ranking) -> go.Figure:
         [f"{escape(run.name)}<br>n={run.optimized.n}" for run in runs],
         [run.baseline for run in runs],
         [run.optimized for run in runs],
-        f"score (0 to 1), {ranking.confidence:.0%} intervals",
+        f"score (0 to 1), {100 * ranking.confidence:.3g}% intervals",
     )
 
 

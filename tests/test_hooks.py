@@ -65,11 +65,14 @@ def test_package_of_the_roles_program_is_allowed(tmp_path, role):
 STARTED = {"env": None, "runtime_params": None}
 
 
-def end_of_a_run(ended, hooks=None):
+def end_of_a_run(ended, hooks=None, *, releases=False):
     """The hook at the end of a run whose optimization ended so."""
-    node = Node(report, "how", "optimization_report", name="optimize")
+    nodes = [Node(report, "how", "optimization_report", name="optimize")]
+    if releases:
+        nodes.append(Node(report, "why", "optimized_program", name="release"))
     catalog = DataCatalog({"optimization_report": MemoryDataset(report(ended))})
-    (hooks or RunHooks()).after_pipeline_run(STARTED, Pipeline([node]), catalog)
+    catalog["optimized_program"] = MemoryDataset("released")
+    (hooks or RunHooks()).after_pipeline_run(STARTED, Pipeline(nodes), catalog)
 
 
 def test_completed_optimization_goes_on():
@@ -88,8 +91,16 @@ def test_interrupted_optimization_ends_the_run_once_it_is_stored():
 def test_reached_budget_is_told_at_the_end():
     """The pipeline goes on with the best so far; the exit code tells."""
     RunHooks().after_dataset_saved("optimization_report", report("budget"))
-    with pytest.raises(ExecutionStopError, match="it was budget"):
+    with pytest.raises(ExecutionStopError, match="it was budget") as stored:
         end_of_a_run("budget")
+    assert "persist.release_program_node releases it" in str(stored.value)
+
+
+def test_program_that_a_run_released_is_not_to_be_released():
+    """The command would release it a second time."""
+    with pytest.raises(ExecutionStopError, match="is released, and") as done:
+        end_of_a_run("budget", releases=True)
+    assert "kedro run" not in str(done.value)
 
 
 @pytest.mark.parametrize("ending", ["after_pipeline_run", "on_pipeline_error"])

@@ -203,7 +203,8 @@ class RunHooks:
         if _REPORT in pipeline.all_outputs():
             report = catalog.load(_REPORT)
             if report["ended"] == "budget":
-                raise _ended_early(report["reason"])
+                released = "optimized_program" in pipeline.all_outputs()
+                raise _ended_early(report["reason"], released=released)
         if _SWEEP_REPORT in pipeline.all_outputs():
             early = catalog.load(_SWEEP_REPORT)["ended_early"]
             if early:
@@ -233,11 +234,16 @@ def _register_trackers(context: KedroContext, parameters: dict[str, Any]) -> Non
             context._hook_manager.register(module.TrackingHooks(settings))
 
 
-def _ended_early(reason: str) -> ExecutionStopError:
+def _ended_early(reason: str, *, released: bool = False) -> ExecutionStopError:
+    done = (
+        "is released, and the later stages used it."
+        if released
+        else "is stored as candidate_program: "
+        "kedro run --from-nodes=persist.release_program_node releases it."
+    )
     return ExecutionStopError(
         f"the optimization ended early: {reason.rstrip('. ')}. The best program so far "
-        "is stored as candidate_program: "
-        "kedro run --from-nodes=persist.release_program_node releases it."
+        f"{done}"
     )
 
 

@@ -40,8 +40,8 @@ from po_optimizer.persistence.outline import outline_program
 from po_optimizer.roles.scaffold import write_role
 
 _INTERRUPTED = (
-    "stopped by Ctrl-C. What is stored and every LM answer so far is kept: the same "
-    "command resumes."
+    "stopped, by a signal (Ctrl-C) or because nobody reads on. What is stored and "
+    "every LM answer so far is kept: the same command resumes."
 )
 _GRACE_SECONDS = 1.0  # from the second Ctrl-C, for what is to be tidied up
 _RUNNERS = ("SequentialRunner", "ThreadRunner")

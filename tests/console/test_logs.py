@@ -1,11 +1,14 @@
 """Where log lines go, wherever a command is typed."""
 
 import logging
+import signal
+import sys
 
 import pytest
 from kedro.framework.project import LOGGING, configure_logging
 
-from po_optimizer.console.logs import use_project_logging
+from po_optimizer.console import logs
+from po_optimizer.console.logs import ConsoleHandler, use_console, use_project_logging
 
 SETTINGS = """
 version: 1
@@ -52,3 +55,50 @@ def test_logging_that_kedro_read_stays(project, monkeypatch, mine):
         monkeypatch.chdir(project)
     use_project_logging(project)
     assert files() == []
+
+
+class Console:
+    """A console whose output is gone."""
+
+    is_terminal = False
+
+    def __init__(self, error):
+        self.error = error
+
+    def print(self, *_args, **_options):
+        """Raises."""
+        raise self.error
+
+
+@pytest.fixture
+def gone(monkeypatch):
+    """Makes the standard output raise."""
+    return lambda error: monkeypatch.setattr(
+        logs, "get_console", lambda: Console(error)
+    )
+
+
+def test_output_that_nobody_reads_ends_the_run_in_order(gone, monkeypatch):
+    """As Ctrl-C does; rich leaves at once, in whichever thread logs (`| head`)."""
+    gone(SystemExit(1))
+    signals = []
+    earlier = signal.signal(signal.SIGINT, lambda number, _: signals.append(number))
+    ConsoleHandler().handle(logging.makeLogRecord({"msg": "a line"}))
+    signal.signal(signal.SIGINT, earlier)
+    assert signals == [signal.SIGINT]
+
+
+def test_output_that_cannot_be_written_costs_a_warning(gone, caplog, monkeypatch):
+    """The run goes on; logging would show a traceback for each line."""
+    gone(OSError(28, "No space left on device"))
+    monkeypatch.setattr(logging.getLogger("po_optimizer"), "handlers", [])
+    logger = logging.getLogger("of_a_full_disk")
+    logger.addHandler(logging.StreamHandler(sys.stdout))
+    use_console()
+    (handler,) = logger.handlers
+    logger.removeHandler(handler)
+    caplog.clear()
+    for _ in range(2):
+        handler.handle(logging.makeLogRecord({"msg": "a line"}))
+    lost = "standard output cannot be written: No space left on device"
+    assert sum(lost in message for message in caplog.messages) == 1

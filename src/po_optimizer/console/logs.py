@@ -2,11 +2,11 @@
 
 import logging
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,8 @@ class ConsoleHandler(logging.Handler):
         try:
             text = Text(self.format(record), _STYLES.get(record.levelname, ""))
             console.print(text, soft_wrap=not console.is_terminal)
+        except SystemExit:  # of rich, when nobody reads on (`| head`): end in order
+            signal.raise_signal(signal.SIGINT)
         except (OSError, ValueError):
             self.handleError(record)
 
@@ -86,6 +88,7 @@ def use_console() -> None:
             if type(handler) is logging.StreamHandler and handler.stream is sys.stdout:
                 ours = ConsoleHandler(handler.level)
                 ours.setFormatter(handler.formatter)
+                _warn_once_of(ours, "standard output")
                 configured.removeHandler(handler)
                 configured.addHandler(ours)
 
@@ -124,13 +127,17 @@ def _configured() -> list[str]:
     return [name for name, of in loggers.items() if isinstance(of, logging.Logger)]
 
 
-def _warn_once(handler: Any, _record: logging.LogRecord) -> None:
-    """Takes the place of a handler's `handleError`, which traces each line's loss."""
-    handler.handleError = lambda record: None
-    error = sys.exc_info()[1]
-    problem = refusal(error) if isinstance(error, OSError) else error
-    text = "the log %s cannot be written: %s. The run goes on without it."
-    logger.warning(text, handler.baseFilename, problem)
+def _warn_once_of(handler: Any, name: str) -> None:
+    """Replaces a handler's `handleError`, which traces each line's loss."""
+
+    def warn(_record: logging.LogRecord) -> None:
+        handler.handleError = lambda record: None
+        error = sys.exc_info()[1]
+        problem = refusal(error) if isinstance(error, OSError) else error
+        text = "%s cannot be written: %s. The run goes on without it."
+        logger.warning(text, name, problem)
+
+    handler.handleError = warn
 
 
 def tolerate_log_failure() -> None:
@@ -139,5 +146,4 @@ def tolerate_log_failure() -> None:
         if isinstance(handler, logging.FileHandler):
             with suppress(OSError):  # warned of when the first line is lost
                 Path(handler.baseFilename).parent.mkdir(parents=True, exist_ok=True)
-            warn: Any = partial(_warn_once, handler)
-            handler.handleError = warn  # type: ignore[method-assign]
+            _warn_once_of(handler, f"the log {handler.baseFilename}")

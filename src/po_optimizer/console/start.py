@@ -5,6 +5,7 @@ import shlex
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 BEGUN = time.monotonic()
 
@@ -20,5 +21,6 @@ def announce(version: str, arguments: Sequence[str]) -> None:
     if child or arguments[:1] != ["run"] or "--help" in arguments:
         return
     line = f"po_optimizer {version}: {shlex.join(arguments)}"
-    sys.stdout.write("".join(c if c.isprintable() else "?" for c in line) + "\n")
-    sys.stdout.flush()
+    with suppress(OSError):  # a full disk; what is logged next says so
+        sys.stdout.write("".join(c if c.isprintable() else "?" for c in line) + "\n")
+        sys.stdout.flush()

@@ -91,7 +91,8 @@ def test_output_that_nobody_reads_ends_the_run_in_order(gone, monkeypatch):
 def test_output_that_cannot_be_written_costs_a_warning(gone, caplog, monkeypatch):
     """The run goes on; logging would show a traceback for each line."""
     gone(OSError(28, "No space left on device"))
-    monkeypatch.setattr(logging.getLogger("po_optimizer"), "handlers", [])
+    ours = logging.getLogger("po_optimizer")
+    monkeypatch.setattr(ours, "handlers", [caplog.handler])
     logger = logging.getLogger("of_a_full_disk")
     logger.addHandler(logging.StreamHandler(sys.stdout))
     use_console()

@@ -307,3 +307,31 @@ def test_part_that_the_role_does_not_give_is_not_released(tmp_path: Path) -> Non
     program, donor = Asking(lm=FORBIDDEN), Asking()
     with pytest.raises(SaveError, match=r"self\.judge"):
         save_to(folder, "p.json", program, "off", "inline", donor=donor)
+
+
+class Chat(dspy.Module):
+    """Remembers what was said, in a model and in a dict in a dict."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said = dspy.History(messages=[])
+        self.answers: dict[str, dict[str, Any]] = {"anna": {}}
+        self.ask = dspy.Predict("said: dspy.History, question -> answer")
+
+    def forward(self, question: str) -> Any:
+        """The answer, from memory if it is there."""
+        known = self.answers["anna"]
+        if question not in known:
+            known[question] = self.ask(said=self.said, question=question)
+            self.said.messages.append({"question": question, **known[question]})
+        return known[question]
+
+
+def test_what_a_program_remembers_is_not_what_the_script_said(tmp_path: Path) -> None:
+    """Neither in the program that was saved nor in what its next prompt holds."""
+    chat = Chat()
+    save_program(chat, tmp_path / "program.json", dill="off")
+    assert (chat.said.messages, chat.answers) == ([], {"anna": {}})
+    assert "not_compared" not in extract_program_components(chat)
+    assert call_program(chat, {"question": "q"}).requests
+    assert call_program(chat, {"question": "q"}).requests

@@ -7,6 +7,7 @@ own text, so that the same requests get the same answers, in any process.
 
 import contextlib
 import contextvars
+import copy
 import hashlib
 import inspect
 import random
@@ -205,30 +206,33 @@ def _text_of(output: Any) -> str:
 
 @contextlib.contextmanager
 def _unchanged(program: Any) -> Iterator[None]:
-    """Puts the attributes of all modules back, lists and dicts in them too.
+    """Lets all modules run with copies of what they hold, and puts it back.
 
-    Meanwhile the program's own callbacks, which may count or log, hear nothing.
+    Else a chat would remember what the script answered. Meanwhile the program's own
+    callbacks, which may count or log, hear nothing.
     """
     modules = [module for _, module in program.named_sub_modules()]
     before = [(vars(m), dict(vars(m))) for m in modules]
-    contents = [
-        (value, value.copy())
-        for _, state in before
-        for value in state.values()
-        if type(value) in (list, dict, set)
-    ]
+    copies = {id(module): module for module in modules}
     try:
-        for live, _ in before:
+        for live, state in before:
+            live.update({name: _copy(part, copies) for name, part in state.items()})
             live["callbacks"] = []
         yield
     finally:
         for live, state in before:
             live.clear()
             live.update(state)
-        for value, kept in contents:
-            if value != kept:
-                value.clear()
-                value.extend(kept) if isinstance(value, list) else value.update(kept)
+
+
+def _copy(value: Any, copies: dict[int, Any]) -> Any:
+    attempt = dict(copies)
+    try:
+        copied = copy.deepcopy(value, attempt)
+    except Exception:  # noqa: BLE001 a lock or a client is no memory, and is shared
+        return value
+    copies.update(attempt)
+    return copied
 
 
 def probe_inputs(program: Any) -> list[dict[str, Any]]:

@@ -37,7 +37,7 @@ def test_calls_at_a_time_are_the_places_of_the_lm(tmp_path, threads):
     lm = scripted_lm(crowd, tmp_path, num_threads=2)
     with use_lm(lm, stage="test"), in_background(threads) as begin:
         for call in [begin(lambda n=n: lm(f"{n}")) for n in range(6)]:
-            call.result()
+            call()
     assert crowd.most <= 2
 
 
@@ -55,7 +55,7 @@ def test_a_call_within_a_call_takes_no_place(tmp_path):
     outer.provider.connect = lambda: Asking(Crowd())
     with use_lm(outer, stage="test"), in_background(2) as begin:
         calls = [begin(lambda n=n: outer(f"{n}")) for n in range(2)]
-        assert all(call.result(timeout=30) for call in calls)
+        assert all(call() for call in calls)
 
 
 def test_awaited_calls_do_not_block_their_loop(tmp_path):

@@ -17,9 +17,10 @@ from collections.abc import (
     Sequence,
 )
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from itertools import islice, repeat
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import dspy
@@ -38,7 +39,7 @@ from po_optimizer.evaluation.predictions import (
     mean_of_repeats,
 )
 from po_optimizer.lms.lm import LMAsked, no_lm_calls, use_lm
-from po_optimizer.lms.stops import Interrupted, StopRun, stop_requested
+from po_optimizer.lms.stops import STEP_SECONDS, Interrupted, StopRun, stop_requested
 from po_optimizer.roles.metric import (
     JudgeUnreadableError,
     Measure,
@@ -203,7 +204,9 @@ def _in_order(
             if not window:
                 return
             while not window[0].done():
-                done.get().result()  # raises what any raised, the first or a later one
+                with suppress(Empty):
+                    # raises what any raised, the first or a later one
+                    done.get(timeout=STEP_SECONDS).result()
             yield window.popleft().result()
     finally:
         executor.shutdown(wait=True, cancel_futures=True)

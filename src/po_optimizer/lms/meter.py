@@ -32,6 +32,7 @@ from po_optimizer.lms.answer_repair import count
 from po_optimizer.lms.identity import LMIdentity
 from po_optimizer.lms.ledger import CallRow, Ledger
 from po_optimizer.lms.stops import (
+    STEP_SECONDS,
     Interrupted,
     LMUnreachable,
     StopRun,
@@ -42,7 +43,6 @@ from po_optimizer.lms.visible import first_words, scrub
 
 logger = getLogger(__name__)
 
-_STEP_SECONDS = 1.0  # of a wait: then a Ctrl-C or the end of the budget is heard
 _LONG_SECONDS = 10.0  # a wait that is worth a line in the log
 _OF_THE_PROMPT = (None, 400, 413, 422)
 # Anthropic and Google say with 400 that no prompt at all is answered any more
@@ -208,7 +208,8 @@ class Meter:
     def wait_until_idle(self) -> None:
         """Returns once no call is in flight: its answer is kept by then."""
         with self._changed:
-            self._changed.wait_for(lambda: self.in_flight == 0)
+            while self.in_flight:
+                self._changed.wait(STEP_SECONDS)
 
     def check(self) -> None:
         """Raises the StopRun that forbids another paid attempt, if there is one."""
@@ -237,8 +238,8 @@ class Meter:
             )
         while seconds > 0:
             self.check()
-            time.sleep(min(seconds, _STEP_SECONDS))
-            seconds -= _STEP_SECONDS
+            time.sleep(min(seconds, STEP_SECONDS))
+            seconds -= STEP_SECONDS
 
     def _record(
         self,

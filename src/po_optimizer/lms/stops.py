@@ -1,6 +1,8 @@
 """Why a run stops: raised inside DSPy, which swallows every ordinary exception."""
 
 import threading
+from concurrent.futures import Future, wait
+from typing import TypeVar
 
 from po_optimizer.errors import (
     InterruptedRunError,
@@ -8,11 +10,23 @@ from po_optimizer.errors import (
     PoOptimizerError,
 )
 
+T = TypeVar("T")
+
+STEP_SECONDS = 1.0
+"""Of a wait in the main thread: Python may lose the signal that would end a longer."""
+
 stop_requested = threading.Event()
 """Set from the first Ctrl-C to the end of the run: nothing new is begun or paid."""
 
 force_exit = threading.Event()
 """Set by the second Ctrl-C: LM calls in flight are not waited for any more."""
+
+
+def result_of(future: Future[T]) -> T:
+    """What the future gives or raises, waited for in steps."""
+    while not wait([future], STEP_SECONDS).done:
+        pass
+    return future.result()
 
 
 class StopRun(BaseException):

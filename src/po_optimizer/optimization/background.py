@@ -7,9 +7,10 @@ places (`lm.num_threads`).
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
+from functools import partial
 from typing import Any
 
 import dspy
@@ -17,11 +18,11 @@ from dspy.utils.callback import BaseCallback
 
 from po_optimizer.lms.identity import model_name
 from po_optimizer.lms.meter import in_event_loop
-from po_optimizer.lms.stops import force_exit
+from po_optimizer.lms.stops import force_exit, result_of
 
 Call = Callable[[], Any]
-Begin = Callable[[Call], Future[Any]]
-"""Begins a call in the background; its result is waited for later."""
+Begin = Callable[[Call], Call]
+"""Begins a call in the background; gives a function that waits for its result."""
 
 _has_place: ContextVar[bool] = ContextVar("po_has_place", default=False)
 
@@ -89,8 +90,8 @@ def in_background(places: int) -> Iterator[Begin]:
     """
     pool = ThreadPoolExecutor(places)
 
-    def begin(call: Call) -> Future[Any]:
-        return pool.submit(copy_context().run, call)
+    def begin(call: Call) -> Call:
+        return partial(result_of, pool.submit(copy_context().run, call))
 
     callbacks = list(dspy.settings.get("callbacks", []))
     if places > 1:

@@ -13,7 +13,6 @@ References:
 import copy
 import random
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -42,8 +41,8 @@ class CallsAhead:
         self._job = job
         self._plan = plan
         self._begin = begin
-        self._summary: Future[str] | None = None
-        self._demos: Future[None] | None = None
+        self._summary: Call | None = None
+        self._demos: Call | None = None
 
     def begin_demos(self, rng: random.Random) -> None:
         """Begins to ask for the summary of the data, and for the demos of all sets.
@@ -60,7 +59,7 @@ class CallsAhead:
         """Returns once all demos were asked for; the summary may take longer."""
         self.begin_demos(rng)
         if self._demos is not None:
-            self._demos.result()
+            self._demos()
 
     def propose(
         self, rng: random.Random, demo_sets: dict[int, list[list[Any]]]
@@ -171,7 +170,7 @@ class _ProposalList(GroundedProposer):
     """Goes through the proposals with DSPy's draws, and only notes their calls."""
 
     def __init__(
-        self, job: Job, plan: Plan, summary: Future[str] | None, rng: random.Random
+        self, job: Job, plan: Plan, summary: Call | None, rng: random.Random
     ) -> None:
         self.due: list[Call] = []
         params = plan.params
@@ -205,11 +204,11 @@ class _ProposalList(GroundedProposer):
 class _Later:
     """A text that is still being made; a prompt that needs it waits for it."""
 
-    def __init__(self, text: Future[str]) -> None:
+    def __init__(self, text: Call) -> None:
         self._text = text
 
     def __str__(self) -> str:
-        return self._text.result()
+        return str(self._text())
 
 
 def _call_in_parallel(threads: int, calls: Sequence[Call]) -> list[Any]:

@@ -266,7 +266,7 @@ class RacingEvaluate(dspy.Evaluate):
         self._n_looks += 1
         scope = replace(dspy.settings.po_call_scope, trial=-trial)
         with dspy.context(po_call_scope=scope):
-            return _Answers(look, program, self._search.begin(ask).result)
+            return _Answers(look, program, self._search.begin(ask))
 
     @with_callbacks  # type: ignore[untyped-decorator] # it keeps the signature
     def __call__(self, program: dspy.Module, devset: list[Any]) -> EvaluationResult:

@@ -249,9 +249,16 @@ def _given(make: Any, folder: Path, metric: Any = lambda example, given: 1.0) ->
 
 
 @pytest.mark.parametrize(
-    "error", [IndexError, KeyError, AssertionError, RuntimeError, ConnectionError]
+    ("error", "named"),
+    [
+        *((e, e.__name__) for e in (IndexError, KeyError, AssertionError)),
+        (ConnectionError, "ConnectionError"),
+        (SystemExit, "RuntimeError: SystemExit"),
+    ],
 )
-def test_whatever_a_program_raises_is_a_failure(error: Any, tmp_path: Path) -> None:
+def test_whatever_a_program_raises_is_a_failure(
+    error: Any, named: str, tmp_path: Path
+) -> None:
     """The example is failed, 0.0 and counted; the error is named."""
 
     def make(question: str) -> str:
@@ -261,7 +268,7 @@ def test_whatever_a_program_raises_is_a_failure(error: Any, tmp_path: Path) -> N
 
     first, second = _given(make, tmp_path)
     assert (first.status, first.score, second.score) == ("failed", 0.0, 1.0)
-    assert first.reason.startswith(error.__name__)
+    assert first.reason.startswith(named)
 
 
 def test_our_own_errors_are_no_failure_of_the_program(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The failure matrix: false successes and total losses of DSPy, and what comes now."""
 
+import asyncio
 import contextlib
 import math
 import os
@@ -150,7 +151,7 @@ def answers(value):
     """A metric that gives or raises one thing."""
 
     def metric(example, prediction, trace=None):
-        if isinstance(value, Exception):
+        if isinstance(value, BaseException):
             raise value
         return value
 
@@ -162,6 +163,8 @@ def answers(value):
     [
         (None, "NoneType", 1),
         (ZeroDivisionError("by zero"), "ZeroDivisionError: by zero", 8),
+        (SystemExit("usage"), "SystemExit: usage", 8),
+        (asyncio.CancelledError("late"), "CancelledError: late", 1),
         (math.nan, "nan", 1),
         (-0.1, "-0.1", 8),
         (1.01, "1.01", 1),
@@ -169,7 +172,7 @@ def answers(value):
     ],
 )
 def test_broken_metric_stops_the_run(tmp_path, value, said, threads):
-    """None, an error, NaN, below 0, above 1, text: each is named, none is a score."""
+    """None, NaN, below 0, above 1, text, what it raises: each is named, no score."""
     lm = world.lm(tmp_path, num_threads=threads)
     with pytest.raises(MetricError, match=r"role\.metric") as stopped:
         world.run(tmp_path, lm, metric=answers(value))

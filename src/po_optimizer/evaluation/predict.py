@@ -45,6 +45,7 @@ from po_optimizer.roles.metric import (
     Measure,
     Metric,
     best_form,
+    ordinary_errors,
     references,
 )
 
@@ -234,7 +235,8 @@ def _answer(
 def _call(program: dspy.Module, example: dspy.Example) -> tuple[Any, Exception | None]:
     """What the program gave, or what it raised."""
     try:
-        return program(**example.inputs()), None
+        with ordinary_errors():
+            return program(**example.inputs()), None
     except PoOptimizerError:
         raise
     except Exception as error:

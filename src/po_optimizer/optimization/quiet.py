@@ -16,6 +16,7 @@ from dspy.utils.parallelizer import ParallelExecutor
 
 from po_optimizer.lms.visible import visible
 from po_optimizer.patching import ProcessWide, no_bars, whole_copies
+from po_optimizer.roles.metric import ordinary_errors
 
 _LOGGERS = ("dspy", "optuna", "LiteLLM", "gepa")
 _PRINTING = (
@@ -87,6 +88,8 @@ def _patched() -> Iterator[None]:
         stack.enter_context(
             patch.object(evaluate_module, "ParallelExecutor", PatientExecutor)
         )
+        call = ordinary_errors()(dspy.Module.__call__)
+        stack.enter_context(patch.object(dspy.Module, "__call__", call))
         stack.enter_context(warnings.catch_warnings())
         # what somebody has a filter for stays heard: deprecations, in the tests
         warnings.simplefilter("ignore", append=True)

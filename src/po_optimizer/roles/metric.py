@@ -3,7 +3,9 @@
 import copy
 import functools
 import inspect
-from collections.abc import Callable, Collection, Mapping, Sequence
+from asyncio import CancelledError
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import is_dataclass
 from typing import Any
 
@@ -102,6 +104,20 @@ def call_metric(metric: Metric, *given: Any) -> Any:
     return _call(metric, metric_signature(metric), *given)
 
 
+@contextmanager
+def ordinary_errors() -> Iterator[None]:
+    """Lets a program or a metric that exits fail on its example, not end the process.
+
+    Raises:
+        RuntimeError: The block raised SystemExit, or what cancels a task.
+    """
+    try:
+        yield
+    except (SystemExit, CancelledError) as error:
+        raise RuntimeError(f"{type(error).__name__}: {error}") from error
+
+
+@ordinary_errors()
 def _call(metric: Metric, signature: inspect.Signature | None, *given: Any) -> Any:
     # what a metric changes would be read by the next program, in demos and in reports
     given = (*map(_own_copy, given[:2]), *given[2:])

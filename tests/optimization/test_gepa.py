@@ -6,7 +6,7 @@ import logging
 import dspy
 import pytest
 
-from po_optimizer.optimization.candidates import unpatched_copy
+from po_optimizer.optimization.candidates import with_prompts_of
 from po_optimizer.persistence import load_program, save_program
 from tests.optimization import world
 
@@ -124,7 +124,7 @@ def test_a_patch_is_left_out_of_the_copy_only():
     student, program = Sorter(), Sorter()
     program.forward = lambda message: (message, [])
     program.size.forward = program.size.__call__
-    copied = unpatched_copy(program, student)
+    copied = with_prompts_of(program, student)
     assert "forward" in vars(program)
     assert "forward" in vars(program.size)
     assert "forward" not in vars(copied)
@@ -135,5 +135,5 @@ def test_what_the_student_has_itself_stays():
     """A tool under the name of a method is the program's own."""
     student = Sorter()
     student.forward = logging.getLogger("tool").info
-    copied = unpatched_copy(student.deepcopy(), student)
+    copied = with_prompts_of(student.deepcopy(), student)
     assert "forward" in vars(copied)

@@ -1,5 +1,7 @@
 import json
 import shutil
+import sys
+import threading
 
 import dspy
 import pytest
@@ -205,6 +207,34 @@ def test_student_is_left_alone(tmp_path):
     before = world.document(student)
     world.run(tmp_path, world.lm(tmp_path), student=student)
     assert world.document(student) == before
+
+
+class Remembering(dspy.Module):
+    """Keeps its answers, and a client that it opens when it is first asked."""
+
+    def __init__(self):
+        super().__init__()
+        self.ask = dspy.Predict("question -> answer")
+        self.answers, self.client = {}, None
+
+    def forward(self, question):
+        """The answer, from memory if it is there; one question is too much."""
+        self.client = self.client or threading.Lock()
+        if question == "t3":
+            sys.exit(f"no answer to {question}")
+        if question not in self.answers:
+            self.answers[question] = self.ask(question=question)
+        return self.answers[question]
+
+
+@pytest.mark.parametrize("optimizer", ["miprov2", "gepa", "bootstrap_random_search"])
+def test_a_candidate_remembers_no_other_ones_answers(tmp_path, optimizer):
+    """The result is the student with better prompts, without what a run left in it."""
+    lm, params = world.lm(tmp_path), world.settings(optimizer)
+    result = world.run(tmp_path, lm, params, student=Remembering())
+    scores = {trial.score for trial in result.trials if trial.n == result.trials[0].n}
+    assert len(scores) > 1
+    assert (result.program.answers, result.program.client) == ({}, None)
 
 
 def test_two_predictors_have_two_numbers(tmp_path):

@@ -1,6 +1,5 @@
 """Numbers for the instructions and demos of a candidate, as reports name them."""
 
-import inspect
 from typing import Any
 
 import dspy
@@ -39,24 +38,19 @@ class CandidateIndex:
         return instructions, demos
 
 
-def unpatched_copy(program: dspy.Module, student: dspy.Module) -> dspy.Module:
-    """A copy of a candidate without the methods that an optimizer put into it.
+def with_prompts_of(candidate: dspy.Module, student: dspy.Module) -> dspy.Module:
+    """The student with the prompts of a candidate.
 
-    While GEPA evaluates, DSPy's bootstrap_trace_data puts its own `forward` into the
-    instance: a copy made meanwhile would answer with a tuple. The candidate itself is
-    not changed, and what the student has in its instances is kept.
+    What its runs left in the candidate is no part of it: remembered answers, an opened
+    client, or the `forward` that DSPy's bootstrap_trace_data puts into the instance
+    while GEPA evaluates.
     """
-    copied = program.deepcopy()
-    evaluated = {id(module) for _, module in program.named_sub_modules()}
-    attributes = {path: vars(module) for path, module in student.named_sub_modules()}
-    for path, module in list(copied.named_sub_modules()):
-        if id(module) in evaluated:
-            continue  # DSPy could not copy it
-        for name, value in list(vars(module).items()):
-            shadows = inspect.isroutine(value) and hasattr(type(module), name)
-            if shadows and name not in attributes.get(path, {}):
-                del vars(module)[name]
-    return copied
+    program, prompts = student.deepcopy(), dict(candidate.named_predictors())
+    for name, predictor in program.named_predictors():
+        prompt = prompts.get(name, predictor)
+        predictor.signature, predictor.lm = prompt.signature, prompt.lm
+        predictor.demos = list(prompt.demos)
+    return program
 
 
 def candidate_key(program: dspy.Module) -> str:

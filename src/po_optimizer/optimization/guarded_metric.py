@@ -234,9 +234,9 @@ class Attempt:
 def attempt(
     program: dspy.Module, example: dspy.Example, metric: Callable[..., Score]
 ) -> Attempt:
-    """Runs the program and scores its output; errors of the program are recorded."""
+    """Runs a copy of the program and scores its output; its errors are recorded."""
     try:
-        prediction = program(**example.inputs())
+        prediction = program.deepcopy()(**example.inputs())
     except AdapterParseError as error:
         reason = _cut(str(error.args[0] if error.args else error))
         return Attempt(None, reason, _cut(error.lm_response))

@@ -41,12 +41,16 @@ class Job:
         return self.task_lm, self.prompt_lm
 
     def evaluate(self, program: dspy.Module) -> list[Any]:
-        """DSPy's evaluation on the valset: example, prediction and score of each."""
+        """DSPy's evaluation on the valset: example, prediction and score of each.
+
+        It runs a copy: what a run leaves in the program, as answers that it remembers,
+        would be in all candidates.
+        """
         evaluation = dspy.Evaluate(
             devset=self.valset,
             metric=self.metric,
             num_threads=self.task_lm.num_threads,
             max_errors=NEVER_GIVE_UP,
             failure_score=0.0,
-        )(program)
+        )(program.deepcopy())
         return list(evaluation.results)

@@ -16,7 +16,7 @@ from po_optimizer.optimization.budget import Budget
 from po_optimizer.optimization.candidates import (
     CandidateIndex,
     candidate_key,
-    unpatched_copy,
+    with_prompts_of,
 )
 from po_optimizer.optimization.guarded_metric import is_failed
 from po_optimizer.optimization.job import Job
@@ -147,7 +147,7 @@ class Recorder(BaseCallback):
         is_best = running.kind == "full_eval" and trial.score > self._best_score
         # a resumed run replays its first steps: what is stored already is better
         improves = is_best and trial.best >= self.journal.best_earlier
-        program = unpatched_copy(running.program, self._student) if is_best else None
+        program = with_prompts_of(running.program, self._student) if is_best else None
         if program is not None and improves and self._save_best is not None:
             self._save_best(program, trial)
         recorded = self.journal.add(trial)

@@ -1,4 +1,5 @@
 import dataclasses
+import functools
 import json
 
 import dspy
@@ -589,6 +590,50 @@ def test_an_empty_split_is_refused(tmp_path):
     with pytest.raises(PreflightError) as raised:
         check(world.lm(tmp_path), valset=[])
     assert failed(raised) == ["splits_filled"]
+
+
+PROMPTLESS = dspy.Predict("question -> answer")
+ANSWERS = {}
+
+
+class Cached(dspy.Module):
+    """Answers what it was asked before from a global dict."""
+
+    def __init__(self):
+        super().__init__()
+        self.ask = dspy.Predict("question -> answer")
+
+    def forward(self, question):
+        """The answer of whoever was asked first."""
+        if question not in ANSWERS:
+            ANSWERS[question] = self.ask(question=question)
+        return ANSWERS[question]
+
+
+class Elsewhere(Cached):
+    """Has a predictor and asks another one."""
+
+    def forward(self, question):
+        """One call."""
+        return PROMPTLESS(question=question)
+
+
+class Own(Cached):
+    """Answers what it was asked before itself."""
+
+    @functools.cache  # noqa: B019 -- as people write it
+    def forward(self, question):
+        """One call."""
+        return self.ask(question=question)
+
+
+@pytest.mark.parametrize("program", [Cached, Cached, Elsewhere])
+def test_a_program_that_hides_its_candidates_is_refused(tmp_path, program):
+    """Also the second time, when it remembers; a memory of each copy hides nothing."""
+    with pytest.raises(PreflightError, match="asks nothing new") as raised:
+        check(world.lm(tmp_path), student=program())
+    assert "candidates_are_asked" in failed(raised)
+    assert check(world.lm(tmp_path), student=Own()).passed
 
 
 def test_a_student_that_cannot_be_stored_is_refused(tmp_path, monkeypatch):

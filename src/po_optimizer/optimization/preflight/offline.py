@@ -3,6 +3,7 @@
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
+from uuid import uuid4
 
 import dspy
 
@@ -17,6 +18,7 @@ from po_optimizer.persistence import (
     load_program_from_components,
     missing_parts,
 )
+from po_optimizer.persistence.scripted_call import call_program
 from po_optimizer.records.canonical import canonical
 
 _LONG_INSTRUCTIONS = "Weigh every requirement; mañana, 日本 and \N{SNOWMAN} too. " * 400
@@ -106,12 +108,42 @@ def check_packages(optimizer: Optimizer) -> list[Check]:
     ]
 
 
-def check_storage(student: dspy.Module, trainset: list[dspy.Example]) -> Check:
-    """Checks that the student, with long instructions and demos, survives storage."""
+def check_asks(student: dspy.Module, trainset: list[dspy.Example]) -> Check:
+    """Checks that other prompts of its predictors are what the program asks."""
+    known = [example.inputs().toDict() for example in trainset[:2]]
+    unknown = f" {uuid4()}"  # a memory may hold the known ones since the last run
+    new = {k: v + unknown if isinstance(v, str) else v for k, v in known[0].items()}
+    other = _changed(student, trainset)
+    pairs = [[call_program(p, i) for p in (student, other)] for i in (new, *known)]
+    same = all(
+        set(after.requests) <= set(before.requests) and after.result == before.result
+        for before, after in pairs
+    )
+    return check(
+        "candidates_are_asked",
+        "role.program",
+        f"{type(student).__module__}.{type(student).__qualname__}",
+        "a program that asks the LM with each candidate's prompts",
+        passed=not (same and any(before.requests for before, _ in pairs)),
+        remedy="It asks nothing new when the prompts of its predictors change: it "
+        "remembers answers outside of itself, as in functools.cache or a global dict, "
+        "or asks by predictors that are not its own. No candidate could be better. "
+        "Let forward call self's predictors (the LM's answers are kept anyway).",
+    )
+
+
+def _changed(student: dspy.Module, trainset: list[dspy.Example]) -> dspy.Module:
+    """The student with long instructions and demos."""
     program = student.deepcopy()
     for predictor in program.predictors():
         predictor.signature = predictor.signature.with_instructions(_LONG_INSTRUCTIONS)
         predictor.demos = trainset[:2]
+    return program
+
+
+def check_storage(student: dspy.Module, trainset: list[dspy.Example]) -> Check:
+    """Checks that the student, with long instructions and demos, survives storage."""
+    program = _changed(student, trainset)
     try:
         problem = _storage_problem(program, student, trainset)
     except (PoOptimizerError, TypeError, ValueError, AttributeError) as error:

@@ -19,6 +19,7 @@ from po_optimizer.optimization.preflight.metric import (
     check_on_probe,
 )
 from po_optimizer.optimization.preflight.offline import (
+    check_asks,
     check_cost,
     check_disk,
     check_packages,
@@ -131,6 +132,7 @@ def _of_program(job: Job, target_rubric: float | None) -> Iterator[Check]:
         yield from check_packages(optimizer)
         yield from optimizer.checks(optimizer.sizes(job))
         yield from check_before_probe(job, target_rubric)
+        yield check_asks(job.student, job.trainset)
         yield check_storage(job.student, job.trainset)
         yield check_cost(job, optimizer)
 

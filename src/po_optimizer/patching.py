@@ -135,10 +135,10 @@ def _deepcopy(module: BaseModule) -> Any:
     try:
         return copy.deepcopy(module)
     except Exception:  # noqa: BLE001 -- whatever a part of it raises
-        return _copied(module, {})
+        return copy_of(module, {})
 
 
-def _copied(value: Any, memo: dict[Any, Any]) -> Any:
+def copy_of(value: Any, memo: dict[Any, Any]) -> Any:
     """A copy of the value, or what the memo has for its id."""
     attempt = dict(memo)
     try:
@@ -157,14 +157,14 @@ def _rebuilt(value: Any, memo: dict[Any, Any]) -> Any:
     """A new value of copied parts; of any other class a shallow copy, or itself."""
     if isinstance(value, BaseModule):
         new = memo[id(value)] = value.__class__.__new__(value.__class__)
-        vars(new).update({k: _copied(v, memo) for k, v in vars(value).items()})
+        vars(new).update({k: copy_of(v, memo) for k, v in vars(value).items()})
         return new
     if isinstance(value, MethodType):
-        return MethodType(value.__func__, _copied(value.__self__, memo))
+        return MethodType(value.__func__, copy_of(value.__self__, memo))
     if type(value) is dict:
-        return {k: _copied(v, memo) for k, v in value.items()}
+        return {k: copy_of(v, memo) for k, v in value.items()}
     if type(value) in (list, tuple):
-        return type(value)(_copied(v, memo) for v in value)
+        return type(value)(copy_of(v, memo) for v in value)
     try:
         return copy.copy(value)
     except Exception:  # noqa: BLE001 -- a lock, a thread

@@ -7,7 +7,6 @@ own text, so that the same requests get the same answers, in any process.
 
 import contextlib
 import contextvars
-import copy
 import hashlib
 import inspect
 import random
@@ -25,7 +24,7 @@ import dspy
 import orjson
 
 from po_optimizer.errors import ArtifactError, NotStoredError, listed
-from po_optimizer.patching import ProcessWide, own_threads
+from po_optimizer.patching import ProcessWide, copy_of, own_threads
 from po_optimizer.persistence.codec.held_lms import describe_lm
 from po_optimizer.persistence.codec.modules import predictors
 from po_optimizer.persistence.codec.values import FAILURES, Encoder
@@ -213,26 +212,16 @@ def _unchanged(program: Any) -> Iterator[None]:
     """
     modules = [module for _, module in program.named_sub_modules()]
     before = [(vars(m), dict(vars(m))) for m in modules]
-    copies = {id(module): module for module in modules}
+    copies: dict[Any, Any] = {id(module): module for module in modules}
     try:
         for live, state in before:
-            live.update({name: _copy(part, copies) for name, part in state.items()})
+            live.update({name: copy_of(part, copies) for name, part in state.items()})
             live["callbacks"] = []
         yield
     finally:
         for live, state in before:
             live.clear()
             live.update(state)
-
-
-def _copy(value: Any, copies: dict[int, Any]) -> Any:
-    attempt = dict(copies)
-    try:
-        copied = copy.deepcopy(value, attempt)
-    except Exception:  # noqa: BLE001 a lock or a client is no memory, and is shared
-        return value
-    copies.update(attempt)
-    return copied
 
 
 def probe_inputs(program: Any) -> list[dict[str, Any]]:

@@ -99,7 +99,7 @@ def test_every_configuration_is_stored_and_ranked(swept):
     )
     runs = {run["name"] for run in ranking["runs"] if run["ranked"]}
     assert runs == {f"{SLUG}/sweep/{name}" for name in NAMES}
-    assert "95.0% intervals" in printed
+    assert "95% intervals" in printed
     reports = (project / f"data/08_reporting/{ROLE}/{SLUG}/sweep").glob(
         "*/score_report.json"
     )

@@ -129,7 +129,7 @@ def between(calls: CallRange) -> str:
 def _between(most: float | None, share: float, unit: str, digits: int = 0) -> str:
     if most is None:
         return f"unknown{unit}" if unit == " tokens" else "unknown"
-    lower, upper = f"{most * share:.{digits}f}", f"{most:.{digits}f}"
+    lower, upper = f"{most * share:,.{digits}f}", f"{most:,.{digits}f}"
     return f"{upper}{unit}" if lower == upper else f"{lower} to {upper}{unit}"
 
 

@@ -166,15 +166,15 @@ def stop_at_floor(job: Job, baseline: Trial, results: list[Any]) -> None:
         f"{baseline.n_failed} of {baseline.n} outputs of the baseline program are "
         f"unusable (optimize.floor_usable={params.floor_usable})"
         if usable < params.floor_usable
-        else f"no score of the baseline program is above {floor}, which an empty "
-        f"output may have (n={baseline.n})"
+        else f"no score of the baseline program is above {floor} (n={baseline.n}), "
+        "which an empty output may get, too"
     )
     example = next((e for e, _, s in results if is_failed(s)), results[0][0])
     repeated = attempt(job.student, example, job.metric)  # answered by the cache
     feedback = repeated.score.feedback if repeated.score is not None else ""
     reason = repeated.unusable or feedback or "it scores no more than an empty answer"
     raise PoOptimizerError(
-        f"{problem}; an optimizer cannot tell candidates apart on that. One of the "
+        f"{problem}; so candidates could not be told apart. One of the "
         f"outputs could not be used because: {reason}. It reads: {repeated.raw!r}. "
         "Correct the program, the metric or the LM "
         "(optimize.floor_stop=false goes on regardless)."

@@ -246,7 +246,12 @@ def _too_few(
         "+".join(map(str, counts)) + f"={sum(sizes.values())}",
         problem,
         "Lower the sizes or give more records"
-        + (", or raise data_prep.near_duplicate_similarity." if n_duplicates else "."),
+        + (
+            ", or raise data_prep.near_duplicate_similarity (1.0: only the same words are "
+            "duplicates)."
+            if n_duplicates
+            else "."
+        ),
     )
 
 

@@ -81,8 +81,9 @@ def _check_names(
         raise SettingError(
             "fields",
             f"{listed(inputs)} -> {listed(outputs)}",
-            f"not {listed(wrong)}: inputs and outputs are names of Python, each once, "
-            "without _ in front, and no attributes of DSPy's examples or signatures"
+            f"{listed(wrong)} cannot be a field. A field is a name of Python without _ "
+            "in front, it stands once, and DSPy's Example and Signature have none of "
+            "that name"
             if wrong
             else "one or more inputs and outputs are needed",
             "Give them as in --inputs question,context --outputs answer.",

@@ -247,8 +247,8 @@ def _too_few(
         problem,
         "Lower the sizes or give more records"
         + (
-            ", or raise data_prep.near_duplicate_similarity (1.0: only the same words are "
-            "duplicates)."
+            ", or raise data_prep.near_duplicate_similarity (1.0: duplicates have the "
+            "same words)."
             if n_duplicates
             else "."
         ),

@@ -219,7 +219,7 @@ def describe_program(path: Path) -> str:
 
 @click.group()
 def new() -> None:
-    """Write what a project needs anew."""
+    """Write the files of a new role."""
 
 
 @new.command()

@@ -153,6 +153,18 @@ def test_address_without_a_scheduler_is_told(address):
         run_sweep(sweep, context_of(GIVEN))
 
 
+def test_workers_that_do_not_start_are_no_lost_scheduler(monkeypatch):
+    """There is none but that of this machine."""
+
+    def killed(_sweep):
+        raise RuntimeError("Nanny failed to start.")
+
+    monkeypatch.setattr(run, "_local_cluster", killed)
+    sweep = SweepParams(configurations=[{"name": "a"}])
+    with pytest.raises(SettingError, match=r"sweep\.workers=1 .*Nanny failed to start"):
+        run_sweep(sweep, context_of({}))
+
+
 def test_scheduler_without_workers_is_told():
     """The error has the command that starts some."""
     with (

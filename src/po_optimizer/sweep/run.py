@@ -76,8 +76,10 @@ def _connected(sweep: SweepParams, task: SessionTask) -> Iterator[Client]:
         SettingError: The cluster cannot be used.
     """
     plugin = SessionPlugin(task, ours=sweep.scheduler is None)
+    setting, problem = "scheduler", "no scheduler answers there"
+    if sweep.scheduler is None:
+        setting, problem = "workers", "they did not start on this machine"
     with ExitStack() as stack:
-        problem = "no scheduler answers there"
         try:
             place = sweep.scheduler or stack.enter_context(_local_cluster(sweep))
             client = stack.enter_context(Client(place, timeout=_SECONDS_TO_CONNECT))
@@ -87,9 +89,9 @@ def _connected(sweep: SweepParams, task: SessionTask) -> Iterator[Client]:
             client.register_plugin(plugin)
         except (ImportError, OSError, RuntimeError, TypeError, ValueError) as error:
             raise SettingError(
-                "sweep.scheduler",
-                sweep.scheduler,
-                f"{problem}: {error}",
+                f"sweep.{setting}",
+                getattr(sweep, setting),
+                f"{problem}: {str(error).rstrip('.')}",
                 "Start `dask scheduler` and, where this project and po-optimizer[dask] "
                 "are installed in the same versions, `dask worker ADDRESS --nworkers 4 "
                 "--nthreads 1`. Without an address, workers are started on this "

@@ -52,6 +52,27 @@ class TestLMDataset:
         with pytest.raises(DatasetError, match="session"):
             dataset.load()
 
+    @pytest.mark.parametrize(
+        ("credentials", "problem"),
+        [
+            ({"apikey": KEY}, r"credentials\.apikey: .*did you mean api_key"),
+            (KEY, "api_"),
+        ],
+    )
+    def test_wrong_credentials_are_refused(self, tmp_path, credentials, problem):
+        """A misspelt name is no LM without a key; the error does not hold the key."""
+        with pytest.raises(PoOptimizerError, match=problem) as refused:
+            LMDataset(role="task", filepath=str(tmp_path), credentials=credentials)
+        assert KEY not in str(refused.value)
+
+    def test_key_may_be_of_digits(self, tmp_path):
+        """YAML makes a number of it."""
+        dataset = LMDataset(
+            role="task", filepath=str(tmp_path), credentials={"api_key": 123456}
+        )
+        dataset.bind(PARAMETERS, "run-1")
+        assert dataset.load().provider.api_key == "123456"
+
     def test_wrong_parameter_is_refused_when_bound(self, tmp_path):
         """A typo is found before any node runs."""
         with pytest.raises(PoOptimizerError, match="temprature"):

@@ -10,7 +10,8 @@ from po_optimizer.lms.build import make_lm
 from po_optimizer.lms.identity import lm_slug
 from po_optimizer.lms.lm import MeteredLM
 from po_optimizer.lms.selection import prompt_lm_params, task_lm_params
-from po_optimizer.params.lm import LMParams
+from po_optimizer.params.base import checked
+from po_optimizer.params.lm import LMCredentials, LMParams
 
 _PARAMETERS = {"task": task_lm_params, "prompt": prompt_lm_params}
 
@@ -44,7 +45,8 @@ class LMDataset(AbstractDataset[None, MeteredLM]):
             raise SettingError("role", role, choice, "Correct the catalog entry.")
         self._role = role
         self._filepath = local_path(filepath)
-        self._api_key = (credentials or {}).get("api_key")
+        given = checked(LMCredentials, credentials or {}, "credentials")
+        self._api_key = given.api_key
         self._params: LMParams | None = None
         self._run_id = "unbound"
 

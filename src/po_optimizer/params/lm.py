@@ -4,7 +4,14 @@ from collections.abc import Iterator
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, JsonValue, PositiveFloat, PositiveInt, field_validator
+from pydantic import (
+    ConfigDict,
+    Field,
+    JsonValue,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+)
 
 from po_optimizer.errors import listed
 from po_optimizer.params.base import Count, Params
@@ -55,6 +62,14 @@ class PriceParams(Params):
 
     prompt: Annotated[float, Field(ge=0)]  # US dollars per million prompt tokens
     completion: Annotated[float, Field(ge=0)]  # the same for answers
+
+
+class LMCredentials(Params):
+    """What an LM's server wants to see; it is no parameter, and kept in memory only."""
+
+    model_config = ConfigDict(coerce_numbers_to_str=True)
+
+    api_key: str | None = None
 
 
 class LMParams(Params):

@@ -1,6 +1,7 @@
 """OpenTelemetry's spans of an optimization, as a collector receives them."""
 
 import gzip
+import logging
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -105,3 +106,15 @@ def test_console_shows_spans(capsys):
         with dspy.context(lm=lm):
             dspy.Predict("question -> answer")(question="?")
     assert '"po_optimizer.stage": "outside"' in capsys.readouterr().out
+
+
+def test_a_collector_out_of_reach_is_said_once(monkeypatch, caplog):
+    """What was measured stays; that its spans are lost stands in the log."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
+    monkeypatch.setattr(logging.getLogger("po_optimizer"), "propagate", True)
+    with serving() as server, tracing(endpoint="http://127.0.0.1:9/v1/traces"):
+        lm = dspy.LM("openai/scripted", api_base=server.address, api_key="none")
+        with dspy.context(lm=lm):
+            dspy.Predict("question -> answer")(question="?")
+    said = [r for r in caplog.messages if "collector took no spans" in r]
+    assert len(said) == 1

@@ -1,6 +1,7 @@
 import dataclasses
 import functools
 import json
+import time
 
 import dspy
 import pytest
@@ -90,6 +91,27 @@ def test_the_forecast_learns_from_the_probe(tmp_path):
     made = forecast(world.job(lm))
     assert made.task_rate.basis == "probe"
     assert made.tokens is not None
+
+
+class Waiting(dspy.Module):
+    """Works for a while by itself, as a sandbox or a service does."""
+
+    def __init__(self):
+        super().__init__()
+        self.predict = dspy.Predict("question -> answer")
+
+    def forward(self, question):
+        """The answer, later."""
+        time.sleep(0.2)
+        return self.predict(question=question)
+
+
+def test_the_forecast_counts_what_the_program_does_itself(tmp_path):
+    """Its seconds are those of a run, not those of its LM calls alone."""
+    lm = world.lm(tmp_path)
+    report = check(lm, student=Waiting())
+    made = forecast(world.job(lm, student=Waiting()), report)
+    assert made.seconds >= made.task.upper * 0.2 / lm.num_threads
 
 
 def test_an_lm_out_of_reach_is_one_failure(tmp_path):

@@ -144,7 +144,7 @@ def forecast(
 
     Seconds, tokens and cost come from the ledger's paid calls of this LM in earlier
     optimizations, else from those of the preflight's probe, else from
-    `lm.seconds_per_example`.
+    `lm.seconds_per_example`; what a run takes beside its calls, from the probe's runs.
 
     Args:
         job: The optimization.
@@ -160,6 +160,9 @@ def forecast(
         sizes = replace(sizes, per_run=PerRun.of(report.calls_per_run))
     calls = optimizer.calls(sizes)
     task_rate, prompt_rate = mean_usage(task_lm), mean_usage(prompt_lm)
+    if report is not None and sizes.per_run is not None:
+        own = report.own_seconds / max(1, sizes.per_run.most)
+        task_rate = task_rate.model_copy(update={"seconds": task_rate.seconds + own})
     threads, extra = task_lm.num_threads, report.extra_calls if report else 0
     n_task, n_prompt = calls.task.upper + extra, calls.prompt.upper
     seconds = n_task * task_rate.seconds / threads + n_prompt * prompt_rate.seconds

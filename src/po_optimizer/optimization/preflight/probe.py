@@ -51,6 +51,8 @@ class Probe:
         schema_refused: Without a JSON schema it answers, with one it does not.
         broken: Why the metric gave no score; None: it gave one each time.
         calls: LM calls of each run, cached ones included.
+        own_seconds: Of each run, beside its LM calls: what the program does itself,
+            such as code in a sandbox, and the metric.
         trace: What the predictors were asked and what they answered.
         longest: The longest prompt that was sent.
         varies: The first prompt, asked once more, got another answer; None: it was
@@ -64,6 +66,7 @@ class Probe:
     schema_refused: bool = False
     broken: str | None = None
     calls: list[int] = field(default_factory=list)
+    own_seconds: list[float] = field(default_factory=list)
     trace: list[Call] = field(default_factory=list)
     longest: Messages = field(default_factory=list)
     varies: bool | None = None
@@ -155,9 +158,11 @@ class Prober:
         # a predictor with an LM of its own stands in the trace only, and optimizers
         # may run it on this one.
         answers = sum(len(_answers(call)) for call in self._history()[n_calls:])
-        traced = len(probe.trace) - n_traced
-        probe.calls.append(max(answers, len(self._rows()) - n_rows, traced))
+        traced, rows = len(probe.trace) - n_traced, self._rows()[n_rows:]
+        probe.calls.append(max(answers, len(rows), traced))
         seconds, n = time.monotonic() - clock, len(probe.attempts)
+        asked = sum(row.seconds for row in rows)
+        probe.own_seconds.append(max(0.0, seconds - asked))
         logger.debug("preflight: %s, example %d, %.1f s", self._lm.slug, n, seconds)
 
     def _chars_per_token(self) -> float | None:

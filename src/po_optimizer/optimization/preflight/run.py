@@ -44,6 +44,7 @@ class PreflightReport(Frozen):
         checks: Passed and failed ones.
         seconds: Wall time of the preflight.
         calls_per_run: LM calls of each run of the probe, cached ones included.
+        own_seconds: Of the probe's shortest run, beside its LM calls.
         extra_calls: Paid calls over all restarts that were for the checks alone.
     """
 
@@ -51,6 +52,7 @@ class PreflightReport(Frozen):
     checks: list[Check]
     seconds: float
     calls_per_run: list[int] = Field(default_factory=list)
+    own_seconds: float = 0.0
     extra_calls: int = 0
 
     @property
@@ -98,6 +100,7 @@ def preflight(
         checks=checks,
         seconds=round(time.monotonic() - clock, 2),
         calls_per_run=probe.calls,
+        own_seconds=round(min(probe.own_seconds, default=0.0), 3),
         extra_calls=extra,
     )
     if not report.passed:

@@ -84,7 +84,7 @@ def split_checked_records(
     }
     logger.info(
         "data_prep: %d usable records, %d rejected, %d duplicates; train %d, val %d, "
-        "test %d, unused %d; at most %.3f alike across splits",
+        "test %d, unused %d; records of two splits are at most %.3f alike",
         splits.report["n_usable"],
         len(rejected),
         len(duplicates),

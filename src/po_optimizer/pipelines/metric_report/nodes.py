@@ -39,7 +39,8 @@ def check_metric(
         raise stop.as_error() from stop
     if report.gamed_by:
         logger.warning(
-            "metric_report: the metric pays more for %s than for half of the reference",
+            "metric_report: better scored than half of the reference, so that an "
+            "optimizer may learn to write it: %s",
             ", ".join(report.gamed_by),
         )
     return report.model_dump(mode="json"), metric_figure(report)

@@ -8,6 +8,7 @@ import pytest
 
 from po_optimizer.errors import ExecutionStopError, PoOptimizerError
 from po_optimizer.optimization.journal import read_journal
+from po_optimizer.optimization.preflight.run import preflight
 from po_optimizer.optimization.report import describe
 from tests.optimization import world
 
@@ -299,3 +300,39 @@ def _unfinished(folder):
     bounded = world.settings(budget={"max_calls": 12})
     result = world.run(folder, world.lm(folder), bounded)
     assert result.report.ended == "budget"
+
+
+class Asks(dspy.Module):
+    """A program whose source code is here."""
+
+    def __init__(self):
+        super().__init__()
+        self.ask = dspy.Predict("question -> answer")
+
+    def forward(self, question):
+        """One call."""
+        return self.ask(question=question)
+
+
+AWARE = world.settings(miprov2={"program_aware_proposer": True})
+
+
+def test_the_prompt_lm_sees_the_program_under_every_python(tmp_path):
+    """Under 3.14 pydantic keeps no namespace of a signature, which DSPy needs."""
+    student, lm = Asks(), world.lm(tmp_path)
+    student.ask.signature.__pydantic_parent_namespace__ = None
+    world.run(tmp_path, lm, AWARE, student=student)
+    assert any("class Asks(dspy.Module)" in prompt for prompt in lm.scripted.prompts)
+    assert student.ask.signature.__pydantic_parent_namespace__ is None
+
+
+def test_a_program_without_source_code_is_optimized(tmp_path, caplog):
+    """It was made by `exec`, or comes compiled; a warning says what that costs."""
+    source = "class Hidden(Asks):\n    pass"
+    names = {"Asks": Asks, "__name__": "nowhere"}
+    exec(source, names)  # noqa: S102
+    student = names["Hidden"]()
+    assert preflight(world.job(world.lm(tmp_path), AWARE, student=student)).passed
+    assert "proposed without the program" in caplog.text
+    result = world.run(tmp_path, world.lm(tmp_path), AWARE, student=student)
+    assert result.report.ended == "completed"

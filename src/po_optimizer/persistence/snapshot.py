@@ -37,6 +37,7 @@ from po_optimizer.persistence.prompts import prompt_hashes
 
 MAX_BYTES = 2**31
 CANNOT_PICKLE = (*FAILURES, pickle.PickleError, ImportError, EOFError)
+_ANNOTATIONS = "__annotate_func__"  # which Python 3.14 gives every class
 
 
 class ProgramPickler(dill.Pickler):
@@ -88,7 +89,8 @@ def _reduce_class(kind: Any) -> Any:
     if dspy.Code in kind.__bases__:
         return operator.getitem, (dspy.Code, kind.language)
     local = "<locals>" in kind.__qualname__ and kind_of(kind) in ("model", "enum")
-    if not local or any(_is_code_of(kind, item) for item in vars(kind).values()):
+    members = {n: item for n, item in vars(kind).items() if n != _ANNOTATIONS}
+    if not local or any(_is_code_of(kind, item) for item in members.values()):
         return NotImplemented
     encoder = Encoder()
     type_id = encode_class(encoder, kind, kind.__name__)

@@ -1,10 +1,14 @@
 """MIPROv2 behind the run control."""
 
 import random
+from contextlib import ExitStack
 from functools import partial
+from logging import getLogger
 from typing import Any
+from unittest.mock import patch
 
 import dspy
+from dspy.propose import grounded_proposer
 from dspy.propose.utils import get_dspy_source_code
 from dspy.teleprompt import MIPROv2
 
@@ -28,6 +32,9 @@ from po_optimizer.optimization.optimizers.miprov2_plan import (
 from po_optimizer.optimization.optimizers.racing import BLOCK, Candidate, RacingEvaluate
 from po_optimizer.params.optimize import Miprov2Params
 
+logger = getLogger(__name__)
+
+_NO_SOURCE = (OSError, TypeError, LookupError, SyntaxError)
 _DEMOS_SHOWN = 3
 _PROPOSER_TEXT = 3000
 """Characters of the proposer's own instructions and of what it summarized before."""
@@ -134,6 +141,25 @@ class ObservedMIPROv2(MIPROv2):
         return racing.race(choices, program_of, bound, self.seed)
 
 
+def _source_code(program: dspy.Module) -> str:
+    """The program as the prompt LM is shown it.
+
+    DSPy 3.4.1 finds a signature's name in what pydantic keeps of the place where it
+    was made, and fails under Python 3.14, where that is nothing.
+
+    Raises:
+        OSError, TypeError, LookupError, SyntaxError: There is no source code to read.
+    """
+    kept = "__pydantic_parent_namespace__"
+    with ExitStack() as stack:
+        for _, predictor in program.named_sub_modules(dspy.Predict):
+            signature = predictor.signature
+            if getattr(signature, kept) is None:
+                name = {"signature_name": signature.__name__}
+                stack.enter_context(patch.object(signature, kept, name))
+        return str(get_dspy_source_code(program))
+
+
 class Miprov2(Optimizer):
     """Chooses among proposed instructions and bootstrapped demo sets."""
 
@@ -160,10 +186,12 @@ class Miprov2(Optimizer):
             **params.model_dump(include=_OF_THE_OPTIMIZER),
         )
         arguments = params.model_dump(exclude={*_OF_THE_OPTIMIZER, "racing"})
+        source = patch.object(grounded_proposer, "get_dspy_source_code", _source_code)
         try:
-            optimizer.compile(
-                job.student, trainset=job.trainset, valset=job.valset, **arguments
-            )
+            with source:
+                optimizer.compile(
+                    job.student, trainset=job.trainset, valset=job.valset, **arguments
+                )
         except ValueError as error:
             # raised when every tried combination has had its full evaluation
             if _EXHAUSTED not in str(error):
@@ -214,7 +242,11 @@ class Miprov2(Optimizer):
     ) -> dict[str, int]:
         """The data summary's batch, and the proposal with code and three demos."""
         lengths = sorted((len(repr(example)) for example in trainset), reverse=True)
-        code = len(get_dspy_source_code(student))
+        try:
+            code = len(_source_code(student))
+        except _NO_SOURCE as error:  # DSPy then proposes without it
+            logger.warning("instructions are proposed without the program: %s", error)
+            code = 0
         longest: dict[str, int] = {}
         if self._params.data_aware_proposer:
             batch = sum(lengths[: self._params.view_data_batch_size])

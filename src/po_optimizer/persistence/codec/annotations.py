@@ -28,6 +28,7 @@ from po_optimizer.persistence.codec.values import (
     Decoder,
     Encoder,
     Node,
+    class_path,
     decodes,
     encodes,
 )
@@ -224,7 +225,7 @@ _BUILDERS: dict[str, Callable[[Decoder, Node], Any]] = {
 
 
 @encodes(
-    *("types.GenericAlias", "types.UnionType", "typing.TypeVar"),
+    *("types.GenericAlias", class_path(type(int | str)), "typing.TypeVar"),
     *("typing._GenericAlias+", "typing._SpecialForm+", "typing._SpecialGenericAlias+"),
 )
 def _encode_type_value(encoder: Encoder, value: Any, where: str) -> Any:

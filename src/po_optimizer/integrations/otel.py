@@ -5,9 +5,8 @@
 unless its own variables ask for it.
 """
 
-import logging
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -22,14 +21,8 @@ with needs_extra("otel", "tracing by OpenTelemetry"):
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.instrumentation.genai.dspy import DSPyInstrumentor
     from opentelemetry.sdk.resources import Resource
-    from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
-    from opentelemetry.sdk.trace.export import (
-        BatchSpanProcessor,
-        ConsoleSpanExporter,
-        SpanExportResult,
-    )
-
-logger = logging.getLogger(__name__)
+    from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter
 
 _NAME = "po_optimizer"
 
@@ -53,24 +46,6 @@ class LedgerIds(SpanProcessor):
                 span.set_attribute(f"{_NAME}.{name}", value)
 
 
-class Collector(OTLPSpanExporter):
-    """Says once that spans are lost; OpenTelemetry says it where nobody looks."""
-
-    _warned = False
-
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Sends them."""
-        result = super().export(spans)
-        if result is SpanExportResult.FAILURE and not self._warned:
-            self._warned = True
-            logger.warning(
-                "OpenTelemetry's collector took no spans: look at "
-                "tracking.otel.endpoint (or OTEL_EXPORTER_OTLP_ENDPOINT). The run goes "
-                "on."
-            )
-        return result
-
-
 @contextmanager
 def tracing(exporter: str = "otlp", endpoint: str | None = None) -> Iterator[None]:
     """Within the block DSPy's modules and LM calls are spans.
@@ -81,7 +56,7 @@ def tracing(exporter: str = "otlp", endpoint: str | None = None) -> Iterator[Non
     """
     provider = TracerProvider(resource=Resource.create({"service.name": _NAME}))
     sink = (
-        Collector(endpoint)
+        OTLPSpanExporter(endpoint)
         if exporter == "otlp"
         else ConsoleSpanExporter(out=sys.stdout)
     )

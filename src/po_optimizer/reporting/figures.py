@@ -152,7 +152,7 @@ def history_figure(trials: Sequence[Mapping[str, Any]]) -> go.Figure:
         if row.kind == "baseline":
             figure.add_hline(y=row.score, line={"color": WORSE, "dash": "dot"})
     figure.update_xaxes(title_text="trial", dtick=max(1, len(rows) // 10))
-    figure.update_yaxes(title_text="mean score on the valset (0 to 1)")
+    figure.update_yaxes(title_text="score on the valset (0 to 1)")
     return figure
 
 

@@ -21,7 +21,7 @@ def ranking_table(ranking: Ranking) -> str:
 
 
 def ranking_figure(ranking: Ranking) -> go.Figure:
-    """Each run's objective before and after, with intervals, best first."""
+    """Each run's score before and after, with intervals, best first."""
     runs = ranking.runs
     return before_and_after(
         [f"{escape(run.name)}<br>n={run.optimized.n}" for run in runs],

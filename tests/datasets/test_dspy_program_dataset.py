@@ -296,6 +296,21 @@ class TestArguments:
         dataset = DSPyProgramDataset(filepath=filepath, **entry)
         assert (dataset._dill, dataset._verify) == ("off", "off")
 
+    def test_a_version_of_a_later_time_is_told(self, filepath, program) -> None:
+        """A clock was wrong: the saved program would not be the one that is read."""
+        earlier, later = "2026-01-01T00.00.00.000Z", "2099-01-01T00.00.00.000Z"
+
+        def saved(version: str, load: str | None = None) -> None:
+            kedro = Version(load, version)
+            DSPyProgramDataset(
+                filepath=filepath, dill="off", verify="inline", version=kedro
+            ).save(program)
+
+        saved(later)
+        with pytest.raises(DatasetError, match=f"has the version {later}, which is"):
+            saved(earlier)
+        saved(earlier, load=earlier)
+
     @pytest.mark.parametrize("option", ["optional", "skip_unchanged"])
     def test_flags_are_true_or_false(self, filepath: str, option: str) -> None:
         """A word is neither."""

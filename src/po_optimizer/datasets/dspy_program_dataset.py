@@ -131,6 +131,7 @@ class DSPyProgramDataset(FileDataset[dspy.Module, dspy.Module | None]):
             msg = f"{self._address(self._filepath)} stores programs (instances of "
             raise DatasetError(f"{msg}dspy.Module); it was given {given}.")
         path = self._get_save_path()
+        self._check_time()
         try:
             save_to(
                 self._folder(path.parent),
@@ -156,6 +157,23 @@ class DSPyProgramDataset(FileDataset[dspy.Module, dspy.Module | None]):
                 wrapped(self, data)
 
         return save
+
+    def _check_time(self) -> None:
+        """Refuses a version that would not be the newest: another one would be read.
+
+        Raises:
+            DatasetError: The newest is of a later time than this run.
+        """
+        if self._version is None or self._version.load is not None:
+            return
+        newest, own = next(self._versions(), ""), self.resolve_save_version() or ""
+        if newest > own:
+            raise DatasetError(
+                f"{self._address(self._filepath)} has the version {newest}, which is "
+                f"later than this run ({own}) and would be taken for its program. If "
+                "another run made it meanwhile, the same command resumes; if the clock "
+                "was wrong, move the folder of that version away first."
+            )
 
     def _is_newest(self, program: Any) -> bool:
         """True if the newest version is this program with this provenance."""

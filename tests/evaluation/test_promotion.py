@@ -78,7 +78,7 @@ def test_a_worn_testset_says_what_promotion_needs() -> None:
     found = decide(report(LOW, GOOD, judgement=worn), QUICK)
     assert found.decision == "inconclusive"
     text = " ".join(found.reasons)
-    assert "the 7th program judged on this testset" in text
+    assert "the 7th judgement on this testset" in text
     assert "promotion now needs p <= 0.00015" in text
     assert "raise data_prep.testset_draw by 1" in text
 
@@ -205,4 +205,4 @@ def test_a_tiny_p_is_not_shown_as_zero() -> None:
     found = decide(report([0.3] * 40, [0.95] * 40, judgement=worn), QUICK)
     assert found.decision == "promote"
     assert "p=1e-05" in found.reasons[0]
-    assert "the 8th program" in " ".join(found.reasons)
+    assert "the 8th judgement" in " ".join(found.reasons)

@@ -10,14 +10,19 @@ PARAMS = PromotionParams()
 
 
 def judge(
-    path: Path, program: str, testset: str = "t", run: str | None = None, among: int = 1
+    path: Path,
+    program: str,
+    *,
+    testset: str = "t",
+    run: str | None = None,
+    among: int = 1,
+    scores: str = "s",
 ) -> Judgement:
     """The judgement of a program whose fingerprint is this text."""
     params = PARAMS.model_copy(update={"num_compared": among})
-    record = JudgedPrograms(path)
-    return record.judge(
-        testset, {"answer": program}, "lm", params, run=run or f"run of {program}"
-    )
+    called = {"scores": scores, "run": run or f"run of {program}"}
+    answer = {"answer": program}
+    return JudgedPrograms(path).judge(testset, answer, "lm", params, **called)
 
 
 def test_each_different_program_spends_of_the_testset(tmp_path: Path) -> None:
@@ -40,10 +45,21 @@ def test_a_repeated_program_costs_nothing(tmp_path: Path) -> None:
     assert path.read_text().count("testset") == 3
 
 
+def test_other_scores_of_a_repeated_program_are_one_try_more(tmp_path: Path) -> None:
+    """As by a random metric; a line of before scores were recorded holds for all."""
+    path = tmp_path / "judged.jsonl"
+    assert [judge(path, "a", scores=s).place for s in "sstsu"] == [1, 1, 2, 1, 3]
+    before = json.loads(path.read_text().splitlines()[1])
+    del before["scores"]
+    path.write_text(json.dumps(before))
+    assert [judge(path, "a", scores=s).place for s in "tu"] == [1, 1]
+
+
 def test_a_program_that_cannot_win_spends_nothing(tmp_path: Path) -> None:
     """It is judged at the next place, which stays free."""
     record = JudgedPrograms(tmp_path / "judged.jsonl")
-    same = record.judge("t", {"a": "same"}, "lm", PARAMS, run="r", spends=False)
+    called = {"scores": "s", "run": "r", "spends": False}
+    same = record.judge("t", {"a": "same"}, "lm", PARAMS, **called)
     assert same == judge(tmp_path / "judged.jsonl", "other")
 
 
@@ -80,4 +96,4 @@ def test_a_line_says_what_was_judged(tmp_path: Path) -> None:
     path = tmp_path / "judged.jsonl"
     judge(path, "a")
     line = json.loads(path.read_text())
-    assert set(line) == {"testset", "program", "lm", "run", "among"}
+    assert set(line) == {"testset", "program", "lm", "scores", "run", "among"}

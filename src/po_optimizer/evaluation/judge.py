@@ -1,6 +1,7 @@
 """Makes the score report and the decision from the records of two programs."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from po_optimizer.evaluation.score_report import RunUsage, ScoreReport, Selectio
 from po_optimizer.evaluation.wear import JudgedPrograms
 from po_optimizer.params.evaluate import PromotionParams
 from po_optimizer.persistence.prompts import prompt_hashes
+from po_optimizer.records.canonical import digest
 from po_optimizer.roles.metric import Metric, output_types
 
 
@@ -52,16 +54,18 @@ def judge_programs(
     """
     outputs = next((list(r.outputs) for r in baseline if r.outputs), [])
     fingerprint = prompt_hashes(program)
-    pairs = zip(baseline, optimized, strict=False)  # which `score_pairs` checks
-    # equal scores promote nothing, so they give luck no chance
-    differs = any(before.score != after.score for before, after in pairs)
+    # `score_pairs` checks that they are pairs
+    pairs = [(a.score, b.score) for a, b in zip(baseline, optimized, strict=False)]
+    # equal scores promote nothing, nor do missing ones: they give luck no chance
+    can_win = any(a != b for a, b in pairs) and None not in chain(*pairs)
     judgement = JudgedPrograms(judged).judge(
         origin.testset,
         fingerprint,
         usage.lm,
         promotion,
+        scores=digest(pairs),
         run=promotion.compared_in or usage.run,
-        spends=differs,
+        spends=can_win,
     )
     stages = usage.stages
     report = score_pairs(

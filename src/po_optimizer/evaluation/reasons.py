@@ -274,7 +274,7 @@ def _wear(report: ScoreReport) -> Iterator[str]:
         return
     first, last = _ordinal(judged.place), _ordinal(judged.place + judged.among - 1)
     which = (
-        f"It is the {first} program judged on this testset"
+        f"This is the {first} judgement on this testset"
         if judged.among == 1
         else f"It is one of {judged.among} programs judged together on this testset, "
         f"its {first} to {last}"

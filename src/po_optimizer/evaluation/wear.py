@@ -41,20 +41,27 @@ class Judgement(Result):
         return cls(place=place, among=among, alpha=shared)
 
 
+_Key = tuple[str, str, str]
+
+
 class _Judged(Result):
-    """A line of the record: this program on this LM was judged on this testset."""
+    """A line of the record: this program on this LM was judged on this testset.
+
+    `scores` is a digest of all that it and the baseline got; "" in records of before.
+    """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     testset: str
     program: str
     lm: str
+    scores: str = ""
     run: str
     among: int = Field(default=1, ge=1)
 
     @property
-    def key(self) -> tuple[str, str]:
-        return self.program, self.lm
+    def key(self) -> _Key:
+        return self.program, self.lm, self.scores
 
 
 class JudgedPrograms:
@@ -77,17 +84,21 @@ class JudgedPrograms:
         lm: str,
         params: PromotionParams,
         *,
+        scores: str,
         run: str,
         spends: bool = True,
     ) -> Judgement:
         """Records the program, and says at which alpha it is judged.
 
-        A program that was judged before keeps its place: to repeat it costs nothing.
+        A program that was judged before keeps its place: to repeat it costs nothing,
+        unless its scores are others now, by a metric or an LM that varies: chance had
+        one try more.
 
         Args:
             testset: Hash of the testset's records.
             program: The program's fingerprint.
             lm: Slug of the LM that ran it.
+            scores: Digest of the scores that decide.
             params: `confidence`, and `num_compared` programs that are judged together.
             run: What the programs judged together share.
             spends: False: it cannot be promoted, so it takes no place.
@@ -97,10 +108,14 @@ class JudgedPrograms:
             testset=testset,
             program=sha256(text.encode()).hexdigest(),
             lm=lm,
+            scores=scores,
             run=run,
             among=params.num_compared,
         )
-        if spends and line.key not in _places(self._lines(testset)):
+        earlier = _places(self._lines(testset))
+        if (line.program, lm, "") in earlier:
+            line = line.model_copy(update={"scores": ""})
+        if spends and line.key not in earlier:
             self._append(line)
         place, among = _places([*self._lines(testset), line])[line.key]
         return Judgement.at(place, among, params.alpha)
@@ -127,13 +142,13 @@ class JudgedPrograms:
             os.fsync(file.fileno())
 
 
-def _places(lines: list[_Judged]) -> dict[tuple[str, str], tuple[int, int]]:
+def _places(lines: list[_Judged]) -> dict[_Key, tuple[int, int]]:
     """Each program's place and how many share it, in the order of the lines.
 
     The programs of one run that were compared share the places that the first of
     them took.
     """
-    places: dict[tuple[str, str], tuple[int, int]] = {}
+    places: dict[_Key, tuple[int, int]] = {}
     shared: dict[tuple[str, int], tuple[int, int]] = {}  # place, programs in it
     free = 1
     for line in lines:

@@ -29,6 +29,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, set | frozenset):
         return sorted(canonical(item) for item in value)
     if isinstance(value, BaseModel):
-        # a representation would cut an image
-        return [type(value).__qualname__, _plain(dict(value))]
+        # a representation would cut an image; DSPy's REPLHistory iterates its entries
+        fields = dict(BaseModel.__iter__(value))
+        return [type(value).__qualname__, _plain(fields)]
     return re.sub(r" at 0x[0-9a-f]+", "", repr(value))

@@ -116,6 +116,19 @@ def test_only_what_a_person_approves_is_a_reference(tmp_path):
     assert csv.DictReader(table.open()).fieldnames == list(rows[0])
 
 
+def test_approved_without_an_output_is_counted(tmp_path):
+    """An empty reference may be right, and may be an answer that was not read."""
+    imported(tmp_path, LANGFUSE, "langfuse")
+    table = tmp_path / "r.csv"
+    rows = list(csv.DictReader(table.open(newline="")))
+    with table.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows({**row, "approved": "yes", "answer": ""} for row in rows)
+    _, said = imported(tmp_path, LANGFUSE, "langfuse")
+    assert "approved with an empty output, which is its reference: 2" in said
+
+
 def test_later_traces_come_into_the_same_table(tmp_path):
     """What was approved stays, also if the same inputs have another trace now."""
     imported(tmp_path, LANGFUSE, "langfuse")

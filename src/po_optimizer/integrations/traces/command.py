@@ -171,8 +171,9 @@ def import_traces(
     names = [*inputs, *outputs]
     rows = read_review(review, names)
     approved = {row[_RECORD]: row for row in rows if _is_approved(row)}
-    for key in approved.keys() & records.keys():
-        records[key].update({name: _value(approved[key][name]) for name in outputs})
+    used = [approved[key] for key in approved.keys() & records.keys()]
+    for row in used:
+        records[row[_RECORD]].update({name: _value(row[name]) for name in outputs})
     new = records.keys() - {row[_RECORD] for row in rows}
     if new:
         rows += [review_row(k, r, names) for k, r in records.items() if k in new]
@@ -187,6 +188,8 @@ def import_traces(
         lines = (json.dumps(r, ensure_ascii=False, default=str) for r in part)
         _write(path, "".join(f"{line}\n" for line in lines))
         click.echo(f"{path}: {len(part)} records")
+    if n_empty := sum(not all(row[name] for name in outputs) for row in used):
+        click.echo(f"approved with an empty output, which is its reference: {n_empty}")
     if n_without:
         click.echo(f"left out, without the inputs {listed(inputs)}: {n_without}")
     click.echo(f"{review}: approve or correct, then type the same again")

@@ -79,3 +79,19 @@ def test_nothing_there_is_an_empty_list(tmp_path):
     assert not dataset.exists()
     with pytest.raises(DatasetError, match="read-only"):
         dataset.save({})
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "08_reporting/x-test/score_report.json",
+        "08_reporting/x-test/promotion.json",
+        "06_models/x-test/optimization_report.json",
+        "07_model_output/x-test/optimized_predictions.jsonl",
+    ],
+)
+def test_run_that_cannot_be_read_is_named(data, broken):
+    """Of twenty runs one was cut: the error says which."""
+    (data / broken).write_text('[{"cut')
+    with pytest.raises(DatasetError, match="what the run x-test left"):
+        runs(data)

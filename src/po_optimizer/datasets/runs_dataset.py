@@ -56,13 +56,25 @@ class RunsDataset(AbstractDataset[None, list[FinishedRun]]):
         self._output = local_path(output["filepath"], "output")
 
     def load(self) -> list[FinishedRun]:
-        """The runs, by folder; none: an empty list."""
-        return [self._run(path) for path in _runs(self._reporting.folder())]
+        """The runs, by folder; none: an empty list.
+
+        Raises:
+            DatasetError: What one has left cannot be read.
+        """
+        return [self._readable(path) for path in _runs(self._reporting.folder())]
 
     def save(self, data: None) -> None:
         """The runs' own stages write what is read here."""
         msg = "RunsDataset is read-only: it shows what kedro run has left"
         raise DatasetError(msg)
+
+    def _readable(self, path: PurePosixPath) -> FinishedRun:
+        try:
+            return self._run(path)
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            problem = " ".join(str(error).split())
+            msg = f"what the run {path} left cannot be read ({problem}). Evaluate it "
+            raise DatasetError(f"{msg}again, or move its folder away.") from error
 
     def _run(self, path: PurePosixPath) -> FinishedRun:
         folder = _at(self._reporting.folder(), path)

@@ -40,6 +40,7 @@ from po_optimizer.evaluation.predictions import (
 )
 from po_optimizer.lms.lm import LMAsked, no_lm_calls, use_lm
 from po_optimizer.lms.stops import STEP_SECONDS, Interrupted, StopRun, stop_requested
+from po_optimizer.lms.visible import first_words
 from po_optimizer.roles.metric import (
     JudgeUnreadableError,
     Measure,
@@ -54,6 +55,7 @@ ID_FIELDS = ("example_id", "record_id", "concept_id", "id")
 # Drawn beyond the oldest example without an answer, per thread: one slow answer holds
 # back the records after it, but not yet the other threads.
 EXAMPLES_AHEAD = 8
+_REASON = 1000  # characters
 
 REFUSED = "the LM refused the prompt"
 """Begins the reason of an example whose prompt the LM answers with HTTP 400 or so."""
@@ -329,7 +331,7 @@ def _failed(error: Exception) -> dict[str, Any]:
 
 def _sentence(error: Exception) -> str:
     # An AdapterParseError repeats the whole answer, which stands in raw_text.
-    text = str(error).strip().split("\n\nLM Response:")[0].strip()
+    text = first_words(error, _REASON).strip().split("\n\nLM Response:")[0].strip()
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 

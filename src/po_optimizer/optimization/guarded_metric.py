@@ -21,6 +21,7 @@ from po_optimizer.lms.stops import (
     StopRun,
     stop_requested,
 )
+from po_optimizer.lms.visible import first_words
 from po_optimizer.optimization.job import Job
 from po_optimizer.optimization.journal import Trial
 from po_optimizer.roles.metric import (
@@ -243,7 +244,9 @@ def attempt(
     except Exception as error:
         if stop_requested.is_set():  # a signal ends the program's subprocesses, too
             raise Interrupted from error
-        reason = f"the program raised {type(error).__name__}: {_cut(str(error))}"
+        reason = (
+            f"the program raised {type(error).__name__}: {first_words(error, _SHOWN)}"
+        )
         return Attempt(None, reason, "")
     history = dspy.settings.lm.history  # before the metric asks this LM, too
     outputs = history[-1]["outputs"] if history else [prediction]

@@ -658,6 +658,22 @@ def test_a_program_that_hides_its_candidates_is_refused(tmp_path, program):
     assert check(world.lm(tmp_path), student=Own()).passed
 
 
+class Guarded(Cached):
+    """Asks a predictor of the moment first, and goes on only if that says a number."""
+
+    def forward(self, question):
+        """The answer to what passes the guard."""
+        guard = dspy.Predict("question -> answer")(question=question)
+        if not guard.answer.isdigit():
+            return guard
+        return self.ask(question=question)
+
+
+def test_a_guard_that_made_up_answers_do_not_pass_is_no_mistake(tmp_path):
+    """Whether the program's own predictors are asked, the LM's answers tell."""
+    assert check(world.lm(tmp_path), student=Guarded()).passed
+
+
 def test_a_student_that_cannot_be_stored_is_refused(tmp_path, monkeypatch):
     """What would be lost after hours is tried first."""
 

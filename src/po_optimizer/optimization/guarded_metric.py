@@ -224,20 +224,23 @@ class Attempt:
         unusable: Why the output could not be used; None: it could.
         raw: The output's text, cut.
         prediction: What the program gave; None if it raised.
+        program: The copy that was run; None if it raised.
     """
 
     score: Score | None
     unusable: str | None
     raw: str
     prediction: Any = None
+    program: Any = None
 
 
 def attempt(
     program: dspy.Module, example: dspy.Example, metric: Callable[..., Score]
 ) -> Attempt:
     """Runs a copy of the program and scores its output; its errors are recorded."""
+    copied = program.deepcopy()
     try:
-        prediction = program.deepcopy()(**example.inputs())
+        prediction = copied(**example.inputs())
     except AdapterParseError as error:
         reason = _cut(str(error.args[0] if error.args else error))
         return Attempt(None, reason, _cut(error.lm_response))
@@ -252,7 +255,7 @@ def attempt(
     outputs = history[-1]["outputs"] if history else [prediction]
     raw = _cut(str(next(iter(outputs), "")))
     score = metric(example, prediction)
-    return Attempt(score, score.unusable, raw, prediction)
+    return Attempt(score, score.unusable, raw, prediction, copied)
 
 
 def shown_inputs(example: dspy.Example) -> str:

@@ -54,6 +54,7 @@ class Probe:
         own_seconds: Of each run, beside its LM calls: what the program does itself,
             such as code in a sandbox, and the metric.
         trace: What the predictors were asked and what they answered.
+        asks_own: A run asked predictors of the program that ran, as far as is known.
         longest: The longest prompt that was sent.
         varies: The first prompt, asked once more, got another answer; None: it was
             not asked, for every answer was kept already.
@@ -68,6 +69,7 @@ class Probe:
     calls: list[int] = field(default_factory=list)
     own_seconds: list[float] = field(default_factory=list)
     trace: list[Call] = field(default_factory=list)
+    asks_own: bool = False
     longest: Messages = field(default_factory=list)
     varies: bool | None = None
 
@@ -154,6 +156,14 @@ class Prober:
         n_traced, clock = len(probe.trace), time.monotonic()
         with dspy.context(trace=probe.trace):
             probe.attempts.append(attempt(self._job.student, example, metric))
+        ran = probe.attempts[-1].program
+        own = (
+            {id(predictor) for predictor in ran.predictors()}
+            if ran is not None
+            else set()
+        )
+        asked = {id(predictor) for predictor, *_ in probe.trace[n_traced:]}
+        probe.asks_own |= ran is None or bool(own & asked)
         # An LM's copies have their own history, a cached call of n answers one row;
         # a predictor with an LM of its own stands in the trace only, and optimizers
         # may run it on this one.
@@ -161,8 +171,8 @@ class Prober:
         traced, rows = len(probe.trace) - n_traced, self._rows()[n_rows:]
         probe.calls.append(max(answers, len(rows), traced))
         seconds, n = time.monotonic() - clock, len(probe.attempts)
-        asked = sum(row.seconds for row in rows)
-        probe.own_seconds.append(max(0.0, seconds - asked))
+        of_calls = sum(row.seconds for row in rows)
+        probe.own_seconds.append(max(0.0, seconds - of_calls))
         logger.debug("preflight: %s, example %d, %.1f s", self._lm.slug, n, seconds)
 
     def _chars_per_token(self) -> float | None:

@@ -135,7 +135,6 @@ def _of_program(job: Job, target_rubric: float | None) -> Iterator[Check]:
         yield from check_packages(optimizer)
         yield from optimizer.checks(optimizer.sizes(job))
         yield from check_before_probe(job, target_rubric)
-        yield check_asks(job.student, job.trainset)
         yield check_storage(job.student, job.trainset)
         yield check_cost(job, optimizer)
 
@@ -162,6 +161,7 @@ def _with_lm(
         yield _answers("prompt_lm", prompt_lm, lost)
     if probe.lost is None:
         yield from _on_outputs(probe, floor_stop=job.params.floor_stop)
+        yield check_asks(job.student, job.trainset, asks_own=probe.asks_own)
     if probe.varies is not None:
         yield _repeats(job.task_lm, varies=probe.varies)
     yield from check_context(job, testset, probe, prober)

@@ -60,6 +60,16 @@ def test_help_loads_no_command():
     assert loaded(code) == set()
 
 
+def test_stored_program_is_shown_without_kedro(tmp_path):
+    """Outside a project Kedro would log its own settings into what is shown."""
+    save_program(dspy.Predict("a -> b"), tmp_path / "p.json", dill="off", verify="off")
+    code = (
+        "from po_optimizer.__main__ import main\n"
+        f"main(['show', {str(tmp_path / 'p.json')!r}], standalone_mode=False)"
+    )
+    assert "kedro" not in loaded(code)
+
+
 def test_finished_runs_are_listed_without_dspy_and_kedro(tmp_path):
     """A table of files takes no second of imports."""
     code = (

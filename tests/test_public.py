@@ -85,5 +85,5 @@ def test_show_refuses_what_is_no_program(tmp_path):
 def test_the_command_line_names_the_extra_kedro(monkeypatch):
     """Where only the base is installed."""
     monkeypatch.setitem(sys.modules, "kedro.framework.project", None)
-    shown = CliRunner().invoke(entry.group, ["show", "program.json"])
+    shown = CliRunner().invoke(entry.group, ["new", "role"])
     assert (shown.exit_code, "[kedro]" in shown.output) == (1, True)

@@ -18,7 +18,7 @@ from po_optimizer import __version__
 COMMANDS = {
     "run": ("po_optimizer.cli:run", "Run the pipelines."),
     "open": ("po_optimizer.console.runs:open_report", "Open the last report."),
-    "show": ("po_optimizer.cli:show", "Show the prompts of a stored program."),
+    "show": ("po_optimizer.console.show:show", "Show the prompts of a stored program."),
     "runs": ("po_optimizer.console.runs:runs", "List, compare, remove finished runs."),
     "new": ("po_optimizer.cli:new", "Write the files of a new role that runs."),
     "watch": (

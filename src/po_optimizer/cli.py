@@ -25,6 +25,7 @@ from rich.console import Console
 from po_optimizer.console.logs import show_examples
 from po_optimizer.console.messages import explain, print_plainly
 from po_optimizer.console.next_step import Invocation, params_of
+from po_optimizer.console.show import show
 from po_optimizer.errors import (
     InterruptedRunError,
     PoOptimizerError,
@@ -35,8 +36,6 @@ from po_optimizer.errors import (
 )
 from po_optimizer.lms.stops import StopRun, force_exit
 from po_optimizer.lms.visible import visible
-from po_optimizer.persistence.format import newest, read_local
-from po_optimizer.persistence.outline import outline_program
 from po_optimizer.roles.scaffold import write_role
 
 _INTERRUPTED = (
@@ -191,32 +190,6 @@ def _exit() -> NoReturn:
         os._exit(InterruptedRunError.exit_code)
 
 
-@cli.command()
-@click.argument("path", type=click.Path(exists=True, path_type=Path))
-def show(path: Path) -> None:
-    """Print the prompt of a stored program; its code is not run."""
-    click.echo(visible(describe_program(path)))
-
-
-def describe_program(path: Path) -> str:
-    """Instructions, fields and demos of a stored program's predictors.
-
-    Args:
-        path: A document, or the folder of a versioned one: its newest version.
-
-    Raises:
-        DamagedArtifactError: It is not what was saved.
-    """
-    path = newest(path)
-    parts = [
-        f"{predictor.path}\n{predictor.instructions}\n\n"
-        f"{', '.join(predictor.inputs)} -> {', '.join(predictor.outputs)}; "
-        f"demos: {len(predictor.demos)}"
-        for predictor in outline_program(read_local(path))
-    ]
-    return "\n\n".join([str(path), *parts])
-
-
 @click.group()
 def new() -> None:
     """Write the files of a new role."""
@@ -260,3 +233,4 @@ run.params.append(
     )
 )
 cli.add_command(run, name="run")
+cli.add_command(show)

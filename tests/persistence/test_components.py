@@ -376,6 +376,18 @@ def test_name_of_pythons_own_is_an_error_and_is_rescued() -> None:
     assert "self.__own__" in rescue.problems[0]
 
 
+def test_flex_of_a_donor_has_the_source_that_was_saved() -> None:
+    """A `dspy.Flex` would run the given program's source, not the saved one."""
+    flex, donor = dspy.Flex("question -> answer"), dspy.Flex("question -> answer")
+    flex._bind_code(flex.module_src.replace("result", "outcome"))
+    stored = extract_program_components(flex)
+    with pytest.raises(ArtifactError, match="module_src"):
+        load_program_from_components(stored, program=donor)
+    donor.load_state({"module_src": flex.module_src, "lm": None})
+    loaded: Any = load_program_from_components(stored, program=donor)
+    assert loaded._bridge._module_src == flex.module_src
+
+
 def test_outline_looks_into_every_dict() -> None:
     """Predictors by number, too; a signature that a program keeps is none."""
     program: Any = Watched()

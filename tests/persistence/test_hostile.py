@@ -24,7 +24,7 @@ from po_optimizer.persistence.codec.annotations import decode_annotation
 from po_optimizer.persistence.codec.imports import Imports
 from po_optimizer.persistence.codec.values import Decoder
 from tests.persistence import zoo
-from tests.persistence.conftest import document
+from tests.persistence.conftest import document, document_bytes
 
 CODE = ("tests",)
 TOUCHED: list[str] = []
@@ -323,3 +323,11 @@ def test_literal_without_values_is_damage() -> None:
     decoder = Decoder(Imports(("dspy",)), {})
     with pytest.raises(DamagedArtifactError):
         decode_annotation(decoder, {"literal": []})
+
+
+def test_key_that_stands_twice_is_refused() -> None:
+    """Of two values of a key other readers may show the one that is not used."""
+    data = document_bytes("nested improved")
+    data = data.replace(b'"config":', b'"config":{"n":9},"config":', 1)
+    with pytest.raises(DamagedArtifactError, match="stands twice"):
+        fmt.parse(data, "p.json")

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import dspy
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, computed_field
 
 from po_optimizer.errors import ArtifactError, NotStoredError, SaveError
 from po_optimizer.files import LocalFolder
@@ -50,6 +50,27 @@ class Typed(dspy.Signature):
     n: int = dspy.OutputField()
     parts: Answer = dspy.OutputField()
     words: dict[str, list[str]] = dspy.OutputField()
+
+
+class Computed(BaseModel):
+    """A value with code."""
+
+    @computed_field
+    def size(self) -> int:
+        """What no document holds."""
+        return 3
+
+
+class Called(dspy.Module):
+    """A program without `forward`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ask = dspy.Predict("question -> answer")
+
+    def __call__(self, question: str) -> Any:
+        """The answer."""
+        return self.ask(question=question)
 
 
 class Asking(dspy.Module):
@@ -219,6 +240,11 @@ def test_probe_of_an_agent_is_its_own_signatures() -> None:
     assert "requests" in str(compare_calls(agent, other, probes))
 
 
+def test_probe_of_a_program_with_a_call_of_its_own() -> None:
+    """A class may have `__call__` in place of `forward`."""
+    assert probe_inputs(Called()) == [{"question": "<question>"}]
+
+
 def test_call_that_fails_before_it_asks_is_no_comparison() -> None:
     """Two programs that refuse their inputs need not be the same: it is said."""
     chain = dspy.MultiChainComparison("question -> answer", M=2)
@@ -262,6 +288,13 @@ def test_calls_are_compared_in_both_processes(tmp_path: Path) -> None:
     assert save_program(Asking(times=3), tmp_path / "p.json").not_compared is None
 
 
+def test_probes_may_hold_values_with_code(tmp_path: Path) -> None:
+    """Inputs whose class computes a field are given to the fresh process, too."""
+    program = dspy.Predict("given -> answer")
+    program.demos = [dspy.Example(given=Computed(), answer="a")]
+    assert save_program(program, tmp_path / "p.json").not_compared is None
+
+
 def test_plain_lm_is_made_again(tmp_path: Path) -> None:
     """An LM without an address of its own comes back with its settings."""
     lm = dspy.LM("openai/cheap", temperature=0.5, api_key="sk-canary-9")
@@ -269,6 +302,19 @@ def test_plain_lm_is_made_again(tmp_path: Path) -> None:
     loaded: Any = load_program(tmp_path / "p.json", allowed_packages=HERE)
     assert (loaded.judge.model, loaded.judge.kwargs["temperature"]) == (lm.model, 0.5)
     assert "canary" not in (tmp_path / "p.json").read_text()
+
+
+def test_plain_lm_of_a_donor_keeps_its_key() -> None:
+    """A donor's LM is taken if it is the same; of another one nothing is."""
+    stored = extract_program_components(
+        Asking(lm=dspy.LM("openai/cheap", api_key="sk-canary-9"))
+    )
+    lms = [dspy.LM("openai/cheap", api_key="own"), dspy.LM("openai/dear", api_key="x")]
+    loaded: Any = [
+        load_program_from_components(stored, program=Asking(lm=lm)).judge for lm in lms
+    ]
+    assert loaded[0] is lms[0]
+    assert (loaded[1].model, "api_key" in loaded[1].kwargs) == ("openai/cheap", False)
 
 
 def test_lm_with_an_address_refuses_until_it_is_given() -> None:

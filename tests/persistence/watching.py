@@ -94,7 +94,7 @@ def _runs_code(code: Any) -> bool:
 
 def ways(path: Path) -> dict[str, Callable[[], Any]]:
     """Every way in which a document is opened, those of a library first."""
-    from po_optimizer.cli import describe_program  # noqa: PLC0415
+    from po_optimizer.console.show import describe_program  # noqa: PLC0415
     from po_optimizer.datasets.dspy_program_dataset import (  # noqa: PLC0415
         DSPyProgramDataset,
     )

@@ -8,6 +8,7 @@ old version in tests/persistence/frozen. Every version ever released stays reada
 import functools
 import hashlib
 import importlib.metadata
+import json
 import platform
 from collections.abc import Callable
 from pathlib import Path
@@ -199,11 +200,19 @@ def parse(data: bytes, path: str) -> Document:
     if len(data) > MAX_BYTES:
         raise DamagedArtifactError(path, f"{len(data)} bytes, over {MAX_BYTES}")
     try:
-        document = orjson.loads(data)
-    except orjson.JSONDecodeError as error:
-        problem = f"{len(data)} bytes that are not JSON ({error})"
+        document = json.loads(data.decode(), object_pairs_hook=_members)
+    except (ValueError, RecursionError) as error:
+        problem = f"{len(data)} bytes that cannot be read as JSON ({error!s:.200})"
         raise DamagedArtifactError(path, problem) from error
     return check(document, path)
+
+
+def _members(pairs: list[tuple[str, Any]]) -> Document:
+    """An object of JSON; no reader may see another one of two values of a key."""
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise ValueError("a key stands twice in an object")
+    return members
 
 
 def check(document: Document, path: str) -> Document:

@@ -263,8 +263,7 @@ def _parameters(program: Any) -> list[inspect.Parameter]:
     own = vars(program).get("forward")
     kind = type(program)
     forward = own or getattr(kind, "forward", None) or getattr(kind, "aforward", None)
-    if forward is None:
-        return []
+    forward = forward or kind.__call__
     try:
         signature = inspect.signature(forward, eval_str=True)
     except NameError:  # an annotation of what is imported for type checkers only

@@ -78,7 +78,7 @@ def _refuse_secrets(obj: Any) -> None:
 
 
 def _reduce_class(kind: Any) -> Any:
-    """Classes that no import finds: signatures, generics, dspy.Code, local ones."""
+    """Classes that no import finds: signatures, generics, DSPy's, local ones."""
     if issubclass(kind, dspy.Signature) and kind is not dspy.Signature:
         fields = {n: (f.annotation, f) for n, f in kind.model_fields.items()}
         parts = kind.__name__, kind.__doc__, fields, class_variables(kind)
@@ -86,11 +86,11 @@ def _reduce_class(kind: Any) -> Any:
     generic = getattr(kind, "__pydantic_generic_metadata__", None)
     if generic and generic["origin"]:
         return operator.getitem, (generic["origin"], generic["args"])
-    if dspy.Code in kind.__bases__:
-        return operator.getitem, (dspy.Code, kind.language)
+    of_dspy = "[" in kind.__name__ or dspy.Code in kind.__bases__
     local = "<locals>" in kind.__qualname__ and kind_of(kind) in ("model", "enum")
     members = {n: item for n, item in vars(kind).items() if n != _ANNOTATIONS}
-    if not local or any(_is_code_of(kind, item) for item in members.values()):
+    acts = local and any(_is_code_of(kind, item) for item in members.values())
+    if acts or not (local or of_dspy):
         return NotImplemented
     encoder = Encoder()
     type_id = encode_class(encoder, kind, kind.__name__)

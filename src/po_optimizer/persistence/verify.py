@@ -166,7 +166,7 @@ def prepare_calls(
     modules = {name.partition(":")[0] for name in classes}
     encoder = Encoder(rescue=True)
     inputs = encoder.encode([dict(call.inputs) for call in calls], "probes")
-    if encoder.not_stored:
+    if any(entry["kind"] != "class code" for entry in encoder.not_stored):
         raise ValueError("its inputs are no data")
     return {
         "inputs": inputs,

@@ -17,6 +17,7 @@ from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 import dspy
 import pydantic
 import typing_extensions
+from dspy.experimental import Choice, Citations, Document, Noul, Score
 from pydantic import BaseModel, Field, JsonValue
 
 from . import Case
@@ -327,6 +328,30 @@ def created() -> Any:
 
 
 PERSON = {"name": "Ann", "address": {"street": "Elm", "zip_code": "12345"}}
+
+
+class Cited(dspy.Signature):
+    """Answer from the documents."""
+
+    documents: list[Document] = dspy.InputField()
+    answer: str = dspy.OutputField()
+    citations: Citations = dspy.OutputField()
+
+
+TEAM: Any = Choice[("a", "money"), ("b", None), (1, "x"), (True, "y")]
+RATING: Any = Score["poor", "fair", "good"]
+NEW: Any = Noul[(True, "never seen"), (False, "seen")]
+
+
+class Deciding(dspy.Signature):
+    """Decide."""
+
+    question: str = dspy.InputField()
+    team: TEAM = dspy.OutputField(desc="who answers")
+    is_new: Annotated[bool, NEW] = dspy.OutputField(desc="is it new")
+    rating: RATING = dspy.OutputField(desc="how good")
+
+
 CASES = {
     "HttpUrl": asks(pydantic.HttpUrl, "http://a.example/b"),
     "AnyUrl and FileUrl": asks(pydantic.AnyUrl | pydantic.FileUrl, "ftp://a.example/"),
@@ -406,6 +431,22 @@ CASES = {
     "custom dspy type as text": asks(list[Text], [Text(body="b")], [{"body": "c"}]),
     "dspy.Code": asks(
         dspy.Code["python"], dspy.Code(code="x = 1"), "```python\ny\n```"
+    ),
+    "class beside a type": asks(Annotated[str, Address, Tree], "text"),
+    "documents and citations": Case(
+        lambda: dspy.Predict(Cited),
+        asks=[{"documents": [Document(data="The sky is blue.", title="Sky")]}],
+        answers={"citations": []},
+        needs="data",
+    ),
+    "decisions": Case(
+        lambda: dspy.Predict(Deciding),
+        answers={
+            "team": {"value": "b", "confidence": 0.5},
+            "is_new": True,
+            "rating": {"value": 1, "confidence": 0.5},
+        },
+        needs="data",
     ),
     "ClassVar on a signature": Case(lambda: dspy.Predict(WithClassVar), needs="data"),
     "signature of a signature": Case(

@@ -8,6 +8,7 @@ import types
 from typing import Any, Generic, TypeVar
 
 import dspy
+from dspy.adapters.baml_adapter import BAMLAdapter
 
 from . import Case
 
@@ -259,20 +260,14 @@ CASES = {
     "in __main__": Case(in_main, needs="donor"),
     "in a function": Case(in_function, needs="donor"),
     "in a function, one predictor": Case(single_in_function, needs="donor at once"),
-    "json adapter": Case(
-        lambda: Adapted(dspy.JSONAdapter()), answers=SCORE, needs="donor"
-    ),
-    "xml adapter": Case(
-        lambda: Adapted(dspy.XMLAdapter()), answers=SCORE, needs="donor"
-    ),
+    "json adapter": Case(lambda: Adapted(dspy.JSONAdapter()), answers=SCORE),
+    "baml adapter": Case(lambda: Adapted(BAMLAdapter()), answers=SCORE),
+    "xml adapter": Case(lambda: Adapted(dspy.XMLAdapter()), answers=SCORE),
     "chat adapter with settings": Case(
         lambda: Adapted(dspy.ChatAdapter(use_json_adapter_fallback=False)),
         answers=SCORE,
-        needs="donor",
     ),
-    "optional adapter": Case(
-        lambda: Unadapted(dspy.JSONAdapter()), answers=SCORE, needs="donor"
-    ),
+    "optional adapter": Case(lambda: Unadapted(dspy.JSONAdapter()), answers=SCORE),
     "async": Case(Async),
     "mixin": Case(Mixed),
     "abstract and generic": Case(Concrete),

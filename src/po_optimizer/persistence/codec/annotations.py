@@ -187,8 +187,8 @@ def _or(left: Any, right: Any) -> Any:
 
 def decode_metadata(decoder: Decoder, node: Any) -> Any:
     """Metadata of a type: constraints and texts, no code."""
-    tags = ("constraint", "field", "metadata", "missing", "validator", "undefined")
-    if isinstance(node, dict) and node.get("$") not in tags and "$" in node:
+    tags = ("constraint", "field", "metadata", "missing", "type", "validator")
+    if isinstance(node, dict) and node.get("$", "field") not in (*tags, "undefined"):
         raise DamagedArtifactError("metadata", f"{node!r:.80}")
     return decoder.decode(node)
 

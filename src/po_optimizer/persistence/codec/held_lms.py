@@ -1,7 +1,7 @@
 """LMs that a program holds: described, never with a key, a header or an address.
 
-A `dspy.LM` of a provider's own address is made again from its description. Any other
-one comes from the donor or by name; without either, what stands for it refuses calls.
+An LM comes by name or from the donor, if it has the same. A `dspy.LM` of a provider's
+own address is else made again from its description; any other one refuses calls.
 """
 
 from collections.abc import Mapping
@@ -106,8 +106,8 @@ def _decode_lm(decoder: Decoder, node: Node, donor: Any) -> Any:
         named = _by_name(decoder.lms, where, str(node["model"]))
         if named is not None:
             return named
-        if isinstance(donor, dspy.BaseLM) and not _can_rebuild(node):
-            return _checked(donor, node, where)
+        if _same(donor, node, where):
+            return donor  # which may have a key of its own
     elif donor is ABSENT:
         return MissingLM(where, node)
     if _can_rebuild(node):
@@ -133,17 +133,25 @@ def _by_name(lms: Mapping[str, Any], where: str, model: str) -> Any:
     return None
 
 
-def _checked(donor: dspy.BaseLM, node: Node, where: str) -> dspy.BaseLM:
-    """The donor's LM, if it is the one that was saved."""
+def _same(donor: Any, node: Node, where: str) -> bool:
+    """Whether the donor's LM is the one that was saved.
+
+    Raises:
+        ArtifactError: It is another one, and the saved one cannot be made again.
+    """
+    if not isinstance(donor, dspy.BaseLM):
+        return False
     given = describe_lm(donor)
     parts = ("model", "settings", "generation")
     differing = [name for name in parts if given[name] != node.get(name)]
     names = [str(n["class"]).partition(":")[2] for n in (given, node)]
     differing += ["class"] if names[0] != names[1] else []
+    if _can_rebuild(node):
+        return _can_rebuild(given) and not differing
     if differing and "settings" in node:  # version 1 knew the class only
         changes = [f"{n}: {node.get(n)} saved, {given[n]} given" for n in differing]
         raise ArtifactError(
             f"{where} is another LM than in the stored program ({listed(changes)}). "
             "Give a program with the LM that was saved, or name one with lms=..."
         )
-    return donor
+    return True

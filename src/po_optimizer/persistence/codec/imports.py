@@ -14,7 +14,9 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import dspy
+import dspy.experimental
 import pydantic
+from dspy.adapters.baml_adapter import BAMLAdapter
 from dspy.predict.avatar import Avatar
 
 from po_optimizer.errors import ArtifactError, SettingError
@@ -50,9 +52,12 @@ _DSPY_MODULES = (
     *("ProgramOfThought", "BestOfN", "Refine", "MultiChainComparison", "SemanticF1"),
     "CompleteAndGrounded",
 )
+DECISIONS = ("Choice", "Noul", "Score")
+"""DSPy's types of decisions: `Choice[("billing", "about money"), ...]` is one, too."""
 _DSPY_TYPES = (
     *("Audio", "Citations", "Code", "Document", "File", "History", "Image"),
     *("Reasoning", "Tool", "ToolCalls", "ToolCallResults", "Type"),
+    *DECISIONS,
 )
 _DSPY_OBJECTS = (
     *("ChatAdapter", "JSONAdapter", "XMLAdapter", "TwoStepAdapter", "Retrieve"),
@@ -65,7 +70,7 @@ def _is_a(base: type) -> Callable[[Any], bool]:
 
 def _by_path(names: Iterable[str], *others: type) -> dict[str, type]:
     """Classes of DSPy, those within them, and others; a version may lack one."""
-    homes = (dspy, dspy.adapters, dspy.adapters.types, dspy.evaluate)
+    homes = (dspy, dspy.evaluate, dspy.experimental)
     outer = [
         getattr(home, name) for home in homes for name in names if hasattr(home, name)
     ]
@@ -76,7 +81,7 @@ def _by_path(names: Iterable[str], *others: type) -> dict[str, type]:
 EXACT: dict[str, dict[str, type]] = {
     "module": _by_path(_DSPY_MODULES, Avatar),
     "model": _by_path(_DSPY_TYPES, pydantic.BaseModel),
-    "object": _by_path(_DSPY_OBJECTS),
+    "object": _by_path(_DSPY_OBJECTS, BAMLAdapter),
     "code": _by_path(["PythonInterpreter"]),
 }
 """The classes of DSPy and pydantic that a document may name, by kind and path."""

@@ -267,6 +267,12 @@ def _fill(decoder: Decoder, node: Node, donor: Any) -> Any:
         for name, value in vars(donor).items():
             if _is_state(name, value):
                 state.setdefault(name, value)
+        if isinstance(donor, dspy.Flex) and donor.module_src != state["_module_src"]:
+            raise ArtifactError(
+                "program=... has a dspy.Flex with other source than was saved. It is "
+                "code, and the given program's would run. Bind it there first: "
+                "flex.load_state({'module_src': source, 'lm': None})"
+            )
     for name, default in (("_compiled", False), ("callbacks", []), ("history", [])):
         state.setdefault(name, default)  # the order of the others is the program's
     return module

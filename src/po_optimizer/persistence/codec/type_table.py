@@ -22,6 +22,7 @@ from po_optimizer.persistence.codec.annotations import (
     encode_annotation,
 )
 from po_optimizer.persistence.codec.imports import (
+    DECISIONS,
     EXACT,
     KINDS,
     class_reference,
@@ -41,6 +42,7 @@ Rebuild = Callable[[Decoder, Node, str], Any]
 _KINDS: dict[str, tuple[Structure | None, Rebuild]] = {}
 """By kind, what stands in a document for a class, and how it is made again."""
 _STORED = ("enum", "model", "namedtuple", "dataclass", "typeddict")
+_DECISIONS: Node = {name: getattr(dspy.experimental, name) for name in DECISIONS}
 _MAX_MEMBERS = 10_000  # of an enum, fields of a class
 
 
@@ -100,10 +102,25 @@ def _special(encoder: Encoder, item: Any, node: Node, where: str) -> bool:
     if dspy.Code in getattr(item, "__bases__", ()) and hasattr(item, "language"):
         node.update(kind="code", path="", language=str(item.language))
         return True
+    name, bracket, _ = getattr(item, "__name__", "").partition("[")
+    if bracket and name in DECISIONS and item.__module__.startswith("dspy."):
+        options = encoder.encode(_options(name, item), where)
+        node.update(kind="decision", path="", of=name, options=options)
+        return True
     if node["path"] in EXACT["code"]:
         node["kind"] = "known"
         return True
     return False
+
+
+def _options(name: str, item: Any) -> Any:
+    """What stands in the brackets of `Choice[...]`, `Noul[...]` or `Score[...]`."""
+    criteria = item.criteria()
+    if name == "Score":
+        return tuple(criteria)
+    values = typing.get_args(item.model_fields["value"].annotation)
+    labels = [(v, str(v)) for v in values] or [(True, "true"), (False, "false")]
+    return tuple((v, criteria[label]) for v, label in labels if label in criteria)
 
 
 def decode_class(decoder: Decoder, type_id: str) -> Any:
@@ -191,6 +208,10 @@ def _rebuild_opaque(decoder: Decoder, node: Node, type_id: str) -> Any:
     return renamed(item, node)
 
 
+def _rebuild_decision(decoder: Decoder, node: Node, _type_id: str) -> Any:
+    return _DECISIONS[node["of"]][decoder.decode(node["options"])]
+
+
 def class_of(decoder: Decoder, node: Node, kind: str) -> Any:
     """The class of an instance's node."""
     item = decode_class(decoder, node["type"])
@@ -210,6 +231,7 @@ register(
 )
 register("opaque", lambda _enc, item, _where: {"name": item.__name__}, _rebuild_opaque)
 register("generic", None, _rebuild_generic)
+register("decision", None, _rebuild_decision)
 register("alias", None, _rebuild_alias)
 register("code", None, lambda _dec, node, _id: dspy.Code[str(node["language"])])
 register("known", None, lambda _dec, node, _id: EXACT["code"][node["path"]])

@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import itertools
 import json
 import logging
 import types
@@ -38,6 +39,7 @@ from po_optimizer.persistence.snapshot import dumps, loads
 from tests.persistence import zoo
 from tests.persistence.conftest import document, document_bytes, program
 
+NUMBERS = itertools.count()
 SCHEMA = json.loads(
     (Path(fmt.__file__).parent / "program.schema.json").read_text(encoding="utf-8")
 )
@@ -386,6 +388,24 @@ def test_flex_of_a_donor_has_the_source_that_was_saved() -> None:
     donor.load_state({"module_src": flex.module_src, "lm": None})
     loaded: Any = load_program_from_components(stored, program=donor)
     assert loaded._bridge._module_src == flex.module_src
+
+
+class Stamped(dspy.Type):
+    """Another text each time."""
+
+    name: str = "x"
+
+    def format(self) -> str:
+        """With a number of its own."""
+        return f"{next(NUMBERS)} {self.name}"
+
+
+def test_text_that_changes_each_time_is_named() -> None:
+    """What cannot be compared is shown with its place."""
+    predictor = dspy.Predict("a -> b")
+    predictor.demos = [dspy.Example(a=Stamped(), b="b")]
+    with pytest.raises(SaveError, match=r"demos\.0\.v\.a\.form was '0 x', then '\d x'"):
+        extract_program_components(predictor)
 
 
 def test_outline_looks_into_every_dict() -> None:

@@ -1,10 +1,13 @@
 """A scripted call tells programs apart that render the same prompts."""
 
+import collections
+import dataclasses
 import itertools
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import dspy
 import pytest
@@ -21,6 +24,7 @@ from po_optimizer.persistence import (
     save_program,
     scripted_call,
 )
+from po_optimizer.persistence.prompts import prompt_hashes
 from po_optimizer.persistence.scripted_call import (
     call_program,
     probe_inputs,
@@ -71,6 +75,48 @@ class Called(dspy.Module):
     def __call__(self, question: str) -> Any:
         """The answer."""
         return self.ask(question=question)
+
+
+class Pair(NamedTuple):
+    """Two things."""
+
+    one: Any
+    two: int = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Box:
+    """A thing."""
+
+    thing: Any
+
+    def __iter__(self) -> Iterator[Any]:
+        """The thing."""
+        return iter([self.thing])
+
+
+SETS: dict[str, Any] = {
+    "set": lambda items: items,
+    "list": lambda items: ["a", {"b": (items,)}],
+    "named tuple": Pair,
+    "dataclass": Box,
+    "ordered dict": lambda items: collections.OrderedDict(a=1, b=items),
+    "deque": lambda items: collections.deque([items], maxlen=1),
+}
+
+
+class Worded(dspy.Module):
+    """Writes words into its prompt."""
+
+    def __init__(self, words: Any) -> None:
+        super().__init__()
+        self.words = words
+        self.ask = dspy.Predict("question -> answer")
+        self.ask.demos = [dspy.Example(question=words, answer="a")]
+
+    def forward(self, question: str) -> Any:
+        """The answer."""
+        return self.ask(question=f"{question} {self.words}")
 
 
 class Asking(dspy.Module):
@@ -171,6 +217,20 @@ def test_other_model_of_an_own_lm_is_a_difference() -> None:
     cheap, dear = (dspy.LM(f"openai/{name}") for name in ("cheap", "dear"))
     difference = compare_calls(Asking(lm=cheap), Asking(lm=dear), [PROBE])
     assert "requests" in str(difference)
+
+
+@pytest.mark.parametrize("wrap", SETS.values(), ids=SETS)
+def test_order_of_a_set_is_no_part_of_a_program(wrap: Any) -> None:
+    """Equal sets may be gone through in another order, as after loading."""
+    one, other = set(), set()
+    one.update([0, 8])
+    other.update([8, 0])
+    assert (one, list(one)) == (other, list(other)[::-1])
+    programs = [Worded(wrap(one)), Worded(wrap(other))]
+    assert compare_calls(*programs, [{"question": "q"}]) is None
+    assert [list(p.words) for p in programs] == [list(wrap(one)), list(wrap(other))]
+    hashes = [prompt_hashes(program.ask) for program in programs]
+    assert hashes[0] == hashes[1]
 
 
 def test_program_is_as_before_after_a_call() -> None:

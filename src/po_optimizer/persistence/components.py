@@ -169,7 +169,20 @@ def compare(document: dict[str, Any], encoder: Encoder) -> None:
         raise SaveError("memory", str(error).partition("\n")[0]) from error
     first = encoder.dumped_briefly(document["program"], document["types"])
     if again.dumped_briefly(second, again.types) != first:
-        raise SaveError("memory", "decoded again, it encodes differently.")
+        saved = {"self": document["program"], "types": document["types"]}
+        changed = _difference(saved, {"self": second, "types": again.types}, "")
+        problem = f"decoded again, it encodes differently: {changed}. Text that changes"
+        raise SaveError("memory", f"{problem} each time it is made cannot be stored.")
+
+
+def _difference(first: Any, second: Any, where: str) -> str:
+    """Where two encodings differ first, and how."""
+    pair = [dict(enumerate(n)) if isinstance(n, list) else n for n in (first, second)]
+    if type(first) is type(second) and isinstance(pair[0], dict):
+        for key, item in pair[0].items():
+            if item != (other := pair[1].get(key)):
+                return _difference(item, other, f"{where}.{key}")
+    return f"{where[1:]} was {first!r:.100}, then {second!r:.100}"
 
 
 def decode(document: dict[str, Any], decoder: Decoder, donor: Any = ABSENT) -> Any:

@@ -1,11 +1,15 @@
 """The prompts a program renders, as hashes: what a stored program is compared by."""
 
+import copy
 import json
 import math
+import warnings
+from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import is_dataclass
 from functools import lru_cache
-from types import GenericAlias
+from types import GenericAlias, SimpleNamespace
 from typing import Any
 
 import dspy
@@ -16,7 +20,7 @@ from pydantic import BaseModel
 from po_optimizer.errors import NotStoredError
 from po_optimizer.patching import PLAIN, ProcessWide, plain_type_adapters, replaced
 from po_optimizer.persistence.codec.modules import predictors
-from po_optimizer.persistence.codec.values import FAILURES
+from po_optimizer.persistence.codec.values import FAILURES, state_of
 from po_optimizer.persistence.format import sha256
 
 _schema_of = utils._get_json_schema
@@ -103,7 +107,7 @@ def _prompt(predictor: dspy.Predict, *, whole: bool) -> dict[str, Any]:
     demos = [getattr(demo, "_store", demo) for demo in predictor.demos]
     values = [None if whole else _values(demo, signature.fields) for demo in demos]
     rendered = [
-        _ordered(demo)
+        in_order(demo)
         for number, (demo, plain) in enumerate(zip(demos, values, strict=True))
         if plain is None or not number
     ]
@@ -123,7 +127,9 @@ def _dump(prompt: dict[str, Any]) -> bytes:
 
 def _messages(adapter: dspy.Adapter, signature: Any, demos: list[Any]) -> Any:
     try:
-        return adapter.format(signature, demos, _probes(signature))
+        with warnings.catch_warnings():  # of a set that is a list, to have an order
+            warnings.filterwarnings("ignore", "Pydantic serializer", UserWarning)
+            return adapter.format(signature, demos, _probes(signature))
     except _FAILURES as error:  # the program itself cannot render: it may not later
         return type(error).__name__
 
@@ -154,26 +160,43 @@ def _probes(signature: Any) -> dict[str, Any]:
     }
 
 
-def _ordered(value: Any) -> Any:
-    """The value with its sets in one order: hashing gives each process another."""
-    if type(value) is str:
+def in_order(value: Any, *, keep: bool = False) -> Any:
+    """The value with its sets in one order: hashing gives each process another.
+
+    Args:
+        value: Itself is given, if nothing in it changes.
+        keep: Leave sets sets, made anew of their items in that order.
+    """
+    kind = type(value)
+    if kind in _ITSELF:
         return value
     if isinstance(value, set | frozenset):
-        return sorted(map(_ordered, value), key=repr)
-    if type(value) in (list, tuple):
-        return type(value)(map(_ordered, value))
-    if type(value) is dict:
-        return {key: _ordered(item) for key, item in value.items()}
-    if type(value) is dspy.Example:
-        return dspy.Example(_ordered(value._store))
-    return _ordered_model(value) if isinstance(value, BaseModel) else value
-
-
-def _ordered_model(value: BaseModel) -> BaseModel:
-    fields = vars(value)
+        items = sorted((in_order(item, keep=keep) for item in value), key=repr)
+        ordered = kind(items) if keep else items
+        return ordered if not keep or list(ordered) != list(value) else value
     changed = {
-        k: v
-        for k, v in _ordered(fields).items()
-        if v is not fields[k] and v != fields[k]
+        key: ordered
+        for key, item in _parts(value).items()
+        if (ordered := in_order(item, keep=keep)) is not item
     }
-    return value.model_copy(update=changed) if changed else value
+    if changed and isinstance(value, tuple):
+        items = [changed.get(i, item) for i, item in enumerate(value)]
+        return kind(*items) if hasattr(kind, "_fields") else kind(items)
+    copied = copy.copy(value) if changed else value
+    for key, ordered in changed.items():
+        if isinstance(value, dict | list | deque):
+            copied[key] = ordered
+        else:
+            object.__setattr__(copied, key, ordered)
+    return copied
+
+
+def _parts(value: Any) -> dict[Any, Any]:
+    if isinstance(value, dict):
+        return value
+    if isinstance(value, list | tuple | deque):
+        return dict(enumerate(value))
+    if isinstance(value, dspy.Example):
+        return {"_store": value._store}
+    held = isinstance(value, BaseModel | SimpleNamespace) or is_dataclass(value)
+    return state_of(value) if held and not isinstance(value, dspy.Module | type) else {}

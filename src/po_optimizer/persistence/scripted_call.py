@@ -28,6 +28,7 @@ from po_optimizer.patching import ProcessWide, copy_of, own_threads
 from po_optimizer.persistence.codec.held_lms import describe_lm
 from po_optimizer.persistence.codec.modules import predictors
 from po_optimizer.persistence.codec.values import FAILURES, Encoder
+from po_optimizer.persistence.prompts import in_order
 from po_optimizer.persistence.scripted_answers import answer, value_of
 
 logger = getLogger(__name__)
@@ -208,14 +209,16 @@ def _unchanged(program: Any) -> Iterator[None]:
     """Lets all modules run with copies of what they hold, and puts it back.
 
     Else a chat would remember what the script answered. Meanwhile the program's own
-    callbacks, which may count or log, hear nothing.
+    callbacks, which may count or log, hear nothing, and its sets are in one order,
+    which is not part of a program.
     """
     modules = [module for _, module in program.named_sub_modules()]
     before = [(vars(m), dict(vars(m))) for m in modules]
     copies: dict[Any, Any] = {id(module): module for module in modules}
     try:
         for live, state in before:
-            live.update({name: copy_of(part, copies) for name, part in state.items()})
+            copied = {name: copy_of(part, copies) for name, part in state.items()}
+            live.update({k: in_order(v, keep=True) for k, v in copied.items()})
             live["callbacks"] = []
         yield
     finally:

@@ -27,8 +27,8 @@ from po_optimizer.errors import ArtifactError, NotStoredError, listed
 from po_optimizer.patching import ProcessWide, copy_of, own_threads
 from po_optimizer.persistence.codec.held_lms import describe_lm
 from po_optimizer.persistence.codec.modules import predictors
+from po_optimizer.persistence.codec.order import in_order
 from po_optimizer.persistence.codec.values import FAILURES, Encoder
-from po_optimizer.persistence.prompts import in_order
 from po_optimizer.persistence.scripted_answers import answer, value_of
 
 logger = getLogger(__name__)

@@ -102,13 +102,14 @@ def test_a_refused_prompt_is_the_program_s_failure(tmp_path: Path) -> None:
 
     def answer(prompt: str) -> str:
         if _number(prompt) == "1":
-            raise InvalidRequestError("bad request")
+            raise InvalidRequestError("bad request\n\n  To fix:\n    - Pass less=...")
         return _right(prompt)
 
     records = _run(answer, tmp_path)
     assert [record.score for record in records] == [1.0, 0.0, 1.0]
     assert records[1].status == "failed"
     assert "refused the prompt" in records[1].reason
+    assert records[1].reason.endswith("bad request")  # not a library's advice
 
 
 def test_nothing_scored_is_an_error(tmp_path: Path) -> None:

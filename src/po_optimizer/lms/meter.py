@@ -190,7 +190,7 @@ class Meter:
                 scrub(error, *secrets)
                 problem = first_words(error, 400, *secrets)
                 problem = f"{type(error).__name__}: {problem}"
-                self._record(layer, lm.slug, CallUsage(), error=problem)
+                self._record(layer, lm.slug, usage, error=problem)
                 raise
             self._record(layer, lm.slug, usage)
 

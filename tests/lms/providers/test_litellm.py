@@ -147,6 +147,20 @@ def test_answer_without_a_message_is_the_servers_failure(
         lm = make_lm(params, tmp_path, run_id="r", api_key=KEY)
     with use_lm(lm, stage="test"), pytest.raises(LMUnreachable):
         dspy.Predict("question -> answer")(question="?")
+    (row,) = lm.meter.ledger.rows()
+    assert row.error
+
+
+def test_answer_without_a_message_costs_what_the_cloud_says(tmp_path, cloud):
+    """It is no answer, but it is paid."""
+    cloud.said = {"choices": [], "usage": {**USAGE, "cost": 0.25}}
+    address = f"http://127.0.0.1:{cloud.server_port}"
+    lm = dspy.LM("openai/x", api_key=KEY, api_base=address, num_retries=0)
+    lm = lm_of(lm, tmp_path, run_id="r")
+    with use_lm(lm, stage="test"), pytest.raises(LMUnreachable):
+        dspy.Predict("question -> answer")(question="?")
+    totals = lm.meter.ledger.totals()
+    assert (totals.failed, totals.cost_usd, totals.prompt_tokens) == (1, 0.25, 11)
 
 
 def ask_cloud(cloud, folder, model, **params):

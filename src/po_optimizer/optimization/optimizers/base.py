@@ -1,5 +1,6 @@
 """What every optimizer is to the run control: one small class."""
 
+import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -133,13 +134,20 @@ class Optimizer:
         return None
 
     def choose_valset(self, valset: list[dspy.Example]) -> list[dspy.Example]:
-        """The part of the valset on which candidates are scored."""
-        return valset
+        """The part of the valset on which candidates are scored, drawn by the seed."""
+        n = self.n_scored(len(valset))
+        if n == len(valset):
+            return valset
+        return random.Random(self._seed).sample(valset, n)  # noqa: S311
+
+    def n_scored(self, n_val: int) -> int:
+        """How many of the valset's examples candidates are scored on."""
+        return n_val
 
     def sizes(self, job: Job) -> Sizes:
         """What the number of LM calls of the job depends on."""
-        predictors, val = job.student.predictors(), self.choose_valset(job.valset)
-        return Sizes(len(predictors), len(job.trainset), len(val))
+        predictors, val = job.student.predictors(), self.n_scored(len(job.valset))
+        return Sizes(len(predictors), len(job.trainset), val)
 
     def calls(self, sizes: Sizes) -> Calls:
         """Bounds of the LM calls, by formula."""

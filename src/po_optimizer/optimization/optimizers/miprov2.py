@@ -209,14 +209,13 @@ class Miprov2(Optimizer):
         self._ahead = CallsAhead(job, make_plan(self._params, self.sizes(job)), begin)
         return partial(self._ahead.begin_demos, rng)
 
-    def choose_valset(self, valset: list[dspy.Example]) -> list[dspy.Example]:
-        """All of it, or the sample that `auto` uses, drawn with the seed."""
+    def n_scored(self, n_val: int) -> int:
+        """All of them, or the sample that `auto` uses."""
         if self._params.auto is None:
-            return valset
-        most = AUTO[self._params.auto][1] // (2 if self._params.races else 1)
-        if len(valset) <= most:
-            return valset
-        return random.Random(self._seed).sample(valset, most)  # noqa: S311
+            return n_val
+        return min(
+            n_val, AUTO[self._params.auto][1] // (2 if self._params.races else 1)
+        )
 
     def calls(self, sizes: Sizes) -> Calls:
         """Bounds of the LM calls, by formula."""

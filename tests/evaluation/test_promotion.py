@@ -206,3 +206,13 @@ def test_a_tiny_p_is_not_shown_as_zero() -> None:
     assert found.decision == "promote"
     assert "p=1e-05" in found.reasons[0]
     assert "the 8th judgement" in " ".join(found.reasons)
+
+
+def test_a_program_without_a_usable_answer_is_remarked() -> None:
+    """A baseline that is called wrongly is beaten by anything."""
+    failed = [record(i, 0.0, status="failed", reason="TypeError") for i in range(12)]
+    found = decide(score_pairs(failed, records([0.9] * 12, "optimized"), QUICK), QUICK)
+    (remark,) = [
+        reason for reason in found.reasons if "its predictions say why" in reason
+    ]
+    assert remark.startswith("No answer of the baseline could be used")

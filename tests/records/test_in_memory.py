@@ -120,6 +120,9 @@ def test_a_testset_that_the_optimizer_saw_is_refused(tmp_path):
     check_unseen(hashes, tmp_path)
     note_seen({"trainset": examples[:2], "valset": examples[2:3]}, tmp_path)
     check_unseen(hashes[3:], tmp_path)
+    spaced = examples_of([{"question": " q1 \n"}], Asking(), "testset")
+    with pytest.raises(SettingError, match="1 of its examples were in"):
+        check_unseen(input_hashes(spaced), tmp_path)
     with pytest.raises(
         SettingError, match="1 of its examples were in the optimization's"
     ):

@@ -238,6 +238,10 @@ def remarks(report: ScoreReport) -> Iterator[str]:
     yield from _about_the_champion(report)
     yield from _wear(report)
     incumbent, optimized = report.incumbent, report.optimized
+    for program in report.programs:
+        if program.n_failed == program.n_examples:
+            name = NAMES.get(program.which, "the optimized program")
+            yield f"No answer of {name} could be used: its predictions say why."
     if optimized.n_failed > incumbent.n_failed:
         name = "champion" if incumbent is report.champion else "baseline"
         yield (

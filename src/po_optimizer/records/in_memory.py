@@ -205,5 +205,9 @@ def groups_of_equals(hashes: Sequence[str]) -> list[str | None]:
 
 
 def input_hashes(examples: Iterable[dspy.Example]) -> list[str]:
-    """One of each example, by its inputs alone."""
-    return [digest(example.inputs().toDict()) for example in examples]
+    """One of each example, by its inputs alone; white space in texts is all alike."""
+    inputs = (example.inputs().toDict().items() for example in examples)
+    return [
+        digest({k: " ".join(v.split()) if isinstance(v, str) else v for k, v in fields})
+        for fields in inputs
+    ]

@@ -17,14 +17,7 @@ def show(path: Path) -> None:
 
 
 def describe_program(path: Path) -> str:
-    """Instructions, fields and demos of a stored program's predictors.
-
-    Args:
-        path: A document, or the folder of a versioned one: its newest version.
-
-    Raises:
-        DamagedArtifactError: It is not what was saved.
-    """
+    """The prompts in a document, or in the newest version in its folder."""
     path = newest(path)
     parts = [
         f"{predictor.path}\n{predictor.instructions}\n\n"

@@ -1,7 +1,7 @@
 # `make help` lists what one can do.
 SHELL := /bin/bash
 # the first Python that has what a virtual environment needs
-PYTHON ?= $(shell for v in 3.11 3.12 3.13 3.10 3.14; do python$$v -c 'import ensurepip, venv' 2>/dev/null && echo python$$v && exit; done; python3 -c 'import ensurepip, sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null && echo python3)
+PYTHON ?= $(shell for v in 3.11 3.12 3.13 3.14; do python$$v -c 'import ensurepip, venv' 2>/dev/null && echo python$$v && exit; done; python3 -c 'import ensurepip, sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null && echo python3)
 VENV := .venv
 BIN := $(VENV)/bin
 ENV ?=
@@ -25,7 +25,7 @@ help:  ## list what one can do
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
 
 $(VENV)/.installed: pyproject.toml constraints.txt
-	@test -x $(BIN)/python || command -v $(firstword $(PYTHON) none) >/dev/null || { echo "make: there is no Python 3.10 to 3.14 with venv here. Install one (Debian: apt install python3-venv), or name it: make PYTHON=/path/to/python3 ..."; exit 1; }
+	@test -x $(BIN)/python || command -v $(firstword $(PYTHON) none) >/dev/null || { echo "make: there is no Python 3.11 to 3.14 with venv here. Install one (Debian: apt install python3-venv), or name it: make PYTHON=/path/to/python3 ..."; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip  # a new one takes half of the processor time of Python 3.11's
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
@@ -34,8 +34,8 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 install: $(VENV)/.installed  ## install into .venv
 
 # Pins that still hold stay; MLflow, which holds others back, is left out. `pip install --require-hashes --no-deps -r requirements.txt`.
-UV_COMPILE := uv pip compile pyproject.toml --universal --python-version 3.10 --no-annotate --quiet
-lock:  ## pin the dependencies for Python 3.10 to 3.14, with hashes (needs uv)
+UV_COMPILE := uv pip compile pyproject.toml --universal --python-version 3.11 --no-annotate --quiet
+lock:  ## pin the dependencies for Python 3.11 to 3.14, with hashes (needs uv)
 	$(UV_COMPILE) $(addprefix --extra=,dev docs) --no-header --output-file constraints.txt
 	$(UV_COMPILE) $(addprefix --extra=,viz embedded dask hub vertex) --constraint constraints.txt --generate-hashes --custom-compile-command "make lock" --output-file requirements.txt
 

@@ -35,7 +35,7 @@ class Level(enum.IntEnum):
     HIGH = 2
 
 
-class Mood(str, enum.Enum):
+class Mood(str, enum.Enum):  # noqa: UP042 -- as people write
     GOOD = "good"
     BAD = "bad"
 
@@ -304,7 +304,7 @@ VALUES: dict[str, Any] = {
     "surrogate": "a\ud800b",
     "date": datetime.date(2024, 2, 29),
     "naive": datetime.datetime(2024, 2, 29, 1, 2, 3, 4),
-    "utc": datetime.datetime(2024, 1, 1, tzinfo=datetime.timezone.utc),
+    "utc": datetime.datetime(2024, 1, 1, tzinfo=datetime.UTC),
     "zone": datetime.datetime(
         2024, 10, 27, 2, 30, fold=1, tzinfo=zoneinfo.ZoneInfo("Europe/Madrid")
     ),

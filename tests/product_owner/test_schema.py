@@ -1,6 +1,6 @@
 import copy
 import json
-from datetime import date, datetime, timezone
+from datetime import UTC, date, datetime
 from typing import Any
 
 import dspy
@@ -265,7 +265,7 @@ def test_every_list_and_text_is_bounded_for_decoding() -> None:
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        (datetime(2025, 2, 24, tzinfo=timezone.utc), "2025-02-24T00:00:00+00:00"),
+        (datetime(2025, 2, 24, tzinfo=UTC), "2025-02-24T00:00:00+00:00"),
         (date(2025, 2, 24), "2025-02-24"),
         ({"FR001": "too slow"}, "FR001: too slow"),
         ({"id": "FR001", "on": date(2025, 2, 24)}, "id: FR001; on: 2025-02-24"),

@@ -4,7 +4,7 @@ import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar
 
@@ -135,7 +135,7 @@ def metered_lm(name: str, lm: LM, folder: Path, num_threads: int | None) -> Mete
     return lm_of(
         lm,
         folder / "lms",
-        run_id=datetime.now(timezone.utc).strftime("%Y-%m-%dT%H.%M.%S.%fZ"),
+        run_id=datetime.now(UTC).strftime("%Y-%m-%dT%H.%M.%S.%fZ"),
         name=name,
         adapter=dspy.settings.adapter,
         num_threads=num_threads,

@@ -1,7 +1,7 @@
 """Folders of the local disk in which files are published; see `remote`."""
 
 from contextlib import suppress
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
@@ -78,7 +78,7 @@ class LocalFolder:
     def modified(self, name: str) -> datetime:
         """When the file was changed last (UTC)."""
         changed = (self.folder / name).stat().st_mtime
-        return datetime.fromtimestamp(changed, timezone.utc)
+        return datetime.fromtimestamp(changed, UTC)
 
     def remove(self, name: str) -> None:
         """Delete a file if it is there and can be deleted."""

@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -121,8 +121,8 @@ class RemoteFolder:
         try:
             changed: datetime = self.filesystem.modified(self._path(name))
         except NotImplementedError:
-            return datetime.now(timezone.utc)
-        return changed.astimezone(timezone.utc)
+            return datetime.now(UTC)
+        return changed.astimezone(UTC)
 
     def upload(self, staged: str, file: Path) -> None:
         """Stage a local file's bytes under that name."""

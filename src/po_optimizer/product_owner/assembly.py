@@ -6,7 +6,7 @@ the status `needs_adjustment`, conflicts in half of the requirements `misaligned
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib.resources import files
 
 import yaml
@@ -117,7 +117,7 @@ def _vision(
         non_goals=[goal for goal in kept if not content_words(goal) & demanded],
         success_metrics=descriptions(requirements.non_functional_requirements)
         or written.get("success_metrics", []),
-        last_updated=datetime.now(timezone.utc).date().isoformat(),
+        last_updated=datetime.now(UTC).date().isoformat(),
     )
 
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from datetime import date, datetime, timezone
+from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import (
@@ -68,8 +68,8 @@ def is_iso_8601(text: str) -> bool:
     if not _ISO_8601.fullmatch(text):
         return False  # Python 3.11 also reads week dates and 20250224
     try:
-        # Python 3.10 reads neither Z nor fractions of other than 3 or 6 digits.
-        datetime.fromisoformat(re.sub(r"\.\d+", "", text.replace("Z", "+00:00")))
+        # Python reads no fraction of a minute.
+        datetime.fromisoformat(re.sub(r"\.\d+", "", text))
     except ValueError:
         return False
     return True
@@ -195,7 +195,7 @@ class ProductVision(Document):
 
     def updated_now(self) -> "ProductVision":
         """The same vision with the time (UTC) of today: an LM does not know it."""
-        now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        now = datetime.now(UTC).isoformat(timespec="seconds")
         return self.model_copy(update={"last_updated": now})
 
 

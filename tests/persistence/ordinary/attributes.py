@@ -331,7 +331,7 @@ def values() -> Any:
         pair=(1, ("a", [2])),
         chosen={"b"},
         fixed=frozenset({3}),
-        day=datetime.datetime(2024, 2, 29, tzinfo=datetime.timezone.utc),
+        day=datetime.datetime(2024, 2, 29, tzinfo=datetime.UTC),
         place=pathlib.PurePosixPath("a/b"),
         counts=collections.Counter("aab"),
         ordered=collections.OrderedDict(b=1, a=2),

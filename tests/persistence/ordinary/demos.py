@@ -92,7 +92,7 @@ def _dicts() -> Any:
 
 
 PIXEL = "data:image/png;base64,iVBORw0KGgo="
-DAY = datetime.datetime(2024, 5, 1, tzinfo=datetime.timezone.utc)
+DAY = datetime.datetime(2024, 5, 1, tzinfo=datetime.UTC)
 ODD = {"x": "odd ones", "y": "z", "augmented": True, "extra": {1, 2}, "note": (1, 2)}
 
 

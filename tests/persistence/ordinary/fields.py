@@ -23,7 +23,7 @@ from pydantic import BaseModel, Field, JsonValue
 from . import Case
 
 T = TypeVar("T")
-DAY = datetime.datetime(2024, 5, 1, 12, tzinfo=datetime.timezone.utc)
+DAY = datetime.datetime(2024, 5, 1, 12, tzinfo=datetime.UTC)
 
 
 def asks(kind: Any, value: Any, answer: Any = None, needs: Any = "data") -> Case:
@@ -177,7 +177,7 @@ class Level(enum.IntEnum):
     HIGH = 2
 
 
-class Mood(str, enum.Enum):
+class Mood(str, enum.Enum):  # noqa: UP042 -- as people write
     GOOD = "good"
     BAD = "bad"
 

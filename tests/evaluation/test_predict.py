@@ -18,7 +18,7 @@ from po_optimizer.evaluation.predict import (
     score_references,
 )
 from po_optimizer.lms.interrupt import orderly_interrupt, stop_lms_in_use
-from po_optimizer.lms.stops import StopRun, stop_requested
+from po_optimizer.lms.stops import Interrupted, StopRun, stop_requested
 from po_optimizer.roles.score import Score
 from tests.scripted import scripted_lm
 
@@ -323,6 +323,32 @@ def test_what_fails_after_a_ctrl_c_is_no_failure_of_the_program(
     lm, metric = scripted_lm(_right, tmp_path), _metric
     with orderly_interrupt(stop_lms_in_use), pytest.raises(InterruptedRunError):
         list(predict_all(Sandboxed(), _examples(1), metric, lm, stage="e", n=1))
+
+
+class Group(BaseException):
+    """As asyncio's BaseExceptionGroup, which Python 3.10 lacks."""
+
+    def __init__(self, *exceptions: BaseException) -> None:
+        self.exceptions = exceptions
+
+
+def test_a_group_of_errors_is_what_is_in_it(tmp_path: Path) -> None:
+    """A stop in it ends the run in order; else the first error is the example's."""
+
+    class Grouped(dspy.Module):
+        error: BaseException = ValueError("the tool is closed")
+
+        def forward(self, question: str) -> Any:
+            """Fails as a TaskGroup does."""
+            raise Group(Group(self.error), KeyError("x"))
+
+    lm, program = scripted_lm(_right, tmp_path), Grouped()
+    more = {"stage": "e", "n": 2}
+    records = list(predict_all(program, _examples(2), _metric, lm, **more))
+    assert records[0].reason == "ValueError: the tool is closed"
+    program.error = Interrupted()
+    with pytest.raises(InterruptedRunError):
+        list(predict_all(program, _examples(2), _metric, lm, **more))
 
 
 def test_references_are_scored_without_a_program() -> None:

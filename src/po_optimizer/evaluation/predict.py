@@ -39,7 +39,13 @@ from po_optimizer.evaluation.predictions import (
     mean_of_repeats,
 )
 from po_optimizer.lms.lm import LMAsked, no_lm_calls, use_lm
-from po_optimizer.lms.stops import STEP_SECONDS, Interrupted, StopRun, stop_requested
+from po_optimizer.lms.stops import (
+    STEP_SECONDS,
+    Interrupted,
+    StopRun,
+    stop_requested,
+    unwrapped,
+)
 from po_optimizer.lms.visible import first_words
 from po_optimizer.roles.metric import (
     JudgeUnreadableError,
@@ -239,9 +245,10 @@ def _call(program: dspy.Module, example: dspy.Example) -> tuple[Any, Exception |
     try:
         with ordinary_errors():
             return program(**example.inputs()), None
-    except PoOptimizerError:
-        raise
-    except Exception as error:
+    except BaseException as raised:  # noqa: BLE001 -- whatever a program raises
+        error = unwrapped(raised)
+        if isinstance(error, PoOptimizerError) or not isinstance(error, Exception):
+            raise error from None
         if stop_requested.is_set():  # a signal ends the program's subprocesses, too
             raise Interrupted from error
         return None, error

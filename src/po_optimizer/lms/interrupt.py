@@ -124,8 +124,9 @@ class Control:
         """
         try:
             yield
-        except Exception as error:
-            if (reason := self.stopped()) is not None:
+        except BaseException as error:
+            ends = isinstance(error, StopRun | KeyboardInterrupt | SystemExit)
+            if not ends and (reason := self.stopped()) is not None:
                 raise reason from error
             raise
 

@@ -40,6 +40,16 @@ class StopRun(BaseException):
         return PoOptimizerError(str(self))
 
 
+def unwrapped(error: BaseException) -> BaseException:
+    """The error itself, of a group the StopRun in it, else the first.
+
+    asyncio's TaskGroup and MCP's clients raise a group of whatever their tasks raise.
+    """
+    parts = [unwrapped(part) for part in getattr(error, "exceptions", ())]
+    stops = (part for part in parts if isinstance(part, StopRun))
+    return next(stops, parts[0] if parts else error)
+
+
 class Interrupted(StopRun):
     """The user stopped the run; calls in flight were finished."""
 

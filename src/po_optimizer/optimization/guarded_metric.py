@@ -20,6 +20,7 @@ from po_optimizer.lms.stops import (
     MetricBroken,
     StopRun,
     stop_requested,
+    unwrapped,
 )
 from po_optimizer.lms.visible import first_words
 from po_optimizer.optimization.job import Job
@@ -244,11 +245,14 @@ def attempt(
     except AdapterParseError as error:
         reason = _cut(str(error.args[0] if error.args else error))
         return Attempt(None, reason, _cut(error.lm_response))
-    except Exception as error:
+    except BaseException as raised:  # noqa: BLE001 -- whatever a program raises
+        cause = unwrapped(raised)
+        if not isinstance(cause, Exception):
+            raise cause from None
         if stop_requested.is_set():  # a signal ends the program's subprocesses, too
-            raise Interrupted from error
+            raise Interrupted from cause
         reason = (
-            f"the program raised {type(error).__name__}: {first_words(error, _SHOWN)}"
+            f"the program raised {type(cause).__name__}: {first_words(cause, _SHOWN)}"
         )
         return Attempt(None, reason, "")
     history = dspy.settings.lm.history  # before the metric asks this LM, too

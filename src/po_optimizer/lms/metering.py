@@ -29,7 +29,7 @@ from po_optimizer.lms.cache import KeptAnswer, identifying, numbered
 from po_optimizer.lms.engine import ProviderEngine
 from po_optimizer.lms.identity import LMIdentity, identify
 from po_optimizer.lms.meter import CallUsage, Meter, meter_of_run
-from po_optimizer.lms.usage import stated_cost
+from po_optimizer.lms.providers.base import stated_cost
 from po_optimizer.patching import ProcessWide, plain_type_adapters
 
 _NOTHING = (TextPart(text=""),)

@@ -1,9 +1,7 @@
 """What LM calls took: counted once, for ledger, budget, forecast and reports alike."""
 
-from collections.abc import Mapping
 from typing import Any, Literal
 
-from dspy.clients.legacy_outputs import value
 from pydantic import model_validator
 
 from po_optimizer.params.base import Frozen
@@ -28,28 +26,6 @@ class MeanUsage(Frozen):
     seconds: float
     tokens: float | None
     cost_usd: float | None
-
-
-def stated_cost(usage: Any) -> float | None:
-    """US dollars that a server says an answer cost; None: it does not say.
-
-    As OpenRouter (which adds what its user's own account pays elsewhere), Perplexity
-    and DeepInfra do in an answer's `usage`.
-    """
-    cost = value(usage, "cost")
-    if isinstance(cost, Mapping):
-        cost = cost.get("total_cost")
-    dollars = _dollars(value(usage, "estimated_cost") if cost is None else cost)
-    if dollars is not None and value(usage, "is_byok"):
-        elsewhere = value(value(usage, "cost_details"), "upstream_inference_cost")
-        paid = _dollars(elsewhere)
-        return None if paid is None else dollars + paid
-    return dollars
-
-
-def _dollars(cost: Any) -> float | None:
-    is_number = isinstance(cost, int | float) and not isinstance(cost, bool)
-    return float(cost) if is_number and 0 <= cost < float("inf") else None
 
 
 class Usage(Frozen):

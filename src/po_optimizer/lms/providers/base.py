@@ -1,17 +1,17 @@
 """What every provider has: how an LM is reached, asked, checked and priced."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from logging import getLogger
 from pathlib import Path
 from typing import Any, ClassVar
 
 from dspy.clients.call_result import usage_dict
+from dspy.clients.legacy_outputs import value
 from dspy.lm15 import Message, Request, Response, TextPart, Usage
 
 from po_optimizer.lms.check import Check
 from po_optimizer.lms.http import AnswerTransport
-from po_optimizer.lms.usage import stated_cost
 from po_optimizer.params.lm import LMParams
 
 logger = getLogger(__name__)
@@ -172,3 +172,25 @@ def dspy_engine(
         transport=transport,
     )
     return LM15Engine(config)
+
+
+def stated_cost(usage: Any) -> float | None:
+    """US dollars that a server says an answer cost; None: it does not say.
+
+    As OpenRouter (which adds what its user's own account pays elsewhere), Perplexity
+    and DeepInfra do in an answer's `usage`.
+    """
+    cost = value(usage, "cost")
+    if isinstance(cost, Mapping):
+        cost = cost.get("total_cost")
+    dollars = _dollars(value(usage, "estimated_cost") if cost is None else cost)
+    if dollars is not None and value(usage, "is_byok"):
+        elsewhere = value(value(usage, "cost_details"), "upstream_inference_cost")
+        paid = _dollars(elsewhere)
+        return None if paid is None else dollars + paid
+    return dollars
+
+
+def _dollars(cost: Any) -> float | None:
+    is_number = isinstance(cost, int | float) and not isinstance(cost, bool)
+    return float(cost) if is_number and 0 <= cost < float("inf") else None

@@ -1,9 +1,11 @@
 """Examples from what people have in Python."""
 
+import json
 import os
 import subprocess
 import sys
 from datetime import datetime
+from hashlib import sha256
 
 import dspy
 import numpy as np
@@ -117,16 +119,26 @@ def test_a_testset_that_the_optimizer_saw_is_refused(tmp_path):
     """By the inputs of its examples; without a note everything is unseen."""
     examples = examples_of(ROWS, Asking(), "testset")
     hashes = input_hashes(examples)
-    check_unseen(hashes, tmp_path)
+    check_unseen(examples, hashes, tmp_path)
     note_seen({"trainset": examples[:2], "valset": examples[2:3]}, tmp_path)
-    check_unseen(hashes[3:], tmp_path)
+    check_unseen(examples[3:], hashes[3:], tmp_path)
     spaced = examples_of([{"question": " q1 \n"}], Asking(), "testset")
     with pytest.raises(SettingError, match="1 of its examples were in"):
-        check_unseen(input_hashes(spaced), tmp_path)
+        check_unseen(spaced, input_hashes(spaced), tmp_path)
     with pytest.raises(
         SettingError, match="1 of its examples were in the optimization's"
     ):
-        check_unseen(hashes[2:], tmp_path)
+        check_unseen(examples[2:], hashes[2:], tmp_path)
+
+
+def test_a_note_of_an_earlier_version_is_read(tmp_path):
+    """It held digests of the inputs as they stood, line breaks and all."""
+    rows = [{"question": "two\nlines"}]
+    digest = sha256(json.dumps(rows[0]).encode()).hexdigest()
+    (tmp_path / "splits.json").write_text(json.dumps({"trainset": [digest]}))
+    testset = examples_of(rows, Asking(), "testset")
+    with pytest.raises(SettingError, match="1 of its examples were in"):
+        check_unseen(testset, input_hashes(testset), tmp_path)
 
 
 def test_cells_of_a_frame_are_what_python_has():

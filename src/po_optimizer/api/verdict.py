@@ -137,7 +137,7 @@ def evaluate(
     place, scored = checked_folder(folder), check_metric(metric)
     examples = examples_of(testset, programs["baseline"], "testset")
     hashes = input_hashes(examples)
-    check_unseen(hashes, place)
+    check_unseen(examples, hashes, place)
     for judged in programs.values():
         check_no_demo(examples, hashes, judged)
     groups = groups_of_equals(hashes)

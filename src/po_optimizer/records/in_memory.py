@@ -128,11 +128,14 @@ def note_seen(splits: Mapping[str, Sequence[dspy.Example]], folder: Path) -> Non
     write_whole(folder / _SEEN, json.dumps(hashes, indent=1))
 
 
-def check_unseen(hashes: Sequence[str], folder: Path) -> None:
+def check_unseen(
+    testset: Sequence[dspy.Example], hashes: Sequence[str], folder: Path
+) -> None:
     """Refuses a testset of which the optimization of this folder saw a part.
 
     Args:
-        hashes: The testset's `input_hashes`.
+        testset: Earlier versions kept the digests of inputs as they stand.
+        hashes: Its `input_hashes`.
         folder: Of the optimization.
 
     Raises:
@@ -144,7 +147,10 @@ def check_unseen(hashes: Sequence[str], folder: Path) -> None:
     seen = {
         h for hashes in json.loads(path.read_text("utf-8")).values() for h in hashes
     }
-    shared = sum(own in seen for own in hashes)
+    shared = sum(
+        own in seen or digest(example.inputs().toDict()) in seen
+        for example, own in zip(testset, hashes, strict=True)
+    )
     if shared:
         raise SettingError(
             "testset",

@@ -90,10 +90,10 @@ def lm_of(
             update["adapter"] = _adapter_name(adapter)
         params = params.model_copy(update=update)
         place = Path(folder) / lm_slug(params.provider, params.model)
-        made = make_lm(params, place, run_id=run_id)
+        built = make_lm(params, place, run_id=run_id)
         if type(adapter) not in (type(None), *_ADAPTERS, dspy.ChatAdapter):
-            made.adapter = adapter  # ours add to DSPy's, not to a user's own
-        return made
+            built.adapter = adapter  # ours add to DSPy's, not to a user's own
+        return built
     if isinstance(lm, str):
         if "/" not in lm:
             raise _no_lm(name, lm, "it names no provider before a slash")

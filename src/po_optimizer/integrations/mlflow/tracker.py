@@ -147,8 +147,8 @@ class Tracker:
 
     def _log_spent(self, usage: Mapping[str, Any]) -> None:
         """At the last trial's step: MLflow shows the figure of the highest one."""
-        known = {**usage, "cost_usd": math.nan} if usage["cost_usd"] is None else usage
-        self._numbers("spent", known, max(self._steps, default=0))
+        cost = math.nan if usage["cost_usd"] is None else usage["cost_usd"]
+        self._numbers("spent", {**usage, "cost_usd": cost}, max(self._steps, default=0))
 
     @_tolerant
     def _end(self, event: Ended) -> None:

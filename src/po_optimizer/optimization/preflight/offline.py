@@ -118,11 +118,11 @@ def check_asks(
         trainset: It is called with inputs of these.
         asks_own: A copy that was run on the LM asked with its own predictors.
     """
-    known = [example.inputs().toDict() for example in trainset[:2]]
-    unknown = f" {uuid4()}"  # a memory may hold the known ones since the last run
-    new = {k: v + unknown if isinstance(v, str) else v for k, v in known[0].items()}
+    inputs = [example.inputs().toDict() for example in trainset[:2]]
+    tail = f" {uuid4()}"  # a memory may hold those of the trainset since the last run
+    new = {k: v + tail if isinstance(v, str) else v for k, v in inputs[0].items()}
     other = _changed(student, trainset)
-    pairs = [[call_program(p, i) for p in (student, other)] for i in (new, *known)]
+    pairs = [[call_program(p, i) for p in (student, other)] for i in (new, *inputs)]
     same = all(
         set(after.requests) <= set(before.requests) and after.result == before.result
         for before, after in pairs

@@ -132,7 +132,7 @@ ARGUMENTS = {
     ),
     "wrong choice": (
         ["--params=lm.adapter=jso"],
-        "lm.adapter: Input should be 'json' or 'chat' (did you mean json?)",
+        "lm.adapter: Input should be 'json', 'chat' or 'xml' (did you mean json?)",
     ),
     "unknown provider": (
         ["--params=lm.provider=olama"],

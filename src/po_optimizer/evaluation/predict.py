@@ -248,7 +248,7 @@ def _call(program: dspy.Module, example: dspy.Example) -> tuple[Any, Exception |
     except BaseException as raised:  # noqa: BLE001 -- whatever a program raises
         error = unwrapped(raised)
         if isinstance(error, PoOptimizerError) or not isinstance(error, Exception):
-            raise error from None
+            raise error  # noqa: B904 -- its own cause stays
         if stop_requested.is_set():  # a signal ends the program's subprocesses, too
             raise Interrupted from error
         return None, error

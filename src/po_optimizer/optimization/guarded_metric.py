@@ -248,7 +248,7 @@ def attempt(
     except BaseException as raised:  # noqa: BLE001 -- whatever a program raises
         cause = unwrapped(raised)
         if not isinstance(cause, Exception):
-            raise cause from None
+            raise cause  # noqa: B904 -- its own cause stays
         if stop_requested.is_set():  # a signal ends the program's subprocesses, too
             raise Interrupted from cause
         reason = (

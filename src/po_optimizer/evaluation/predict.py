@@ -41,9 +41,8 @@ from po_optimizer.evaluation.predictions import (
 from po_optimizer.lms.lm import LMAsked, no_lm_calls, use_lm
 from po_optimizer.lms.stops import (
     STEP_SECONDS,
-    Interrupted,
     StopRun,
-    stop_requested,
+    failure_of,
     unwrapped,
 )
 from po_optimizer.lms.visible import first_words
@@ -249,9 +248,7 @@ def _call(program: dspy.Module, example: dspy.Example) -> tuple[Any, Exception |
         error = unwrapped(raised)
         if isinstance(error, PoOptimizerError) or not isinstance(error, Exception):
             raise error  # noqa: B904 -- its own cause stays
-        if stop_requested.is_set():  # a signal ends the program's subprocesses, too
-            raise Interrupted from error
-        return None, error
+        return None, failure_of(error)
 
 
 def blank(

@@ -117,3 +117,15 @@ class MetricBroken(StopRun):
     def as_error(self) -> PoOptimizerError:
         """The error that names the metric's setting."""
         return MetricError(str(self))
+
+
+def failure_of(error: Exception) -> Exception:
+    """What a program raised, as its own failure.
+
+    Raises:
+        Interrupted: The run is being stopped: a signal ends a program's subprocesses,
+            too, and what fails for that is no failure of the program.
+    """
+    if stop_requested.is_set():
+        raise Interrupted from error
+    return error

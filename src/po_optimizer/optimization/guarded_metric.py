@@ -15,11 +15,10 @@ from dspy.utils.exceptions import AdapterParseError, LMError
 
 from po_optimizer.errors import PoOptimizerError
 from po_optimizer.lms.stops import (
-    Interrupted,
     LMUnreachable,
     MetricBroken,
     StopRun,
-    stop_requested,
+    failure_of,
     unwrapped,
 )
 from po_optimizer.lms.visible import first_words
@@ -249,12 +248,8 @@ def attempt(
         cause = unwrapped(raised)
         if not isinstance(cause, Exception):
             raise cause  # noqa: B904 -- its own cause stays
-        if stop_requested.is_set():  # a signal ends the program's subprocesses, too
-            raise Interrupted from cause
-        reason = (
-            f"the program raised {type(cause).__name__}: {first_words(cause, _SHOWN)}"
-        )
-        return Attempt(None, reason, "")
+        words = first_words(failure_of(cause), _SHOWN)
+        return Attempt(None, f"the program raised {type(cause).__name__}: {words}", "")
     history = dspy.settings.lm.history  # before the metric asks this LM, too
     outputs = history[-1]["outputs"] if history else [prediction]
     raw = _cut(str(next(iter(outputs), "")))
